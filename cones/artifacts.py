@@ -1,0 +1,111 @@
+"""Files that are either whole or absent: everything is written beside its place and renamed in."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from cones.errors import ConesError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary file beside `path`: on success fsynced and renamed to `path`, on error removed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)  # mkstemp gives 0600, which would shut out the group of a shared results folder
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_directory(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`, on error it is removed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary.chmod(0o755)
+    try:
+        yield temporary
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: object, *, indent: int | None = 2) -> None:
+    """Deterministic JSON: sorted keys, no NaN or infinity (a broken number fails here, at its writer)."""
+    try:
+        text = json.dumps(value, indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    except ValueError as error:
+        raise ConesError("a number that is not finite was about to be written", where=path, found=error) from error
+    write_text(path, text + "\n")
+
+
+def read_json(path: str | Path) -> object:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConesError("file is missing", where=path, next_step="run the step that makes it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConesError(
+            "not valid JSON", where=path, found=error, next_step="delete the file and run again"
+        ) from error
+
+
+def sha256(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_tensors(path: str | Path, tensors: dict, metadata: dict[str, str] | None = None) -> str:
+    """Write `{name: tensor}` as safetensors, sorted so that equal content gives equal bytes; returns the sha256."""
+    from safetensors.torch import save_file
+
+    ordered = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    with replacing(path) as temporary:
+        save_file(ordered, temporary, metadata=metadata)
+    return sha256(path)
+
+
+def load_tensors(path: str | Path, *, expected_sha256: str | None = None) -> tuple[dict, dict[str, str]]:
+    """`({name: tensor}, metadata)`; a damaged file, or one whose sha256 is not the recorded one, is refused."""
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).exists():
+        raise ConesError("file is missing", where=path, next_step="run the step that makes it")
+    if expected_sha256 and (found := sha256(path)) != expected_sha256:
+        raise ConesError(
+            "content changed since it was recorded",
+            where=path,
+            expected=f"sha256 {expected_sha256}",
+            found=found,
+            next_step="delete it and run again",
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ConesError(
+            "not a whole safetensors file", where=path, found=error, next_step="delete it and run again"
+        ) from error

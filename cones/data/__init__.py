@@ -1,0 +1,1 @@
+"""From the registry to canonical COCO: fetch, verify, unpack, convert, gate, split."""

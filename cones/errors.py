@@ -1,0 +1,38 @@
+"""The one exception a person is meant to read: what went wrong, where, and what to do next, in one line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConesError(Exception):
+    """A fault explained in one line.
+
+    `where` names the dataset, file or key; `expected` and `found` are short; `next_step` is something a person can do.
+    The command line prints it without a traceback and exits with 1.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        found: object = None,
+        next_step: str | None = None,
+    ):
+        self.what, self.where, self.expected, self.found, self.next_step = what, where, expected, found, next_step
+        parts = [what if where is None else f"{where}: {what}"]
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        if found is not None:
+            parts.append(f"found {found}")
+        if next_step:
+            parts.append(f"next: {next_step}")
+        super().__init__("; ".join(" ".join(str(part).split()) for part in parts))
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name nearest to a mistyped one, as a hint: `'did you mean "datasets"?'`, else the whole list."""
+    known = sorted(map(str, known))
+    match = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f'did you mean "{match[0]}"?' if match else f"known: {', '.join(known)}"

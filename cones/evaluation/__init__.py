@@ -1,0 +1,1 @@
+"""Scores: COCO AP behind a gate, parameter counts, statistics over seeds."""

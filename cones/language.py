@@ -1,0 +1,100 @@
+"""What a detector hears: `LanguageFeatures`, captions made of class names, and where each class stands in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class LanguageFeatures:
+    """The language side of a grounded detector, whoever made it.
+
+    hidden           (B, L, D) hidden states; rows outside `mask` are never read by a valid row
+    mask             (B, L)    bool, True on valid positions (class tokens and, for captions, [CLS], [SEP] and ".")
+    class_positions  (B, K, L) bool, the positions that stand for each class; a class absent from a caption has none
+
+    B is 1 for a prompt that is the same for every image; `for_batch` repeats it. L is the number of valid positions of
+    the longest row: text is never padded further (padding cannot influence a valid row; GLIP spec, section 11).
+    """
+
+    hidden: Tensor
+    mask: Tensor
+    class_positions: Tensor
+
+    def __post_init__(self):
+        batch, length, _ = self.hidden.shape
+        if self.mask.shape != (batch, length) or self.class_positions.shape[::2] != (batch, length):
+            raise ValueError(
+                f"language features disagree: hidden {tuple(self.hidden.shape)}, mask {tuple(self.mask.shape)}, "
+                f"class_positions {tuple(self.class_positions.shape)}"
+            )
+
+    def for_batch(self, batch_size: int) -> "LanguageFeatures":
+        """The same features seen by `batch_size` images; a static prompt (B = 1) is expanded without a copy."""
+        if self.hidden.shape[0] == batch_size:
+            return self
+        return LanguageFeatures(
+            hidden=self.hidden.expand(batch_size, -1, -1),  # (B, L, D)
+            mask=self.mask.expand(batch_size, -1),  # (B, L)
+            class_positions=self.class_positions.expand(batch_size, -1, -1),  # (B, K, L)
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The form in which text states are stored; `LanguageFeatures(**tensors)` reads it back."""
+        return {"hidden": self.hidden, "mask": self.mask, "class_positions": self.class_positions}
+
+    @classmethod
+    def of_tokens_per_class(cls, vectors: Tensor) -> "LanguageFeatures":
+        """(K, N, D) vectors -> features in which class k owns rows k*N … k*N+N-1 and nothing else is said."""
+        classes, tokens, width = vectors.shape
+        positions = torch.eye(classes, dtype=torch.bool, device=vectors.device)
+        return cls(
+            hidden=vectors.reshape(1, classes * tokens, width),  # (1, K*N, D)
+            mask=torch.ones(1, classes * tokens, dtype=torch.bool, device=vectors.device),
+            class_positions=positions.repeat_interleave(tokens, dim=1)[None],  # (1, K, K*N)
+        )
+
+
+@dataclass(frozen=True)
+class ClassPhrase:
+    """How one class is said in a caption: `prefix + name + suffix`, of which only `name` stands for the class."""
+
+    name: str
+    prefix: str = ""
+    suffix: str = ""
+
+
+def clean_class_name(name: str) -> str:
+    """Drop everything from the first "(" to the last ")", "_" -> " ", one pass of double -> single space (spec 2)."""
+    if (first := name.find("(")) != -1 and (last := name.rfind(")")) > first:
+        name = name[:first] + name[last + 1 :]
+    return name.replace("_", " ").replace("  ", " ")
+
+
+def caption(phrases: Sequence[ClassPhrase]) -> tuple[str, list[tuple[int, int]]]:
+    """Phrases joined by ". " -> (text, character span [start, end) of each class name in it)."""
+    text, spans = "", []
+    for phrase in phrases:
+        text += (". " if text else "") + phrase.prefix
+        name = clean_class_name(phrase.name)
+        spans.append((len(text), len(text) + len(name)))
+        text += name + phrase.suffix
+    return text, spans
+
+
+def token_positions(offsets: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[int]:
+    """Positions of the word pieces that stand for the characters [start, end) of a caption (spec 2).
+
+    `offsets` are the (start, end) characters of each position, (0, 0) for special tokens. The first piece is looked for
+    at characters start, start+1, start+2, the last at end-1, end-2, end-3; a span without pieces has no positions.
+    """
+
+    def piece_at(character: int) -> int | None:
+        return next((i for i, (a, b) in enumerate(offsets) if a <= character < b), None)
+
+    start, end = span
+    first = next((p for c in (start, start + 1, start + 2) if (p := piece_at(c)) is not None), None)
+    last = next((p for c in (end - 1, end - 2, end - 3) if c >= 0 and (p := piece_at(c)) is not None), None)
+    return [] if first is None or last is None else list(range(first, last + 1))

@@ -1,0 +1,1 @@
+"""Vision-language models behind two seams: `GroundedDetector` and, for images out, `Generator`."""

@@ -1,0 +1,125 @@
+"""The seam every detection model meets: image + language features -> predictions -> losses or detections."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from cones.language import LanguageFeatures
+from cones.losses import LossTerms
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels enter a model: resize rule, channel order, normalisation, padding."""
+
+    short_side: int  # test-time length of the short side, pixels
+    long_side_cap: int  # the long side is never longer than this
+    mean: tuple[float, float, float]  # in the model's channel order, on the 0-255 scale
+    std: tuple[float, float, float]
+    bgr: bool = True
+    size_divisor: int = 32  # batches are padded right and bottom to a multiple of this, with zeros after normalisation
+
+
+@dataclass
+class ImageBatch:
+    """pixels (B, 3, H, W) normalised and padded; sizes[b] = unpadded (height, width) in pixels."""
+
+    pixels: Tensor
+    sizes: list[tuple[int, int]]
+
+    def to(self, device: torch.device) -> "ImageBatch":
+        return ImageBatch(self.pixels.to(device, non_blocking=True), self.sizes)
+
+
+@dataclass
+class Target:
+    """The ground truth of one image, in pixels of the resized, unpadded image.
+
+    boxes (G, 4) x1, y1, x2, y2 in the model's box convention; labels (G,) int64 class index from 0;
+    masks (G, h, w) bool or None.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    image_id: int
+    masks: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Target":
+        masks = None if self.masks is None else self.masks.to(device)
+        return Target(self.boxes.to(device), self.labels.to(device), self.image_id, masks)
+
+
+@dataclass
+class FeaturePyramid:
+    """The image side: maps[l] (B, C, H_l, W_l), fine to coarse; sizes as in `ImageBatch`.
+
+    padding (B, H, W) bool, True on padded pixels of the batch, or None for a model that does not look at it.
+    """
+
+    maps: list[Tensor]
+    sizes: list[tuple[int, int]]
+    padding: Tensor | None = None
+
+
+@dataclass
+class Predictions:
+    """What `ground` says about a batch; `outputs` is the model's own business, `language` is kept for the loss."""
+
+    outputs: dict[str, object]
+    language: LanguageFeatures
+    pyramid: FeaturePyramid = field(repr=False)
+
+
+@dataclass
+class Detections:
+    """One image, in pixels of the resized image: boxes (M, 4) xyxy, scores (M,), labels (M,) int64 from 0."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    masks: Tensor | None = None
+
+
+class GroundedDetector(nn.Module):
+    """image + language features -> predictions. Contains no text encoder: methods that need one build it beside.
+
+    text_width        D of the language features
+    preprocessing     how pixels enter
+    inclusive_boxes   True if x2, y2 are the last pixel inside a box (width = x2 - x1 + 1)
+    projections       names of the parameters that linear probing trains: the heads' last projections
+    always_frozen     names (or prefixes ending in ".") that no method trains
+    """
+
+    text_width: int
+    preprocessing: Preprocessing
+    inclusive_boxes: bool = False
+    projections: frozenset[str] = frozenset()
+    always_frozen: tuple[str, ...] = ()
+
+    @abstractmethod
+    def encode_image(self, images: ImageBatch) -> FeaturePyramid:
+        """Language-free part; frozen in every parameter-efficient method: may be computed once and shared."""
+
+    @abstractmethod
+    def ground(
+        self, pyramid: FeaturePyramid, language: LanguageFeatures, targets: list[Target] | None = None
+    ) -> Predictions:
+        """`language` has B rows or 1. Targets only for what training adds to the input, such as denoising queries."""
+
+    @abstractmethod
+    def loss(self, predictions: Predictions, targets: list[Target]) -> LossTerms:
+        """Weighted loss terms (see `LossTerm`); an image without boxes contributes background only."""
+
+    @abstractmethod
+    def detect(self, predictions: Predictions, sizes: list[tuple[int, int]] | None = None) -> list[Detections]:
+        """At most the model's detections-per-image limit, clipped to `sizes` (default: the pyramid's)."""
+
+    @abstractmethod
+    def image_encoder(self) -> list[nn.Module]:
+        """The modules behind `encode_image`."""
+
+    def forward(self, images: ImageBatch, language: LanguageFeatures) -> list[Detections]:
+        pyramid = self.encode_image(images)
+        return self.detect(self.ground(pyramid, language))

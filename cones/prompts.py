@@ -1,0 +1,89 @@
+"""The `Prompt` seam: how the language features are made. A method of the paper is little more than one of these."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cones.language import ClassPhrase, LanguageFeatures, caption, token_positions
+from cones.models.detector import FeaturePyramid
+
+
+@dataclass
+class PromptContext:
+    """What a prompt may look at: how many images, the pyramid, and the classes each image's caption may name."""
+
+    batch_size: int = 1
+    pyramid: FeaturePyramid | None = None
+    class_lists: Sequence[Sequence[int]] | None = None
+
+
+class Prompt(nn.Module):
+    """`prompt(context) -> LanguageFeatures`. `is_static`: the result does not depend on the context."""
+
+    is_static: bool = True
+
+    @abstractmethod
+    def forward(self, context: PromptContext) -> LanguageFeatures: ...
+
+
+class FixedPrompt(Prompt):
+    """Language features read from a file: the class names of a frozen text encoder, or stage-1 concept embeddings."""
+
+    def __init__(self, features: LanguageFeatures):
+        super().__init__()
+        for name, tensor in features.tensors().items():
+            self.register_buffer(name, tensor.clone(), persistent=False)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        return LanguageFeatures(self.hidden, self.mask, self.class_positions)
+
+
+@dataclass
+class EncodedCaption:
+    """A caption as the text encoder takes it: ids (L,), and class_positions (K, L) bool."""
+
+    ids: Tensor
+    class_positions: Tensor
+
+
+def encode_caption(tokenizer, phrases: Sequence[ClassPhrase], max_positions: int = 256) -> EncodedCaption:
+    """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands.
+
+    A caption longer than `max_positions` raises: silently truncated classes could never be detected.
+    """
+    from cones.errors import ConesError
+
+    text, spans = caption(phrases)
+    encoding = tokenizer.encode(text)
+    if len(encoding.ids) > max_positions:
+        raise ConesError(
+            "the caption of all class names is too long for the text encoder",
+            expected=f"at most {max_positions} word pieces",
+            found=len(encoding.ids),
+            next_step="shorten the prompts of this dataset in the registry",
+        )
+    offsets = [(0, 0) if special else offset for offset, special in zip(encoding.offsets, encoding.special_tokens_mask)]
+    positions = torch.zeros(len(spans), len(encoding.ids), dtype=torch.bool)  # (K, L)
+    for row, phrase, span in zip(positions, phrases, spans):
+        pieces = token_positions(offsets, span)
+        if not pieces:
+            raise ConesError("a class name has no word piece", found=repr(phrase.name), next_step="mend its prompt")
+        row[pieces] = True
+    return EncodedCaption(torch.tensor(encoding.ids), positions)
+
+
+class CaptionPrompt(Prompt):
+    """Class names through a text encoder: `caption -> (1, L, D)`. Used frozen (once per dataset) or trained (full)."""
+
+    def __init__(self, text_encoder: nn.Module, encoded: EncodedCaption):
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.register_buffer("ids", encoded.ids[None], persistent=False)  # (1, L)
+        self.register_buffer("class_positions", encoded.class_positions[None], persistent=False)  # (1, K, L)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        mask = torch.ones_like(self.ids, dtype=torch.bool)
+        return LanguageFeatures(self.text_encoder(input_ids=self.ids, mask=mask), mask, self.class_positions)

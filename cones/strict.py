@@ -1,0 +1,64 @@
+"""Typed YAML: an unknown key, a wrong type or a missing value ends in one line that names file, key path and the cure."""
+
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cones.errors import ConesError, closest
+
+
+class Strict(BaseModel):
+    """A pydantic model that refuses keys it does not know and cannot be changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_yaml(path: str | Path) -> Any:
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConesError("file is missing", where=path) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConesError("not valid YAML", where=path, found=error) from None
+
+
+def parse(model: type[M], value: Any, *, where: object) -> M:
+    """`value` as a `model`, or a ConesError about its first fault: `where: key.path: what; expected …; found …`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+    path = ".".join(map(str, fault["loc"])) or "top level"
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(model, fault["loc"][:-1])
+        hint = closest(fault["loc"][-1], known) if known else "a key of the schema"
+        raise ConesError("unknown key", where=f"{where}: {path}", next_step=f"{hint} (correct or remove it)")
+    if fault["type"] == "missing":
+        raise ConesError("a required key is missing", where=f"{where}: {path}", next_step="add it")
+    raise ConesError(fault["msg"].removeprefix("Value error, "), where=f"{where}: {path}", found=repr(fault["input"]))
+
+
+def _keys_at(model: type[BaseModel], path: tuple) -> list[str]:
+    """The field names of the (nested) model that a key path leads to."""
+    if not path:
+        return list(model.model_fields)
+    field = model.model_fields.get(str(path[0]))
+    for nested, rest in _nested_models(field.annotation if field else None, path[1:]):
+        return _keys_at(nested, rest)
+    return []
+
+
+def _nested_models(annotation: Any, path: tuple):
+    """Models inside an annotation such as `dict[str, Model]`, `list[Model]` or `Model | None`, with the rest of the path."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation, path
+    elif getattr(annotation, "__origin__", None) in (dict, list, tuple):
+        yield from _nested_models(get_args(annotation)[-1], path[1:])
+    else:
+        for member in get_args(annotation):
+            yield from _nested_models(member, path)
