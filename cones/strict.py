@@ -1,4 +1,4 @@
-"""Typed YAML: an unknown key, a wrong type or a missing value ends in one line that names file, key path and the cure."""
+"""Typed YAML: an unknown key, a wrong type or a missing value ends in one line: file, key path and the cure."""
 
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -54,7 +54,7 @@ def _keys_at(model: type[BaseModel], path: tuple) -> list[str]:
 
 
 def _nested_models(annotation: Any, path: tuple):
-    """Models inside an annotation such as `dict[str, Model]`, `list[Model]` or `Model | None`, with the rest of the path."""
+    """Models inside an annotation such as `dict[str, Model]`, `list[Model]` or `Model | None`, and the path left."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, path
     elif getattr(annotation, "__origin__", None) in (dict, list, tuple):
