@@ -32,7 +32,8 @@ def parse(model: type[M], value: Any, *, where: object) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        fault = error.errors()[0]
+        # a mistyped key shows up twice, as unknown and as missing: the first is the one to mend
+        fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     path = ".".join(map(str, fault["loc"])) or "top level"
     if fault["type"] == "extra_forbidden":
         known = _keys_at(model, fault["loc"][:-1])
