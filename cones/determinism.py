@@ -1,7 +1,7 @@
 """The same seed gives the same numbers, whether a run is interrupted or not.
 
-Nothing depends on how far a random stream has been used: whatever is random at one place is drawn from a generator seeded
-by that place's name, such as ("order", seed, epoch). Resuming needs no random state.
+Nothing depends on how far a random stream has been used: whatever is random at one place is drawn from a generator
+seeded by that place's name, such as ("order", seed, epoch). Resuming needs no random state.
 """
 
 import hashlib

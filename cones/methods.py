@@ -40,7 +40,7 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     "zero_shot": MethodEntry(
-        "baselines.zero_shot:ZeroShot", "Zero-shot", "zero_shot", ("text_states",), is_tuned=False
+        "baselines.zero_shot:ZeroShot", "Zero-shot", "zero_shot", inputs=("text_states",), is_tuned=False
     ),
     "linear_probing": MethodEntry("baselines.linear_probing:LinearProbing", "Linear probing", "peft", ("text_states",)),
     "textual_inversion": MethodEntry(

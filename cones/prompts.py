@@ -12,6 +12,8 @@ from cones.language import ClassPhrase, LanguageFeatures, caption, token_positio
 from cones.methods import Ingredients
 from cones.models.detector import FeaturePyramid
 
+MAX_POSITIONS = 256
+
 
 @dataclass
 class PromptContext:
@@ -51,20 +53,22 @@ class EncodedCaption:
     class_positions: Tensor
 
 
-def encode_caption(tokenizer, phrases: Sequence[ClassPhrase], max_positions: int = 256) -> EncodedCaption:
-    """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands.
-
-    A caption longer than `max_positions` raises: silently truncated classes could never be detected.
-    """
-    text, spans = caption(phrases)
-    encoding = tokenizer.encode(text)
-    if len(encoding.ids) > max_positions:
+def check_length(positions: int) -> None:
+    """A caption longer than the 256 positions of a text encoder raises: truncated classes could never be detected."""
+    if positions > MAX_POSITIONS:
         raise ConesError(
             "the caption of all class names is too long for the text encoder",
-            expected=f"at most {max_positions} word pieces",
-            found=len(encoding.ids),
+            expected=f"at most {MAX_POSITIONS} word pieces",
+            found=positions,
             next_step="shorten the prompts of this dataset in the registry",
         )
+
+
+def encode_caption(tokenizer, phrases: Sequence[ClassPhrase]) -> EncodedCaption:
+    """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands."""
+    text, spans = caption(phrases)
+    encoding = tokenizer.encode(text)
+    check_length(len(encoding.ids))
     offsets = [(0, 0) if special else offset for offset, special in zip(encoding.offsets, encoding.special_tokens_mask)]
     positions = torch.zeros(len(spans), len(encoding.ids), dtype=torch.bool)  # (K, L)
     for row, phrase, span in zip(positions, phrases, spans):
@@ -128,6 +132,7 @@ class SoftCaption(Prompt):
             spans.append(len(slots))
             slots += words
         slots.append(token_id("[SEP]"))
+        check_length(len(slots))
         class_positions = torch.zeros(len(said), len(slots), dtype=torch.bool)  # (K, L)
         for row, start, positive in zip(class_positions, spans, stands_for_class):
             row[start : start + len(positive)] = torch.tensor(positive)
