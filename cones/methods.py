@@ -57,7 +57,7 @@ METHODS: dict[str, MethodEntry] = {
 
 @dataclass
 class Ingredients:
-    """What a method may make its prompt of; only the inputs that its registry line names are there, the rest is None."""
+    """What a method may make its prompt of; inputs that its registry line does not name are None."""
 
     phrases: list[ClassPhrase]  # how each class is said, in class order
     settings: CellSettings

@@ -87,7 +87,7 @@ def random_word_vectors(ingredients: Ingredients) -> Tensor:
 
 
 class SoftCaption(Prompt):
-    """A caption in which some positions are learnable vectors, at the text encoder's *input*: textual inversion, CoOp.
+    """A caption with learnable vectors at some positions of the text encoder's *input*: textual inversion, CoOp.
 
     vectors  (K, N, D) N vectors for each class
     slots    what stands at each of the L positions: a word-piece id, or `(class, n)` for a vector
@@ -123,7 +123,7 @@ class SoftCaption(Prompt):
         vectors: Tensor,
         ingredients: Ingredients,
     ) -> "SoftCaption":
-        """[CLS], what is said of each class with "." between, [SEP]; per class, which of its slots are its positives."""
+        """[CLS], what is said of each class with "." between, [SEP]; of what is said, which slots are positives."""
         token_id = ingredients.tokenizer.token_to_id
         slots: list[int | tuple[int, int]] = [token_id("[CLS]")]
         spans = []
