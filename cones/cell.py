@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cones.artifacts import read_json
 from cones.config import CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registry
 from cones.errors import ConesError, closest
@@ -84,6 +85,10 @@ class Plan:
 
     def data_folder(self, dataset: str) -> Path:
         return Path(self.suite.data_dir) / self.suite.source / dataset
+
+    def manifest(self, dataset: str) -> dict:
+        """What the `prepare` step says about a dataset: status, classes, phrases, counts, digests."""
+        return read_json(self.data_folder(dataset) / "manifest.json")
 
     def weights(self, model: str) -> Path:
         return CHECKPOINTS / f"{model}.safetensors"

@@ -12,7 +12,7 @@ PAPER_ROWS = 256  # the paper counts a full table of 256 language positions, of 
 
 @dataclass(frozen=True)
 class ParameterCounts:
-    """trained: values the optimiser changes; total: values of the whole system while tuning; text_encoder: its share."""
+    """trained: values the optimiser changes; total: values of the whole system; text_encoder: its share."""
 
     trained: int
     total: int

@@ -1,4 +1,4 @@
-"""The state of a tuned cell: what was trained, and what the detector hears. Enough to predict without a text encoder."""
+"""The state of a tuned cell: what was trained and what the detector hears; enough to predict with no text encoder."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -4,7 +4,6 @@ import torch
 
 from cones.artifacts import save_tensors, sha256
 from cones.cell import Plan
-from cones.data.prepare import read_manifest
 from cones.language import ClassPhrase
 from cones.models.checkpoints import load_text_encoder, tokenizer_for
 from cones.progress import log
@@ -17,7 +16,7 @@ def phrases_of(manifest: dict) -> list[ClassPhrase]:
 
 def encode_class_names(plan: Plan, model: str, dataset: str) -> None:
     """Writes `hidden (1, L, D)`, `mask` and `class_positions` of the caption of all class names."""
-    phrases = phrases_of(read_manifest(plan.data_folder(dataset)))
+    phrases = phrases_of(plan.manifest(dataset))
     encoder = load_text_encoder(model, plan.weights(model)).eval()
     prompt = CaptionPrompt(encoder, encode_caption(tokenizer_for(model), phrases))
     with torch.no_grad():

@@ -8,7 +8,6 @@ from cones.artifacts import load_tensors, sha256, write_json
 from cones.cell import Cell, Plan
 from cones.cost import count_parameters
 from cones.data.batches import Split
-from cones.data.prepare import read_manifest
 from cones.determinism import generator, make_deterministic
 from cones.devices import best_device, peak_memory_bytes
 from cones.language import LanguageFeatures
@@ -30,7 +29,7 @@ def tune_cell(plan: Plan, cell: Cell) -> None:
     """Writes `state.safetensors` and `tuning.json` (how it went: history, parameters, seconds, inputs)."""
     make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
-    manifest = read_manifest(plan.data_folder(cell.dataset))
+    manifest = plan.manifest(cell.dataset)
     reason = manifest["reason"] if manifest["status"] == "skipped" else method.supports(cell.model)
     if reason:
         log.info("skipped: %s", reason)
