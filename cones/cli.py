@@ -114,6 +114,22 @@ def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}", parti
 
 
 @app.command()
+def finish(suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False) -> None:
+    """The last word of a run: the table and where it is, or what is missing and why."""
+    from cones.steps.collect import finish_run
+
+    finish_run(load_plan(suite, overrides), failed=failed)
+
+
+@app.command()
+def schema() -> None:
+    """Write the JSON schemas of config and registry to config/, for editors and reviewers."""
+    from cones.schemas import write_schemas
+
+    write_schemas()
+
+
+@app.command()
 def show(table: str) -> None:
     """Print a finished table, such as results/table1.csv."""
     from cones.tables.terminal import print_table

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cones.cell import RESULTS, Cell, Plan
-from cones.tables.collect import ExpectedCell, collect
+from cones.tables.collect import ExpectedCell
 
 
 def expected_cells(plan: Plan) -> list[ExpectedCell]:
