@@ -7,9 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from cones.data.registry import DRAWN
-
 from cones.cell import Cell, Plan, settings_digest
+from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.provenance import code_digest
 
