@@ -84,7 +84,7 @@ def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
         **_head(dataset, source, fetched),
         "status": "skipped",
         "reason": f"{fetched['status']}: {fetched['reason']}",
-        "splits": _write_splits(dataset, source, folder, {split: empty for split in SPLITS}),
+        "splits": _write_splits(dataset, source, folder, dict.fromkeys(SPLITS, empty)),
     }
 
 
