@@ -5,6 +5,7 @@ AP), a box partly outside, a box that is not finite, a picture that opens but do
 """
 
 import hashlib
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -103,7 +104,7 @@ def counts(document: dict) -> dict:
 
 
 def _refuse_repeated_items(records: Sequence[Record], native: NativeFiles) -> None:
-    for before, after in zip(records, records[1:]):
+    for before, after in itertools.pairwise(records):
         if before.item_id == after.item_id:
             raise native.fault(
                 f'two pictures share the item id "{after.item_id}"', after.image, found=f"also {before.image}"

@@ -37,7 +37,7 @@ class Archive(Strict):
     """One file to fetch. `strip` is a leading folder inside it that is left out (GitHub zips have one)."""
 
     filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    urls: list[str] = []
+    urls: list[str] = Field(default_factory=list)
     size: PositiveInt | None = None
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
@@ -71,7 +71,7 @@ class SplitRule(Strict):
     """
 
     rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80"]
-    shipped: dict[SplitName, str] = {}
+    shipped: dict[SplitName, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _complete(self):
@@ -123,7 +123,7 @@ class Dataset(Strict):
     licence: str
     access: Literal["open", "gdrive", "kaggle", "login", "request"]
     detections_per_image: PositiveInt = 100
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
     sources: dict[SourceName, Source] = Field(min_length=1)
 
     @field_validator("id")

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[float, float, float]  # 0–255
+VISIBLE = 0.35  # alpha from which a pixel counts for the box
 FINE = 4  # sprites are drawn this many times larger and averaged down
 
 
@@ -22,11 +23,9 @@ class Patch:
     alpha: np.ndarray
 
     @property
-    def box(self) -> tuple[int, int, int, int] | None:
-        """(left, top, right, bottom) of what is more than half covered; right and bottom are exclusive."""
-        rows, columns = np.nonzero(self.alpha.max(axis=1) > 0.5)[0], np.nonzero(self.alpha.max(axis=0) > 0.5)[0]
-        if not len(rows):
-            return None
+    def box(self) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) of what is visibly covered; right and bottom are exclusive."""
+        rows, columns = (np.nonzero(self.alpha.max(axis=axis) > VISIBLE)[0] for axis in (1, 0))
         left, top = self.left, self.top
         return left + int(columns[0]), top + int(rows[0]), left + int(columns[-1]) + 1, top + int(rows[-1]) + 1
 

@@ -12,16 +12,16 @@ from cones.miniature.painter import Drawn, Painted
 
 
 def paint(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
-    """A scene of 160–200 x 128–168 with one to six animals; class `index mod K` is always among them."""
+    """A scene of 160–200 x 128–168 with two to nine animals; class `index mod K` is always among them."""
     canvas = Canvas(int(rng.integers(20, 26)) * 8, int(rng.integers(16, 22)) * 8)
     water = _water(canvas, rng)
     drawn: list[Drawn] = []
     names = [classes[index % len(classes)]]
-    for _ in range(int(rng.integers(0, 3))):
+    for _ in range(int(rng.integers(1, 4))):
         names.append(classes[int(rng.integers(len(classes)))])
     herd = [name for name in names for _ in range(int(rng.integers(*SHOAL.get(name, (1, 2)))))]
-    sizes = sorted((rng.uniform(*SIZES[name]), name) for name in herd)  # the far and small first
-    for size, name in sizes:
+    first, *others = [(rng.uniform(*SIZES[name]), name) for name in herd]
+    for size, name in [first, *sorted(others)]:  # the far and small before the near and large
         spot = _free_spot(rng, canvas, drawn, size)
         if spot is None:
             continue

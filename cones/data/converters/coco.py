@@ -17,8 +17,8 @@ VERSION = 1
 
 class Parameters(Strict):
     root: str = "."  # folder under raw/ that holds the split folders
-    folders: list[str] = ["train", "valid", "test"]  # their names are the native splits
-    annotations: list[str] = ["annotations_without_background.json", "_annotations.coco.json"]  # first one present
+    folders: tuple[str, ...] = ("train", "valid", "test")  # their names are the native splits
+    annotations: tuple[str, ...] = ("annotations_without_background.json", "_annotations.coco.json")  # first present
 
 
 def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
