@@ -1,0 +1,71 @@
+"""What a converter gets and yields: native files in, one record per picture out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cones.errors import ConesError, closest
+
+
+@dataclass(frozen=True)
+class Object:
+    """One annotated object. `box` is (x, y, width, height) in pixels as the files have it, not yet checked."""
+
+    class_name: str
+    box: tuple[float, float, float, float]
+    area: float | None = None  # of the mask; None = width * height
+    segmentation: Any = None  # COCO polygons or RLE, for instance segmentation
+    crowd: bool = False
+    difficult: bool = False  # counted in the report, otherwise an object like any other
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture. `image` is relative to raw/, with /; `split` is the files' own word, or None."""
+
+    item_id: str
+    image: str
+    objects: tuple[Object, ...]
+    split: str | None = None
+    stated_size: tuple[int, int] | None = None  # (width, height) according to the annotation; None = not stated
+
+
+@dataclass(frozen=True)
+class NativeFiles:
+    """The unpacked files of one dataset, the registry's classes, and how to complain about them."""
+
+    dataset_id: str
+    raw: Path
+    classes: Sequence[str]
+
+    def fault(self, what: str, file: Path | str, **details: object) -> ConesError:
+        """A ConesError that names the dataset and the file (relative to raw/)."""
+        return ConesError(what, where=f"dataset {self.dataset_id}: {self.relative(file)}", **details)
+
+    def relative(self, file: Path | str) -> str:
+        path = Path(file)
+        return path.relative_to(self.raw).as_posix() if path.is_relative_to(self.raw) else path.as_posix()
+
+    def root(self, folder: str) -> Path:
+        """`raw/<folder>`, which must exist; otherwise the error shows what is there instead."""
+        root = self.raw / folder
+        if root.is_dir():
+            return root
+        present = sorted(entry.name for entry in self.raw.iterdir()) if self.raw.is_dir() else []
+        raise self.fault(
+            "the folder is missing from the unpacked files",
+            root,
+            found=", ".join(present[:8]) or "nothing",
+            next_step="check that the archive or mirror folder is this dataset's, or correct `root` in datasets.yaml",
+        )
+
+    def known_class(self, name: str, file: Path) -> str:
+        if name in self.classes:
+            return name
+        raise self.fault(
+            f'unknown class "{name}"',
+            file,
+            expected=f"one of {', '.join(self.classes)}",
+            next_step=f"{closest(name, self.classes)}; correct the file, or `classes` in datasets.yaml",
+        )

@@ -1,0 +1,209 @@
+"""Fetch: from a mirror folder or the network to verified archives, and `fetch.json` that says what happened."""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+from cones.artifacts import write_json
+from cones.data import manual
+from cones.data.checksums import WrongFile, inspect, trust_on_first_use
+from cones.data.registry import DRAWN, Archive, Dataset, Source
+from cones.data.transfer import ATTEMPTS, BACKOFF_SECONDS, Unavailable, transfer
+from cones.errors import ConesError
+
+log = logging.getLogger(__name__)
+
+
+def dataset_dir(data_dir: str | Path, source: str, dataset_id: str) -> Path:
+    """`<data_dir>/<source>/<dataset id>`: everything that belongs to one dataset of one source."""
+    return Path(data_dir) / source / dataset_id
+
+
+def miniature_mirror(data_dir: str | Path) -> Path:
+    """Where drawn archives lie: `<data_dir>/miniature/mirror`."""
+    return Path(data_dir) / DRAWN / "mirror"
+
+
+def fetch(
+    dataset: Dataset,
+    source: str,
+    data_dir: str | Path,
+    *,
+    mirror: str | Path | None = None,
+    attempts: int = ATTEMPTS,
+    backoff: float = BACKOFF_SECONDS,
+) -> dict:
+    """Make the files of one dataset available and write (and return) `<dataset dir>/fetch.json`, last.
+
+    Files come from `<mirror>/<dataset id>/`, which holds either the registry's archives or the unpacked tree. A mirror
+    given by the user replaces the network; without one, `<data_dir>/drop/` is looked at first, then the URLs. The
+    miniature's mirror is where it is drawn. Archives end as `archives/<filename>` (mirrored ones as links), a tree as
+    the link `tree`.
+
+    A dataset that needs a person and has no file yet is a declared skip: its block is printed and fetch.json says so.
+    Anything else that is missing, dead or wrong raises ConesError and leaves nothing new visible.
+    """
+    data_dir, spec = Path(data_dir), dataset.source(source)
+    folder = dataset_dir(data_dir, source, dataset.id)
+    drop_dir = _mirror_root(source, data_dir, mirror) / dataset.id
+    may_download = mirror is None and source != DRAWN and not manual.is_manual(dataset)
+    present = [archive for archive in spec.archives if (drop_dir / archive.filename).is_file()]
+    missing = [archive.filename for archive in spec.archives if archive not in present]
+
+    if not present and (tree := _tree(drop_dir, spec)):
+        result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir))
+    elif missing and not may_download:
+        if source == DRAWN or not manual.is_manual(dataset):
+            raise _not_in_mirror(dataset, source, drop_dir, missing)
+        result = manual.declared_skip(dataset=dataset, source=source, drop_dir=drop_dir, missing=missing)
+        print(manual.message(result), flush=True)
+    else:
+        found = []
+        for archive in spec.archives:
+            job = _Job(dataset, source, archive, data_dir, drop_dir, folder / "archives" / archive.filename)
+            found.append(job.link() if archive in present else job.download(attempts, backoff))
+        (folder / "tree").unlink(missing_ok=True)
+        result = _ready(dataset, source, archives=found, tree=None)
+    write_json(folder / "fetch.json", result)
+    return result
+
+
+class _Job:
+    """One archive on its way to `target`."""
+
+    def __init__(
+        self, dataset: Dataset, source: str, archive: Archive, data_dir: Path, drop_dir: Path, target: Path
+    ) -> None:
+        self.dataset, self.source, self.archive = dataset, source, archive
+        self.data_dir, self.drop_dir, self.target = data_dir, drop_dir, target
+
+    def link(self) -> dict:
+        """Verify the mirror's archive and link it; nothing is copied."""
+        path = self.drop_dir / self.archive.filename
+        try:
+            found = self._verify(path)
+        except WrongFile as error:
+            raise ConesError(
+                error.what,
+                where=f"dataset {self.dataset.id}: {path}",
+                expected=error.expected,
+                found=error.found,
+                next_step="replace this file by the genuine one, or correct its checksum in datasets.yaml",
+            ) from None
+        _symlink(path, self.target, self.data_dir)
+        return {**found, "url": f"mirror:{self.archive.filename}", "pinned": self.archive.is_pinned}
+
+    def download(self, attempts: int, backoff: float) -> dict:
+        """Use what an earlier run fetched if it still verifies, else download."""
+        if self.target.is_file() and not self.target.is_symlink():
+            try:
+                return self._record(self._verify(self.target), self.archive.urls[0])
+            except (WrongFile, IndexError):
+                log.warning("%s does not verify and is fetched again", self.target)
+        if not self.archive.urls:
+            raise self._fault("no address is known for this file", expected=self.archive.filename)
+        log.info("dataset %s: fetching %s", self.dataset.id, self.archive.filename)
+        verified = {}
+        try:
+            url = transfer(
+                self.archive.urls,
+                self.target,
+                check=lambda path: verified.update(self._verify(path)),
+                attempts=attempts,
+                backoff=backoff,
+            )
+        except Unavailable as error:
+            what = "cannot be reached (offline?)" if error.offline else "cannot be downloaded"
+            raise self._fault(f"{self.archive.filename} {what}", found=error) from None
+        return self._record(verified, url)
+
+    def _verify(self, path: Path) -> dict:
+        found = inspect(path, self.archive)
+        trust_on_first_use(
+            data_dir=self.data_dir,
+            source=self.source,
+            dataset_id=self.dataset.id,
+            archive=self.archive,
+            found=found,
+        )
+        return found
+
+    def _record(self, found: dict, url: str) -> dict:
+        return {**found, "url": url, "pinned": self.archive.is_pinned}
+
+    def _fault(self, what: str, **details: object) -> ConesError:
+        return ConesError(
+            what,
+            where=f"dataset {self.dataset.id}",
+            next_step=f"try again later, or get the file from {self.dataset.home} and place it at "
+            f"{self.drop_dir / self.archive.filename}",
+            **details,
+        )
+
+
+def _mirror_root(source: str, data_dir: Path, mirror: str | Path | None) -> Path:
+    if source == DRAWN:
+        return Path(mirror) if mirror is not None else miniature_mirror(data_dir)
+    return Path(mirror) if mirror is not None else data_dir / "drop"
+
+
+def _ready(dataset: Dataset, source: str, *, archives: list[dict], tree: dict | None) -> dict:
+    unverified = source != DRAWN and not all(archive["pinned"] for archive in archives)
+    return {
+        "version": 1,
+        "dataset": dataset.id,
+        "source": source,
+        "status": "downloaded_unverified" if unverified else "ready",
+        "reason": "no checksum is published; trusted on first use" if unverified else None,
+        "archives": archives,
+        "tree": tree,
+        "manual": None,
+    }
+
+
+def _not_in_mirror(dataset: Dataset, source: str, drop_dir: Path, missing: list[str]) -> ConesError:
+    present = sorted(entry.name for entry in drop_dir.iterdir()) if drop_dir.is_dir() else None
+    drawn = f"draw it first: python -m cones draw {dataset.id}"
+    placed = f"place {', '.join(missing)} there, or the unpacked files, or configure no mirror to download"
+    return ConesError(
+        f"the mirror has no {', '.join(missing)}",
+        where=f"dataset {dataset.id}: {drop_dir}",
+        expected="the archives of datasets.yaml, or the unpacked tree",
+        found="no such folder" if present is None else ", ".join(present[:8]) or "an empty folder",
+        next_step=drawn if source == DRAWN else placed,
+    )
+
+
+def _tree(drop_dir: Path, spec: Source) -> Path | None:
+    """The unpacked tree in a drop folder: the folder itself, or the one inside it that `strip` names."""
+    if not drop_dir.is_dir():
+        return None
+    entries = [entry for entry in drop_dir.iterdir() if not entry.name.startswith(".")]
+    if not any(entry.is_dir() for entry in entries):
+        return None  # loose files, for instance an archive under another name
+    for archive in spec.archives:
+        if archive.strip and (drop_dir / archive.strip).is_dir():
+            return drop_dir / archive.strip
+    return drop_dir
+
+
+def _link_tree(tree: Path, folder: Path, data_dir: Path) -> dict:
+    """Link `<dataset dir>/tree` and describe it: number of files, bytes, digest of the listing (paths and sizes)."""
+    files = sorted(path for path in tree.rglob("*") if path.is_file())
+    sizes = [path.stat().st_size for path in files]
+    lines = [f"{path.relative_to(tree).as_posix()} {size}\n" for path, size in zip(files, sizes)]
+    _symlink(tree, folder / "tree", data_dir)
+    listing = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return {"kind": "mirror", "files": len(files), "bytes": sum(sizes), "listing_sha256": listing}
+
+
+def _symlink(path: Path, link: Path, data_dir: Path) -> None:
+    """Point `link` at `path`, relatively if both lie in the data folder, so that the folder can be moved."""
+    path, inside = path.resolve(), data_dir.resolve()
+    link.parent.mkdir(parents=True, exist_ok=True)
+    target = os.path.relpath(path, link.parent.resolve()) if path.is_relative_to(inside) else path
+    temporary = link.with_name(f".{link.name}.link-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    os.symlink(target, temporary)
+    os.replace(temporary, link)

@@ -1,0 +1,56 @@
+"""The one place that opens a picture: any format in, upright 8-bit RGB out."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cones.errors import ConesError
+
+DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+
+
+def load_image(path: str | Path) -> Image.Image:
+    """Decode `path` completely into an RGB picture, 8 bits a channel.
+
+    EXIF orientation   applied, so width and height are those of the upright picture
+    16-bit grey        divided by 256 if any value exceeds 255, else taken as 8-bit (no stretching: equal grey values
+                       stay equal across pictures)
+    alpha              laid over white; palette, grey, 1-bit, CMYK: converted by Pillow
+    animation          the first frame
+
+    Raises ConesError naming the file if it is missing, empty, cut short, not a picture, or float-valued.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise ConesError("the picture is empty (0 bytes)", where=path, next_step="fetch the dataset again")
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")  # odd EXIF or ICC blocks; pixels that cannot be decoded still raise
+            picture.load()
+            return _rgb(ImageOps.exif_transpose(picture), path)
+    except FileNotFoundError:
+        raise ConesError("the picture is missing", where=path, next_step="fetch the dataset again") from None
+    except ConesError:
+        raise
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error … on damaged files
+        raise ConesError(
+            "the picture cannot be decoded", where=path, found=error, next_step="fetch the dataset again"
+        ) from None
+
+
+def _rgb(picture: Image.Image, path: Path) -> Image.Image:
+    if picture.mode in DEEP_GREY:
+        grey = np.asarray(picture, dtype=np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ConesError("grey values beyond 16 bits", where=path, found=f"{grey.min()} to {grey.max()}")
+        if grey.max() > 255:
+            grey = grey // 256
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if picture.mode == "F":
+        raise ConesError("a float-valued picture has no defined brightness", where=path, next_step="save it as 8-bit")
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return picture.convert("RGB")

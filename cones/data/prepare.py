@@ -1,0 +1,177 @@
+"""Prepare: unpack, convert, gate, split; ends in train/val/test.json and, last of all, manifest.json."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from cones.artifacts import read_json, replacing_directory, sha256, write_json
+from cones.data import coco
+from cones.data.checksums import assert_unchanged
+from cones.data.converters import converter_named
+from cones.data.converters.records import NativeFiles
+from cones.data.download import dataset_dir
+from cones.data.registry import SPLITS, Dataset, Source
+from cones.data.splits import digest, split_items
+from cones.data.unpack import unpack
+from cones.errors import ConesError
+from cones.strict import parse
+
+USABLE = ("ready", "downloaded_unverified")
+UNPACKED = ".unpacked.json"  # inside raw/: which archives it was made of
+log = logging.getLogger(__name__)
+
+
+def prepare(dataset: Dataset, source: str, data_dir: str | Path) -> dict:
+    """Turn what `fetch` left into canonical COCO splits; returns the manifest, which is written last.
+
+    Writes `raw/` (or a link to the mirror's tree), `splits.json`, `train.json`, `val.json`, `test.json` and
+    `manifest.json` into the dataset's folder; equal input gives equal bytes. A declared skip gives empty splits and a
+    manifest of status "skipped". While manifest.json is absent the folder is not to be used; any fault (ConesError)
+    leaves it absent.
+    """
+    folder = dataset_dir(data_dir, source, dataset.id)
+    fetched = read_json(folder / "fetch.json")
+    (folder / "manifest.json").unlink(missing_ok=True)
+    if fetched["status"] not in USABLE:
+        manifest = _skipped(dataset, source, folder, fetched)
+    else:
+        manifest = _prepare(dataset, source, folder, fetched)
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
+    spec = dataset.source(source)
+    _make_raw(dataset, spec, folder, fetched)
+    native = NativeFiles(dataset_id=dataset.id, raw=folder / "raw", classes=dataset.classes)
+    converter = converter_named(spec.format.name, where=f"dataset {dataset.id}")
+    parameters = parse(converter.Parameters, spec.format.parameters, where=f"dataset {dataset.id}: format")
+    records = list(converter.convert(native, parameters))
+    splits = split_items(
+        dataset_id=dataset.id,
+        items=[(record.item_id, record.split) for record in records],
+        rule=spec.split,
+        expected=spec.expected.images,
+    )
+    gated = coco.gate(records, native)
+    _assert_boxes(dataset, spec, gated)
+    _tell(dataset, gated.report)
+    write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
+    documents = {split: gated.document(splits[split]) for split in SPLITS}
+    written = _write_splits(dataset, source, folder, documents)
+    for split in SPLITS:
+        written[split]["items_sha256"] = digest(splits[split])
+    return {
+        **_head(dataset, source, fetched),
+        "status": "ready",
+        "reason": None,
+        "splits": written,
+        "report": gated.report.summary(),
+        "pictures_sha256": gated.pictures_sha256,
+        "converter": {
+            "name": spec.format.name,
+            "version": converter.VERSION,
+            "parameters": parameters.model_dump(mode="json"),
+        },
+        "split_rule": spec.split.model_dump(mode="json"),
+    }
+
+
+def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
+    empty = {"images": [], "annotations": [], "categories": coco.categories(dataset.classes)}
+    return {
+        **_head(dataset, source, fetched),
+        "status": "skipped",
+        "reason": f"{fetched['status']}: {fetched['reason']}",
+        "splits": _write_splits(dataset, source, folder, dict.fromkeys(SPLITS, empty)),
+    }
+
+
+def _head(dataset: Dataset, source: str, fetched: dict) -> dict:
+    """What a reader of the manifest needs to know about the dataset, whatever its status."""
+    return {
+        "version": 1,
+        "dataset": dataset.id,
+        "paper_name": dataset.paper_name,
+        "source": source,
+        "group": dataset.group,
+        "task": dataset.task,
+        "classes": dataset.classes,
+        "phrases": [phrase.model_dump() for phrase in dataset.phrases],
+        "manual_phrases": dataset.manual_prompts and [phrase.model_dump() for phrase in dataset.manual_prompts],
+        "detections_per_image": dataset.detections_per_image,
+        "archives": [{key: one[key] for key in ("filename", "size", "sha256")} for one in fetched["archives"]],
+        "tree": fetched["tree"],
+    }
+
+
+def _write_splits(dataset: Dataset, source: str, folder: Path, documents: dict[str, dict]) -> dict[str, dict]:
+    """Write `<split>.json` for each document; returns what the manifest says about each."""
+    written = {}
+    for split, document in documents.items():
+        path = folder / f"{split}.json"
+        info = {"dataset": dataset.id, "source": source, "split": split}
+        write_json(path, {"info": info, **document}, indent=None)
+        written[split] = {"file": path.name, "sha256": sha256(path), **coco.counts(document)}
+    return written
+
+
+def _make_raw(dataset: Dataset, spec: Source, folder: Path, fetched: dict) -> None:
+    """Make `raw/`: a link to the mirror's tree, or the archives unpacked (again only if they changed)."""
+    raw = folder / "raw"
+    if fetched["tree"]:
+        _link_raw(folder, dataset)
+        return
+    recipe = {"archives": fetched["archives"], "layout": [[one.strip, one.into] for one in spec.archives]}
+    if not raw.is_symlink() and (raw / UNPACKED).is_file() and read_json(raw / UNPACKED) == recipe:
+        return
+    for found in fetched["archives"]:
+        assert_unchanged(folder / "archives" / found["filename"], dataset_id=dataset.id, found=found)
+    with replacing_directory(raw) as temporary:
+        for archive in spec.archives:
+            target = temporary / (archive.into or ".")
+            target.mkdir(parents=True, exist_ok=True)
+            unpack(folder / "archives" / archive.filename, target, dataset_id=dataset.id, strip=archive.strip)
+        write_json(temporary / UNPACKED, recipe)
+
+
+def _link_raw(folder: Path, dataset: Dataset) -> None:
+    tree, raw = folder / "tree", folder / "raw"
+    if not tree.is_dir():
+        raise ConesError(
+            "the mirror's tree is gone", where=f"dataset {dataset.id}: {tree}", next_step="mount it, or fetch again"
+        )
+    if raw.is_dir() and not raw.is_symlink():
+        shutil.rmtree(raw)  # unpacked from an earlier fetch
+    temporary = folder / f".raw.link-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    os.symlink("tree", temporary)
+    os.replace(temporary, raw)
+
+
+def _assert_boxes(dataset: Dataset, spec: Source, gated: coco.Gated) -> None:
+    found = sum(map(len, gated.annotations.values()))
+    if spec.expected.boxes is not None and found != spec.expected.boxes:
+        raise ConesError(
+            "the number of usable boxes is wrong",
+            where=f"dataset {dataset.id}",
+            expected=spec.expected.boxes,
+            found=f"{found} of {gated.report.listed} listed",
+            next_step="the files are incomplete or of another version: fetch again, or correct `expected.boxes` of "
+            "this source in datasets.yaml",
+        )
+
+
+def _tell(dataset: Dataset, report: coco.Report) -> None:
+    """One log line for each kind of change, naming the first pictures."""
+    kinds = (
+        ("dropped: nothing of them lies in the picture", report.dropped, "boxes"),
+        ("clipped to the picture", report.clipped, "boxes"),
+        ("not of the size their annotation states", report.size_differs, "pictures"),
+    )
+    for what, faults, noun in kinds:
+        if faults:
+            names = sorted({Path(fault["file"]).name for fault in faults})
+            shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+            log.warning("dataset %s: %d %s %s (%s)", dataset.id, len(faults), noun, what, shown)

@@ -1,0 +1,202 @@
+"""The registry of datasets: `datasets.yaml` as typed entries, checked key by key. Imports nothing heavy."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+from cones.data.converters import converter_named
+from cones.errors import ConesError, closest
+from cones.strict import Strict, parse, read_yaml
+
+REGISTRY = "datasets.yaml"
+DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
+SPLITS = ("train", "val", "test")
+
+SplitName = Literal["train", "val", "test"]
+SourceName = Literal["official", "miniature", "sample"]
+ID_PATTERN = re.compile(r"[a-z0-9_]+(-[a-z0-9]+)?")
+
+
+def _inside(path: str) -> str:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
+        raise ValueError("must be a relative path with / and without ..")
+    return path
+
+
+class Phrase(Strict):
+    """How a class is said in a caption: `prefix + name + suffix`, of which only `name` stands for the class."""
+
+    name: str = Field(min_length=1)
+    prefix: str = ""
+    suffix: str = ""
+
+
+class Archive(Strict):
+    """One file to fetch. `strip` is a leading folder inside it that is left out (GitHub zips have one)."""
+
+    filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    urls: list[str] = Field(default_factory=list)
+    size: PositiveInt | None = None
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    strip: str | None = None
+    into: str | None = None
+
+    _paths = field_validator("strip", "into")(lambda path: path if path is None else _inside(path))
+
+    @property
+    def is_pinned(self) -> bool:
+        """A checksum is known beforehand; without one the first download is trusted and remembered."""
+        return bool(self.sha256 or self.md5)
+
+
+class Format(BaseModel):
+    """The native format's name and its parameters, which the converter of that name checks."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class SplitRule(Strict):
+    """How items become splits (`cones/data/splits.py`).
+
+    `shipped` maps our split names to those of the files. With `as_shipped` it says all there is to say; with another
+    rule it names splits that are kept as they come, and the rule divides the remaining items.
+    """
+
+    rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80"]
+    shipped: dict[SplitName, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _complete(self):
+        if self.rule == "as_shipped" and not self.shipped:
+            raise ValueError("as_shipped needs `shipped`, such as {train: train, val: valid, test: test}")
+        return self
+
+
+class ImageCounts(Strict):
+    train: int = Field(ge=0)
+    val: int = Field(ge=0)
+    test: int = Field(0, ge=0)
+
+
+class Expected(Strict):
+    """What must come out: images per split, and usable boxes over all splits where the number is known."""
+
+    images: ImageCounts
+    boxes: int | None = Field(None, ge=0)
+
+
+class Source(Strict):
+    """One place the dataset can come from, and what its files look like."""
+
+    archives: list[Archive] = Field(min_length=1)
+    format: Format
+    split: SplitRule
+    expected: Expected
+
+    @model_validator(mode="after")
+    def _distinct(self):
+        names = [archive.filename for archive in self.archives]
+        if len(set(names)) != len(names):
+            raise ValueError(f"an archive name is listed twice in {names}")
+        return self
+
+
+class Dataset(Strict):
+    """One entry of the registry. `id` is its key; `classes` in this order get the category ids 1..K."""
+
+    id: str
+    paper_name: str
+    group: Literal["natural", "non_radiology", "radiology", "segmentation", "generation"]
+    task: Literal["detection", "instance_segmentation", "personalised_generation"]
+    classes: list[str] = Field(min_length=1)
+    prompts: list[Phrase] | None = None
+    manual_prompts: list[Phrase] | None = None
+    home: str
+    licence: str
+    access: Literal["open", "gdrive", "kaggle", "login", "request"]
+    detections_per_image: PositiveInt = 100
+    notes: list[str] = Field(default_factory=list)
+    sources: dict[SourceName, Source] = Field(min_length=1)
+
+    @field_validator("id")
+    @classmethod
+    def _id_is_a_path_part(cls, value: str) -> str:
+        if not ID_PATTERN.fullmatch(value):
+            raise ValueError('an id is lower-case letters, digits and "_", with at most one "-suffix"')
+        return value
+
+    @model_validator(mode="after")
+    def _classes_and_prompts_agree(self):
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class name is listed twice")
+        for key in ("prompts", "manual_prompts"):
+            phrases = getattr(self, key)
+            if phrases is not None and len(phrases) != len(self.classes):
+                raise ValueError(f"{key} must have one phrase for each of the {len(self.classes)} classes, in order")
+        return self
+
+    @property
+    def phrases(self) -> list[Phrase]:
+        """How each class is said in captions, in class order; the bare class name where the registry says nothing."""
+        return self.prompts or [Phrase(name=name) for name in self.classes]
+
+    def source(self, name: str) -> Source:
+        if name not in self.sources:
+            raise ConesError(
+                f'no source "{name}"', where=f"dataset {self.id}", next_step=closest(name, list(self.sources))
+            )
+        return self.sources[name]
+
+
+def load_registry(path: str | Path = REGISTRY) -> dict[str, Dataset]:
+    """`{dataset id: entry}` in file order; the first fault ends in one line with file, entry and key."""
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not content:
+        raise ConesError("the registry must map dataset ids to entries", where=path, found=type(content).__name__)
+    return {str(key): _entry(str(key), value, path) for key, value in content.items()}
+
+
+def dataset_named(dataset_id: str, path: str | Path = REGISTRY) -> Dataset:
+    """One entry; a mistyped id is answered with the nearest known one."""
+    registry = load_registry(path)
+    if dataset_id not in registry:
+        raise ConesError(f'no dataset "{dataset_id}"', where=path, next_step=closest(dataset_id, registry))
+    return registry[dataset_id]
+
+
+def _entry(dataset_id: str, value: Any, path: str | Path) -> Dataset:
+    where = f"{path}: {dataset_id}"
+    if not isinstance(value, dict):
+        raise ConesError("an entry must be a mapping of keys", where=where, found=type(value).__name__)
+    if "id" in value:
+        raise ConesError("the id is the entry's key", where=f"{where}: id", next_step="remove this line")
+    entry = parse(Dataset, {**value, "id": dataset_id, "sources": _inherit(value.get("sources"))}, where=where)
+    for name, source in entry.sources.items():
+        location = f"{where}: sources.{name}.format"
+        parse(converter_named(source.format.name, where=location).Parameters, source.format.parameters, where=location)
+    return entry
+
+
+def _inherit(sources: Any) -> Any:
+    """Fill `miniature` and `sample` from `official`; what only official files have (URLs, checksums) is left out."""
+    if not isinstance(sources, dict) or not isinstance(official := sources.get("official"), dict):
+        return sources
+    shared = {key: official[key] for key in ("format", "split") if key in official}
+    if isinstance(archives := official.get("archives"), list):
+        shared["archives"] = [
+            {key: archive[key] for key in ("filename", "strip", "into") if key in archive}
+            for archive in archives
+            if isinstance(archive, dict)
+        ]
+    return {
+        name: {**shared, **source} if name != "official" and isinstance(source, dict) else source
+        for name, source in sources.items()
+    }

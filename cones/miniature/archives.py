@@ -1,0 +1,63 @@
+"""Draw a dataset of the miniature suite: paint its pictures and pack them as the real archive is packed."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from cones.artifacts import replacing
+from cones.data.download import miniature_mirror
+from cones.data.registry import DRAWN, SPLITS, Dataset, Source
+from cones.errors import ConesError
+from cones.miniature import cells, layouts, sealife
+from cones.miniature.layouts import Page
+from cones.miniature.painter import Painter, generator
+
+SEED = 0
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can state
+
+Layout = Callable[[Dataset, Source, list[Page]], dict[str, bytes]]
+
+# dataset id -> who paints its pictures, and in which native layout they are packed
+DRAWINGS: dict[str, tuple[Painter, Layout]] = {
+    "aquarium": (sealife.paint, layouts.aquarium),
+    "bccd": (cells.paint, layouts.bccd),
+}
+
+
+def draw(dataset: Dataset, data_dir: str | Path, *, seed: int = SEED) -> Path:
+    """Write `<data_dir>/miniature/mirror/<dataset id>/<archive of the registry>`; equal seeds give equal bytes.
+
+    Returns the archive's path. Raises ConesError for a dataset that nobody can draw yet.
+    """
+    if dataset.id not in DRAWINGS:
+        raise ConesError(
+            "there is no drawing of this dataset",
+            where=f"dataset {dataset.id}",
+            found=f"drawings of {', '.join(sorted(DRAWINGS))}",
+            next_step="choose another source, or add a painter to DRAWINGS in cones/miniature/archives.py",
+        )
+    source = dataset.source(DRAWN)
+    _, layout = DRAWINGS[dataset.id]
+    path = miniature_mirror(data_dir) / dataset.id / source.archives[0].filename
+    _write_zip(path, layout(dataset, source, paint_pages(dataset, seed=seed)))
+    return path
+
+
+def paint_pages(dataset: Dataset, *, seed: int = SEED) -> list[Page]:
+    """All pictures of a drawn dataset, as many per split as the registry expects."""
+    painter, _ = DRAWINGS[dataset.id]
+    expected = dataset.source(DRAWN).expected.images
+    order = [split for split in SPLITS for _ in range(getattr(expected, split))]
+    return [
+        Page(index, split, painter(generator(dataset.id, seed, index), dataset.classes, index))
+        for index, split in enumerate(order)
+    ]
+
+
+def _write_zip(path: Path, files: dict[str, bytes]) -> None:
+    """A zip whose bytes depend on nothing but `files`: sorted, undated, uncompressed."""
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            member = zipfile.ZipInfo(name, EPOCH)
+            member.external_attr = 0o100644 << 16
+            archive.writestr(member, files[name])
