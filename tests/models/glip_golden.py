@@ -232,7 +232,9 @@ def run_padded(detector, encoder, image, target, kind: str) -> dict[str, Tensor]
     language.hidden.requires_grad_(True)
     predictions = detector.ground(detector.encode_image(ImageBatch(image, [(160, 224)])), language)
     sum(normalised(detector.loss(predictions, [target])).values()).backward()
-    seen = {f"padded_{n}" if "_pad_" not in n else n: v for n, v in head_outputs(predictions.outputs, single=True).items()}
+    seen = {
+        f"padded_{n}" if "_pad_" not in n else n: v for n, v in head_outputs(predictions.outputs, single=True).items()
+    }
     seen[f"grad_{kind}_pad_absmax"] = language.hidden.grad[0, len(TOKENS) :].abs().max()
     seen["padded_gradient"] = language.hidden.grad[0, : len(TOKENS)]
     return seen
