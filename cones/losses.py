@@ -34,7 +34,7 @@ def add_normalisers(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def sigmoid_focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Focal loss of each element; targets 0 or 1 of the shape of `logits`; `alpha` weighs positives, 1 - alpha negatives.
+    """Focal loss of each element; targets 0 or 1, shaped as `logits`; `alpha` weighs positives, 1 - alpha negatives.
 
     -alpha_t (1 - p_t)^gamma log(p_t) with p_t the probability of the true answer (Lin et al. 2017, eq. 5).
     """

@@ -119,7 +119,7 @@ class DyConv(nn.Module):
         return found
 
     def steer(self, maps: list[Tensor], kinds) -> tuple[Tensor, Tensor]:
-        """Offsets (R, 9, 2) as (dy, dx) and modulation (R, 9) for all contributions: those of level l steer all three."""
+        """Offsets (R, 9, 2) as (dy, dx) and modulation (R, 9) for all contributions: level l steers its three."""
         offsets, modulation = [], []
         raw = [self.offset(level) for level in maps]  # (B, 27, H_l, W_l)
         raw_offsets = [level[:, : 2 * TAPS] for level in raw]

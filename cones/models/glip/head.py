@@ -1,4 +1,4 @@
-"""The dynamic head: a tower of (fusion, text layer, DyConv) blocks, then token logits, boxes and centreness (spec 6, 7)."""
+"""The dynamic head: blocks of (fusion, text layer, DyConv), then token logits, boxes, centreness (GLIP spec 6, 7)."""
 
 import math
 from dataclasses import dataclass
