@@ -52,9 +52,11 @@ class Context:
         return Cell(self.plan.suite.suite, wildcards.model, wildcards.dataset, wildcards.arm, int(wildcards.seed))
 
     def fetch_inputs(self, wildcards) -> list[str]:
-        """The miniature source draws its archives first."""
-        drawn = f"{self.plan.suite.data_dir}/{DRAWN}/mirror/{wildcards.dataset}/drawn.json"
-        return [drawn] if wildcards.source == DRAWN else []
+        """The miniature source draws its archives first, into the mirror they are fetched from."""
+        if wildcards.source != DRAWN:
+            return []
+        archives = self.plan.registry[wildcards.dataset].source(DRAWN).archives
+        return [f"{self.plan.suite.data_dir}/{DRAWN}/mirror/{wildcards.dataset}/{each.filename}" for each in archives]
 
     def manifest(self, wildcards) -> str:
         return str(self.plan.data_folder(wildcards.dataset) / "manifest.json")

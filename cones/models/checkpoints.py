@@ -3,7 +3,7 @@
 import pickle
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from cones.artifacts import load_tensors
 from cones.errors import ConesError, closest
 from cones.models.detector import GroundedDetector
-from cones.models.glip.build import build_glip, build_glip_text_encoder
+from cones.models.glip.build import NANO_VOCABULARY, build_glip, build_glip_text_encoder
 from cones.models.glip.config import SIZES
+from cones.models.text_encoder import load_tokenizer
 
 State = dict[str, Tensor]
 
@@ -24,12 +25,14 @@ class ModelEntry:
 
     text_prefix  what stands before the text encoder's parameter names in a checkpoint
     unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
+    vocabulary   the text encoder's word pieces
     """
 
     detector: Callable[[str], GroundedDetector]
     text_encoder: Callable[[str], nn.Module]
     text_prefix: str
     unused: re.Pattern
+    vocabulary: Path
 
 
 GLIP_ENTRY = ModelEntry(
@@ -40,8 +43,12 @@ GLIP_ENTRY = ModelEntry(
         r"rpn\.head\.cls_logits\.(weight|bias)"
         r"|language_backbone\.body\.model\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))"
     ),
+    vocabulary=Path("checkpoints/bert-base-uncased/vocab.txt"),
 )
-MODELS: dict[str, ModelEntry] = dict.fromkeys(SIZES, GLIP_ENTRY)
+MODELS: dict[str, ModelEntry] = {
+    name: replace(GLIP_ENTRY, vocabulary=NANO_VOCABULARY) if sizes.text.vocabulary == 0 else GLIP_ENTRY
+    for name, sizes in SIZES.items()
+}
 
 
 def model_entry(name: str) -> ModelEntry:
@@ -74,6 +81,11 @@ def load_text_encoder(name: str, path: str | Path, *, expected_sha256: str | Non
     prefix = model_entry(name).text_prefix
     state, _ = load_tensors(path, expected_sha256=expected_sha256, wanted=lambda key: key.startswith(prefix))
     return _fill(lambda: build_text_encoder(name), prefix, state, name, path)
+
+
+def tokenizer_for(name: str):
+    """The WordPiece tokenizer of the named model's text encoder."""
+    return load_tokenizer(model_entry(name).vocabulary)
 
 
 def initial_state(name: str, seed: int) -> State:
