@@ -43,7 +43,10 @@ def changed(name, content):
     return files
 
 
-def xml(name="cell_01", objects=OBJECT.format("red", 1, 2, 3, 4)):
+RED = OBJECT.format("red", 1, 2, 3, 4)
+
+
+def xml(name="cell_01", objects=RED):
     return XML.format(name=name, width=40, height=30, objects=objects).encode()
 
 

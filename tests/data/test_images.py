@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tests.data.made_up import jpeg
 from PIL import Image
 
 from cones.data.images import load_image
 from cones.errors import ConesError
+from tests.data.made_up import jpeg
 
 
 def saved(tmp_path, picture, name, **options):

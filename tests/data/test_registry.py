@@ -7,6 +7,7 @@ import yaml
 
 from cones.data.registry import dataset_named, load_registry
 from cones.errors import ConesError
+from cones.strict import read_yaml
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def registry_with(tmp_path):
     """Write the real registry with one place changed: `registry_with("bccd.sources.official.format.name", "vok")`."""
 
     def write(place, value):
-        content = yaml.safe_load(open("datasets.yaml"))
+        content = read_yaml("datasets.yaml")
         node = content
         *parents, last = place.split(".")
         for key in parents:
@@ -72,7 +73,7 @@ def test_a_mistake_ends_in_one_line_with_file_and_key(registry_with, place, valu
 
 
 def test_an_id_is_a_safe_path_part(registry_with):
-    entry = yaml.safe_load(open("datasets.yaml"))["bccd"]
+    entry = read_yaml("datasets.yaml")["bccd"]
     assert "dreambooth-dog6" in load_registry(registry_with("dreambooth-dog6", entry))
     with pytest.raises(ConesError, match="an id is lower-case"):
         load_registry(registry_with("a/bccd", entry))

@@ -44,7 +44,7 @@ def test_a_split_is_a_partition_whatever_the_order_of_the_files(items, random):
     splits = split_items(dataset_id="d", items=[(item, None) for item in shuffled], rule=rule, expected=expected)
     again = split_items(dataset_id="d", items=[(item, None) for item in items], rule=rule, expected=expected)
     assert splits == again
-    assert sorted(sum(splits.values(), [])) == items
+    assert sorted(item for ids in splits.values() for item in ids) == items
 
 
 def test_shipped_splits_may_serve_twice_and_mix_with_a_rule():

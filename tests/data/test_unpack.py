@@ -4,10 +4,10 @@ import tarfile
 import zipfile
 
 import pytest
-from tests.data.made_up import zipped
 
 from cones.data.unpack import Limits, unpack
 from cones.errors import ConesError
+from tests.data.made_up import zipped
 
 
 def refuse(tmp_path, content, name, words, limits=None):
@@ -19,7 +19,7 @@ def refuse(tmp_path, content, name, words, limits=None):
     with pytest.raises(ConesError, match=words) as caught:
         unpack(archive, target, dataset_id="cells", **({"limits": limits} if limits else {}))
     assert f"dataset cells: {name}" in str(caught.value) and "next:" in str(caught.value)
-    assert [path for path in (tmp_path / "outer").rglob("*")] == [target]
+    assert list((tmp_path / "outer").rglob("*")) == [target]
 
 
 def zip_with(name, mode=0o100644, content=b"x"):
