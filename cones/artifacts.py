@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cones.errors import ConesError
@@ -88,8 +88,13 @@ def save_tensors(path: str | Path, tensors: dict, metadata: dict[str, str] | Non
     return sha256(path)
 
 
-def load_tensors(path: str | Path, *, expected_sha256: str | None = None) -> tuple[dict, dict[str, str]]:
-    """`({name: tensor}, metadata)`; a damaged file, or one whose sha256 is not the recorded one, is refused."""
+def load_tensors(
+    path: str | Path, *, expected_sha256: str | None = None, wanted: Callable[[str], bool] = lambda name: True
+) -> tuple[dict, dict[str, str]]:
+    """`({name: tensor}, metadata)`; a damaged file, or one whose sha256 is not the recorded one, is refused.
+
+    Only tensors whose name is `wanted` are read.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():
@@ -104,7 +109,7 @@ def load_tensors(path: str | Path, *, expected_sha256: str | None = None) -> tup
         )
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {n: file.get_tensor(n) for n in file.keys() if wanted(n)}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ConesError(
             "not a whole safetensors file", where=path, found=error, next_step="delete it and run again"

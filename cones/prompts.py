@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cones.errors import ConesError
 from cones.language import ClassPhrase, LanguageFeatures, caption, token_positions
+from cones.methods import Ingredients
 from cones.models.detector import FeaturePyramid
+
+MAX_POSITIONS = 256
 
 
 @dataclass
@@ -49,22 +53,22 @@ class EncodedCaption:
     class_positions: Tensor
 
 
-def encode_caption(tokenizer, phrases: Sequence[ClassPhrase], max_positions: int = 256) -> EncodedCaption:
-    """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands.
-
-    A caption longer than `max_positions` raises: silently truncated classes could never be detected.
-    """
-    from cones.errors import ConesError
-
-    text, spans = caption(phrases)
-    encoding = tokenizer.encode(text)
-    if len(encoding.ids) > max_positions:
+def check_length(positions: int) -> None:
+    """A caption longer than the 256 positions of a text encoder raises: truncated classes could never be detected."""
+    if positions > MAX_POSITIONS:
         raise ConesError(
             "the caption of all class names is too long for the text encoder",
-            expected=f"at most {max_positions} word pieces",
-            found=len(encoding.ids),
+            expected=f"at most {MAX_POSITIONS} word pieces",
+            found=positions,
             next_step="shorten the prompts of this dataset in the registry",
         )
+
+
+def encode_caption(tokenizer, phrases: Sequence[ClassPhrase]) -> EncodedCaption:
+    """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands."""
+    text, spans = caption(phrases)
+    encoding = tokenizer.encode(text)
+    check_length(len(encoding.ids))
     offsets = [(0, 0) if special else offset for offset, special in zip(encoding.offsets, encoding.special_tokens_mask)]
     positions = torch.zeros(len(spans), len(encoding.ids), dtype=torch.bool)  # (K, L)
     for row, phrase, span in zip(positions, phrases, spans):
@@ -73,6 +77,73 @@ def encode_caption(tokenizer, phrases: Sequence[ClassPhrase], max_positions: int
             raise ConesError("a class name has no word piece", found=repr(phrase.name), next_step="mend its prompt")
         row[pieces] = True
     return EncodedCaption(torch.tensor(encoding.ids), positions)
+
+
+def random_word_vectors(ingredients: Ingredients) -> Tensor:
+    """(K, N, D) random starts for learnable words, as spread out as the encoder's own word embeddings x `init_std`."""
+    table = ingredients.text_encoder.embeddings.word_embeddings.weight
+    shape = (len(ingredients.phrases), ingredients.settings.tokens_per_class, table.shape[1])
+    return torch.randn(shape, generator=ingredients.generator) * (ingredients.settings.init_std * float(table.std()))
+
+
+class SoftCaption(Prompt):
+    """A caption with learnable vectors at some positions of the text encoder's *input*: textual inversion, CoOp.
+
+    vectors  (K, N, D) N vectors for each class
+    slots    what stands at each of the L positions: a word-piece id, or `(class, n)` for a vector
+    class_positions (K, L) bool
+    """
+
+    def __init__(
+        self,
+        *,
+        text_encoder: nn.Module,
+        vectors: Tensor,
+        slots: Sequence[int | tuple[int, int]],
+        class_positions: Tensor,
+    ):
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.vectors = nn.Parameter(vectors)  # (K, N, D)
+        tokens = vectors.shape[1]
+        learned = [isinstance(slot, tuple) for slot in slots]
+        ids = [0 if isinstance(slot, tuple) else slot for slot in slots]
+        rows = [slot[0] * tokens + slot[1] if isinstance(slot, tuple) else 0 for slot in slots]
+        self.register_buffer("learned", torch.tensor(learned)[:, None], persistent=False)  # (L, 1)
+        self.register_buffer("ids", torch.tensor(ids), persistent=False)  # (L,)
+        self.register_buffer("rows", torch.tensor(rows), persistent=False)  # (L,)
+        self.register_buffer("class_positions", class_positions[None], persistent=False)  # (1, K, L)
+
+    @classmethod
+    def of_classes(
+        cls,
+        *,
+        said: list[list[int | tuple[int, int]]],
+        stands_for_class: list[list[bool]],
+        vectors: Tensor,
+        ingredients: Ingredients,
+    ) -> "SoftCaption":
+        """[CLS], what is said of each class with "." between, [SEP]; of what is said, which slots are positives."""
+        token_id = ingredients.tokenizer.token_to_id
+        slots: list[int | tuple[int, int]] = [token_id("[CLS]")]
+        spans = []
+        for k, words in enumerate(said):
+            slots += [token_id(".")] if k else []
+            spans.append(len(slots))
+            slots += words
+        slots.append(token_id("[SEP]"))
+        check_length(len(slots))
+        class_positions = torch.zeros(len(said), len(slots), dtype=torch.bool)  # (K, L)
+        for row, start, positive in zip(class_positions, spans, stands_for_class):
+            row[start : start + len(positive)] = torch.tensor(positive)
+        encoder = ingredients.text_encoder
+        return cls(text_encoder=encoder, vectors=vectors, slots=slots, class_positions=class_positions)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        words = self.text_encoder.embeddings.word_embeddings(self.ids)  # (L, D)
+        embeddings = torch.where(self.learned, self.vectors.flatten(0, 1)[self.rows], words)[None]  # (1, L, D)
+        mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
+        return LanguageFeatures(self.text_encoder(inputs_embeds=embeddings, mask=mask), mask, self.class_positions)
 
 
 class CaptionPrompt(Prompt):

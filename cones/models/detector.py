@@ -113,6 +113,13 @@ class GroundedDetector(nn.Module):
         """Weighted loss terms (see `LossTerm`); an image without boxes contributes background only."""
 
     @abstractmethod
+    def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
+        """The normaliser of each loss term for images padded to `size` (H, W): from the ground truth alone.
+
+        Equal to those `loss` returns; known before any forward pass, so a batch can be cut into parts.
+        """
+
+    @abstractmethod
     def detect(self, predictions: Predictions, sizes: list[tuple[int, int]] | None = None) -> list[Detections]:
         """At most the model's detections-per-image limit, clipped to `sizes` (default: the pyramid's)."""
 

@@ -1,0 +1,48 @@
+# Two commands do everything: `make table1` and `make test`. Plain `make` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+# one pinned environment: rebuilt when the pins or the requirements change
+READY := $(VENV)/ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help table1 bccd test lint format schema clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; any Python >= 3.11 will do: make PYTHON=python3"; exit 1; }
+	@echo "Installing the pinned environment into $(VENV) (once, a few minutes) …"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+table1: $(READY) ## the miniature benchmark, all methods: results/table1.csv
+	snakemake --cores $(CORES) results/table1.csv
+
+bccd: $(READY) ## all methods on the real BCCD blood cells (downloads them, or set CONES_MIRROR)
+	snakemake --cores $(CORES) results/bccd/table1.csv --config suite=bccd
+
+test: $(READY) ## the test suite
+	python -m pytest
+
+lint: $(READY) ## ruff, snakefmt and snakemake --lint
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	python tests/lint_workflow.py
+
+format: $(READY) ## put code and rules into the house format
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow/rules
+
+schema: $(READY) ## export the JSON schemas of config and registry
+	python -m cones schema
+
+clean: ## remove results, logs and drawn data, keep downloads and the environment
+	rm -rf results/*/ results/*.csv results/*.md logs data/miniature .snakemake

@@ -1,0 +1,52 @@
+# ConES, the whole experiment: snakemake --cores all results/table1.csv
+# Another world: snakemake --cores all results/table1.csv --config suite=paper   (targets go before --config)
+import os
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, workflow.basedir)
+
+from cones.provenance import code_digest
+from workflow.context import Context
+from workflow.stale_lock import remove_stale_lock
+
+remove_stale_lock()
+context = Context.from_config(config)
+plan = context.plan
+
+
+wildcard_constraints:
+    suite=plan.suite.suite,
+    source=plan.suite.source,
+    model="|".join(plan.suite.models),
+    dataset="|".join(plan.suite.datasets),
+    arm="|".join(plan.suite.arms),
+    seed=r"\d+",
+
+
+# one thread per job unless a rule says otherwise: small models are fastest that way, several side by side
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+rule all:
+    default_target: True
+    input:
+        "results/table1.csv",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/checkpoints.smk"
+include: "workflow/rules/text.smk"
+include: "workflow/rules/tune.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+
+
+onsuccess:
+    shell(context.command("finish"))
+
+
+onerror:
+    shell(context.command("finish", "--failed"))

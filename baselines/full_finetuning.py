@@ -1,0 +1,19 @@
+"""Full fine-tuning: class names, and everything trains, the text encoder included."""
+
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import CaptionPrompt, Prompt, encode_caption
+
+
+class FullFinetuning(TuningMethod):
+    """All but what the model freezes for every method (GLIP: the patch embedding and the first stage)."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> CaptionPrompt:
+        return CaptionPrompt(ingredients.text_encoder, encode_caption(ingredients.tokenizer, ingredients.phrases))
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return True
+
+    def set_modes(self, model: GroundedDetector, prompt: Prompt) -> None:
+        model.train()
+        prompt.train()

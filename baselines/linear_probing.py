@@ -1,0 +1,20 @@
+"""Linear probing: class names as in zero-shot; only the heads' last projections train."""
+
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import FixedPrompt, Prompt
+
+
+class LinearProbing(TuningMethod):
+    """The image encoder is frozen and in eval mode; the head is in train mode, its dropouts alive (spec 10.1)."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> FixedPrompt:
+        return FixedPrompt(ingredients.text_states)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name.removeprefix("model.") in model.projections
+
+    def set_modes(self, model: GroundedDetector, prompt: Prompt) -> None:
+        model.train()
+        for module in model.image_encoder():
+            module.eval()

@@ -1,0 +1,27 @@
+"""Prompt tuning (CoOp): N learnable context vectors before each class name, at the input of the frozen text encoder."""
+
+from cones.language import clean_class_name
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import SoftCaption, random_word_vectors
+
+
+class PromptTuning(TuningMethod):
+    """Caption "V1 V2 V3 fish. V1 V2 V3 shark" with its own context per class (eq. 3); the name is the positive."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> SoftCaption:
+        tokens = ingredients.settings.tokens_per_class
+        said, stands_for_class = [], []
+        for k, phrase in enumerate(ingredients.phrases):
+            pieces = ingredients.tokenizer.encode(clean_class_name(phrase.name), add_special_tokens=False).ids
+            said.append([(k, n) for n in range(tokens)] + pieces)
+            stands_for_class.append([False] * tokens + [True] * len(pieces))
+        return SoftCaption.of_classes(
+            said=said,
+            stands_for_class=stands_for_class,
+            vectors=random_word_vectors(ingredients),
+            ingredients=ingredients,
+        )
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name == "prompt.vectors"

@@ -1,0 +1,22 @@
+"""Textual inversion: each class name becomes N learnable pseudo-words at the input of the frozen text encoder."""
+
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import SoftCaption, random_word_vectors
+
+
+class TextualInversion(TuningMethod):
+    """Caption "S1 S2 S3. S1 S2 S3" with its own pseudo-words per class; the encoder is frozen, in the gradient path."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> SoftCaption:
+        classes, tokens = len(ingredients.phrases), ingredients.settings.tokens_per_class
+        said = [[(k, n) for n in range(tokens)] for k in range(classes)]
+        return SoftCaption.of_classes(
+            said=said,
+            stands_for_class=[[True] * tokens] * classes,
+            vectors=random_word_vectors(ingredients),
+            ingredients=ingredients,
+        )
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name == "prompt.vectors"

@@ -1,0 +1,15 @@
+"""Zero-shot: class names through the frozen text encoder, nothing trains."""
+
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import FixedPrompt
+
+
+class ZeroShot(TuningMethod):
+    """The text encoder's output is constant per dataset: it is read from the text step's file."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> FixedPrompt:
+        return FixedPrompt(ingredients.text_states)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return False

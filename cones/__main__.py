@@ -1,0 +1,5 @@
+"""`python -m cones`."""
+
+from cones.cli import main
+
+main()

@@ -1,0 +1,107 @@
+"""Cells and the grid: what a suite consists of, and where each piece of it lies on disk."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cones.artifacts import read_json
+from cones.config import CellSettings, Suite, cell_settings, load_suite
+from cones.data.registry import Dataset, load_registry
+from cones.errors import ConesError, closest
+from cones.methods import METHODS, MethodEntry
+
+RESULTS = Path("results")
+CHECKPOINTS = Path("checkpoints")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """(suite, model, dataset, arm, seed): the smallest thing that is tuned, scored and shown in a table."""
+
+    suite: str
+    model: str
+    dataset: str
+    arm: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return RESULTS / self.suite / self.model / self.dataset / self.arm / f"seed{self.seed}"
+
+    def __str__(self) -> str:
+        return f"{self.model} · {self.dataset} · {self.arm} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite with its registry: every path and every digest a step or the workflow asks for."""
+
+    suite: Suite
+    registry: dict[str, Dataset]
+
+    @classmethod
+    def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
+        loaded, registry = load_suite(suite, overrides), load_registry()
+        for dataset in loaded.datasets:
+            if dataset not in registry:
+                raise ConesError(
+                    f'dataset "{dataset}" is not in datasets.yaml',
+                    where=f"config of suite {suite}: datasets",
+                    next_step=closest(dataset, registry),
+                )
+        return cls(loaded, registry)
+
+    def cells(self) -> Iterator[Cell]:
+        """Models, datasets, arms, seeds, in the order of the config."""
+        for model in self.suite.models:
+            for dataset in self.suite.datasets:
+                for arm in self.suite.arms:
+                    for seed in self.suite.seeds:
+                        yield Cell(self.suite.suite, model, dataset, arm, seed)
+
+    def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
+        """A cell of this suite; a name that is not in it ends in one line."""
+        for kind, name, known in (
+            ("model", model, self.suite.models),
+            ("dataset", dataset, self.suite.datasets),
+            ("arm", arm, self.suite.arms),
+            ("seed", seed, self.suite.seeds),
+        ):
+            if name not in known:
+                raise ConesError(
+                    f'{kind} "{name}" is not in the suite',
+                    where=f"config of suite {self.suite.suite}",
+                    next_step=closest(str(name), map(str, known)),
+                )
+        return Cell(self.suite.suite, model, dataset, arm, int(seed))
+
+    def settings(self, cell: Cell) -> CellSettings:
+        return cell_settings(self.suite, cell.model, cell.arm)
+
+    def method(self, arm: str) -> MethodEntry:
+        return METHODS[self.suite.arms[arm].method or arm]
+
+    def data_folder(self, dataset: str) -> Path:
+        return Path(self.suite.data_dir) / self.suite.source / dataset
+
+    def manifest(self, dataset: str) -> dict:
+        """What the `prepare` step says about a dataset: status, classes, phrases, counts, digests."""
+        return read_json(self.data_folder(dataset) / "manifest.json")
+
+    def weights(self, model: str) -> Path:
+        return CHECKPOINTS / f"{model}.safetensors"
+
+    def text_states(self, model: str, dataset: str) -> Path:
+        return RESULTS / self.suite.suite / model / dataset / "text.safetensors"
+
+    def stage1(self, cell: Cell) -> Cell:
+        """The cell whose concept embeddings this one fixes."""
+        return Cell(cell.suite, cell.model, cell.dataset, self.settings(cell).stage1, cell.seed)
+
+
+def settings_digest(settings: object) -> str:
+    """Twelve hex digits of a pydantic object or plain value: a step re-runs when, and only when, they change."""
+    value = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

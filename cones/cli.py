@@ -1,0 +1,151 @@
+"""The command line: `python -m cones <step> …`. Each command is thin and imports its step when called."""
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cones.errors import ConesError
+from cones.progress import start_logging
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Concept Embedding Search and the benchmark around it. The workflow calls these steps; each runs by hand too.",
+)
+
+SuiteOption = Annotated[str, typer.Option("--suite", help="config/<suite>.yaml")]
+SetOption = Annotated[str, typer.Option("--set", help="JSON laid over the suite's config")]
+ModelOption = Annotated[str, typer.Option("--model")]
+DatasetOption = Annotated[str, typer.Option("--dataset")]
+ArmOption = Annotated[str, typer.Option("--arm", help="a method, or an arm of the config")]
+SeedOption = Annotated[int, typer.Option("--seed")]
+
+
+def load_plan(suite: str, overrides: str):
+    from cones.cell import Plan
+
+    return Plan.load(suite, json.loads(overrides))
+
+
+@app.command()
+def draw(dataset: DatasetOption, data_dir: str = "data") -> None:
+    """Draw a dataset of the miniature world as an archive in its native format."""
+    from cones.miniature.archives import draw as draw_archive
+
+    draw_archive(dataset, data_dir)
+
+
+@app.command()
+def fetch(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Download a dataset's archives, or take them from the mirror, and verify them."""
+    from cones.steps.data import fetch_dataset
+
+    fetch_dataset(load_plan(suite, overrides), dataset)
+
+
+@app.command()
+def prepare(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Unpack, convert, check and split a fetched dataset into canonical COCO files."""
+    from cones.steps.data import prepare_dataset
+
+    prepare_dataset(load_plan(suite, overrides), dataset)
+
+
+@app.command()
+def weights(model: ModelOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Make the base weights of a model."""
+    from cones.steps.weights import make_weights
+
+    make_weights(load_plan(suite, overrides), model)
+
+
+@app.command()
+def text(
+    model: ModelOption, dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}"
+) -> None:
+    """Encode a dataset's class names with a model's frozen text encoder."""
+    from cones.steps.text import encode_class_names
+
+    encode_class_names(load_plan(suite, overrides), model, dataset)
+
+
+@app.command()
+def tune(
+    model: ModelOption,
+    dataset: DatasetOption,
+    arm: ArmOption,
+    seed: SeedOption = 0,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Tune one cell."""
+    from cones.steps.tune import tune_cell
+
+    plan = load_plan(suite, overrides)
+    tune_cell(plan, plan.cell(model, dataset, arm, seed))
+
+
+@app.command()
+def evaluate(
+    model: ModelOption,
+    dataset: DatasetOption,
+    arm: ArmOption,
+    seed: SeedOption = 0,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Detect on the test split with a tuned cell, and score."""
+    from cones.steps.evaluate import evaluate_cell
+
+    plan = load_plan(suite, overrides)
+    evaluate_cell(plan, plan.cell(model, dataset, arm, seed))
+
+
+@app.command()
+def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}", partial: bool = False) -> None:
+    """Gather the cells of a suite into cells.csv, table1.csv and table1.md."""
+    from cones.steps.collect import collect_suite
+
+    collect_suite(load_plan(suite, overrides), partial=partial)
+
+
+@app.command()
+def finish(suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False) -> None:
+    """The last word of a run: the table and where it is, or what is missing and why."""
+    from cones.steps.collect import finish_run
+
+    finish_run(load_plan(suite, overrides), failed=failed)
+
+
+@app.command()
+def schema() -> None:
+    """Write the JSON schemas of config and registry to config/, for editors and reviewers."""
+    from cones.schemas import write_schemas
+
+    write_schemas()
+
+
+@app.command()
+def show(table: str) -> None:
+    """Print a finished table, such as results/table1.csv."""
+    from cones.tables.terminal import print_table
+
+    print_table(table)
+
+
+def main() -> None:
+    """A ConesError is one line and exit code 1; anything else is a bug and keeps its traceback."""
+    start_logging()
+    try:
+        app()
+    except ConesError as error:
+        typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os._exit(1)

@@ -1,0 +1,163 @@
+"""The typed configuration of a suite: which datasets, models, arms and seeds, and how every method is tuned."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from cones.errors import ConesError, closest
+from cones.methods import METHODS
+from cones.strict import Strict, parse, read_yaml
+
+CONFIG_FOLDER = Path("config")
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # ids become folder names and words of a command line
+
+
+class Plateau(Strict):
+    """Reduce the learning rate when validation AP stops rising (GLIP spec, section 10)."""
+
+    factor: float = Field(0.1, gt=0, lt=1, description="learning rate is multiplied by this")
+    patience: int = Field(3, ge=0, description="evaluations without a rise that are tolerated")
+    min_lr: float = Field(1e-6, ge=0, description="never below this")
+    threshold: float = Field(1e-4, ge=0, description="a rise counts if relative to the best it exceeds this")
+
+
+class Tuning(Strict):
+    """The budget and protocol every tuned method shares; defaults are GLIP's fine-tuning (spec, section 10)."""
+
+    max_epochs: int = Field(200, ge=0, description="passes over the (copied) training set at most")
+    copies: int = Field(1, ge=1, description="times each training image is listed per epoch")
+    batch_size: int = Field(4, ge=1, description="images per optimiser step, over all micro-batches")
+    micro_batch: int = Field(4, ge=1, description="images per forward pass at most; does not change the numbers")
+    weight_decay: float = Field(0.05, ge=0)
+    clip_norm: float = Field(1.0, gt=0, description="gradient norm over all trained parameters")
+    bias_lr_factor: float = Field(2.0, gt=0, description='for parameters with "bias" in their name, which do not decay')
+    text_encoder_lr_factor: float = Field(0.1, gt=0, description="GLIP: 1e-5 beside 1e-4")
+    warmup_steps: int = Field(0, ge=0, description="linear rise of the learning rate")
+    plateau: Plateau = Plateau()
+    early_stop: int = Field(8, ge=1, description="evaluations strictly below the best before stopping")
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    train_short_sides: tuple[int, ...] = Field(
+        (480, 560, 640, 720, 800), description="drawn per image and step, pixels"
+    )
+    pyramid_cache_mb: int = Field(1024, ge=0, description="memory for the pyramids of a frozen image encoder; exact")
+
+
+class Model(Strict):
+    """What differs between models: learning rates, vectors per class, and any of the tuning settings."""
+
+    learning_rate: dict[str, float] = Field(description="method -> base learning rate")
+    tokens_per_class: int = Field(3, ge=1, description="N of the concept embeddings (paper: 3 for GLIP, 2 for UNINEXT)")
+    init_std: float = Field(1.0, ge=0, description="standard deviation of randomly started vectors")
+    initial_seed: int | None = Field(
+        None, description="start from random weights of this seed: no checkpoint is needed"
+    )
+    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this model")
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _known_methods(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            if name not in METHODS:
+                raise ValueError(f'unknown method "{name}"; {closest(name, METHODS)}')
+        return value
+
+
+class Arm(Strict):
+    """A named row of the experiment: a method plus overrides. An arm named like a method is that method."""
+
+    method: str | None = None
+    tokens_per_class: int | None = Field(None, ge=1)
+    init_std: float | None = Field(None, ge=0)
+    learning_rate: float | None = Field(None, gt=0)
+    stage1: str = Field("cones", description="the arm whose concept embeddings stage 2 fixes")
+    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
+
+
+class Suite(Strict):
+    """One world: datasets from one source, models, arms, seeds, schedule. `config/<suite>.yaml` holds one."""
+
+    suite: str = Field(pattern=IDENTIFIER)
+    title: str = Field(description="said above every table and figure of the suite")
+    source: Literal["official", "miniature", "sample"] = Field(description="where the datasets come from")
+    mirror: str | None = Field(
+        None, description="folder with <dataset>/ archives or unpacked trees, instead of the web"
+    )
+    data_dir: str = "data"
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    datasets: tuple[str, ...] = Field(min_length=1)
+    models: dict[str, Model] = Field(min_length=1)
+    arms: dict[str, Arm] = Field(min_length=1)
+    tuning: Tuning = Tuning()
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _names_only(cls, value: Any) -> Any:
+        """A list of names, or `name: null`, is an arm without overrides."""
+        if isinstance(value, list):
+            value = dict.fromkeys(value)
+        return {name: arm or {} for name, arm in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Suite":
+        for name, arm in self.arms.items():
+            method = arm.method or name
+            if method not in METHODS:
+                raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
+            if "stage1" in METHODS[method].inputs and arm.stage1 not in self.arms:
+                raise ValueError(f'arm "{name}" needs the arm "{arm.stage1}", which is not in the suite')
+            for model_name, model in self.models.items():
+                if METHODS[method].is_tuned and arm.learning_rate is None and method not in model.learning_rate:
+                    raise ValueError(f'models.{model_name}.learning_rate has no value for "{method}" (arm "{name}")')
+        return self
+
+
+class CellSettings(Strict):
+    """Everything a cell's result depends on besides code, data and weights; its digest is a parameter of the step."""
+
+    method: str
+    tokens_per_class: int
+    init_std: float
+    learning_rate: float
+    stage1: str
+    tuning: Tuning
+
+
+def cell_settings(suite: Suite, model_name: str, arm_name: str) -> CellSettings:
+    """Suite < model < arm, the later wins."""
+    model, arm = suite.models[model_name], suite.arms[arm_name]
+    method = arm.method or arm_name
+    tuning = {**suite.tuning.model_dump(), **model.tuning, **arm.tuning}
+    return CellSettings(
+        method=method,
+        tokens_per_class=arm.tokens_per_class or model.tokens_per_class,
+        init_std=model.init_std if arm.init_std is None else arm.init_std,
+        learning_rate=arm.learning_rate or model.learning_rate.get(method, 0.0),
+        stage1=arm.stage1,
+        tuning=parse(Tuning, tuning, where=f"config of suite {suite.suite}: models.{model_name} / arms.{arm_name}"),
+    )
+
+
+def merged(base: dict, overrides: dict) -> dict:
+    """`overrides` laid over `base`, mappings key by key, everything else replaced."""
+    both = {
+        k: merged(base[k], v) for k, v in overrides.items() if isinstance(v, dict) and isinstance(base.get(k), dict)
+    }
+    return {**base, **overrides, **both}
+
+
+def load_suite(name: str, overrides: dict | None = None) -> Suite:
+    """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here."""
+    path = CONFIG_FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml"))
+        raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
+    base = read_yaml(path)
+    if not isinstance(base, dict):
+        raise ConesError("not a mapping of keys", where=path, expected="suite:, datasets:, models:, …")
+    where = f"{path} with overrides {sorted(overrides)}" if overrides else path
+    suite = parse(Suite, merged(base, overrides or {}), where=where)
+    for model in suite.models:
+        for arm in suite.arms:
+            cell_settings(suite, model, arm)
+    return suite

@@ -1,0 +1,138 @@
+"""A prepared split as a detector takes it: resized, flipped, normalised images and their ground truth."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cones.artifacts import read_json
+from cones.data.images import load_image
+from cones.models.detector import ImageBatch, Preprocessing, Target
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of showing one image: which, how large, mirrored or not."""
+
+    index: int
+    short_side: int
+    flip: bool = False
+
+
+@dataclass
+class Sample:
+    """A view made: pixels (3, H, W) normalised and padded to the size divisor; size = unpadded (height, width)."""
+
+    view: View
+    pixels: Tensor
+    size: tuple[int, int]
+    target: Target
+
+
+def resized(width: int, height: int, short_side: int, long_side_cap: int) -> tuple[int, int]:
+    """(width, height) after resizing: round for the cap, truncation for the long side (GLIP spec 1.2)."""
+    short, long = min(width, height), max(width, height)
+    if long / short * short_side > long_side_cap:
+        short_side = round(long_side_cap * short / long)
+    if short == short_side:
+        return width, height
+    other = int(short_side * long / short)
+    return (short_side, other) if width <= height else (other, short_side)
+
+
+class Split:
+    """One split of a prepared dataset (`<folder>/<name>.json`, images under `<folder>/raw/`).
+
+    Resized pixels are kept in memory up to `cache_mb`, so small sets are decoded once.
+    """
+
+    def __init__(self, folder: Path, name: str, *, preprocessing: Preprocessing, inclusive: bool, cache_mb: int = 512):
+        self.coco = read_json(folder / f"{name}.json")
+        self.images = sorted(self.coco["images"], key=lambda image: image["id"])
+        self.root = folder / "raw"
+        self.preprocessing, self.inclusive = preprocessing, inclusive
+        self._annotations = defaultdict(list)
+        for annotation in self.coco["annotations"]:
+            if not annotation.get("iscrowd"):
+                self._annotations[annotation["image_id"]].append(annotation)
+        self._cache: dict[tuple[int, int], np.ndarray] = {}
+        self._cache_bytes_left = cache_mb * 2**20
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def trainable_indices(self) -> list[int]:
+        """Images with at least one box longer than a pixel on both sides (spec 1.5)."""
+        return [
+            index
+            for index, image in enumerate(self.images)
+            if any(min(annotation["bbox"][2:]) > 1 for annotation in self._annotations[image["id"]])
+        ]
+
+    def sample(self, view: View) -> Sample:
+        image = self.images[view.index]
+        pixels = self._resized_pixels(view.index, view.short_side)  # (h, w, 3) uint8
+        height, width = pixels.shape[:2]
+        boxes, labels = self._boxes(image, width, height)
+        if view.flip:
+            pixels = pixels[:, ::-1]
+            mirrored = width - 1 if self.inclusive else width
+            boxes[:, [0, 2]] = mirrored - boxes[:, [2, 0]]
+        target = Target(torch.from_numpy(boxes), torch.from_numpy(labels), image["id"])
+        return Sample(view, self._normalised(pixels), (height, width), target)
+
+    def _resized_pixels(self, index: int, short_side: int) -> np.ndarray:
+        key = (index, short_side)
+        if key in self._cache:
+            return self._cache[key]
+        picture = load_image(self.root / self.images[index]["file_name"])
+        size = resized(*picture.size, short_side, self.preprocessing.long_side_cap)
+        pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR) if size != picture.size else picture)
+        if pixels.nbytes <= self._cache_bytes_left:
+            self._cache[key] = pixels
+            self._cache_bytes_left -= pixels.nbytes
+        return pixels
+
+    def _boxes(self, image: dict, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """COCO xywh of the original -> xyxy (G, 4) float32 of the resized image, clipped, empty ones dropped."""
+        annotations = self._annotations[image["id"]]
+        xywh = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(-1, 4)
+        labels = np.array([annotation["category_id"] - 1 for annotation in annotations], dtype=np.int64)
+        one = 1.0 if self.inclusive else 0.0
+        boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + np.maximum(xywh[:, 2:] - one, 0)], axis=1)  # (G, 4)
+        limit = np.array([image["width"], image["height"]] * 2) - one
+        boxes = np.clip(boxes, 0, limit)
+        kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        scale = np.array([width / image["width"], height / image["height"]] * 2)
+        return (boxes[kept] * scale).astype(np.float32), labels[kept]
+
+    def _normalised(self, pixels: np.ndarray) -> Tensor:
+        """(h, w, 3) RGB uint8 -> (3, H, W) float32, H and W padded with zeros to the size divisor."""
+        p = self.preprocessing
+        channels = pixels[:, :, ::-1] if p.bgr else pixels
+        normal = (channels.astype(np.float32) - np.float32(p.mean)) / np.float32(p.std)
+        height, width = (-(-side // p.size_divisor) * p.size_divisor for side in pixels.shape[:2])
+        padded = torch.zeros(3, height, width)
+        padded[:, : pixels.shape[0], : pixels.shape[1]] = torch.from_numpy(normal.transpose(2, 0, 1).copy())
+        return padded
+
+
+def groups_of_equal_size(samples: Sequence[Sample], at_most: int) -> list[list[Sample]]:
+    """Cut a batch into parts whose images have one padded size, so that each image is padded as if it were alone.
+
+    The published runs put one image on each GPU; padding is visible to GLIP, so batching unequal sizes would be another
+    computation (spec 1.4). With normalisers shared by the parts, the cut does not change the loss.
+    """
+    by_size: dict[tuple, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_size[tuple(sample.pixels.shape)].append(sample)
+    return [group[i : i + at_most] for group in by_size.values() for i in range(0, len(group), at_most)]
+
+
+def batch_of(samples: Sequence[Sample]) -> ImageBatch:
+    return ImageBatch(torch.stack([sample.pixels for sample in samples]), [sample.size for sample in samples])

@@ -1,0 +1,18 @@
+"""ConES, stage 2: the concept embeddings of stage 1 are fixed and the rest of the detector trains (paper, eq. 6)."""
+
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import FixedPrompt, Prompt
+
+
+class ConceptFinetuning(TuningMethod):
+    """Everything but the embeddings trains; there is no text encoder to train."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> FixedPrompt:
+        return FixedPrompt(ingredients.concepts)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name.startswith("model.")
+
+    def set_modes(self, model: GroundedDetector, prompt: Prompt) -> None:
+        model.train()

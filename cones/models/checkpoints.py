@@ -1,0 +1,215 @@
+"""Model names -> modules: fresh, or with the weights of a file; official checkpoints -> the project's own form."""
+
+import pickle
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cones.artifacts import load_tensors
+from cones.errors import ConesError, closest
+from cones.models.detector import GroundedDetector
+from cones.models.glip.build import build_glip, build_glip_text_encoder
+from cones.models.glip.config import SIZES
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """How a named model is made and how its checkpoint names its parts.
+
+    text_prefix  what stands before the text encoder's parameter names in a checkpoint
+    unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
+    """
+
+    detector: Callable[[str], GroundedDetector]
+    text_encoder: Callable[[str], nn.Module]
+    text_prefix: str
+    unused: re.Pattern
+
+
+GLIP_ENTRY = ModelEntry(
+    detector=build_glip,
+    text_encoder=build_glip_text_encoder,
+    text_prefix="language_backbone.body.model.",
+    unused=re.compile(
+        r"rpn\.head\.cls_logits\.(weight|bias)"
+        r"|language_backbone\.body\.model\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))"
+    ),
+)
+MODELS: dict[str, ModelEntry] = dict.fromkeys(SIZES, GLIP_ENTRY)
+
+
+def model_entry(name: str) -> ModelEntry:
+    if name not in MODELS:
+        raise ConesError("unknown model", found=repr(name), next_step=closest(name, MODELS))
+    return MODELS[name]
+
+
+def build_detector(name: str) -> GroundedDetector:
+    """The named detector with fresh parameters, without a text encoder."""
+    return model_entry(name).detector(name)
+
+
+def build_text_encoder(name: str) -> nn.Module:
+    """The text encoder that belongs to the named detector, with fresh parameters."""
+    return model_entry(name).text_encoder(name)
+
+
+def load_detector(name: str, path: str | Path, *, expected_sha256: str | None = None) -> GroundedDetector:
+    """The named detector with the weights of a safetensors file, in eval mode. The file's text encoder is not read."""
+    entry = model_entry(name)
+    state, _ = load_tensors(
+        path, expected_sha256=expected_sha256, wanted=lambda key: not key.startswith(entry.text_prefix)
+    )
+    return _fill(lambda: build_detector(name), "", state, name, path)
+
+
+def load_text_encoder(name: str, path: str | Path, *, expected_sha256: str | None = None) -> nn.Module:
+    """The text encoder of the named detector with the weights of the same file, in eval mode. Nothing else is read."""
+    prefix = model_entry(name).text_prefix
+    state, _ = load_tensors(path, expected_sha256=expected_sha256, wanted=lambda key: key.startswith(prefix))
+    return _fill(lambda: build_text_encoder(name), prefix, state, name, path)
+
+
+def initial_state(name: str, seed: int) -> State:
+    """Detector and text encoder of a model freshly drawn from `seed`, in the form `load_detector` reads."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        detector, text_encoder = build_detector(name), build_text_encoder(name)
+    return joined_state(name, detector, text_encoder)
+
+
+def joined_state(name: str, detector: nn.Module, text_encoder: nn.Module) -> State:
+    """Both modules' tensors under the names of a checkpoint; what `save_tensors` is given after pretraining."""
+    prefix = model_entry(name).text_prefix
+    return {**detector.state_dict(), **{prefix + key: value for key, value in text_encoder.state_dict().items()}}
+
+
+def convert_official(name: str, path: str | Path) -> State:
+    """The `model` entry (never the averaged copy) of an official .pth file as the state of the named model.
+
+    A `module.` that stands before *all* names is dropped. Every name must be accounted for, in its shape; what the
+    entry calls `unused` is dropped. Files that would run code, are damaged or are no checkpoints are refused.
+    """
+    content = _read_pickle(path)
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        found = f"entries {sorted(map(str, content))[:5]}" if isinstance(content, dict) else type(content).__name__
+        raise ConesError("not a detector checkpoint", where=path, expected='an entry "model"', found=found)
+    if strange := [key for key, value in state.items() if not isinstance(value, Tensor)]:
+        raise ConesError("a weight is not a tensor", where=path, found=strange[0])
+    if state and all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    expected = expected_state(name)
+    return _accounted(state, expected, name, path)
+
+
+def expected_state(name: str) -> State:
+    """Names, shapes and types of the named model's checkpoint, without storage (tensors on the meta device)."""
+    with torch.device("meta"):
+        return joined_state(name, build_detector(name), build_text_encoder(name))
+
+
+def _fill(builder: Callable[[], nn.Module], prefix: str, state: State, name: str, path: str | Path) -> nn.Module:
+    """A module built without storage takes over the tensors of `state`, all of them and no others."""
+    with torch.device("meta"):
+        module = builder()
+    expected = {prefix + key: value for key, value in module.state_dict().items()}
+    state = _accounted(state, expected, name, path)
+    state = {key.removeprefix(prefix): value.to(expected[key].dtype) for key, value in state.items()}
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.eval()
+
+
+def _accounted(state: State, expected: State, name: str, path: str | Path) -> State:
+    """`state` without unused names; a missing, unknown or misshapen one raises with its name."""
+    unused = model_entry(name).unused
+    state = {key: value for key, value in state.items() if not unused.fullmatch(key)}
+    faults = (
+        [("a weight is missing", key) for key in expected if key not in state],
+        [("a weight is unknown", key) for key in state if key not in expected],
+        [
+            ("a weight has another shape", key)
+            for key in expected
+            if key in state and _differ(expected[key], state[key])
+        ],
+    )
+    faults = [fault for group in faults for fault in group]
+    if not faults:
+        return state
+    hint = looks_like(state, exclude=name)
+    what, key = faults[0]
+    others = f" (and {len(faults) - 1} more differences)" if len(faults) > 1 else ""
+    raise ConesError(
+        f"{what}: {key}{others}",
+        where=path,
+        expected=f"{name}, {_describe(expected.get(key))}",
+        found=_describe(state.get(key)),
+        next_step=f"this looks like {hint}: use it as that model" if hint else "fetch the checkpoint again",
+    )
+
+
+def _differ(expected: Tensor, found: Tensor) -> bool:
+    return expected.shape != found.shape or expected.is_floating_point() != found.is_floating_point()
+
+
+def _describe(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "nothing"
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
+
+
+def looks_like(state: State, exclude: str) -> str | None:
+    """The other model whose names and shapes are those of `state` (with or without the text encoder), or None."""
+    found = {key: tuple(value.shape) for key, value in state.items()}
+    for name in (each for each in MODELS if each != exclude):
+        expected = {key: tuple(value.shape) for key, value in expected_state(name).items()}
+        if found and _parts(found, name) <= _parts(expected, name) and len(found) >= len(expected) // 4:
+            return name
+    return None
+
+
+def _parts(shapes: dict[str, tuple[int, ...]], name: str) -> set:
+    unused = model_entry(name).unused
+    return {item for item in shapes.items() if not unused.fullmatch(item[0])}
+
+
+def _read_pickle(path: str | Path) -> object:
+    """What a .pth file holds, read without running any code in it."""
+    if not Path(path).exists():
+        raise ConesError("file is missing", where=path, next_step="download it, or put it there")
+    with open(path, "rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith(_NOT_A_CHECKPOINT):
+        kind = "a web page" if start.startswith(b"<") else "a Git LFS pointer"
+        raise ConesError(f"{kind} was saved in place of a checkpoint", where=path, next_step="download it again")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if foreign := _first_match(r"GLOBAL ([\w.]+)", str(error)):
+            raise ConesError(
+                "the file asks for more than tensors and was not opened",
+                where=path,
+                found=foreign,
+                next_step="use a checkpoint from the official source",
+            ) from error
+        raise _damaged(path) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise _damaged(path) from error
+
+
+_NOT_A_CHECKPOINT = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")
+
+
+def _damaged(path: str | Path) -> ConesError:
+    return ConesError("damaged, or not a torch checkpoint", where=path, next_step="delete it and download it again")
+
+
+def _first_match(pattern: str, text: str) -> str | None:
+    match = re.search(pattern, text)
+    return match.group(1) if match else None

@@ -1,0 +1,71 @@
+"""The sizes of GLIP. Config objects stop at `build_glip` and `build_glip_text_encoder`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TextSizes:
+    """A BERT: D = width; `inner` is the feed-forward width (also of the text layers in GLIP's head)."""
+
+    vocabulary: int = 30522
+    positions: int = 512
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    inner: int = 3072
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class GLIPSizes:
+    """Everything that tells one GLIP from another (spec, first table, and sections 1, 4, 5, 6, 8)."""
+
+    embed: int
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    window: int
+    drop_path: float
+    blocks: int
+    deep_fusion: bool = True
+    text: TextSizes = TextSizes()
+    width: int = 256
+    fusion_inner: int = 2048
+    fusion_heads: int = 8
+    dropout: float = 0.1  # in the fusion and in the head's text layers, train mode
+    drop_block: float = 0.3
+    groups: int = 16
+    squeeze: int = 4  # DyReLU: width // squeeze
+    anchor_scale: float = 8.0
+    frozen_stages: int = 2  # 1: the patch embedding, 2: and the first Swin stage
+    short_side: int = 800
+    long_side_cap: int = 1333
+
+
+STRIDES = (8, 16, 32, 64, 128)
+
+SIZES: dict[str, GLIPSizes] = {
+    "glip_t": GLIPSizes(embed=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window=7, drop_path=0.2, blocks=6),
+    "glip_t_a": GLIPSizes(
+        embed=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24), window=7, drop_path=0.2, blocks=6, deep_fusion=False
+    ),
+    "glip_l": GLIPSizes(embed=192, depths=(2, 2, 18, 2), heads=(6, 12, 24, 48), window=12, drop_path=0.4, blocks=8),
+    # the miniature world's GLIP: the same classes, small enough to pretrain and tune on a laptop
+    "glip_nano": GLIPSizes(
+        embed=24,
+        depths=(2, 2, 2, 2),
+        heads=(2, 4, 8, 16),
+        window=5,
+        drop_path=0.0,
+        blocks=2,
+        text=TextSizes(vocabulary=0, positions=256, width=64, layers=2, heads=4, inner=256, dropout=0.0),
+        width=48,
+        fusion_inner=128,
+        fusion_heads=4,
+        dropout=0.0,
+        drop_block=0.0,
+        anchor_scale=4.0,
+        frozen_stages=0,
+        short_side=160,
+        long_side_cap=160,
+    ),
+}

@@ -1,0 +1,135 @@
+"""GLIP as a `GroundedDetector`: anchors scored against every word of a text."""
+
+import torch
+from torch import Tensor, nn
+
+from cones.language import LanguageFeatures
+from cones.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
+from cones.models.detector import (
+    Detections,
+    FeaturePyramid,
+    GroundedDetector,
+    ImageBatch,
+    Predictions,
+    Preprocessing,
+    Target,
+)
+from cones.models.glip.anchors import AnchorGenerator, decode
+from cones.models.glip.atss import assign, centerness_targets
+from cones.models.glip.fpn import Backbone, flatten_maps
+from cones.models.glip.head import DyHead, HeadOutputs
+from cones.models.glip.postprocess import detect
+
+BOX_WEIGHT = 2.0
+
+
+class GLIP(GroundedDetector):
+    """backbone (Swin + FPN) and rpn (dynamic head + anchors), named as in the official checkpoints; no text encoder.
+
+    `Predictions.outputs` holds logits (B, V, L), deltas (B, V, 4), centerness (B, V) and shapes, the (H_l, W_l) of the
+    levels; V counts the anchors of all levels, one per location.
+
+    detections_per_image  how many boxes `detect` keeps; may be set (300 for LVIS)
+    """
+
+    inclusive_boxes = True
+    projections = frozenset(
+        f"rpn.head.{name}"
+        for name in (
+            "bbox_pred.weight",
+            "bbox_pred.bias",
+            "centerness.weight",
+            "centerness.bias",
+            "dot_product_projection_text.weight",
+            "dot_product_projection_text.bias",
+            "log_scale",
+            "bias_lang",
+            "bias0",
+        )
+    )
+
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        head: DyHead,
+        anchor_generator: AnchorGenerator,
+        text_width: int,
+        preprocessing: Preprocessing,
+        always_frozen: tuple[str, ...] = (),
+        detections_per_image: int = 100,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.rpn = nn.Module()
+        self.rpn.head = head
+        self.rpn.anchor_generator = anchor_generator
+        self.text_width, self.preprocessing = text_width, preprocessing
+        self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
+
+    def image_encoder(self) -> list[nn.Module]:
+        return [self.backbone]
+
+    def encode_image(self, images: ImageBatch) -> FeaturePyramid:
+        return FeaturePyramid(maps=self.backbone(images.pixels), sizes=images.sizes)
+
+    def ground(
+        self, pyramid: FeaturePyramid, language: LanguageFeatures, targets: list[Target] | None = None
+    ) -> Predictions:
+        visual, shapes = flatten_maps(pyramid.maps)  # (B, V, C)
+        shapes = tuple(shapes)
+        language = language.for_batch(len(visual))
+        found = self.rpn.head(visual, shapes, language.hidden, language.mask)
+        outputs = {
+            "logits": found.logits,
+            "deltas": found.deltas,
+            "centerness": found.centerness,
+            "shapes": shapes,
+        }
+        return Predictions(outputs=outputs, language=language, pyramid=pyramid)
+
+    def loss(self, predictions: Predictions, targets: list[Target]) -> LossTerms:
+        """Token focal loss and centreness over the number of positives, 2 * GIoU over the sum of c* (spec 8)."""
+        outputs, language = predictions.outputs, predictions.language
+        shapes = outputs["shapes"]
+        anchors = self.rpn.anchor_generator(shapes)  # (V, 4)
+        logits, deltas, centerness = (full_precision(outputs[name]) for name in ("logits", "deltas", "centerness"))
+        level_sizes = [height * width for height, width in shapes]
+        token_targets = torch.zeros_like(logits)  # (B, V, L)
+        images, indices, boxes = [], [], []
+        for image, target in enumerate(targets):
+            matched = assign(target.boxes, anchors, level_sizes)
+            rows = language.class_positions[image][target.labels[matched.box]]  # (P, L)
+            token_targets[image, matched.index] = rows.to(logits.dtype)
+            images.append(torch.full_like(matched.index, image))
+            indices.append(matched.index)
+            boxes.append(target.boxes.to(anchors.dtype)[matched.box])
+        image, index, boxes = torch.cat(images), torch.cat(indices), torch.cat(boxes)  # (P,), (P,), (P, 4)
+
+        positives = anchors.new_tensor(float(len(index)))
+        quality = centerness_targets(anchors[index], boxes)  # (P,)
+        token = sigmoid_focal_loss(logits, token_targets) * language.mask[:, None]  # (B, V, L)
+        box = giou_loss(decode(deltas[image, index], anchors[index]), boxes) * quality
+        centred = nn.functional.binary_cross_entropy_with_logits(centerness[image, index], quality, reduction="sum")
+        return {
+            "classification": LossTerm(token.sum(), positives),
+            "box": LossTerm(BOX_WEIGHT * box.sum(), quality.sum(), floor=1e-12),
+            "centerness": LossTerm(centred, positives),
+        }
+
+    def detect(self, predictions: Predictions, sizes: list[tuple[int, int]] | None = None) -> list[Detections]:
+        """See `postprocess.detect`; boxes of equal score at the limit are all kept."""
+        outputs = predictions.outputs
+        return detect(
+            HeadOutputs(outputs["logits"], outputs["deltas"], outputs["centerness"]),
+            predictions.language.class_positions,
+            self.rpn.anchor_generator(outputs["shapes"]),
+            [height * width for height, width in outputs["shapes"]],
+            sizes or predictions.pyramid.sizes,
+            self.detections_per_image,
+        )
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Half precision -> float32; anything else as it is (losses are evaluated in full precision)."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

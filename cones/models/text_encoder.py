@@ -1,0 +1,189 @@
+"""BERT from our own layers, with the parameter names of `transformers.BertModel`; WordPiece through `tokenizers`."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cones.errors import ConesError
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over text; `limit` clamps the scores to +-limit (GLIP spec 6.2)."""
+
+    def __init__(self, *, width: int, heads: int, dropout: float, limit: float | None = None):
+        super().__init__()
+        self.heads, self.limit = heads, limit
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """hidden (B, L, D), mask (B, L) bool or None when every position is valid -> (B, L, D)."""
+        batch, length, width = hidden.shape
+
+        def split(x: Tensor) -> Tensor:
+            return x.view(batch, length, self.heads, -1).transpose(1, 2)  # (B, heads, L, D / heads)
+
+        query, key, value = split(self.query(hidden)), split(self.key(hidden)), split(self.value(hidden))
+        scores = query @ key.transpose(-1, -2) * (width // self.heads) ** -0.5  # (B, heads, L, L)
+        if self.limit is not None:
+            scores = scores.clamp(-self.limit, self.limit)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
+        context = self.dropout(scores.softmax(dim=-1)) @ value  # (B, heads, L, D / heads)
+        return context.transpose(1, 2).reshape(batch, length, width)  # (B, L, D)
+
+
+class ResidualOutput(nn.Module):
+    """LayerNorm(residual + dropout(dense(x))); `limit` clamps both sides of the norm."""
+
+    def __init__(self, *, inner: int, width: int, dropout: float, eps: float, limit: float | None = None):
+        super().__init__()
+        self.limit = limit
+        self.dense = nn.Linear(inner, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
+        summed = self.dropout(self.dense(x)) + residual
+        if self.limit is None:
+            return self.LayerNorm(summed)
+        return self.LayerNorm(summed.clamp(-self.limit, self.limit)).clamp(-self.limit, self.limit)
+
+
+class BertLayer(nn.Module):
+    """One post-norm encoder layer (GLIP spec 3 and 6.2): attention, then feed-forward with exact GELU.
+
+    `limit` switches on the clamps to +-limit that GLIP's text layer has and BERT has not; they matter in half
+    precision only. Parameter names are those of `transformers.BertLayer`.
+    """
+
+    def __init__(
+        self, *, width: int, heads: int, inner: int, dropout: float, eps: float = 1e-12, limit: float | None = None
+    ):
+        super().__init__()
+        self.limit = limit
+        self.attention = nn.ModuleDict(
+            {
+                "self": SelfAttention(width=width, heads=heads, dropout=dropout, limit=limit),
+                "output": ResidualOutput(inner=width, width=width, dropout=dropout, eps=eps),
+            }
+        )
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, inner)})
+        self.output = ResidualOutput(inner=inner, width=width, dropout=dropout, eps=eps, limit=limit)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """hidden (B, L, D), mask (B, L) bool or None when every position is valid -> (B, L, D)."""
+        attended = self.attention["output"](self.attention["self"](hidden, mask), hidden)
+        inner = self.intermediate["dense"](attended)  # (B, L, inner)
+        if self.limit is not None:
+            inner = F.gelu(inner.clamp(-self.limit, self.limit)).clamp(-self.limit, self.limit)
+        else:
+            inner = F.gelu(inner)
+        return self.output(inner, attended)
+
+
+class BertEmbeddings(nn.Module):
+    """Word vectors (looked up, or given) + positions + token type 0, then LayerNorm and dropout."""
+
+    def __init__(self, *, vocabulary: int, positions: int, types: int, width: int, dropout: float, eps: float):
+        super().__init__()
+        self.word_embeddings = nn.Embedding(vocabulary, width, padding_idx=0)
+        self.position_embeddings = nn.Embedding(positions, width)
+        self.token_type_embeddings = nn.Embedding(types, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, words: Tensor) -> Tensor:
+        """words (B, L, D) -> (B, L, D)."""
+        positions = self.position_embeddings.weight[: words.shape[1]]  # (L, D)
+        return self.dropout(self.LayerNorm(words + self.token_type_embeddings.weight[0] + positions))
+
+
+class TextEncoder(nn.Module):
+    """BERT without pooler: word-piece ids, or vectors in their place, -> last hidden state (GLIP spec 3).
+
+    width          D
+    max_positions  longest text the position embeddings reach
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        positions: int,
+        width: int,
+        layers: int,
+        heads: int,
+        inner: int,
+        dropout: float = 0.1,
+        types: int = 2,
+        eps: float = 1e-12,
+    ):
+        super().__init__()
+        self.width, self.max_positions = width, positions
+        self.embeddings = BertEmbeddings(
+            vocabulary=vocabulary, positions=positions, types=types, width=width, dropout=dropout, eps=eps
+        )
+        stack = [BertLayer(width=width, heads=heads, inner=inner, dropout=dropout, eps=eps) for _ in range(layers)]
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(stack)})
+        self.apply(initialise_bert)
+
+    @property
+    def word_embeddings(self) -> nn.Embedding:
+        """The input word vectors (vocabulary, D); prompt tuning and textual inversion put theirs beside or instead."""
+        return self.embeddings.word_embeddings
+
+    def forward(
+        self, *, input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """input_ids (B, L) or inputs_embeds (B, L, D), mask (B, L) bool (None: all valid) -> hidden states (B, L, D).
+
+        `inputs_embeds` stand where looked-up word vectors would: position and type embeddings and the first LayerNorm
+        still apply. Rows outside the mask hold numbers that no valid row depends on.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        if words.shape[1] > self.max_positions:
+            raise ConesError("text too long", expected=f"at most {self.max_positions} pieces", found=words.shape[1])
+        hidden = self.embeddings(words)
+        for layer in self.encoder["layer"]:
+            hidden = layer(hidden, mask)
+        return hidden
+
+
+def initialise_bert(module: nn.Module) -> None:
+    """BERT's own start: N(0, 0.02) matrices and tables, zero biases; `module.apply(initialise_bert)`."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+
+
+def load_tokenizer(vocabulary_path: str | Path):
+    """A `tokenizers.Tokenizer` in the manner of bert-base-uncased from a vocabulary file (one piece per line).
+
+    Lower-cased, accents stripped, [CLS] … [SEP] added, offsets kept, neither padding nor truncation.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    try:
+        pieces = Path(vocabulary_path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise ConesError("vocabulary file is missing", where=vocabulary_path) from None
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    if missing := [piece for piece in ("[UNK]", "[CLS]", "[SEP]") if piece not in vocabulary]:
+        raise ConesError("not a WordPiece vocabulary", where=vocabulary_path, found=f"no {', '.join(missing)}")
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens([p for p in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if p in vocabulary])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[(piece, vocabulary[piece]) for piece in ("[CLS]", "[SEP]")]
+    )
+    return tokenizer

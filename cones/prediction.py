@@ -1,0 +1,37 @@
+"""A detector over a split: images in, COCO results in original pixels out."""
+
+import torch
+
+from cones.data.batches import Split, View, groups_of_equal_size
+from cones.devices import mixed_precision
+from cones.evaluation.predictions import to_coco_results
+from cones.language import LanguageFeatures
+from cones.models.detector import GroundedDetector
+from cones.progress import watched
+
+
+@torch.no_grad()
+def predict(
+    model: GroundedDetector, language: LanguageFeatures, split: Split, pyramids, *, label: str, batch_size: int = 4
+) -> list[dict]:
+    """COCO results of every image of the split at the model's test size, images in id order."""
+    views = [View(index, model.preprocessing.short_side) for index in range(len(split))]
+    batches = [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
+    results: dict[int, list[dict]] = {}
+    for batch in watched(batches, label=label):
+        for samples in groups_of_equal_size([split.sample(view) for view in batch], batch_size):
+            with mixed_precision(language.hidden.device):
+                pyramid = pyramids(samples)
+                detections = model.detect(model.ground(pyramid, language.for_batch(len(samples))))
+            for sample, found in zip(samples, detections):
+                image = split.images[sample.view.index]
+                height, width = sample.size
+                scale = torch.tensor([image["width"] / width, image["height"] / height] * 2, device=found.boxes.device)
+                results[image["id"]] = to_coco_results(
+                    image["id"],
+                    (found.boxes.float() * scale).cpu().numpy(),
+                    found.scores.float().cpu().numpy(),
+                    found.labels.cpu().numpy(),
+                    inclusive=model.inclusive_boxes,
+                )
+    return [result for image_id in sorted(results) for result in results[image_id]]

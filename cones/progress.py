@@ -1,0 +1,31 @@
+"""Progress a person can follow: a tqdm bar on a terminal, one plain line now and then in a log."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+log = logging.getLogger("cones")
+
+
+def start_logging() -> None:
+    """Plain lines on standard error, with the time of day."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+
+
+def watched(items: Iterable[T], *, label: str, total: int | None = None, every_seconds: float = 15.0) -> Iterator[T]:
+    """Iterate with a bar where standard error is a terminal, else with a log line at most every `every_seconds`."""
+    total = len(items) if total is None and hasattr(items, "__len__") else total
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=label, total=total, leave=False, dynamic_ncols=True)
+        return
+    said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        if time.monotonic() - said > every_seconds:
+            said = time.monotonic()
+            log.info("%s: %d of %s", label, done, total if total is not None else "?")

@@ -1,0 +1,84 @@
+"""Where a result comes from: digests of the sources behind a step, versions, device, revision."""
+
+import ast
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("cones", "baselines")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def code_digest(*modules: str) -> str:
+    """Twelve hex digits over the sources of modules and of everything of ours they import, directly or not.
+
+    Snakemake does not see edits in an imported package; as a `params` value this digest re-runs exactly the steps that
+    depend on the edited file. Comments, docstrings and layout do not count.
+    """
+    seen: set[str] = set()
+    todo = list(modules)
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            todo += _source(module)[1]
+    joined = "".join(f"{module} {_source(module)[0]}\n" for module in sorted(seen))
+    return hashlib.sha256(joined.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def _source(module: str) -> tuple[str, tuple[str, ...]]:
+    """(digest of the module's meaning, our modules it imports)."""
+    path = ROOT / Path(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported.add(node.module)
+            imported |= {f"{node.module}.{name.name}" for name in node.names}
+        _drop_docstring(node)
+    ours = {name for name in imported if name.split(".")[0] in PACKAGES and _exists(name)}
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(sorted(ours))
+
+
+def _drop_docstring(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        node.body = node.body[1:]
+
+
+def _exists(module: str) -> bool:
+    path = ROOT / Path(*module.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def revision() -> str | None:
+    """The commit of this checkout, with `+changes` if tracked files differ; None outside a git checkout."""
+    try:
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+changes", "--abbrev=12"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def how(*, inputs: dict[str, str], settings: dict, device: str) -> dict:
+    """The part of `run.json` every step shares: command, settings, digests of inputs, revision, versions, machine."""
+    names = ("torch", "numpy", "pycocotools", "pillow", "safetensors", "tokenizers", "snakemake")
+    return {
+        "command": ["python", "-m", "cones", *sys.argv[1:]],
+        "settings": settings,
+        "inputs_sha256": inputs,
+        "revision": revision(),
+        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}},
+        "device": device,
+        "platform": platform.platform(terse=True),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,35 @@
+"""ConES, stage 1: search the concept embeddings. The vectors replace the text encoder's output; the encoder is gone."""
+
+import torch
+from torch import nn
+
+from cones.language import LanguageFeatures
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import Prompt, PromptContext
+
+
+class ConceptEmbedding(Prompt):
+    """K classes x N free vectors of the text encoder's output width D, started at random (paper, section 3.2, eq. 5).
+
+    Class k owns rows k*N … k*N+N-1 of the language features; nothing else is said: no [CLS], no separator, no padding.
+    """
+
+    def __init__(self, vectors: torch.Tensor):
+        super().__init__()
+        self.vectors = nn.Parameter(vectors)  # (K, N, D)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        return LanguageFeatures.of_tokens_per_class(self.vectors)
+
+
+class ConceptEmbeddingSearch(TuningMethod):
+    """Only the concept embeddings train; the detector is frozen, the text encoder is never built."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> ConceptEmbedding:
+        settings = ingredients.settings
+        shape = (len(ingredients.phrases), settings.tokens_per_class, model.text_width)  # (K, N, D)
+        return ConceptEmbedding(torch.randn(shape, generator=ingredients.generator) * settings.init_std)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name == "prompt.vectors"

@@ -1,0 +1,1 @@
+"""The steps of the workflow: each reads files, calls the library and writes files. Nothing here knows Snakemake."""

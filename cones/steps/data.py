@@ -1,0 +1,24 @@
+"""Steps `fetch` and `prepare`: a dataset of the registry from its archives to canonical COCO files."""
+
+from pathlib import Path
+
+from cones.cell import Plan
+from cones.data import download
+from cones.data import prepare as preparation
+from cones.data.registry import DRAWN
+
+
+def mirror_of(plan: Plan) -> Path | None:
+    """The miniature archives are a mirror like any other."""
+    if plan.suite.source == DRAWN:
+        return Path(plan.suite.data_dir) / DRAWN / "mirror"
+    return Path(plan.suite.mirror) if plan.suite.mirror else None
+
+
+def fetch_dataset(plan: Plan, dataset: str) -> None:
+    suite = plan.suite
+    download.fetch(plan.registry[dataset], suite.source, suite.data_dir, mirror=mirror_of(plan))
+
+
+def prepare_dataset(plan: Plan, dataset: str) -> None:
+    preparation.prepare(plan.registry[dataset], plan.suite.source, plan.suite.data_dir)

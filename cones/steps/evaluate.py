@@ -1,0 +1,76 @@
+"""Step `evaluate`: detections of a tuned cell on the test split, their scores, and how they were made."""
+
+import time
+
+from cones.artifacts import read_json, sha256, write_json
+from cones.cell import Cell, Plan
+from cones.determinism import make_deterministic
+from cones.devices import best_device, peak_memory_bytes
+from cones.evaluation.coco_ap import evaluate_detections
+from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
+from cones.evaluation.predictions import write_predictions
+from cones.models.checkpoints import load_detector
+from cones.prediction import predict
+from cones.progress import log
+from cones.prompts import FixedPrompt, PromptContext
+from cones.provenance import how
+from cones.pyramids import LivePyramids
+from cones.state import State
+from cones.steps.tune import open_split, state_file
+
+
+def evaluate_cell(plan: Plan, cell: Cell) -> None:
+    """Writes `predictions.json`, `metrics.json` (deterministic) and `run.json` (provenance of both steps)."""
+    make_deterministic()
+    manifest = plan.manifest(cell.dataset)
+    tuning = read_json(cell.folder / "tuning.json")
+    state = State.load(state_file(cell))
+    common = {
+        "cell": CellKey(**vars(cell), method=plan.settings(cell).method),
+        "group": manifest["group"],
+        "task": manifest["task"],
+    }
+    if state.skipped:
+        results, inference = [], {}
+        metrics = CellMetrics(**common, status="skipped", reason=state.skipped)
+    else:
+        results, scores, inference = _detect_and_score(plan, cell, state, manifest)
+        metrics = CellMetrics(
+            **common,
+            status="done",
+            scores={"bbox": Scores(**scores)},
+            parameters=Parameters(**tuning["parameters"]),
+            selection=_selection(tuning),
+        )
+        log.info("AP %.1f, AP50 %.1f on %d test images", scores["ap"], scores["ap50"], scores["images"])
+    write_predictions(cell.folder / "predictions.json", results)
+    outputs = {"state.safetensors": sha256(state_file(cell))}
+    outputs["predictions.json"] = sha256(cell.folder / "predictions.json")
+    settings = plan.settings(cell).model_dump(mode="json")
+    provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=settings, device=str(best_device()))
+    write_json(cell.folder / "run.json", {**provenance, "sha256": outputs, "tuning": tuning, "inference": inference})
+    write_metrics(cell.folder / "metrics.json", metrics)
+
+
+def _selection(tuning: dict) -> Selection | None:
+    if not tuning["history"]:
+        return None
+    return Selection(epoch=tuning["best_epoch"], validation_ap=tuning["best_val_ap"])
+
+
+def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> tuple[list[dict], dict, dict]:
+    """(COCO results, scores, inference cost). No text encoder is built: the state holds what the detector hears."""
+    device, weights = best_device(), plan.weights(cell.model)
+    model = load_detector(cell.model, weights)
+    state.apply_to(model, where=state_file(cell), base_sha256=sha256(weights))
+    model.detections_per_image = manifest["detections_per_image"]
+    model.to(device).eval()
+    split = open_split(plan, cell, "test", model)
+    language = FixedPrompt(state.language).to(device)(PromptContext())
+    started = time.monotonic()
+    results = predict(model, language, split, LivePyramids(model, device), label="test")
+    inference = {
+        "seconds_per_image": (time.monotonic() - started) / max(len(split), 1),
+        "peak_memory_bytes": peak_memory_bytes(device),
+    }
+    return results, evaluate_detections(split.coco, results, manifest["detections_per_image"]), inference

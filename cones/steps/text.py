@@ -1,0 +1,30 @@
+"""Step `text`: class names through the frozen text encoder, once per model and dataset, for every method that asks."""
+
+import torch
+
+from cones.artifacts import save_tensors, sha256
+from cones.cell import Plan
+from cones.language import ClassPhrase
+from cones.models.checkpoints import load_text_encoder, tokenizer_for
+from cones.progress import log
+from cones.prompts import CaptionPrompt, PromptContext, encode_caption
+
+
+def phrases_of(manifest: dict) -> list[ClassPhrase]:
+    return [ClassPhrase(**phrase) for phrase in manifest["phrases"]]
+
+
+def encode_class_names(plan: Plan, model: str, dataset: str) -> None:
+    """Writes `hidden (1, L, D)`, `mask` and `class_positions` of the caption of all class names."""
+    phrases = phrases_of(plan.manifest(dataset))
+    encoder = load_text_encoder(model, plan.weights(model)).eval()
+    prompt = CaptionPrompt(encoder, encode_caption(tokenizer_for(model), phrases))
+    with torch.no_grad():
+        features = prompt(PromptContext())
+    path = plan.text_states(model, dataset)
+    metadata = {
+        "base_sha256": sha256(plan.weights(model)),
+        "text_encoder_parameters": str(sum(parameter.numel() for parameter in encoder.parameters())),
+    }
+    save_tensors(path, features.tensors(), metadata)
+    log.info("%s: %d positions for %d classes", path, features.hidden.shape[1], len(phrases))

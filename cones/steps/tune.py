@@ -1,0 +1,117 @@
+"""Step `tune`: one cell from base weights to its tuned state, best on validation."""
+
+from pathlib import Path
+
+import torch
+
+from cones.artifacts import load_tensors, sha256, write_json
+from cones.cell import Cell, Plan
+from cones.cost import count_parameters
+from cones.data.batches import Split
+from cones.determinism import generator, make_deterministic
+from cones.devices import best_device, peak_memory_bytes
+from cones.language import LanguageFeatures
+from cones.methods import Ingredients, TuningMethod
+from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
+from cones.models.detector import GroundedDetector
+from cones.progress import log
+from cones.prompts import PromptContext
+from cones.state import State
+from cones.steps.text import phrases_of
+from cones.tuning import Progress, Tuner, mark_trainable
+
+
+def state_file(cell: Cell) -> Path:
+    return cell.folder / "state.safetensors"
+
+
+def tune_cell(plan: Plan, cell: Cell) -> None:
+    """Writes `state.safetensors` and `tuning.json` (how it went: history, parameters, seconds, inputs)."""
+    make_deterministic()
+    method = TuningMethod.load(plan.settings(cell).method)
+    manifest = plan.manifest(cell.dataset)
+    reason = manifest["reason"] if manifest["status"] == "skipped" else method.supports(cell.model)
+    if reason:
+        log.info("skipped: %s", reason)
+        State(skipped=reason).save(state_file(cell))
+        write_json(cell.folder / "tuning.json", {"skipped": reason})
+    else:
+        _tune(plan, cell, method, manifest)
+
+
+def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
+    device, weights = best_device(), plan.weights(cell.model)
+    model = load_detector(cell.model, weights)
+    model.detections_per_image = manifest["detections_per_image"]
+    ingredients, files, encoder_size = _gather(plan, cell, manifest)
+    prompt = method.prompt(model, ingredients)
+    checkpoint = cell.folder / "resume.pt"
+    if plan.method(cell.arm).is_tuned:
+        progress = Tuner(
+            model=model,
+            prompt=prompt,
+            method=method,
+            train=open_split(plan, cell, "train", model),
+            val=open_split(plan, cell, "val", model),
+            settings=ingredients.settings,
+            seed=cell.seed,
+            device=device,
+            checkpoint=checkpoint,
+        ).run()
+    else:
+        progress = Progress()
+    trained = mark_trainable(model, prompt, method)
+    with torch.no_grad():
+        language = prompt.eval()(PromptContext())
+    State(trained, language, sha256(weights)).save(state_file(cell))
+    counts = count_parameters(
+        model,
+        prompt,
+        trained,
+        text_encoder=encoder_size,
+        fixed_rows=0 if ingredients.concepts is None else ingredients.concepts.hidden.shape[1],
+    )
+    record = {
+        "steps": progress.step,
+        "seconds": progress.seconds,
+        "history": progress.history,
+        "best_epoch": progress.best_epoch,
+        "best_val_ap": progress.best_ap,
+        "micro_batch": progress.micro_batch,
+        "parameters": {convention: vars(count) for convention, count in counts.items()},
+        "device": str(device),
+        "peak_memory_bytes": peak_memory_bytes(device),
+        "inputs_sha256": {str(path): sha256(path) for path in files},
+    }
+    write_json(cell.folder / "tuning.json", record)
+    checkpoint.unlink(missing_ok=True)
+
+
+def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector) -> Split:
+    return Split(
+        plan.data_folder(cell.dataset), name, preprocessing=model.preprocessing, inclusive=model.inclusive_boxes
+    )
+
+
+def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, list[Path], int]:
+    """What the method's registry line asks for, the files behind it, and the size of the encoder it listens to."""
+    ingredients = Ingredients(
+        phrases=phrases_of(manifest),
+        settings=plan.settings(cell),
+        generator=generator("vectors", cell.dataset, cell.seed),
+    )
+    files = [plan.weights(cell.model), plan.data_folder(cell.dataset) / "manifest.json"]
+    inputs, encoder_size = plan.method(cell.arm).inputs, 0
+    if "text_states" in inputs:
+        files.append(plan.text_states(cell.model, cell.dataset))
+        tensors, metadata = load_tensors(files[-1])
+        ingredients.text_states = LanguageFeatures(**tensors)
+        encoder_size = int(metadata["text_encoder_parameters"])
+    if "text_encoder" in inputs:
+        ingredients.text_encoder = load_text_encoder(cell.model, plan.weights(cell.model))
+        ingredients.tokenizer = tokenizer_for(cell.model)
+        encoder_size = sum(parameter.numel() for parameter in ingredients.text_encoder.parameters())
+    if "stage1" in inputs:
+        files.append(state_file(plan.stage1(cell)))
+        ingredients.concepts = State.load(files[-1]).language
+    return ingredients, files, encoder_size

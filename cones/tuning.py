@@ -1,0 +1,287 @@
+"""The one training loop: every method of every model goes through it, with the same budget and the same rules.
+
+Protocol of GLIP's fine-tuning (spec, section 10): AdamW, gradient clipping, learning rate reduced on a plateau of
+validation AP, early stop, best epoch on validation kept. Everything random is drawn from a generator named after its
+place, so an interrupted run resumes to the same numbers, bit for bit on a CPU.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cones.artifacts import replacing
+from cones.cell import settings_digest
+from cones.config import CellSettings
+from cones.data.batches import Sample, Split, View, groups_of_equal_size
+from cones.determinism import generator, seed_of
+from cones.devices import mixed_precision
+from cones.errors import ConesError
+from cones.evaluation.coco_ap import evaluate_detections
+from cones.language import LanguageFeatures
+from cones.losses import add_normalisers, normalised
+from cones.methods import TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.optimiser import parameter_groups
+from cones.prediction import predict
+from cones.progress import log, watched
+from cones.prompts import Prompt, PromptContext
+from cones.pyramids import FrozenPyramids, LivePyramids
+
+SECONDS_BETWEEN_CHECKPOINTS = 60
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved whole in a checkpoint."""
+
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished optimiser steps
+    step_in_epoch: int = 0
+    below_best: int = 0  # evaluations strictly below the best since the best
+    best_ap: float | None = None
+    best_epoch: int = 0
+    micro_batch: int = 0
+    loss_sums: dict[str, float] = field(default_factory=dict)  # of the running epoch
+    seconds: float = 0.0
+    history: list[dict] = field(default_factory=list)
+
+
+class Tuner:
+    """Tunes `prompt` and `model` as `method` says and leaves both in their best state on the validation split."""
+
+    def __init__(
+        self,
+        *,
+        model: GroundedDetector,
+        prompt: Prompt,
+        method: TuningMethod,
+        train: Split,
+        val: Split,
+        settings: CellSettings,
+        seed: int,
+        device: torch.device,
+        checkpoint: Path,
+    ):
+        self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
+        self.train_split, self.val_split = train, val
+        self.settings, self.tuning, self.seed, self.device = settings, settings.tuning, seed, device
+        self.checkpoint = checkpoint
+        self.trained = mark_trainable(model, prompt, method)
+        groups = parameter_groups(self.trained, settings.learning_rate, self.tuning)
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay)
+        plateau = self.tuning.plateau
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimiser,
+            mode="max",
+            factor=plateau.factor,
+            patience=plateau.patience,
+            threshold=plateau.threshold,
+            min_lr=plateau.min_lr,
+        )
+        encoder = {id(parameter) for module in model.image_encoder() for parameter in module.parameters()}
+        self.frozen_encoder = not any(id(parameter) in encoder for parameter in self.trained.values())
+        self.train_pyramids, self.val_pyramids = self._pyramids(), self._pyramids()
+        self.progress = Progress(micro_batch=self.tuning.micro_batch)
+        self.best: dict[str, Tensor] = self._snapshot()
+
+    def _pyramids(self) -> FrozenPyramids | LivePyramids:
+        if self.frozen_encoder:
+            return FrozenPyramids(self.model, self.device, self.tuning.pyramid_cache_mb // 2)
+        return LivePyramids(self.model, self.device)
+
+    def run(self) -> Progress:
+        """Train until the budget or patience ends; an unfinished run of the same settings is taken up again."""
+        self._resume()
+        if self.tuning.max_epochs and not self.train_split.trainable_indices():
+            raise ConesError("no training image has a usable box", where=self.train_split.root.parent)
+        while self.progress.epoch < self.tuning.max_epochs and self.progress.below_best < self.tuning.early_stop:
+            self._epoch()
+            self._validate()
+            self._save()
+        for name, value in self.best.items():
+            self.trained[name].data.copy_(value)
+        self.model.eval()
+        self.prompt.eval()
+        return self.progress
+
+    def language(self, batch_size: int = 1, pyramid=None) -> LanguageFeatures:
+        return self.prompt(PromptContext(batch_size=batch_size, pyramid=pyramid))
+
+    # ------------------------------------------------------------------------------------------------ one epoch
+
+    def _batches(self, epoch: int) -> list[list[View]]:
+        """The views of an epoch in order: a permutation of images x copies, each with its own size and flip."""
+        images = self.train_split.trainable_indices() * self.tuning.copies
+        order = torch.randperm(len(images), generator=generator("order", self.seed, epoch)).tolist()
+        draw = torch.rand(len(images), 2, generator=generator("views", self.seed, epoch)).tolist()
+        sizes = self.tuning.train_short_sides
+        views = [
+            View(images[place], sizes[int(size * len(sizes))], flip < self.tuning.flip)
+            for place, (size, flip) in zip(order, draw)
+        ]
+        return [views[i : i + self.tuning.batch_size] for i in range(0, len(views), self.tuning.batch_size)]
+
+    def _epoch(self) -> None:
+        progress = self.progress
+        self.method.set_modes(self.model, self.prompt)
+        self._keep_frozen_parts_in_eval_mode()
+        batches = self._batches(progress.epoch)[progress.step_in_epoch :]
+        started = saved = time.monotonic()
+        for batch in watched(batches, label=f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"):
+            for term, value in self._step([self.train_split.sample(view) for view in batch]).items():
+                progress.loss_sums[term] = progress.loss_sums.get(term, 0.0) + value
+            progress.step += 1
+            progress.step_in_epoch += 1
+            now = time.monotonic()
+            progress.seconds, started = progress.seconds + now - started, now
+            if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                self._save()
+                saved = now
+
+    def _keep_frozen_parts_in_eval_mode(self) -> None:
+        for name, module in self.model.named_modules():
+            if any(f"{name}.".startswith(prefix) for prefix in self.model.always_frozen):
+                module.eval()
+
+    def _step(self, samples: list[Sample]) -> dict[str, float]:
+        """One optimiser step; after an out-of-memory error with half the micro-batch and the same loss."""
+        step, warmup = self.progress.step, self.tuning.warmup_steps
+        if step <= warmup:
+            for group in self.optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * (step + 1) / (warmup + 1)
+        while True:
+            try:
+                self.optimiser.zero_grad(set_to_none=True)
+                losses = self._accumulate(samples)
+                break
+            except torch.OutOfMemoryError:
+                if self.progress.micro_batch == 1:
+                    raise
+                self.progress.micro_batch //= 2
+                log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
+        norm = nn.utils.clip_grad_norm_(self.trained.values(), self.tuning.clip_norm)
+        if not torch.isfinite(norm):
+            self._stop_because("gradient", samples)
+        self.optimiser.step()
+        return losses
+
+    def _accumulate(self, samples: list[Sample]) -> dict[str, float]:
+        """Gradients of the whole batch's loss, part by part, every part divided by the whole batch's normalisers."""
+        torch.manual_seed(seed_of("dropout", self.seed, self.progress.step))
+        parts = groups_of_equal_size(samples, self.progress.micro_batch)
+        targets = [[sample.target.to(self.device) for sample in part] for part in parts]
+        shared = None
+        if len(parts) > 1:
+            sizes = [tuple(part[0].pixels.shape[1:]) for part in parts]
+            shared = add_normalisers([self.model.normalisers(t, size) for t, size in zip(targets, sizes)])
+        losses: dict[str, float] = {}
+        for part, target in zip(parts, targets):
+            with mixed_precision(self.device):
+                pyramid = self.train_pyramids(part)
+                language = self.language(len(part), pyramid).for_batch(len(part))
+                terms = self.model.loss(self.model.ground(pyramid, language, target), target)
+            values = normalised(terms, shared)
+            total = sum(values.values())
+            if not torch.isfinite(total):
+                self._stop_because("loss", part)
+            total.backward()
+            for term, value in values.items():
+                losses[term] = losses.get(term, 0.0) + value.item()
+        return losses
+
+    def _stop_because(self, what: str, samples: list[Sample]) -> None:
+        raise ConesError(
+            f"the {what} is not finite at step {self.progress.step + 1} (epoch {self.progress.epoch + 1})",
+            where=self.checkpoint.parent,
+            found=f"images {[sample.target.image_id for sample in samples]}",
+            next_step="look at these images or lower the learning rate; nothing was zeroed or skipped",
+        )
+
+    # ------------------------------------------------------------------------------------- validation and schedule
+
+    def _validate(self) -> None:
+        progress = self.progress
+        self.model.eval()
+        self.prompt.eval()
+        with torch.no_grad():
+            language = self.language()
+        label = f"validation {progress.epoch + 1}"
+        results = predict(self.model, language, self.val_split, self.val_pyramids, label=label)
+        ap = evaluate_detections(self.val_split.coco, results, self.model.detections_per_image)["ap"] or 0.0
+        rate = self.optimiser.param_groups[0]["lr"]
+        if ap > 0:
+            self.scheduler.step(ap)
+        if progress.best_ap is None or ap >= progress.best_ap:  # a tie overwrites the best
+            progress.best_ap, progress.best_epoch, progress.below_best = ap, progress.epoch + 1, 0
+            self.best = self._snapshot()
+        else:
+            progress.below_best += 1
+        steps = max(progress.step_in_epoch, 1)
+        losses = {term: total / steps for term, total in progress.loss_sums.items()}
+        progress.history.append(
+            {"epoch": progress.epoch + 1, "steps": progress.step, "learning_rate": rate, "val_ap": ap, "losses": losses}
+        )
+        said = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
+        log.info("epoch %d: %s, lr %.2g, validation AP %.1f", progress.epoch + 1, said, rate, ap)
+        progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
+
+    def _snapshot(self) -> dict[str, Tensor]:
+        return {name: parameter.detach().cpu().clone() for name, parameter in self.trained.items()}
+
+    # ----------------------------------------------------------------------------------------- interrupted and resumed
+
+    def _identity(self) -> str:
+        """What a checkpoint must agree with to be taken up: settings, seed, shapes of what trains."""
+        shapes = {name: list(parameter.shape) for name, parameter in self.trained.items()}
+        return settings_digest([self.settings.model_dump(mode="json"), self.seed, len(self.train_split), shapes])
+
+    def _save(self) -> None:
+        if not self.trained:
+            return
+        content = {
+            "identity": self._identity(),
+            "progress": vars(self.progress),
+            "trained": self._snapshot(),
+            "best": self.best,
+            "optimiser": self.optimiser.state_dict(),
+            "scheduler": {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")},
+        }
+        with replacing(self.checkpoint) as temporary:
+            torch.save(content, temporary)
+
+    def _resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        try:
+            content = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            fits = content["identity"] == self._identity()
+        except Exception as error:
+            log.info("the checkpoint of an earlier run cannot be read (%s): starting afresh", error)
+            return
+        if not fits:
+            log.info("the checkpoint of an earlier run belongs to other settings: starting afresh")
+            return
+        self.progress = Progress(**content["progress"])
+        for name, value in content["trained"].items():
+            self.trained[name].data.copy_(value)
+        self.best = content["best"]
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.scheduler.load_state_dict(content["scheduler"])
+        log.info("taken up again at epoch %d, step %d", self.progress.epoch + 1, self.progress.step)
+
+
+def mark_trainable(model: GroundedDetector, prompt: Prompt, method: TuningMethod) -> dict[str, nn.Parameter]:
+    """Set `requires_grad` as the method says and return what trains, by name."""
+    trained = {}
+    for name, parameter in [
+        *((f"model.{name}", parameter) for name, parameter in model.named_parameters()),
+        *((f"prompt.{name}", parameter) for name, parameter in prompt.named_parameters()),
+    ]:
+        frozen = any(name.removeprefix("model.").startswith(prefix) for prefix in model.always_frozen)
+        parameter.requires_grad_(not frozen and method.trainable(name, model))
+        if parameter.requires_grad:
+            trained[name] = parameter
+    return trained

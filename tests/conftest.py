@@ -1,0 +1,15 @@
+"""What tests share: they run from the repository's root and never see the caller's CONES_MIRROR."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("CONES_MIRROR", raising=False)

@@ -1,0 +1,237 @@
+"""The one training loop: it learns, resumes bit for bit, cuts batches without changing the loss, never hides a NaN."""
+
+import pytest
+import torch
+from toy import ToyDetector, paint_split
+
+from baselines.linear_probing import LinearProbing
+from cones import tuning
+from cones.config import CellSettings, Tuning
+from cones.data.batches import Split, View, groups_of_equal_size, resized
+from cones.errors import ConesError
+from cones.language import ClassPhrase, LanguageFeatures
+from cones.losses import normalised
+from cones.methods import Ingredients, TuningMethod
+from cones.optimiser import parameter_groups
+from cones.prompts import FixedPrompt
+from cones.tuning import Tuner, mark_trainable
+
+PHRASES = [ClassPhrase(name) for name in "abc"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    paint_split(folder, "train", images=14, seed=0)
+    paint_split(folder, "val", images=6, seed=1)
+    return folder
+
+
+def cell_settings(method="cones", **changes) -> CellSettings:
+    budget = {"max_epochs": 3, "train_short_sides": (48, 64), "pyramid_cache_mb": 8, **changes}
+    return CellSettings(
+        method=method, tokens_per_class=2, init_std=1.0, learning_rate=0.1, stage1="cones", tuning=Tuning(**budget)
+    )
+
+
+def make_tuner(data, tmp_path, method="cones", model=None, **changes) -> Tuner:
+    settings, model = cell_settings(method, **changes), model or ToyDetector()
+    way = TuningMethod.load(method)
+    concepts = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, model.text_width))
+    ingredients = Ingredients(PHRASES, settings, torch.Generator().manual_seed(0), concepts, concepts=concepts)
+    splits = {name: Split(data, name, preprocessing=model.preprocessing, inclusive=False) for name in ("train", "val")}
+    return Tuner(
+        model=model,
+        prompt=way.prompt(model, ingredients),
+        method=way,
+        **splits,
+        settings=settings,
+        seed=0,
+        device=torch.device("cpu"),
+        checkpoint=tmp_path / "resume.pt",
+    )
+
+
+def states_equal(one: Tuner, other: Tuner) -> bool:
+    return all(torch.equal(value, other.trained[name]) for name, value in one.trained.items())
+
+
+@pytest.mark.parametrize("method", ["cones", "cones_finetuned", "linear_probing"])
+def test_each_kind_of_method_trains_only_what_it_may_and_lowers_the_loss(data, tmp_path, method):
+    tuner = make_tuner(data, tmp_path, method, max_epochs=6)
+    names = set(tuner.trained)
+    everything = {f"model.{name}" for name, _ in tuner.model.named_parameters()}
+    expected = {"cones": {"prompt.vectors"}, "linear_probing": {"model.scale"}}.get(method)
+    assert names == (expected or everything - {"model.stem.weight", "model.stem.bias"})
+    before = {name: value.clone() for name, value in tuner.model.state_dict().items()}
+    history = tuner.run().history
+    assert history[-1]["losses"]["classification"] < history[0]["losses"]["classification"]
+    changed = {f"model.{n}" for n, value in tuner.model.state_dict().items() if not torch.equal(value, before[n])}
+    assert changed <= names
+
+
+@pytest.mark.parametrize("method", ["cones", "cones_finetuned"])
+@pytest.mark.parametrize("interrupted_at", [1, 4, 6])
+def test_an_interrupted_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch, method, interrupted_at):
+    whole = make_tuner(data, tmp_path / "whole", method)
+    reference = whole.run()
+    monkeypatch.setattr(tuning, "SECONDS_BETWEEN_CHECKPOINTS", -1)  # a checkpoint after every step
+    cut = make_tuner(data, tmp_path / "cut", method)
+    take_step = cut._step
+
+    def step_or_die(samples):
+        if cut.progress.step == interrupted_at:
+            raise KeyboardInterrupt
+        return take_step(samples)
+
+    monkeypatch.setattr(cut, "_step", step_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        cut.run()
+    again = make_tuner(data, tmp_path / "cut", method)
+    result = again.run()
+    assert states_equal(whole, again)
+    assert result.history == reference.history
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(data, tmp_path):
+    first = make_tuner(data, tmp_path, max_epochs=1)
+    first.run()
+    other = make_tuner(data, tmp_path, max_epochs=1, weight_decay=0.0)
+    other._resume()
+    assert other.progress.step == 0
+    (tmp_path / "resume.pt").write_bytes(b"half a file")
+    damaged = make_tuner(data, tmp_path, max_epochs=1)
+    damaged.run()
+    assert states_equal(first, damaged)
+
+
+def test_the_best_epoch_on_validation_is_kept_and_ties_overwrite(data, tmp_path, monkeypatch):
+    scores = iter([10.0, 30.0, 30.0, 20.0, 10.0])
+    monkeypatch.setattr(tuning, "evaluate_detections", lambda *_: {"ap": next(scores)})
+    tuner = make_tuner(data, tmp_path, max_epochs=5)
+    snapshots = []
+    validate = tuner._validate
+    monkeypatch.setattr(tuner, "_validate", lambda: (snapshots.append(tuner._snapshot()), validate()))
+    progress = tuner.run()
+    assert (progress.best_epoch, progress.best_ap, progress.below_best) == (3, 30.0, 2)
+    assert torch.equal(tuner.trained["prompt.vectors"], snapshots[2]["prompt.vectors"])
+
+
+def test_early_stop_and_plateau(data, tmp_path, monkeypatch):
+    scores = iter([10.0] + [5.0] * 20)
+    monkeypatch.setattr(tuning, "evaluate_detections", lambda *_: {"ap": next(scores)})
+    tuner = make_tuner(data, tmp_path, max_epochs=20, early_stop=4, plateau={"patience": 1})
+    progress = tuner.run()
+    assert progress.epoch == 5
+    assert [entry["learning_rate"] for entry in progress.history] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_cutting_a_batch_changes_neither_loss_nor_gradient(data, tmp_path):
+    """Unequal sizes and a small micro-batch: parts share the normalisers of the whole batch."""
+    losses, gradients = [], []
+    for micro_batch in (4, 1):
+        tuner = make_tuner(data, tmp_path, "cones_finetuned", micro_batch=micro_batch)
+        tuner.model.eval()  # dropout draws depend on the shape of a part
+        samples = [tuner.train_split.sample(View(index, 64)) for index in range(4)]
+        losses.append(tuner._accumulate(samples)["classification"])
+        gradients.append(tuner.trained["model.body.1.weight"].grad)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    torch.testing.assert_close(*gradients)
+
+
+def test_normalisers_known_beforehand_are_those_of_the_loss(data, tmp_path):
+    tuner = make_tuner(data, tmp_path)
+    part = groups_of_equal_size([tuner.train_split.sample(View(i, 64)) for i in range(4)], 4)[0]
+    targets = [sample.target for sample in part]
+    predictions = tuner.model.ground(tuner.train_pyramids(part), tuner.language())
+    terms = tuner.model.loss(predictions, targets)
+    assert {name: term.normaliser for name, term in terms.items()} == tuner.model.normalisers(
+        targets, tuple(part[0].pixels.shape[1:])
+    )
+
+
+def test_out_of_memory_halves_the_micro_batch_and_gives_the_same_result(data, tmp_path, monkeypatch):
+    plain = make_tuner(data, tmp_path / "plain", max_epochs=1)
+    plain.run()
+    tight = make_tuner(data, tmp_path / "tight", max_epochs=1)
+    accumulate = tight._accumulate
+
+    def with_little_memory(samples):
+        if tight.progress.micro_batch > 1:
+            raise torch.OutOfMemoryError
+        return accumulate(samples)
+
+    monkeypatch.setattr(tight, "_accumulate", with_little_memory)
+    assert tight.run().micro_batch == 1
+    torch.testing.assert_close(tight.trained["prompt.vectors"], plain.trained["prompt.vectors"])
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_image(data, tmp_path):
+    model = ToyDetector()
+    model.fail_at = {3}
+    tuner = make_tuner(data, tmp_path, model=model)
+    with pytest.raises(ConesError, match=r"loss is not finite at step \d+ \(epoch 1\).*images \[[\d, ]*3[\d, ]*\]"):
+        tuner.run()
+
+
+def test_parts_that_never_train_stay_in_eval_mode(data, tmp_path):
+    tuner = make_tuner(data, tmp_path, "cones_finetuned")
+    tuner.method.set_modes(tuner.model, tuner.prompt)
+    tuner._keep_frozen_parts_in_eval_mode()
+    assert not tuner.model.stem.training and tuner.model.dropout.training
+    probing = LinearProbing()
+    probing.set_modes(tuner.model, FixedPrompt(tuner.language()))
+    assert not tuner.model.body.training and tuner.model.dropout.training
+
+
+def test_groups_follow_the_published_bias_rule():
+    parameters = {
+        name: torch.nn.Parameter(torch.zeros(1))
+        for name in ("model.a.weight", "model.a.bias", "model.relative_position_bias_table", "prompt.text_encoder.w")
+    }
+    groups = parameter_groups(parameters, 1.0, Tuning(text_encoder_lr_factor=0.1))
+    rates = {
+        name: (group["lr"], group["weight_decay"])
+        for group in groups
+        for name, parameter in parameters.items()
+        if any(parameter is each for each in group["params"])
+    }
+    assert rates == {
+        "model.a.weight": (1.0, 0.05),
+        "model.a.bias": (2.0, 0.0),
+        "model.relative_position_bias_table": (2.0, 0.0),
+        "prompt.text_encoder.w": (0.1, 0.05),
+    }
+
+
+def test_a_view_scales_clips_and_mirrors_boxes(data):
+    model = ToyDetector()
+    split = Split(data, "train", preprocessing=model.preprocessing, inclusive=True)
+    plain, mirrored = split.sample(View(1, 128)), split.sample(View(1, 128, flip=True))
+    (x, y, w, h), width = split.coco["annotations"][1]["bbox"], plain.size[1]
+    image = split.images[1]
+    scale = torch.tensor([width / image["width"], plain.size[0] / image["height"]] * 2)  # x and y apart (spec 1.5)
+    expected = torch.tensor([[x, y, x + w - 1, y + h - 1]]) * scale
+    torch.testing.assert_close(plain.target.boxes, expected)
+    torch.testing.assert_close(mirrored.target.boxes[:, [0, 2]], width - 1 - plain.target.boxes[:, [2, 0]])
+    bright = mirrored.pixels.sum(0)[: plain.size[0], : plain.size[1]] > 0.9
+    x1, _, x2, _ = mirrored.target.boxes[0].round().int().tolist()
+    assert bright[:, x1 : x2 + 1].any()
+
+
+def test_resize_rule():
+    assert resized(640, 480, 800, 1333) == (1066, 800)
+    assert resized(480, 640, 800, 1333) == (800, 1066)
+    assert resized(2000, 500, 800, 1333) == (1332, 333)
+    assert resized(800, 900, 800, 1333) == (800, 900)
+
+
+def test_mark_trainable_and_normalised_floor():
+    model = ToyDetector()
+    prompt = FixedPrompt(LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8)))
+    assert mark_trainable(model, prompt, TuningMethod.load("zero_shot")) == {}
+    from cones.losses import LossTerm
+
+    term = LossTerm(torch.tensor(6.0), torch.tensor(0.0))
+    assert normalised({"x": term})["x"] == 6.0
+    assert normalised({"x": term}, {"x": torch.tensor(3.0)})["x"] == 2.0

@@ -1,0 +1,68 @@
+# From an archive to canonical COCO. Only `fetch` touches the network.
+
+
+rule draw:
+    output:
+        f"{plan.suite.data_dir}/miniature/mirror/{{dataset}}/drawn.json",
+    log:
+        "logs/data/miniature/{dataset}/draw.log",
+    localrule: True
+    params:
+        code=code_digest("cones.miniature.archives"),
+        entry=context.dataset_digest,
+        command=lambda wildcards: f"python -m cones draw --dataset {wildcards.dataset} --data-dir {plan.suite.data_dir}",
+    message:
+        "drawing {wildcards.dataset}"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
+rule fetch:
+    input:
+        context.fetch_inputs,
+    output:
+        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/fetch.json",
+    log:
+        "logs/data/{source}/{dataset}/fetch.log",
+    retries: 0
+    localrule: True
+    params:
+        code=code_digest("cones.data.download"),
+        entry=context.dataset_digest,
+        drop=context.drop_digest,
+        command=lambda wildcards: context.command(
+            "fetch", "--dataset", wildcards.dataset
+        ),
+    message:
+        "fetching {wildcards.dataset} ({wildcards.source})"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
+rule prepare:
+    input:
+        rules.fetch.output,
+    output:
+        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/manifest.json",
+        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/train.json",
+        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/val.json",
+        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/test.json",
+    log:
+        "logs/data/{source}/{dataset}/prepare.log",
+    params:
+        code=code_digest("cones.data.prepare"),
+        command=lambda wildcards: context.command(
+            "prepare", "--dataset", wildcards.dataset
+        ),
+    message:
+        "preparing {wildcards.dataset} ({wildcards.source})"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
+rule downloads:
+    input:
+        expand(
+            rules.fetch.output, source=plan.suite.source, dataset=plan.suite.datasets
+        ),
+    localrule: True

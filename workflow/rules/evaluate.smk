@@ -1,0 +1,25 @@
+# One cell: detections on the test split and their scores.
+
+
+rule evaluate:
+    input:
+        state=rules.tune.output.state,
+        record=rules.tune.output.record,
+        weights="checkpoints/{model}.safetensors",
+        manifest=lambda wildcards: context.manifest(wildcards),
+    output:
+        metrics="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/metrics.json",
+        predictions="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/predictions.json",
+        run="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/run.json",
+    log:
+        "logs/{suite}/{model}/{dataset}/{arm}/seed{seed}/evaluate.log",
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        code=code_digest("cones.steps.evaluate"),
+        command=lambda wildcards: context.cell_command("evaluate", wildcards),
+    message:
+        "scoring {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
+    shell:
+        "{params.command} > {log} 2>&1"

@@ -1,0 +1,20 @@
+# A frozen text encoder speaks once per dataset; every method that listens to class names reads this file.
+
+
+rule text_states:
+    input:
+        "checkpoints/{model}.safetensors",
+        lambda wildcards: context.manifest(wildcards),
+    output:
+        "results/{suite}/{model}/{dataset}/text.safetensors",
+    log:
+        "logs/{suite}/{model}/{dataset}/text.log",
+    params:
+        code=code_digest("cones.steps.text"),
+        command=lambda wildcards: context.command(
+            "text", "--model", wildcards.model, "--dataset", wildcards.dataset
+        ),
+    message:
+        "class names of {wildcards.dataset} through the text encoder of {wildcards.model}"
+    shell:
+        "{params.command} > {log} 2>&1"
