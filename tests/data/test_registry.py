@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -95,3 +96,10 @@ def test_reading_the_registry_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert time.perf_counter() - start < 5  # a guard against a heavy import, not a benchmark
+
+
+def test_the_example_in_the_docs_is_a_valid_entry(tmp_path):
+    text = Path("docs/datasets.md").read_text().split("```yaml\n")[1].split("```")[0].replace("…", f'"{"0" * 64}"')
+    path = tmp_path / "datasets.yaml"
+    path.write_text(text)
+    assert load_registry(path)["my_cells"].source("official").split.rule == "holdout80"
