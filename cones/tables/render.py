@@ -36,10 +36,10 @@ def read_rows(path: str | Path) -> list[Row]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
     except FileNotFoundError:
         raise ConesError("file is missing", where=path, next_step="run `make table1`") from None
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    if columns != COLUMNS:
         raise ConesError("not a Table 1 of this version", where=path, next_step="delete it and run again")
     return rows
 
@@ -147,7 +147,7 @@ def _spaced(cells: list[str], widths: list[int], *, strip: bool = True) -> str:
 
 def _aligned(rows: list[Row], group: str) -> list[str]:
     """One column of averages with their decimal points below each other, what stands in brackets behind them."""
-    means = [_average(row, group).partition(" ") for row in rows]
+    means = [_average(row, group).replace(" ± ", "±").partition(" ") for row in rows]  # 100 columns are few
     width = max(len(mean) for mean, _, _ in means)
     signs = [_signed(row[f"{group}_difference"]) if row[f"{group}_difference"] else "" for row in rows]
     return [
