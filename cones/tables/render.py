@@ -28,6 +28,7 @@ METHODS = {
     "cones_finetuned": "ConES (stage 2)",
 }
 NO_NUMBER = "\u2013"  # en dash
+INCOMPARABLE = "not comparable with the paper"
 EMPTY = "No cell of this suite belongs into Table 1."
 
 
@@ -55,7 +56,7 @@ def markdown(rows: list[Row], *, suite: str, title: str | None = None) -> str:
         "\n".join(f"- {line}" for line in _legend(rows, suite)),
     ]
     if numbers:
-        parts.append("Notes\n\n" + "\n".join(f"{number}. {note}" for note, number in numbers.items()))
+        parts.append("Notes\n\n" + "\n".join(f"{number}. {_md_text(note)}" for note, number in numbers.items()))
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,9 +109,10 @@ def print_table(path: str | Path, *, title: str | None = None, console: Console 
 
 def heading(suite: str, title: str | None = None) -> str:
     """`Table 1 · suite: miniature — <title>`: no table leaves without the name of its suite."""
-    default = None if suite == "paper" else "not comparable with the paper"
-    subtitle = title or default
-    return f"Table 1 · suite: {suite}" + (f" — {subtitle}" if subtitle else "")
+    said = [title] if title else []
+    if suite != "paper" and INCOMPARABLE not in (title or ""):
+        said.append(INCOMPARABLE)
+    return f"Table 1 · suite: {suite}" + (f" — {', '.join(said)}" if said else "")
 
 
 def _terminal_lines(rows: list[Row], numbers: dict[str, int], suite: str) -> Iterator[tuple[str, str]]:
@@ -249,3 +251,8 @@ def _expected(rows: list[Row], group: str) -> str:
 
 def _md_line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _md_text(text: str) -> str:
+    """A log line such as `<class 'X'>` would vanish as HTML."""
+    return text.replace("<", "\\<")

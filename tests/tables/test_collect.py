@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cones.errors import ConesError
 from cones.tables.collect import collect
-from cones.tables.render import print_table, read_rows
+from cones.tables.render import heading, print_table, read_rows
 from tests.tables.worlds import grid, write_world
 
 
@@ -63,6 +63,21 @@ def test_markdown_reads_well(tmp_path):
     assert any("ConES (stage 1)" in line and "(3/4)" in line for line in table)
     assert "1. luna16: skipped (needs a login: see docs/datasets.md)" in lines
     assert "2. pothole: not run" in lines
+
+
+def test_every_suite_but_the_papers_says_that_it_is_not_comparable():
+    assert heading("paper") == "Table 1 · suite: paper"
+    assert heading("bccd") == "Table 1 · suite: bccd — not comparable with the paper"
+    assert heading("bccd", "real cells").endswith("— real cells, not comparable with the paper")
+    assert heading("ci", "toys, not comparable with the paper").count("not comparable") == 1
+
+
+def test_odd_reasons_break_no_table(tmp_path):
+    cells = grid(models=("glip_nano",), methods=("cones",), datasets=("bccd",))
+    metrics = write_world(tmp_path, "bccd", cells, lambda cell: "first\nsecond | <third>, 'fourth'")
+    paths = collect(suite="bccd", expected=cells, metrics=metrics, out_dir=tmp_path)
+    assert paths[2].read_text().endswith("\n1. bccd: skipped (first second / \\<third>, 'fourth')\n")
+    assert "[1] bccd: skipped (first second / <third>, 'fourth')" in printed(paths[1])
 
 
 def test_markdown_of_the_paper_suite_has_the_published_numbers(tmp_path):
