@@ -103,7 +103,8 @@ def _check_identity(content: CellMetrics, identity: dict, path: Path) -> None:
 
 
 def _columns(content: CellMetrics) -> dict:
-    columns: dict = {"status": content.status, "reason": content.reason}
+    reason = " ".join(content.reason.split()) if content.reason else None  # one line, whoever wrote it
+    columns: dict = {"status": content.status, "reason": reason}
     if content.selection:
         columns |= {"selected_epoch": content.selection.epoch, "validation_ap": content.selection.validation_ap}
     if boxes := content.scores.get("bbox"):

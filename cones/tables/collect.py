@@ -39,7 +39,7 @@ def collect(
     write_text(paths[0], to_csv(cells))
     write_text(paths[1], to_csv(table1(cells, suite=suite)))
     if partial:
-        title = f"{title or 'unfinished run'}; some cells failed or did not run"
+        title = ", ".join(filter(None, [title, "unfinished: some cells failed or did not run"]))
     write_text(paths[2], markdown(read_rows(paths[1]), suite=suite, title=title))
     return paths
 

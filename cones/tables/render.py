@@ -28,6 +28,7 @@ METHODS = {
     "cones_finetuned": "ConES (stage 2)",
 }
 NO_NUMBER = "\u2013"  # en dash
+INCOMPARABLE = "not comparable with the paper"
 EMPTY = "No cell of this suite belongs into Table 1."
 
 
@@ -36,10 +37,10 @@ def read_rows(path: str | Path) -> list[Row]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = tuple(reader.fieldnames or ()), list(reader)
     except FileNotFoundError:
         raise ConesError("file is missing", where=path, next_step="run `make table1`") from None
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    if columns != COLUMNS:
         raise ConesError("not a Table 1 of this version", where=path, next_step="delete it and run again")
     return rows
 
@@ -55,7 +56,7 @@ def markdown(rows: list[Row], *, suite: str, title: str | None = None) -> str:
         "\n".join(f"- {line}" for line in _legend(rows, suite)),
     ]
     if numbers:
-        parts.append("Notes\n\n" + "\n".join(f"{number}. {note}" for note, number in numbers.items()))
+        parts.append("Notes\n\n" + "\n".join(f"{number}. {_md_text(note)}" for note, number in numbers.items()))
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,9 +109,10 @@ def print_table(path: str | Path, *, title: str | None = None, console: Console 
 
 def heading(suite: str, title: str | None = None) -> str:
     """`Table 1 · suite: miniature — <title>`: no table leaves without the name of its suite."""
-    default = None if suite == "paper" else "not comparable with the paper"
-    subtitle = title or default
-    return f"Table 1 · suite: {suite}" + (f" — {subtitle}" if subtitle else "")
+    said = [title] if title else []
+    if suite != "paper" and INCOMPARABLE not in (title or ""):
+        said.append(INCOMPARABLE)
+    return f"Table 1 · suite: {suite}" + (f" — {', '.join(said)}" if said else "")
 
 
 def _terminal_lines(rows: list[Row], numbers: dict[str, int], suite: str) -> Iterator[tuple[str, str]]:
@@ -147,7 +149,7 @@ def _spaced(cells: list[str], widths: list[int], *, strip: bool = True) -> str:
 
 def _aligned(rows: list[Row], group: str) -> list[str]:
     """One column of averages with their decimal points below each other, what stands in brackets behind them."""
-    means = [_average(row, group).partition(" ") for row in rows]
+    means = [_average(row, group).replace(" ± ", "±").partition(" ") for row in rows]  # 100 columns are few
     width = max(len(mean) for mean, _, _ in means)
     signs = [_signed(row[f"{group}_difference"]) if row[f"{group}_difference"] else "" for row in rows]
     return [
@@ -249,3 +251,8 @@ def _expected(rows: list[Row], group: str) -> str:
 
 def _md_line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _md_text(text: str) -> str:
+    """A log line such as `<class 'X'>` would vanish as HTML."""
+    return text.replace("<", "\\<")

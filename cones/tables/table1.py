@@ -71,7 +71,7 @@ def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
         notes += [remark for _, remark in reference.remarks("table1", model, method)]
         notes += _other_datasets(cells)
     row["seeds"] = _seeds(cells)
-    row["notes"] = NOTE_SEPARATOR.join(notes) or None
+    row["notes"] = NOTE_SEPARATOR.join(note.replace(NOTE_SEPARATOR, " / ") for note in notes) or None
     return row
 
 
