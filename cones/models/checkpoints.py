@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from cones.artifacts import load_tensors
 from cones.errors import ConesError, closest
 from cones.models.detector import GroundedDetector
-from cones.models.glip.build import build_glip, build_glip_text_encoder
+from cones.models.glip.build import NANO_VOCABULARY, build_glip, build_glip_text_encoder
 from cones.models.glip.config import SIZES
+from cones.models.text_encoder import load_tokenizer
 
 State = dict[str, Tensor]
 
@@ -24,24 +25,31 @@ class ModelEntry:
 
     text_prefix  what stands before the text encoder's parameter names in a checkpoint
     unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
+    vocabulary   word pieces of the text encoder, one a line
     """
 
     detector: Callable[[str], GroundedDetector]
     text_encoder: Callable[[str], nn.Module]
     text_prefix: str
     unused: re.Pattern
+    vocabulary: Path
 
 
-GLIP_ENTRY = ModelEntry(
-    detector=build_glip,
-    text_encoder=build_glip_text_encoder,
-    text_prefix="language_backbone.body.model.",
-    unused=re.compile(
-        r"rpn\.head\.cls_logits\.(weight|bias)"
-        r"|language_backbone\.body\.model\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))"
-    ),
-)
-MODELS: dict[str, ModelEntry] = dict.fromkeys(SIZES, GLIP_ENTRY)
+BERT_VOCABULARY = Path("checkpoints/bert-base-uncased/vocab.txt")  # below the project's root, placed with the weights
+
+MODELS: dict[str, ModelEntry] = {
+    name: ModelEntry(
+        detector=build_glip,
+        text_encoder=build_glip_text_encoder,
+        text_prefix="language_backbone.body.model.",
+        unused=re.compile(
+            r"rpn\.head\.cls_logits\.(weight|bias)"
+            r"|language_backbone\.body\.model\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))"
+        ),
+        vocabulary=BERT_VOCABULARY if sizes.text.vocabulary else NANO_VOCABULARY,
+    )
+    for name, sizes in SIZES.items()
+}
 
 
 def model_entry(name: str) -> ModelEntry:
@@ -58,6 +66,11 @@ def build_detector(name: str) -> GroundedDetector:
 def build_text_encoder(name: str) -> nn.Module:
     """The text encoder that belongs to the named detector, with fresh parameters."""
     return model_entry(name).text_encoder(name)
+
+
+def tokenizer_for(name: str, vocabulary: str | Path | None = None):
+    """The `tokenizers.Tokenizer` of the named model's text encoder; `vocabulary` replaces the model's own file."""
+    return load_tokenizer(vocabulary or model_entry(name).vocabulary)
 
 
 def load_detector(name: str, path: str | Path, *, expected_sha256: str | None = None) -> GroundedDetector:
