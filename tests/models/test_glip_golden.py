@@ -44,15 +44,20 @@ class Run:
     """One variant: what the golden files hold and what our model gives, per precision."""
 
     variant: str
-    detector: torch.nn.Module
-    encoder: torch.nn.Module
     golden: dict[str, dict] = field(default_factory=dict)
     seen: dict[str, dict] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module", params=["glip_t", "glip_t_a", "glip_l"])
 def run(request):
-    yield from make_run(request.param)
+    result = Run(request.param)
+    detector, encoder = golden_model(request.param)
+    for precision, (dtype, file) in PRECISIONS.items():
+        result.golden[precision] = dict(np.load(GOLDEN / file.format(request.param)))
+        detector.to(dtype)
+        encoder.to(dtype)
+        result.seen[precision] = run_golden(detector, encoder, result.golden[precision], dtype)
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +65,6 @@ def tiny():
     """GLIP-T alone, for what is only known of it."""
     detector, encoder = golden_model("glip_t")
     return SimpleNamespace(detector=detector, encoder=encoder, golden=dict(np.load(GOLDEN / "golden_glip_t.npz")))
-
-
-def make_run(variant):
-    result = Run(variant, *golden_model(variant))
-    for precision, (dtype, file) in PRECISIONS.items():
-        result.golden[precision] = dict(np.load(GOLDEN / file.format(variant)))
-        result.detector.to(dtype)
-        result.encoder.to(dtype)
-        result.seen[precision] = run_golden(result.detector, result.encoder, result.golden[precision], dtype)
-    yield result
 
 
 def base_names(golden: dict) -> list[str]:
