@@ -3,7 +3,7 @@
 import pickle
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,7 +25,7 @@ class ModelEntry:
 
     text_prefix  what stands before the text encoder's parameter names in a checkpoint
     unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
-    vocabulary   the text encoder's word pieces
+    vocabulary   word pieces of the text encoder, one a line
     """
 
     detector: Callable[[str], GroundedDetector]
@@ -35,18 +35,19 @@ class ModelEntry:
     vocabulary: Path
 
 
-GLIP_ENTRY = ModelEntry(
-    detector=build_glip,
-    text_encoder=build_glip_text_encoder,
-    text_prefix="language_backbone.body.model.",
-    unused=re.compile(
-        r"rpn\.head\.cls_logits\.(weight|bias)"
-        r"|language_backbone\.body\.model\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))"
-    ),
-    vocabulary=Path("checkpoints/bert-base-uncased/vocab.txt"),
-)
+BERT_VOCABULARY = Path("checkpoints/bert-base-uncased/vocab.txt")  # below the project's root, placed with the weights
+
 MODELS: dict[str, ModelEntry] = {
-    name: replace(GLIP_ENTRY, vocabulary=NANO_VOCABULARY) if sizes.text.vocabulary == 0 else GLIP_ENTRY
+    name: ModelEntry(
+        detector=build_glip,
+        text_encoder=build_glip_text_encoder,
+        text_prefix="language_backbone.body.model.",
+        unused=re.compile(
+            r"rpn\.head\.cls_logits\.(weight|bias)"
+            r"|language_backbone\.body\.model\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))"
+        ),
+        vocabulary=BERT_VOCABULARY if sizes.text.vocabulary else NANO_VOCABULARY,
+    )
     for name, sizes in SIZES.items()
 }
 
@@ -67,6 +68,11 @@ def build_text_encoder(name: str) -> nn.Module:
     return model_entry(name).text_encoder(name)
 
 
+def tokenizer_for(name: str, vocabulary: str | Path | None = None):
+    """The `tokenizers.Tokenizer` of the named model's text encoder; `vocabulary` replaces the model's own file."""
+    return load_tokenizer(vocabulary or model_entry(name).vocabulary)
+
+
 def load_detector(name: str, path: str | Path, *, expected_sha256: str | None = None) -> GroundedDetector:
     """The named detector with the weights of a safetensors file, in eval mode. The file's text encoder is not read."""
     entry = model_entry(name)
@@ -81,11 +87,6 @@ def load_text_encoder(name: str, path: str | Path, *, expected_sha256: str | Non
     prefix = model_entry(name).text_prefix
     state, _ = load_tensors(path, expected_sha256=expected_sha256, wanted=lambda key: key.startswith(prefix))
     return _fill(lambda: build_text_encoder(name), prefix, state, name, path)
-
-
-def tokenizer_for(name: str):
-    """The WordPiece tokenizer of the named model's text encoder."""
-    return load_tokenizer(model_entry(name).vocabulary)
 
 
 def initial_state(name: str, seed: int) -> State:

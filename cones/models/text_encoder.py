@@ -175,7 +175,11 @@ def load_tokenizer(vocabulary_path: str | Path):
     try:
         pieces = Path(vocabulary_path).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise ConesError("vocabulary file is missing", where=vocabulary_path) from None
+        raise ConesError(
+            "the vocabulary of the text encoder is missing",
+            where=vocabulary_path,
+            next_step="put the vocab.txt of the text encoder there (for GLIP that of bert-base-uncased)",
+        ) from None
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     if missing := [piece for piece in ("[UNK]", "[CLS]", "[SEP]") if piece not in vocabulary]:
         raise ConesError("not a WordPiece vocabulary", where=vocabulary_path, found=f"no {', '.join(missing)}")

@@ -38,6 +38,11 @@ def offsets_for(raw: Tensor, shape: tuple[int, int]) -> Tensor:
     return raw.reshape(batch, -1)[:, : channels * height * width].view(batch, channels, height * width)
 
 
+def upsample(feature: Tensor, shape: tuple[int, int]) -> Tensor:
+    """(B, C, h, w) -> (B, C, H, W), bilinear with the corner pixels aligned."""
+    return F.interpolate(feature, size=shape, mode="bilinear", align_corners=True)
+
+
 def hard_sigmoid(x: Tensor) -> Tensor:
     return F.relu6(x + 3) / 6
 
@@ -114,7 +119,7 @@ class DyConv(nn.Module):
             for (level, sampling), piece in zip(kinds[kind], rows):
                 feature = convolution.norm(piece, batch, sampling.shape)
                 if kind == UPPER:  # after the norm, before the scale attention
-                    feature = F.interpolate(feature, size=shapes[level], mode="bilinear", align_corners=True)
+                    feature = upsample(feature, shapes[level])
                 found[level].append(feature)
         return found
 
