@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cones.errors import ConesError
 from cones.evaluation.seeds import rounded, with_interval
+from cones.methods import METHODS
 from cones.tables.reference import GROUPS
 from cones.tables.table1 import COLUMNS, NOTE_SEPARATOR
 
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
 Row = dict[str, str]
 
 BLOCKS = {"zero_shot": "Zero-shot", "peft": "Parameter-efficient", "fine_tuning": "Fine-tuning", "other": "Other"}
-METHODS = {
-    "zero_shot": "Zero-shot",
-    "linear_probing": "Linear probing",
-    "textual_inversion": "Textual inversion",
-    "prompt_tuning": "Prompt tuning",
-    "cones": "ConES (stage 1)",
-    "full_finetuning": "Full fine-tuning",
-    "cones_finetuned": "ConES (stage 2)",
-}
 NO_NUMBER = "\u2013"  # en dash
 INCOMPARABLE = "not comparable with the paper"
 EMPTY = "No cell of this suite belongs into Table 1."
@@ -164,7 +156,7 @@ def _groups(rows: list[Row]) -> list[str]:
 
 
 def _method(row: Row) -> str:
-    return METHODS.get(row["method"], row["method"])
+    return METHODS[row["method"]].label if row["method"] in METHODS else row["method"]
 
 
 def _average(row: Row, group: str) -> str:
