@@ -88,7 +88,7 @@ class Context:
         return settings_digest(self.plan.registry[wildcards.dataset])
 
     def drop_digest(self, wildcards) -> str:
-        """What lies in a dataset's mirror or drop folder, by name, size and time: a file put there re-triggers fetch."""
+        """What lies in a dataset's mirror or drop folder, by name, size, time: a file put there re-triggers fetch."""
         mirror, data = self.plan.suite.mirror, Path(self.plan.suite.data_dir)
         folder = Path(mirror) / wildcards.dataset if mirror else data / "drop" / wildcards.dataset
         if wildcards.source == DRAWN or not folder.is_dir():
