@@ -12,6 +12,8 @@ from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.provenance import code_digest
 
+CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
+
 
 class Context:
     """The suite chosen by `--config suite=…`, with everything else in the config laid over its file."""
@@ -72,8 +74,13 @@ class Context:
             files["stage1"] = str(self.plan.stage1(cell).folder / "state.safetensors")
         return files
 
-    def all_metrics(self) -> list[str]:
-        return [str(cell.folder / "metrics.json") for cell in self.plan.cells()]
+    def cell_files(self) -> list[str]:
+        """Every file of every cell. Tables ask for all of them directly, so that deleting any one rebuilds it."""
+        cells = list(self.plan.cells())
+        text = {
+            self.plan.text_states(c.model, c.dataset) for c in cells if "text_states" in self.plan.method(c.arm).inputs
+        }
+        return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
 
     # -------------------------------------------------------------------------------------------------- digests
 

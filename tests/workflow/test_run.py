@@ -3,6 +3,8 @@
 import csv
 import json
 
+import pytest
+
 from cones.methods import METHODS
 
 CI = ("--config", "suite=ci")
@@ -63,17 +65,22 @@ def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
     assert stage_1 == {"tune": 2, "evaluate": 2, "collect": 1, "table1": 1}
 
 
-def test_deleting_one_file_rebuilds_just_what_depends_on_it(finished):
-    metrics = finished.cell("aquarium", "cones") / "metrics.json"
-    kept = metrics.read_bytes()
-    try:
-        metrics.unlink()
-        assert finished.planned(TABLE, *CI) == {"evaluate": 1, "collect": 1, "table1": 1}
-        finished.run(str(metrics.relative_to(finished.folder)), *CI)
-        assert metrics.read_bytes() == kept
-    finally:
-        metrics.write_bytes(kept)
+@pytest.mark.parametrize(
+    ("file", "jobs"),
+    [
+        ("glip_nano/aquarium/cones/seed0/metrics.json", {"evaluate": 1, "collect": 1, "table1": 1}),
+        ("glip_nano/aquarium/cones/seed0/predictions.json", {"evaluate": 1, "collect": 1, "table1": 1}),
+        ("glip_nano/aquarium/zero_shot/seed0/state.safetensors", {"tune": 1, "evaluate": 1, "collect": 1, "table1": 1}),
+        ("cells.csv", {"collect": 1, "table1": 1}),
+    ],
+)
+def test_deleting_one_file_rebuilds_just_what_depends_on_it(finished, file, jobs):
+    path = finished.folder / "results/ci" / file
+    kept = path.read_bytes()
+    path.unlink()
+    assert finished.planned(TABLE, *CI) == jobs
     finished.run(TABLE, *CI)
+    assert path.read_bytes() == kept
 
 
 def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):

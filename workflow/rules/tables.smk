@@ -3,7 +3,7 @@
 
 rule collect:
     input:
-        context.all_metrics(),
+        context.cell_files(),
     output:
         table="results/{suite}/table1.csv",
         markdown="results/{suite}/table1.md",
@@ -22,6 +22,8 @@ rule collect:
 
 rule table1:
     input:
+        context.cell_files(),
+        f"results/{plan.suite.suite}/cells.csv",
         table=f"results/{plan.suite.suite}/table1.csv",
         markdown=f"results/{plan.suite.suite}/table1.md",
     output:
