@@ -82,7 +82,7 @@ def save_tensors(path: str | Path, tensors: dict, metadata: dict[str, str] | Non
     """Write `{name: tensor}` as safetensors, sorted so that equal content gives equal bytes; returns the sha256."""
     from safetensors.torch import save_file
 
-    ordered = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    ordered = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
     with replacing(path) as temporary:
         save_file(ordered, temporary, metadata=metadata)
     return sha256(path)

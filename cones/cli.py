@@ -34,9 +34,10 @@ def load_plan(suite: str, overrides: str):
 @app.command()
 def draw(dataset: DatasetOption, data_dir: str = "data") -> None:
     """Draw a dataset of the miniature world as an archive in its native format."""
+    from cones.data.registry import dataset_named
     from cones.miniature.archives import draw as draw_archive
 
-    draw_archive(dataset, data_dir)
+    draw_archive(dataset_named(dataset), data_dir)
 
 
 @app.command()
@@ -132,7 +133,7 @@ def schema() -> None:
 @app.command()
 def show(table: str) -> None:
     """Print a finished table, such as results/table1.csv."""
-    from cones.tables.terminal import print_table
+    from cones.tables.render import print_table
 
     print_table(table)
 

@@ -52,9 +52,11 @@ class Context:
         return Cell(self.plan.suite.suite, wildcards.model, wildcards.dataset, wildcards.arm, int(wildcards.seed))
 
     def fetch_inputs(self, wildcards) -> list[str]:
-        """The miniature source draws its archives first."""
-        drawn = f"{self.plan.suite.data_dir}/{DRAWN}/mirror/{wildcards.dataset}/drawn.json"
-        return [drawn] if wildcards.source == DRAWN else []
+        """The miniature source draws its archives first, into the mirror they are fetched from."""
+        if wildcards.source != DRAWN:
+            return []
+        archives = self.plan.registry[wildcards.dataset].source(DRAWN).archives
+        return [f"{self.plan.suite.data_dir}/{DRAWN}/mirror/{wildcards.dataset}/{each.filename}" for each in archives]
 
     def manifest(self, wildcards) -> str:
         return str(self.plan.data_folder(wildcards.dataset) / "manifest.json")
@@ -86,10 +88,10 @@ class Context:
         return settings_digest(self.plan.registry[wildcards.dataset])
 
     def drop_digest(self, wildcards) -> str:
-        """What lies in the mirror for a dataset, by name, size and time: a file put there re-triggers its fetch."""
-        if not self.plan.suite.mirror or wildcards.source == DRAWN:
+        """What lies in a dataset's mirror or drop folder, by name, size and time: a file put there re-triggers fetch."""
+        mirror, data = self.plan.suite.mirror, Path(self.plan.suite.data_dir)
+        folder = Path(mirror) / wildcards.dataset if mirror else data / "drop" / wildcards.dataset
+        if wildcards.source == DRAWN or not folder.is_dir():
             return ""
-        folder = Path(self.plan.suite.mirror) / wildcards.dataset
-        listed = sorted(folder.iterdir()) if folder.is_dir() else []
-        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in listed]
+        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:12]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cones.data.converters.records import NativeFiles, Object, Record
 from cones.data.images import load_image
+from cones.errors import ConesError
 
 EXAMPLES = 50  # faults named in the report, of each kind; all are counted
 DECIMALS = 3  # of a pixel
@@ -116,10 +117,8 @@ def _decode(record: Record, native: NativeFiles, pictures, report: Report) -> tu
     path = Path(native.raw) / record.image
     try:
         size = load_image(path).size
-    except Exception as error:
-        if hasattr(error, "what"):
-            raise native.fault(error.what, record.image, found=error.found, next_step=error.next_step) from None
-        raise
+    except ConesError as error:
+        raise native.fault(error.what, record.image, found=error.found, next_step=error.next_step) from None
     pictures.update(f"{record.image} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     if record.stated_size and record.stated_size != size:
         report.size_differs.append({"file": record.image, "stated": list(record.stated_size), "found": list(size)})

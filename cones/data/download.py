@@ -164,7 +164,7 @@ def _ready(dataset: Dataset, source: str, *, archives: list[dict], tree: dict | 
 
 def _not_in_mirror(dataset: Dataset, source: str, drop_dir: Path, missing: list[str]) -> ConesError:
     present = sorted(entry.name for entry in drop_dir.iterdir()) if drop_dir.is_dir() else None
-    drawn = f"draw it first: python -m cones draw {dataset.id}"
+    drawn = f"draw it first: python -m cones draw --dataset {dataset.id}"
     placed = f"place {', '.join(missing)} there, or the unpacked files, or configure no mirror to download"
     return ConesError(
         f"the mirror has no {', '.join(missing)}",

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from cones.errors import ConesError
 
+AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
@@ -25,19 +26,17 @@ def load_image(path: str | Path) -> Image.Image:
     path = Path(path)
     try:
         if path.stat().st_size == 0:
-            raise ConesError("the picture is empty (0 bytes)", where=path, next_step="fetch the dataset again")
+            raise ConesError("the picture is empty (0 bytes)", where=path, next_step=AGAIN)
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")  # odd EXIF or ICC blocks; pixels that cannot be decoded still raise
             picture.load()
             return _rgb(ImageOps.exif_transpose(picture), path)
     except FileNotFoundError:
-        raise ConesError("the picture is missing", where=path, next_step="fetch the dataset again") from None
+        raise ConesError("the picture is missing", where=path, next_step=AGAIN) from None
     except ConesError:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error … on damaged files
-        raise ConesError(
-            "the picture cannot be decoded", where=path, found=error, next_step="fetch the dataset again"
-        ) from None
+        raise ConesError("the picture cannot be decoded", where=path, found=error, next_step=AGAIN) from None
 
 
 def _rgb(picture: Image.Image, path: Path) -> Image.Image:

@@ -166,12 +166,13 @@ def _assert_boxes(dataset: Dataset, spec: Source, gated: coco.Gated) -> None:
 def _tell(dataset: Dataset, report: coco.Report) -> None:
     """One log line for each kind of change, naming the first pictures."""
     kinds = (
-        ("dropped: nothing of them lies in the picture", report.dropped, "boxes"),
-        ("clipped to the picture", report.clipped, "boxes"),
-        ("not of the size their annotation states", report.size_differs, "pictures"),
+        ("dropped: nothing of them lies in the picture", report.dropped, "boxes", "box"),
+        ("clipped to the picture", report.clipped, "boxes", "box"),
+        ("not of the size their annotation states", report.size_differs, "pictures", "picture"),
     )
-    for what, faults, noun in kinds:
+    for what, faults, noun, one in kinds:
         if faults:
             names = sorted({Path(fault["file"]).name for fault in faults})
             shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-            log.warning("dataset %s: %d %s %s (%s)", dataset.id, len(faults), noun, what, shown)
+            amount = f"{len(faults)} {noun if len(faults) > 1 else one}"
+            log.warning("dataset %s: %s %s (%s)", dataset.id, amount, what, shown)

@@ -85,9 +85,9 @@ class Reference:
 
 def _remark(entry: dict) -> str:
     if "text" in entry:
-        return f"the paper's own numbers: {entry['text']}"
+        return f"slip in the paper: {entry['text']}"
     return (
-        f"the paper's own numbers: {entry['where']} is printed as {entry['reported']}, but its "
+        f"slip in the paper: {entry['where']} is printed as {entry['reported']}, but its "
         f"{entry['recomputed_from']} averages to {entry['recomputed']} ({entry['note']})"
     )
 

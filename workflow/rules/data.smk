@@ -3,9 +3,9 @@
 
 rule draw:
     output:
-        f"{plan.suite.data_dir}/miniature/mirror/{{dataset}}/drawn.json",
+        f"{plan.suite.data_dir}/miniature/mirror/{{dataset}}/{{archive}}",
     log:
-        "logs/data/miniature/{dataset}/draw.log",
+        "logs/data/miniature/{dataset}/draw-{archive}.log",
     localrule: True
     params:
         code=code_digest("cones.miniature.archives"),

@@ -52,7 +52,7 @@ class NativeFiles:
         root = self.raw / folder
         if root.is_dir():
             return root
-        present = sorted(entry.name for entry in self.raw.iterdir()) if self.raw.is_dir() else []
+        present = sorted(entry.name for entry in self.raw.glob("[!.]*"))
         raise self.fault(
             "the folder is missing from the unpacked files",
             root,
@@ -63,9 +63,11 @@ class NativeFiles:
     def known_class(self, name: str, file: Path) -> str:
         if name in self.classes:
             return name
+        guess = closest(name, self.classes)
+        hint = f"{guess} " if guess.startswith("did you mean") else ""
         raise self.fault(
             f'unknown class "{name}"',
             file,
             expected=f"one of {', '.join(self.classes)}",
-            next_step=f"{closest(name, self.classes)}; correct the file, or `classes` in datasets.yaml",
+            next_step=f"{hint}correct the file, or `classes` in datasets.yaml",
         )

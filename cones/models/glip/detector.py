@@ -16,6 +16,7 @@ from cones.models.detector import (
 )
 from cones.models.glip.anchors import AnchorGenerator, decode
 from cones.models.glip.atss import assign, centerness_targets
+from cones.models.glip.config import STRIDES
 from cones.models.glip.fpn import Backbone, flatten_maps
 from cones.models.glip.head import DyHead, HeadOutputs
 from cones.models.glip.postprocess import detect
@@ -91,14 +92,12 @@ class GLIP(GroundedDetector):
     def loss(self, predictions: Predictions, targets: list[Target]) -> LossTerms:
         """Token focal loss and centreness over the number of positives, 2 * GIoU over the sum of c* (spec 8)."""
         outputs, language = predictions.outputs, predictions.language
-        shapes = outputs["shapes"]
-        anchors = self.rpn.anchor_generator(shapes)  # (V, 4)
+        anchors = self.rpn.anchor_generator(outputs["shapes"])  # (V, 4)
         logits, deltas, centerness = (full_precision(outputs[name]) for name in ("logits", "deltas", "centerness"))
-        level_sizes = [height * width for height, width in shapes]
         token_targets = torch.zeros_like(logits)  # (B, V, L)
         images, indices, boxes = [], [], []
         for image, target in enumerate(targets):
-            matched = assign(target.boxes, anchors, level_sizes)
+            matched = assign(target.boxes, anchors, areas(outputs["shapes"]))
             rows = language.class_positions[image][target.labels[matched.box]]  # (P, L)
             token_targets[image, matched.index] = rows.to(logits.dtype)
             images.append(torch.full_like(matched.index, image))
@@ -117,6 +116,16 @@ class GLIP(GroundedDetector):
             "centerness": LossTerm(centred, positives),
         }
 
+    def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
+        shapes = tuple((-(-size[0] // stride), -(-size[1] // stride)) for stride in STRIDES)
+        anchors = self.rpn.anchor_generator(shapes)  # (V, 4)
+        positives, quality = anchors.new_zeros(()), anchors.new_zeros(())
+        for target in targets:
+            matched = assign(target.boxes, anchors, areas(shapes))
+            positives += len(matched.index)
+            quality += centerness_targets(anchors[matched.index], target.boxes.to(anchors.dtype)[matched.box]).sum()
+        return {"classification": positives, "box": quality, "centerness": positives}
+
     def detect(self, predictions: Predictions, sizes: list[tuple[int, int]] | None = None) -> list[Detections]:
         """See `postprocess.detect`; boxes of equal score at the limit are all kept."""
         outputs = predictions.outputs
@@ -124,10 +133,15 @@ class GLIP(GroundedDetector):
             HeadOutputs(outputs["logits"], outputs["deltas"], outputs["centerness"]),
             predictions.language.class_positions,
             self.rpn.anchor_generator(outputs["shapes"]),
-            [height * width for height, width in outputs["shapes"]],
+            areas(outputs["shapes"]),
             sizes or predictions.pyramid.sizes,
             self.detections_per_image,
         )
+
+
+def areas(shapes: tuple[tuple[int, int], ...]) -> list[int]:
+    """Locations per level."""
+    return [height * width for height, width in shapes]
 
 
 def full_precision(x: Tensor) -> Tensor:

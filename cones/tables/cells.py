@@ -1,0 +1,129 @@
+"""`cells.csv`: one row per cell of the experiment, whether it has numbers or a reason for having none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.errors import ConesError
+from cones.evaluation.coco_ap import STATISTICS
+from cones.evaluation.metrics import CellMetrics, read_metrics
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+KEYS = ("suite", "model", "dataset", "group", "arm", "method", "seed")
+MASK_STATISTICS = ("ap", "ap50", "ap75")
+PARAMETER_COLUMNS = tuple(
+    f"{part}_{convention}" for convention in ("used", "paper") for part in ("trained", "total", "text_encoder")
+)
+COLUMNS = (
+    *KEYS,
+    *("status", "reason", "selected_epoch", "validation_ap"),
+    *STATISTICS,
+    *(f"mask_{name}" for name in MASK_STATISTICS),
+    *("images", "boxes", "detections", "categories_not_annotated"),
+    *PARAMETER_COLUMNS,
+)
+WHOLE_NUMBERS = ("selected_epoch", "images", "boxes", "detections", *PARAMETER_COLUMNS)
+LONGEST_REASON = 200
+
+
+@dataclass(frozen=True)
+class ExpectedCell:
+    """A cell that the configuration asks for; any object with these attributes serves."""
+
+    model: str
+    dataset: str
+    group: str
+    arm: str
+    method: str
+    seed: int
+    unsupported_reason: str | None = None  # why this model cannot carry the method, if so
+
+
+def collect_cells(
+    expected: Sequence[ExpectedCell],
+    metrics: Mapping[ExpectedCell, Path],
+    logs: Mapping[ExpectedCell, Path] | None = None,
+    *,
+    suite: str,
+    partial: bool = False,
+) -> DataFrame:
+    """One row per expected cell, in the order given; COLUMNS, missing values as pandas' NA.
+
+    `status` is "done", "skipped" (declared in the file, or `unsupported_reason`), "failed" (no metrics file, but a
+    log, whose last line is the reason) or "not run". A metrics file that is malformed or belongs to another cell
+    raises ConesError; with `partial` it makes that cell "failed" instead.
+    """
+    import pandas as pd
+
+    twice = [key for key, count in Counter(_key(suite, cell) for cell in expected).items() if count > 1]
+    if twice:
+        raise ConesError("a cell is expected twice", where=" ".join(map(str, twice[0])))
+    rows = []
+    for cell in expected:
+        identity = dict(zip(KEYS, _key(suite, cell)))
+        rows.append({**identity, **_outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)})
+    cells = pd.DataFrame(rows, columns=list(COLUMNS))
+    return cells.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
+
+
+def _key(suite: str, cell: ExpectedCell) -> tuple:
+    return (suite, cell.model, cell.dataset, cell.group, cell.arm, cell.method, cell.seed)
+
+
+def _outcome(cell: ExpectedCell, identity: dict, metrics: Path | None, log: Path | None, partial: bool) -> dict:
+    """The columns beyond the key: numbers, or status and reason."""
+    if metrics is None or not Path(metrics).exists():
+        if cell.unsupported_reason:
+            return {"status": "skipped", "reason": cell.unsupported_reason}
+        reason = last_line(log)
+        return {"status": "failed", "reason": reason} if reason else {"status": "not run", "reason": "not run"}
+    try:
+        content = read_metrics(metrics)
+        _check_identity(content, identity, metrics)
+    except ConesError as error:
+        if not partial:
+            raise
+        return {"status": "failed", "reason": str(error)}
+    return _columns(content)
+
+
+def _check_identity(content: CellMetrics, identity: dict, path: Path) -> None:
+    """A file copied from another cell would put its numbers into the wrong row."""
+    found = {**content.cell.model_dump(), "group": content.group}
+    for key, value in identity.items():
+        if found[key] != value:
+            raise ConesError(f"{key} is that of another cell", where=path, expected=value, found=found[key])
+
+
+def _columns(content: CellMetrics) -> dict:
+    reason = " ".join(content.reason.split()) if content.reason else None  # one line, whoever wrote it
+    columns: dict = {"status": content.status, "reason": reason}
+    if content.selection:
+        columns |= {"selected_epoch": content.selection.epoch, "validation_ap": content.selection.validation_ap}
+    if boxes := content.scores.get("bbox"):
+        counts = ("images", "boxes", "detections")
+        columns |= {name: getattr(boxes, name) for name in (*STATISTICS, *counts)}
+        columns["categories_not_annotated"] = ", ".join(boxes.categories_not_annotated) or None
+    if masks := content.scores.get("segm"):
+        columns |= {f"mask_{name}": getattr(masks, name) for name in MASK_STATISTICS}
+    if content.parameters:
+        for convention, count in content.parameters.model_dump().items():
+            columns |= {f"{part}_{convention}": number for part, number in count.items()}
+    return columns
+
+
+def last_line(log: str | Path | None) -> str | None:
+    """The last line of a log that says something, without colours, or None where there is no such file."""
+    if log is None or not Path(log).exists():
+        return None
+    text = Path(log).read_text(encoding="utf-8", errors="replace")
+    lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()]
+    line = next((line for line in reversed(lines) if line), "the log is empty")
+    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"

@@ -1,0 +1,89 @@
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cones.data.registry import ImageCounts, SplitRule
+from cones.data.splits import digest, holdout80, split_items, stable_order, test20_then_holdout80
+from cones.errors import ConesError
+
+
+def sizes(splits):
+    return tuple(len(splits[split]) for split in ("train", "val", "test"))
+
+
+@pytest.mark.parametrize(
+    "n, expected", [(900, (720, 180, 0)), (599, (479, 120, 0)), (32, (25, 7, 0)), (2879, (2303, 576, 0))]
+)
+def test_holdout80_gives_the_papers_counts(n, expected):
+    assert sizes(holdout80([str(i) for i in range(n)])) == expected
+
+
+@pytest.mark.parametrize("n, expected", [(1186, (759, 190, 237)), (2000, (1280, 320, 400))])
+def test_test20_then_holdout80_gives_the_papers_counts(n, expected):
+    assert sizes(test20_then_holdout80([str(i) for i in range(n)])) == expected
+
+
+def test_stable_order_is_the_documented_hash():
+    items = [f"item{i}" for i in range(50)]
+    expected = sorted(items, key=lambda item: hashlib.sha256(f"bccd:{item}".encode()).hexdigest())
+    assert stable_order("bccd", reversed(items)) == expected != stable_order("other", items)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.text("abc123", min_size=1, max_size=6), min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_a_split_is_a_partition_whatever_the_order_of_the_files(items, random):
+    items = sorted(items)
+    n = len(items)
+    test = (2 * n) // 10
+    train = (8 * (n - test)) // 10
+    expected = ImageCounts(train=train, val=n - test - train, test=test)
+    rule = SplitRule(rule="test20_then_holdout80")
+    shuffled = random.sample(items, n)
+    splits = split_items(dataset_id="d", items=[(item, None) for item in shuffled], rule=rule, expected=expected)
+    again = split_items(dataset_id="d", items=[(item, None) for item in items], rule=rule, expected=expected)
+    assert splits == again
+    assert sorted(item for ids in splits.values() for item in ids) == items
+
+
+def test_shipped_splits_may_serve_twice_and_mix_with_a_rule():
+    items = [(f"a{i}", "train") for i in range(10)] + [("b0", "val")]
+    twice = split_items(
+        dataset_id="d",
+        items=items,
+        rule=SplitRule(rule="as_shipped", shipped={"train": "train", "val": "val", "test": "val"}),
+        expected=ImageCounts(train=10, val=1, test=1),
+    )
+    assert twice["val"] == twice["test"] == ["b0"]
+    mixed = split_items(
+        dataset_id="d",
+        items=items,
+        rule=SplitRule(rule="holdout80", shipped={"test": "val"}),
+        expected=ImageCounts(train=8, val=2, test=1),
+    )
+    assert mixed["test"] == ["b0"] and sizes(mixed) == (8, 2, 1)
+
+
+def test_wrong_counts_name_expected_and_found():
+    with pytest.raises(ConesError, match="expected train 2, val 0, test 0; found train 1, val 0, test 0"):
+        split_items(
+            dataset_id="d",
+            items=[("a", None)],
+            rule=SplitRule(rule="stable_cut"),
+            expected=ImageCounts(train=2, val=0, test=0),
+        )
+
+
+def test_items_beyond_a_stable_cut_are_not_silently_left_out():
+    with pytest.raises(ConesError, match="number of images"):
+        split_items(
+            dataset_id="d",
+            items=[("a", None), ("b", None), ("c", None)],
+            rule=SplitRule(rule="stable_cut"),
+            expected=ImageCounts(train=1, val=1, test=0),
+        )
+
+
+def test_digest_depends_on_members_and_order():
+    assert digest(["a", "b"]) != digest(["b", "a"]) and digest(["a"]) == hashlib.sha256(b"a").hexdigest()

@@ -1,0 +1,75 @@
+"""Made-up experiments for the tests of the tables: metrics files with chosen APs on disk."""
+
+from pathlib import Path
+
+from cones.evaluation.coco_ap import STATISTICS
+from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
+from cones.tables.cells import ExpectedCell
+from cones.tables.reference import GROUPS
+
+METHODS = (
+    *("zero_shot", "linear_probing", "textual_inversion", "prompt_tuning", "cones"),
+    *("full_finetuning", "cones_finetuned"),
+)
+
+
+def grid(models=("glip_t", "glip_l"), methods=METHODS, seeds=(0,), groups=GROUPS, datasets=None):
+    """Every cell of models × datasets × methods × seeds, as the configuration would list them."""
+    return [
+        ExpectedCell(model, dataset, name, method, method, seed)
+        for model in models
+        for name in groups
+        for dataset in groups[name].datasets
+        if datasets is None or dataset in datasets
+        for method in methods
+        for seed in seeds
+    ]
+
+
+def metrics_path(folder: Path, suite: str, cell: ExpectedCell) -> Path:
+    return folder / suite / cell.model / cell.dataset / cell.arm / f"seed{cell.seed}" / "metrics.json"
+
+
+def write_done(path: Path, suite: str, cell: ExpectedCell, ap: float | None, *, trained=196_608, total=123_060_000):
+    none = dict.fromkeys(STATISTICS)
+    scores = Scores(
+        **{**none, "ap": ap, "ap50": ap},
+        per_class=[],
+        categories_not_annotated=[],
+        **{"images": 4, "boxes": 9, "detections": 20},
+    )
+    count = {"trained": trained, "total": total, "text_encoder": 0}
+    content = CellMetrics(
+        cell=_key(suite, cell),
+        group=cell.group,
+        task="detection",
+        status="done",
+        selection=Selection(epoch=3, validation_ap=ap),
+        scores={"bbox": scores},
+        parameters=Parameters(used=count, paper=count),
+    )
+    write_metrics(path, content)
+
+
+def write_skipped(path: Path, suite: str, cell: ExpectedCell, reason: str):
+    content = CellMetrics(cell=_key(suite, cell), group=cell.group, task="detection", status="skipped", reason=reason)
+    write_metrics(path, content)
+
+
+def _key(suite, cell):
+    return CellKey(
+        suite=suite, model=cell.model, dataset=cell.dataset, arm=cell.arm, method=cell.method, seed=cell.seed
+    )
+
+
+def write_world(folder: Path, suite: str, cells, ap_of) -> dict[ExpectedCell, Path]:
+    """{cell: path}; `ap_of(cell)` gives an AP, None for a cell that leaves no file, or a text: skipped, with reason."""
+    paths = {}
+    for cell in cells:
+        paths[cell] = metrics_path(folder, suite, cell)
+        outcome = ap_of(cell)
+        if isinstance(outcome, str):
+            write_skipped(paths[cell], suite, cell, outcome)
+        elif outcome is not None:
+            write_done(paths[cell], suite, cell, outcome)
+    return paths
