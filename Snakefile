@@ -45,8 +45,8 @@ include: "workflow/rules/tables.smk"
 
 
 onsuccess:
-    shell(context.command("finish"))
+    shell("{finish}", finish=context.command("finish"))
 
 
 onerror:
-    shell(context.command("finish", "--failed"))
+    shell("{finish}", finish=context.command("finish", "--failed"))
