@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cones.artifacts import read_json
-from cones.config import CellSettings, Suite, cell_settings, load_suite
+from cones.config import CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registry
 from cones.errors import ConesError, closest
 from cones.methods import METHODS, MethodEntry
@@ -48,7 +48,7 @@ class Plan:
             if dataset not in registry:
                 raise ConesError(
                     f'dataset "{dataset}" is not in datasets.yaml',
-                    where=f"config of suite {suite}: datasets",
+                    where=f"{CONFIG_FOLDER / suite}.yaml: datasets",
                     next_step=closest(dataset, registry),
                 )
         return cls(loaded, registry)
@@ -72,7 +72,7 @@ class Plan:
             if name not in known:
                 raise ConesError(
                     f'{kind} "{name}" is not in the suite',
-                    where=f"config of suite {self.suite.suite}",
+                    where=f"{CONFIG_FOLDER / self.suite.suite}.yaml: {kind}s",
                     next_step=closest(str(name), map(str, known)),
                 )
         return Cell(self.suite.suite, model, dataset, arm, int(seed))

@@ -134,7 +134,11 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str) -> CellSettings:
         init_std=model.init_std if arm.init_std is None else arm.init_std,
         learning_rate=arm.learning_rate or model.learning_rate.get(method, 0.0),
         stage1=arm.stage1,
-        tuning=parse(Tuning, tuning, where=f"config of suite {suite.suite}: models.{model_name} / arms.{arm_name}"),
+        tuning=parse(
+            Tuning,
+            tuning,
+            where=f"{CONFIG_FOLDER / suite.suite}.yaml: tuning of models.{model_name} or arms.{arm_name}",
+        ),
     )
 
 
