@@ -15,6 +15,7 @@ from workflow.stale_lock import remove_stale_lock
 remove_stale_lock()
 context = Context.from_config(config)
 plan = context.plan
+context.export()
 
 
 wildcard_constraints:
@@ -45,8 +46,8 @@ include: "workflow/rules/tables.smk"
 
 
 onsuccess:
-    shell("{finish}", finish=context.command("finish"))
+    shell("python -m cones finish")
 
 
 onerror:
-    shell("{finish}", finish=context.command("finish", "--failed"))
+    shell("python -m cones finish --failed")

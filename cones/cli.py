@@ -17,18 +17,20 @@ app = typer.Typer(
     help="Concept Embedding Search and the benchmark around it. The workflow calls these steps; each runs by hand too.",
 )
 
-SuiteOption = Annotated[str, typer.Option("--suite", help="config/<suite>.yaml")]
-SetOption = Annotated[str, typer.Option("--set", help="JSON laid over the suite's config")]
+SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
+SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
+SourceOption = Annotated[str | None, typer.Option("--source", help="official, miniature or sample")]
 ModelOption = Annotated[str, typer.Option("--model")]
 DatasetOption = Annotated[str, typer.Option("--dataset")]
 ArmOption = Annotated[str, typer.Option("--arm", help="a method, or an arm of the config")]
 SeedOption = Annotated[int, typer.Option("--seed")]
 
 
-def load_plan(suite: str, overrides: str):
+def load_plan(suite: str, overrides: str, source: str | None = None):
+    """The plan of a suite; `source` is that of the suite unless the caller names another."""
     from cones.cell import Plan
 
-    return Plan.load(suite, json.loads(overrides))
+    return Plan.load(suite, json.loads(overrides) | ({"source": source} if source else {}))
 
 
 @app.command()
@@ -41,19 +43,29 @@ def draw(dataset: DatasetOption, data_dir: str = "data") -> None:
 
 
 @app.command()
-def fetch(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+def fetch(
+    dataset: DatasetOption,
+    source: SourceOption = None,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
     """Download a dataset's archives, or take them from the mirror, and verify them."""
     from cones.steps.data import fetch_dataset
 
-    fetch_dataset(load_plan(suite, overrides), dataset)
+    fetch_dataset(load_plan(suite, overrides, source), dataset)
 
 
 @app.command()
-def prepare(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+def prepare(
+    dataset: DatasetOption,
+    source: SourceOption = None,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
     """Unpack, convert, check and split a fetched dataset into canonical COCO files."""
     from cones.steps.data import prepare_dataset
 
-    prepare_dataset(load_plan(suite, overrides), dataset)
+    prepare_dataset(load_plan(suite, overrides, source), dataset)
 
 
 @app.command()

@@ -1,18 +1,19 @@
-"""What the rules know: the plan, how a step is called, and the digests whose change re-runs it."""
+"""What the rules know: the plan, the files of a cell, and the digests whose change re-runs a step."""
 
 import hashlib
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 
-from cones.cell import Cell, Plan, settings_digest
+from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.provenance import code_digest
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
+
+TABLE_FILES = ("cells.csv", "table1.csv", "table1.md")
 
 
 class Context:
@@ -32,21 +33,14 @@ class Context:
         except ConesError as error:
             sys.exit(f"error: {error}")
 
-    # ------------------------------------------------------------------------------------------------- commands
+    def export(self) -> None:
+        """Tell the steps, through the environment, which suite and overrides the run is about.
 
-    def command(self, step: str, *arguments: str) -> str:
-        """The shell command of a step; what Snakemake prints is the recipe to repeat it by hand."""
-        words = ["python", "-m", "cones", step, "--suite", self.plan.suite.suite, *arguments]
-        if self.overrides:
-            words += ["--set", json.dumps(self.overrides, sort_keys=True)]
-        return " ".join(map(shlex.quote, words))
-
-    def cell_command(self, step: str, wildcards) -> str:
-        return self.command(
-            step,
-            *("--model", wildcards.model, "--dataset", wildcards.dataset),
-            *("--arm", wildcards.arm, "--seed", wildcards.seed),
-        )
+        Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
+        depends on is in its digests.
+        """
+        os.environ["CONES_SUITE"] = self.plan.suite.suite
+        os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
 
     # --------------------------------------------------------------------------------------------------- files
 
@@ -75,12 +69,25 @@ class Context:
         return files
 
     def cell_files(self) -> list[str]:
-        """Every file of every cell. Tables ask for all of them directly, so that deleting any one rebuilds it."""
+        """Every file of every cell: what a table depends on, directly."""
         cells = list(self.plan.cells())
         text = {
             self.plan.text_states(c.model, c.dataset) for c in cells if "text_states" in self.plan.method(c.arm).inputs
         }
         return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
+
+    def roll_call(self) -> str:
+        """A file touched while the workflow is parsed if a file of any cell or table is missing; tables depend on it.
+
+        Snakemake leaves a deleted file alone as long as the table made of it exists; a newer roll call makes the table
+        outdated, so that the file is made again, and the table after it.
+        """
+        folder = RESULTS / self.plan.suite.suite
+        path, tables = folder / ".roll-call", [str(folder / name) for name in TABLE_FILES]
+        if not path.exists() or not all(map(os.path.exists, [*self.cell_files(), *tables])):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return str(path)
 
     # -------------------------------------------------------------------------------------------------- digests
 

@@ -4,6 +4,7 @@
 rule collect:
     input:
         context.cell_files(),
+        context.roll_call(),
     output:
         table="results/{suite}/table1.csv",
         markdown="results/{suite}/table1.md",
@@ -13,17 +14,14 @@ rule collect:
     localrule: True
     params:
         code=code_digest("cones.steps.collect"),
-        command=context.command("collect"),
     message:
         "collecting the cells of suite {wildcards.suite}"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones collect --suite {wildcards.suite} > {log} 2>&1"
 
 
 rule table1:
     input:
-        context.cell_files(),
-        f"results/{plan.suite.suite}/cells.csv",
         table=f"results/{plan.suite.suite}/table1.csv",
         markdown=f"results/{plan.suite.suite}/table1.md",
     output:
