@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
+from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
@@ -77,7 +79,7 @@ class Context:
         return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
 
     def roll_call(self) -> str:
-        """A file touched while the workflow is parsed if a file of any cell or table is missing; tables depend on it.
+        """A file written while the workflow is parsed if a file of any cell or table is missing; tables depend on it.
 
         Snakemake leaves a deleted file alone as long as the table made of it exists; a newer roll call makes the table
         outdated, so that the file is made again, and the table after it.
@@ -85,8 +87,7 @@ class Context:
         folder = RESULTS / self.plan.suite.suite
         path, tables = folder / ".roll-call", [str(folder / name) for name in TABLE_FILES]
         if not path.exists() or not all(map(os.path.exists, [*self.cell_files(), *tables])):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            write_text(path, f"{time.time_ns()}\n")  # Snakemake overlooks a newer file with the same content
         return str(path)
 
     # -------------------------------------------------------------------------------------------------- digests
