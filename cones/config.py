@@ -40,6 +40,8 @@ class Tuning(Strict):
     train_short_sides: tuple[int, ...] = Field(
         (480, 560, 640, 720, 800), description="drawn per image and step, pixels"
     )
+    shots: int | None = Field(None, ge=1, description="few-shot: about this many images per class, in train and val")
+    shot_seed: int | None = Field(None, description="draws the few-shot subset; without it the first images by id")
     pyramid_cache_mb: int = Field(1024, ge=0, description="memory for the pyramids of a frozen image encoder; exact")
 
 
@@ -88,6 +90,9 @@ class Suite(Strict):
     datasets: tuple[str, ...] = Field(min_length=1)
     models: dict[str, Model] = Field(min_length=1)
     arms: dict[str, Arm] = Field(min_length=1)
+    prompts: Literal["plain", "glip_manual"] = Field(
+        "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
+    )
     tuning: Tuning = Tuning()
 
     @field_validator("arms", mode="before")
@@ -120,6 +125,7 @@ class CellSettings(Strict):
     init_std: float
     learning_rate: float
     stage1: str
+    prompts: str
     tuning: Tuning
 
 
@@ -134,6 +140,7 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str) -> CellSettings:
         init_std=model.init_std if arm.init_std is None else arm.init_std,
         learning_rate=arm.learning_rate or model.learning_rate.get(method, 0.0),
         stage1=arm.stage1,
+        prompts=suite.prompts,
         tuning=parse(
             Tuning,
             tuning,

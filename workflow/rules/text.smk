@@ -11,6 +11,7 @@ rule text_states:
         "logs/{suite}/{model}/{dataset}/text.log",
     params:
         code=code_digest("cones.steps.text"),
+        prompts=plan.suite.prompts,
     message:
         "class names of {wildcards.dataset} through the text encoder of {wildcards.model}"
     shell:
