@@ -16,6 +16,10 @@ MAGIC = {
     ".zip": (b"PK\x03\x04", b"PK\x05\x06"),
     ".gz": (b"\x1f\x8b",),
     ".tgz": (b"\x1f\x8b",),
+    ".xz": (b"\xfd7zXZ\x00",),
+    ".txz": (b"\xfd7zXZ\x00",),
+    ".bz2": (b"BZh",),
+    ".tbz2": (b"BZh",),
     ".rar": (b"Rar!",),
     ".7z": (b"7z\xbc\xaf",),
 }

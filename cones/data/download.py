@@ -200,7 +200,7 @@ def _own_folder(dataset: Dataset, spec: Source) -> Path:
 
 
 def _tree(drop_dir: Path, spec: Source) -> Path | None:
-    """The unpacked tree in a drop folder (itself, or the folder inside that `strip` names); None if archives lie there."""
+    """The unpacked tree in a drop folder, or the folder in it that `strip` names; None if archives lie there."""
     if not drop_dir.is_dir() or any((drop_dir / archive.filename).is_file() for archive in spec.archives):
         return None
     entries = [entry for entry in drop_dir.iterdir() if not entry.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""Small imitations of the servers datasets come from, on this machine: web, Hugging Face, Zenodo, Drive, Kaggle, login."""
+"""Small imitations of the servers that datasets come from, on this machine."""
 
 import base64
 import contextlib

@@ -29,7 +29,7 @@ PROVIDERS: dict[str, type[Provider]] = {
 
 
 class Providers:
-    """One provider of each kind, kept for a whole fetch (a login is done once). `bases` replaces addresses of servers."""
+    """One provider of each kind, kept for a whole fetch (a login is done once). `bases` replaces servers' addresses."""
 
     def __init__(self, **bases: str):
         self.by_kind = {kind: provider(base=bases.get(kind)) for kind, provider in PROVIDERS.items()}

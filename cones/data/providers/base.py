@@ -117,7 +117,7 @@ class WebProvider(Provider):
             with ask(request, partial, url, timeout) as response:
                 chunks = response.iter_content(CHUNK)
                 first = next(chunks, b"") if response.status_code not in RANGE_ANSWERS else b""
-                if response.ok and not looks_like_html(first) or response.status_code in RANGE_ANSWERS:
+                if (response.ok and not looks_like_html(first)) or response.status_code in RANGE_ANSWERS:
                     receive(response, itertools.chain([first], chunks), partial, url)
                     return {**self.published(response), **request.published}
                 page = Page(response.status_code, _text(first, chunks), response.url)

@@ -47,7 +47,7 @@ class Cityscapes(WebProvider):
         return None
 
     def _login(self, timeout: float) -> requests.Session:
-        """A session with the login's cookie. A login that worked answers with a redirect, a refused one with the form."""
+        """A session with the login's cookie. A login that worked answers with a redirect, a refused one with a form."""
         session = new_session()
         name, password = credentials() or ("", "")
         session.get(f"{self.base}/login/", timeout=timeout).raise_for_status()  # sets the cookie the form expects
