@@ -49,9 +49,9 @@ def fetch(
     """
     data_dir, spec, providers = Path(data_dir), dataset.source(source), providers or Providers()
     folder = dataset_dir(data_dir, source, dataset.id)
-    drop_dir = _mirror_root(source, data_dir, mirror) / dataset.id
+    drop_dir = mirror_root(source, data_dir, mirror) / dataset.id
     jobs = [_Job(dataset, source, one, data_dir, drop_dir, folder / "archives") for one in spec.archives]
-    if tree := _own_folder(dataset, spec) if spec.folder else _tree(drop_dir, spec):
+    if tree := _own_folder(dataset, spec) if spec.folder else unpacked_tree(drop_dir, spec):
         result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir, spec))
     else:
         found = [job.at_hand() for job in jobs]
@@ -154,7 +154,7 @@ class _Job:
         )
 
 
-def _mirror_root(source: str, data_dir: Path, mirror: str | Path | None) -> Path:
+def mirror_root(source: str, data_dir: Path, mirror: str | Path | None) -> Path:
     if source == DRAWN:
         return Path(mirror) if mirror is not None else miniature_mirror(data_dir)
     return Path(mirror) if mirror is not None else data_dir / "drop"
@@ -199,7 +199,7 @@ def _own_folder(dataset: Dataset, spec: Source) -> Path:
     )
 
 
-def _tree(drop_dir: Path, spec: Source) -> Path | None:
+def unpacked_tree(drop_dir: Path, spec: Source) -> Path | None:
     """The unpacked tree in a drop folder, or the folder in it that `strip` names; None if archives lie there."""
     if not drop_dir.is_dir() or any((drop_dir / archive.filename).is_file() for archive in spec.archives):
         return None

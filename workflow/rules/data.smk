@@ -30,6 +30,7 @@ rule fetch:
         code=code_digest("cones.data.download"),
         entry=context.dataset_digest,
         drop=context.drop_digest,
+        given=context.credentials_digest,
         command=lambda wildcards: context.command(
             "fetch", "--dataset", wildcards.dataset
         ),

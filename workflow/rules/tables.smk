@@ -20,6 +20,28 @@ rule collect:
         "{params.command} > {log} 2>&1"
 
 
+rule table7:
+    input:
+        expand(
+            rules.prepare.output[0],
+            source=plan.suite.source,
+            dataset=plan.suite.datasets,
+        ),
+    output:
+        "results/{suite}/table7.csv",
+    log:
+        "logs/{suite}/table7.log",
+    localrule: True
+    params:
+        code=code_digest("cones.tables.table7"),
+        entries=[settings_digest(plan.registry[name]) for name in plan.suite.datasets],
+        command=context.command("table7"),
+    message:
+        "counting the datasets of suite {wildcards.suite}"
+    shell:
+        "{params.command} > {log} 2>&1"
+
+
 rule table1:
     input:
         table=f"results/{plan.suite.suite}/table1.csv",
