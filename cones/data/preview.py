@@ -35,7 +35,7 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
             next_step=f"python -m cones datasets show {dataset.id} says how to get them",
         )
     chosen = _choose(folder, pictures)
-    colours = {name: _colour(number, len(dataset.classes)) for number, name in enumerate(dataset.classes)}
+    colours = {name: class_colour(number, len(dataset.classes)) for number, name in enumerate(dataset.classes)}
     columns = min(3, len(chosen))
     tiles = [_tile(folder / "raw", *one, colours) for one in chosen]
     width = MARGIN + columns * (TILE[0] + MARGIN)
@@ -165,7 +165,7 @@ def _head(dataset: Dataset, source: str, manifest: dict, colours: dict, width: i
     return head
 
 
-def _colour(number: int, count: int) -> tuple[int, int, int]:
+def class_colour(number: int, count: int) -> tuple[int, int, int]:
     """Hues as far apart as they can be, bright enough for photographs and scans."""
     hue = (0.02 + number / max(count, 1)) % 1
     return tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.85, 0.95 if number % 2 else 0.85))

@@ -71,7 +71,8 @@ def finish_run(plan: Plan, *, failed: bool) -> None:
     folder = RESULTS / plan.suite.suite
     if failed:
         collect_suite(plan, partial=True)
-        print_table(folder / "table1.partial.csv", title=plan.suite.title)
+        if any((cell.folder / "metrics.json").exists() for cell in plan.cells()):  # an empty table helps nobody
+            print_table(folder / "table1.partial.csv", title=plan.suite.title)
         print(f"Not complete. The table so far, with reasons: {folder / 'table1.partial.md'}; logs are under logs/.")
         tell_what_waits(plan)
         return
