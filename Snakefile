@@ -8,6 +8,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, workflow.basedir)
 
+from cones.cell import settings_digest
 from cones.provenance import code_digest
 from workflow.context import Context
 from workflow.stale_lock import remove_stale_lock

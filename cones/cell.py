@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cones.artifacts import read_json
 from cones.config import CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
-from cones.data.registry import Dataset, load_registry
+from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
 from cones.methods import METHODS, MethodEntry
 
@@ -43,11 +43,12 @@ class Plan:
 
     @classmethod
     def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
-        loaded, registry = load_suite(suite, overrides), load_registry()
+        loaded = load_suite(suite, overrides)
+        registry = load_registries(loaded.registry)
         for dataset in loaded.datasets:
             if dataset not in registry:
                 raise ConesError(
-                    f'dataset "{dataset}" is not in datasets.yaml',
+                    f'dataset "{dataset}" is not in {" or ".join(["datasets.yaml", *loaded.registry])}',
                     where=f"{CONFIG_FOLDER / suite}.yaml: datasets",
                     next_step=closest(dataset, registry),
                 )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cones import cli_datasets
 from cones.errors import ConesError
 from cones.progress import start_logging
 
@@ -16,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Concept Embedding Search and the benchmark around it. The workflow calls these steps; each runs by hand too.",
 )
+
+app.add_typer(cli_datasets.app, name="datasets", help="List the datasets, show one, or draw a preview of it.")
 
 SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
 SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
@@ -124,6 +127,14 @@ def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}", parti
     from cones.steps.collect import collect_suite
 
     collect_suite(load_plan(suite, overrides), partial=partial)
+
+
+@app.command()
+def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Count the datasets of a suite into table7.csv, beside the paper's Table 7."""
+    from cones.steps.collect import count_datasets
+
+    print(f"written: {count_datasets(load_plan(suite, overrides))}")
 
 
 @app.command()

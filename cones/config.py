@@ -86,6 +86,7 @@ class Suite(Strict):
         None, description="folder with <dataset>/ archives or unpacked trees, instead of the web"
     )
     data_dir: str = "data"
+    registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)
     models: dict[str, Model] = Field(min_length=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
+from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.provenance import code_digest
@@ -22,7 +23,7 @@ class Context:
     """The suite chosen by `--config suite=…`, with everything else in the config laid over its file."""
 
     def __init__(self, plan: Plan, overrides: dict):
-        self.plan, self.overrides = plan, overrides
+        self.plan, self.overrides, self.providers = plan, overrides, Providers()
 
     @classmethod
     def from_config(cls, config: dict) -> "Context":
@@ -103,10 +104,18 @@ class Context:
         return settings_digest(self.plan.registry[wildcards.dataset])
 
     def drop_digest(self, wildcards) -> str:
-        """What lies in a dataset's mirror or drop folder, by name, size, time: a file put there re-triggers fetch."""
+        """What lies in a dataset's mirror, drop or own folder, by name, size and time: a change re-triggers fetch."""
         mirror, data = self.plan.suite.mirror, Path(self.plan.suite.data_dir)
         folder = Path(mirror) / wildcards.dataset if mirror else data / "drop" / wildcards.dataset
-        if wildcards.source == DRAWN or not folder.is_dir():
+        own = self.plan.registry[wildcards.dataset].source(wildcards.source).folder
+        paths = sorted(Path(own).expanduser().rglob("*")) if own else sorted(folder.glob("*"))
+        if wildcards.source == DRAWN or not paths:
             return ""
-        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
+        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:12]
+
+    def credentials_digest(self, wildcards) -> str:
+        """What the user has not given for this dataset (never what was given): a new token re-triggers fetch."""
+        archives = self.plan.registry[wildcards.dataset].source(wildcards.source).archives
+        missing = [self.providers.missing(archive.urls) for archive in archives if not self.plan.suite.mirror]
+        return " ".join(sorted({one.status for one in missing if one}))

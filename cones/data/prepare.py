@@ -52,7 +52,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
         dataset_id=dataset.id,
         items=[(record.item_id, record.split) for record in records],
         rule=spec.split,
-        expected=spec.expected.images,
+        expected=spec.expected and spec.expected.images,
     )
     gated = coco.gate(records, native)
     _assert_boxes(dataset, spec, gated)
@@ -152,7 +152,7 @@ def _link_raw(folder: Path, dataset: Dataset) -> None:
 
 def _assert_boxes(dataset: Dataset, spec: Source, gated: coco.Gated) -> None:
     found = sum(map(len, gated.annotations.values()))
-    if spec.expected.boxes is not None and found != spec.expected.boxes:
+    if spec.expected and spec.expected.boxes is not None and found != spec.expected.boxes:
         raise ConesError(
             "the number of usable boxes is wrong",
             where=f"dataset {dataset.id}",

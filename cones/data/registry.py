@@ -1,11 +1,13 @@
 """The registry of datasets: `datasets.yaml` as typed entries, checked key by key. Imports nothing heavy."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
+from cones.data.addresses import checked
 from cones.data.converters import converter_named
 from cones.errors import ConesError, closest
 from cones.strict import Strict, parse, read_yaml
@@ -34,7 +36,10 @@ class Phrase(Strict):
 
 
 class Archive(Strict):
-    """One file to fetch. `strip` is a leading folder inside it that is left out (GitHub zips have one)."""
+    """One file to fetch. `strip` is a leading folder inside it that is left out (GitHub zips have one).
+
+    `urls` are addresses in order of preference; `cones/data/addresses.py` knows their forms (https, gdrive, kaggle …).
+    """
 
     filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     urls: list[str] = Field(default_factory=list)
@@ -44,6 +49,7 @@ class Archive(Strict):
     strip: str | None = None
     into: str | None = None
 
+    _addresses = field_validator("urls")(lambda urls: [checked(url) for url in urls])
     _paths = field_validator("strip", "into")(lambda path: path if path is None else _inside(path))
 
     @property
@@ -94,12 +100,24 @@ class Expected(Strict):
 
 
 class Source(Strict):
-    """One place the dataset can come from, and what its files look like."""
+    """One place the dataset can come from, and what its files look like.
 
-    archives: list[Archive] = Field(min_length=1)
+    Either `archives`, or `folder`: files of your own that are already unpacked, whose counts need not be stated.
+    """
+
+    archives: list[Archive] = Field(default_factory=list)
+    folder: str | None = Field(None, min_length=1)
     format: Format
     split: SplitRule
-    expected: Expected
+    expected: Expected | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self):
+        if bool(self.archives) == bool(self.folder):
+            raise ValueError("give either `archives` or `folder`")
+        if self.expected is None and (self.archives or self.split.rule == "stable_cut"):
+            raise ValueError("`expected` is missing: images per split, such as {images: {train: 80, val: 20}}")
+        return self
 
     @model_validator(mode="after")
     def _distinct(self):
@@ -162,6 +180,23 @@ def load_registry(path: str | Path = REGISTRY) -> dict[str, Dataset]:
     if not isinstance(content, dict) or not content:
         raise ConesError("the registry must map dataset ids to entries", where=path, found=type(content).__name__)
     return {str(key): _entry(str(key), value, path) for key, value in content.items()}
+
+
+def load_registries(extra: Iterable[str | Path] = (), path: str | Path = REGISTRY) -> dict[str, Dataset]:
+    """The shipped registry and files of the user's own beside it; an id that two of them hold is an error."""
+    registry = load_registry(path)
+    origin = dict.fromkeys(registry, path)
+    for file in extra:
+        for dataset_id, entry in load_registry(file).items():
+            if dataset_id in registry:
+                raise ConesError(
+                    f'the id "{dataset_id}" is taken',
+                    where=file,
+                    found=f"also in {origin[dataset_id]}",
+                    next_step="choose another id: it names the dataset's folders",
+                )
+            registry[dataset_id], origin[dataset_id] = entry, file
+    return registry
 
 
 def dataset_named(dataset_id: str, path: str | Path = REGISTRY) -> Dataset:

@@ -37,9 +37,9 @@ def stable_cut(ordered: Sequence[str], counts: ImageCounts) -> dict[str, list[st
 
 
 def split_items(
-    *, dataset_id: str, items: Sequence[tuple[str, str | None]], rule: SplitRule, expected: ImageCounts
+    *, dataset_id: str, items: Sequence[tuple[str, str | None]], rule: SplitRule, expected: ImageCounts | None
 ) -> dict[str, list[str]]:
-    """`{train, val, test: item ids}` of `(item id, native split)` pairs, asserted against the expected counts.
+    """`{train, val, test: item ids}` of `(item id, native split)` pairs, asserted against the expected counts if known.
 
     Every item must land somewhere; raises ConesError with expected and found counts otherwise.
     """
@@ -62,7 +62,15 @@ def split_items(
     for split, ids in shipped.items():
         splits[split] = splits[split] + ids
     splits = {split: stable_order(dataset_id, splits[split]) for split in SPLITS}
-    _assert_counts(dataset_id, splits, expected)
+    if expected:
+        _assert_counts(dataset_id, splits, expected)
+    elif not splits["train"]:
+        raise ConesError(
+            "nothing is left to train on",
+            where=f"dataset {dataset_id}",
+            found=", ".join(f"{split} {len(splits[split])}" for split in SPLITS),
+            next_step="correct `split` of this source",
+        )
     return splits
 
 

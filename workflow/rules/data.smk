@@ -29,6 +29,7 @@ rule fetch:
         code=code_digest("cones.data.download"),
         entry=context.dataset_digest,
         drop=context.drop_digest,
+        given=context.credentials_digest,
     message:
         "fetching {wildcards.dataset} ({wildcards.source})"
     shell:

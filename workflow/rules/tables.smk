@@ -20,6 +20,27 @@ rule collect:
         "python -m cones collect --suite {wildcards.suite} > {log} 2>&1"
 
 
+rule table7:
+    input:
+        expand(
+            rules.prepare.output[0],
+            source=plan.suite.source,
+            dataset=plan.suite.datasets,
+        ),
+    output:
+        "results/{suite}/table7.csv",
+    log:
+        "logs/{suite}/table7.log",
+    localrule: True
+    params:
+        code=code_digest("cones.tables.table7"),
+        entries=[settings_digest(plan.registry[name]) for name in plan.suite.datasets],
+    message:
+        "counting the datasets of suite {wildcards.suite}"
+    shell:
+        "python -m cones table7 --suite {wildcards.suite} > {log} 2>&1"
+
+
 rule table1:
     input:
         table=f"results/{plan.suite.suite}/table1.csv",
