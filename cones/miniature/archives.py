@@ -44,10 +44,12 @@ def draw(dataset: Dataset, data_dir: str | Path, *, seed: int = SEED) -> Path:
 
 
 def paint_pages(dataset: Dataset, *, seed: int = SEED) -> list[Page]:
-    """All pictures of a drawn dataset, as many per split as the registry expects."""
+    """All pictures of a drawn dataset, as many per split as the registry expects; a split that is another one's
+    files (`test: valid`) has no pages of its own."""
     painter, _ = DRAWINGS[dataset.id]
-    expected = dataset.source(DRAWN).expected.images
-    order = [split for split in SPLITS for _ in range(getattr(expected, split))]
+    source = dataset.source(DRAWN)
+    splits = [split for split in SPLITS if split not in source.split.aliases]
+    order = [split for split in splits for _ in range(getattr(source.expected.images, split))]
     return [
         Page(index, split, painter(generator(dataset.id, seed, index), dataset.classes, index))
         for index, split in enumerate(order)
