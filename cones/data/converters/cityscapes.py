@@ -17,10 +17,11 @@ from cones.strict import Strict
 VERSION = 1
 PICTURE, POLYGONS = "_leftImg8bit.png", "_gtFine_polygons.json"
 NOT_DRAWN = "license plate"
-LABELS = frozenset(
-    "unlabeled;ego vehicle;rectification border;out of roi;static;dynamic;ground;road;sidewalk;parking;rail track;"
-    "building;wall;fence;guard rail;bridge;tunnel;pole;polegroup;traffic light;traffic sign;vegetation;terrain;sky;"
-    "person;rider;car;truck;bus;caravan;trailer;train;motorcycle;bicycle;license plate".split(";")
+LABELS = (  # all that the dataset knows
+    *("unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "road"),
+    *("sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole"),
+    *("polegroup", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car", "truck"),
+    *("bus", "caravan", "trailer", "train", "motorcycle", "bicycle", "license plate"),
 )
 
 
