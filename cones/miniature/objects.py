@@ -151,11 +151,13 @@ def paint_object(
     spread: float = 1.0,
     colours: Sequence[Colour] | None = None,
     draw: Draw | None = None,
+    angle: float | None = None,
 ) -> Sprite:
     """One piece of class `name`, about `2 * size` pixels long, to be put somewhere with `Sprite.place`.
 
     `world` deals every class its deviation (0: none). `spread` scales how much pieces of one class differ in colour and
     proportion. `colours` and `draw` replace those of the class: one particular piece, such as a subject of DreamBooth.
+    `angle` turns it by so many radians instead of by chance.
     """
     if name.lower() in SEALIFE and draw is None:
         return SEALIFE[name.lower()](rng, size)
@@ -167,7 +169,7 @@ def paint_object(
     own = [shifted(colour, hue, saturation, value) for colour in colours or look.colours]
     figure = Figure(
         size=size,
-        angle=rng.uniform(-look.tilt, look.tilt),
+        angle=rng.uniform(-look.tilt, look.tilt) if angle is None else angle,
         mirror=look.faces and rng.uniform() < 0.5,
         stretch=(wide * (1 + spread * rng.uniform(-0.1, 0.1)), tall * (1 + spread * rng.uniform(-0.08, 0.08))),
         base=own[0],
