@@ -169,6 +169,12 @@ class Sprite:
         canvas.paint(patch, mix(lit, np.asarray(haze, np.float32), depth))
         return patch
 
+    @property
+    def bottom(self) -> float:
+        """How far below its centre the figure reaches, in pixels."""
+        extent = self.mask.getbbox()
+        return extent[3] / FINE - self.reach if extent else 0.0
+
     def _places(self, points) -> list[tuple[float, float]]:
         placed = (np.asarray(points, float) @ self.matrix.T * self.size + self.reach) * FINE
         return [tuple(point) for point in placed.tolist()]

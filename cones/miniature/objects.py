@@ -160,7 +160,7 @@ def paint_object(
     `angle` turns it by so many radians instead of by chance.
     """
     if name.lower() in SEALIFE and draw is None:
-        return SEALIFE[name.lower()](rng, size)
+        return SEALIFE[name.lower()](rng, size)  # looks of their own in every world
     look = look_of(name, world)
     hue, saturation, value, wide, tall = _deviation(name, world)
     hue += spread * rng.normal(0, 0.012)

@@ -35,13 +35,15 @@ class Setting:
 
 @dataclass
 class Piece:
-    """An object to be placed: half its length in pixels, its centre and its distance 0 (near) … 1 (far)."""
+    """An object to be placed: half its length in pixels, its centre, its distance 0 (near) … 1 (far), and the row it
+    stands on, if it stands."""
 
     name: str
     size: float
     x: float = 0.0
     y: float = 0.0
     far: float = 0.0
+    foot: float | None = None
 
 
 def painter(setting: Setting):
@@ -102,7 +104,9 @@ def _throw(name: str, canvas: Canvas, ground: Ground, setting: Setting, rng) -> 
     if name in FLYING:
         return Piece(name, size, x, rng.uniform(min(size * 0.5, 20), max(ground.horizon - size * 0.3, 30)), 1 - near)
     foot = ground.horizon + near * (canvas.height - 4 - ground.horizon)
-    return Piece(name, size, x, foot if setting.flat else foot - 0.72 * size, 1 - near)
+    if setting.flat:
+        return Piece(name, size, x, foot, 1 - near)
+    return Piece(name, size, x, foot - 0.72 * size, 1 - near, foot)
 
 
 def _hides(one: Piece, other: Piece) -> float:
@@ -116,10 +120,12 @@ def _hides(one: Piece, other: Piece) -> float:
 def draw(piece: Piece, canvas: Canvas, ground: Ground, setting: Setting, rng) -> Patch:
     """Paint one object with its shadow; returns its shape on the canvas."""
     sprite = paint_object(setting.figures.get(piece.name, piece.name), rng, piece.size)
+    if piece.foot is not None:
+        piece.y = piece.foot - sprite.bottom
     if setting.shadow and not setting.flat and piece.name not in FLYING:
-        standing = ground.horizon is not None
-        low = piece.y + (0.74 if standing else 0.12) * piece.size
-        shade = blob(piece.x + 0.1 * piece.size, low, 0.85 * piece.size, (0.16 if standing else 0.7) * piece.size)
+        standing = piece.foot is not None
+        low = piece.foot if standing else piece.y + 0.12 * piece.size
+        shade = blob(piece.x + 0.1 * piece.size, low, 0.8 * piece.size, (0.16 if standing else 0.7) * piece.size)
         soft = Patch(shade.patch.left, shade.patch.top, np.clip(1.1 - shade.radius, 0, 1).astype(np.float32))
         canvas.paint(soft, (20, 20, 26), opacity=setting.shadow)
     least, most = ground.fade

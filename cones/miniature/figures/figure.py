@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cones.miniature.canvas import Colour, Sprite, curve, mix
+from cones.miniature.canvas import FINE, Colour, Sprite, curve, mix
 
 BLACK, WHITE = (18, 18, 22), (246, 246, 242)
 TEXTURES = ("plain", "stripes", "spots", "checks", "rings", "patches")
@@ -47,7 +47,7 @@ class Figure(Sprite):
         self._colour.polygon(self._places(points), fill=tuple(int(c) for c in colour))
 
     def mark_line(self, points, colour: Colour, width: float) -> None:
-        thick = max(2, int(width * self.size * 4))
+        thick = max(2, int(width * self.size * FINE))
         self._colour.line(self._places(points), fill=tuple(int(c) for c in colour), width=thick, joint="curve")
 
     def texture(self, kind: str, colour: Colour, rng, *, pitch: float = 0.2, extent: float = 1.2) -> None:
