@@ -68,7 +68,7 @@ _THEMES = (
 _THEME_PLACES = (at.sea, at.street, at.room, at.meadow, at.street, at.room, at.meadow)
 
 SETTINGS: dict[str, Setting] = {
-    "pascal_voc": Setting(_THEME_PLACES, (3, 6), unit=38, themes=_THEMES),
+    "pascal_voc": Setting(_THEME_PLACES, (3, 5), unit=36, themes=_THEMES),
     "aerial_maritime_drone_large": Setting(
         (at.coast_from_above,),
         (4, 10),

@@ -62,7 +62,7 @@ _RACCOON = animals.quadruped(
 BROWN, CREAM = (122, 70, 40), (246, 232, 200)
 
 LOOKS: dict[str, Look] = {
-    "aeroplane": Look(vehicles.aeroplane, ((222, 228, 238), (36, 92, 190)), 1.9, 0.25),
+    "aeroplane": Look(vehicles.aeroplane, ((222, 228, 238), (36, 92, 190)), 1.5, 0.25),
     "bicycle": Look(vehicles.bicycle, ((20, 160, 150),), 0.95),
     "bird": Look(animals.bird, ((52, 116, 222), (250, 214, 90)), 0.55, 0.2),
     "boat": Look(vehicles.boat, ((186, 52, 44), CREAM), 1.5),

@@ -70,14 +70,14 @@ def painter(setting: Setting):
 
 
 def arrange(names: list[str], canvas: Canvas, ground: Ground, setting: Setting, rng) -> list[Piece]:
-    """Places for the objects, far ones first. An object that finds no free place is left out, unless it is the only
-    one of its class: then it takes the least bad place."""
+    """Places for the objects, far ones first. An object that finds no free place tries again smaller and is left out in
+    the end, unless it is the only one of its class: then it takes the least bad place."""
     placed: list[Piece] = []
     for name in names:
         only = all(piece.name != name for piece in placed)
         best, least = None, np.inf
-        for _ in range(TRIES):
-            piece = _throw(name, canvas, ground, setting, rng)
+        for attempt in range(TRIES):
+            piece = _throw(name, canvas, ground, setting, rng, shrink=1 - 0.4 * attempt / TRIES)
             if not ground.allows(name, piece.x, piece.y):
                 continue
             hidden = max((_hides(piece, other) for other in placed), default=0.0)
@@ -90,9 +90,9 @@ def arrange(names: list[str], canvas: Canvas, ground: Ground, setting: Setting, 
     return sorted(placed, key=lambda piece: -piece.far)
 
 
-def _throw(name: str, canvas: Canvas, ground: Ground, setting: Setting, rng) -> Piece:
+def _throw(name: str, canvas: Canvas, ground: Ground, setting: Setting, rng, *, shrink: float) -> Piece:
     relative = look_of(setting.figures.get(name, name)).relative
-    size = setting.unit * relative * rng.uniform(1 - setting.vary, 1 + setting.vary)
+    size = shrink * setting.unit * relative * rng.uniform(1 - setting.vary, 1 + setting.vary)
     size = min(size, 0.42 * canvas.width, 0.48 * canvas.height if relative <= 1 else canvas.width)
     if ground.horizon is None:
         inset = min(0.75 * size, canvas.width / 2, canvas.height / 2)
