@@ -110,7 +110,10 @@ def without(name, extra=None):
         ({**tree([CAR]), POLYGONS: b"{"}, [POLYGONS, "broken JSON"]),
         ({**tree([CAR]), POLYGONS: b"[]"}, [POLYGONS, "not the shape of Cityscapes polygons"]),
         ({"leftImg8bit/train/ulm/readme.txt": b"", "gtFine/a": b""}, ["leftImg8bit/train", "no picture here"]),
-        (without(f"leftImg8bit/train/ulm/{STEM}_leftImg8bit.png"), ["leftImg8bit", "folder is missing", "found gtFine"]),
+        (
+            without(f"leftImg8bit/train/ulm/{STEM}_leftImg8bit.png"),
+            ["leftImg8bit", "folder is missing", "found gtFine"],
+        ),
     ],
 )
 def test_faults_name_dataset_and_file(tmp_path, files, words):

@@ -36,7 +36,9 @@ def test_a_drawn_archive_goes_the_way_of_a_real_one(dataset_id, tmp_path):
     assert report["dropped"]["count"] == report["clipped"]["count"] == report["size_differs"]["count"] == 0
 
 
-@pytest.mark.parametrize("dataset_id", ["aquarium", "bccd", "pascal_voc", "egohands_generic", "cityscapes", "dreambooth"])
+@pytest.mark.parametrize(
+    "dataset_id", ["aquarium", "bccd", "pascal_voc", "egohands_generic", "cityscapes", "dreambooth"]
+)
 def test_drawing_twice_gives_the_same_bytes_and_another_seed_others(dataset_id, tmp_path):
     def digest(folder, **options):
         dataset = REGISTRY[dataset_id]
