@@ -11,7 +11,7 @@ from cones.miniature import backgrounds
 from cones.miniature.canvas import Canvas, Patch
 from cones.miniature.layouts import ORIGIN, Page
 from cones.miniature.painter import Drawn, Painted
-from cones.miniature.scenes import Piece, Setting, arrange, develop, draw
+from cones.miniature.scenes import Piece, Setting, Visible, arrange, develop, put
 
 WIDTH, HEIGHT = 256, 128
 SETTING = Setting((backgrounds.street,), (4, 8), unit=25, vary=0.2)
@@ -28,19 +28,20 @@ def paint(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
     wanted = [classes[index % len(classes)], classes[(3 * index + 2) % len(classes)]]
     more = int(rng.integers(*SETTING.count)) - 2
     wanted += [classes[int(rng.integers(len(classes)))] for _ in range(more)]
-    drawn = [_group(canvas, ground, rng)] if index % 3 == 0 else []
-    for piece in arrange(wanted, canvas, ground, SETTING, rng):
-        patch = draw(piece, canvas, ground, SETTING, rng)
+    shown: list[Visible] = []
+    drawn = [_group(canvas, ground, rng, shown)] if index % 3 == 0 else []
+    for piece, patch in put(arrange(wanted, canvas, ground, SETTING, rng), canvas, ground, SETTING, rng, shown):
         drawn.append(Drawn(piece.name, canvas.clip(patch.box), outline([patch])))
     develop(canvas, rng)
     return Painted(canvas.image(), drawn)
 
 
-def _group(canvas: Canvas, ground: backgrounds.Ground, rng) -> Drawn:
+def _group(canvas: Canvas, ground: backgrounds.Ground, rng, shown: list[Visible]) -> Drawn:
     """Far pedestrians, close together."""
     x, foot, size = rng.uniform(30, WIDTH - 60), ground.horizon + 5, rng.uniform(8, 10)
     people = [Piece("person", size, x + 5.5 * k, 0, 1.0, foot + rng.uniform(-1, 1)) for k in range(4)]
-    patches = [draw(piece, canvas, ground, SETTING, rng) for piece in people]
+    patches = [patch for person in people for _, patch in put([person], canvas, ground, SETTING, rng)]
+    shown += [Visible(patch, canvas) for patch in patches]
     boxes = np.array([canvas.clip(patch.box) for patch in patches])
     box = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
     return Drawn("person", box, outline(patches), crowd=True)

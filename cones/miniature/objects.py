@@ -159,10 +159,13 @@ def paint_object(
     proportion. `colours` and `draw` replace those of the class: one particular piece, such as a subject of DreamBooth.
     `angle` turns it by so many radians instead of by chance.
     """
-    if name.lower() in SEALIFE and draw is None:
-        return SEALIFE[name.lower()](rng, size)  # looks of their own in every world
-    look = look_of(name, world)
     hue, saturation, value, wide, tall = _deviation(name, world)
+    if name.lower() in SEALIFE and draw is None:
+        sprite = SEALIFE[name.lower()](rng, size)
+        if world:
+            sprite.recolour(hue, saturation, value)
+        return sprite
+    look = look_of(name, world)
     hue += spread * rng.normal(0, 0.012)
     saturation *= 1 + spread * rng.uniform(-0.15, 0.1)
     value *= 1 + spread * rng.uniform(-0.16, 0.1)

@@ -11,7 +11,8 @@ from cones.miniature.objects import look_of, paint_object
 from cones.miniature.painter import Drawn, Painted
 
 Background = Callable[[Canvas, np.random.Generator], Ground]
-HIDDEN = 0.35  # the share of an object's box that later ones may cover
+HIDDEN = 0.35  # the share of an object that others may cover, by a rough look at their extents
+STAYS_VISIBLE = 0.5  # the share of an object's pixels that stays visible
 FLYING = ("aeroplane", "bird")
 TRIES = 40
 
@@ -60,7 +61,8 @@ def painter(setting: Setting):
         more = int(rng.integers(setting.count[0], setting.count[1] + 1)) - len(wanted)
         wanted += [theme[int(rng.integers(len(theme)))] for _ in range(max(more, 0))]
         pieces = arrange(wanted, canvas, ground, setting, rng)
-        drawn = [Drawn(piece.name, canvas.clip(draw(piece, canvas, ground, setting, rng).box)) for piece in pieces]
+        placed = put(pieces, canvas, ground, setting, rng)
+        drawn = [Drawn(piece.name, canvas.clip(patch.box)) for piece, patch in placed]
         develop(canvas, rng)
         if setting.finish:
             setting.finish(canvas, rng)
@@ -117,11 +119,78 @@ def _hides(one: Piece, other: Piece) -> float:
     return max(wide, 0) * max(high, 0) / (4 * min(reach, beyond) ** 2)
 
 
-def draw(piece: Piece, canvas: Canvas, ground: Ground, setting: Setting, rng) -> Patch:
-    """Paint one object with its shadow; returns its shape on the canvas."""
-    sprite = paint_object(setting.figures.get(piece.name, piece.name), rng, piece.size)
-    if piece.foot is not None:
-        piece.y = piece.foot - sprite.bottom
+class Visible:
+    """What can be seen of a drawn shape: `mask` (height, width of the canvas) and how many pixels it had."""
+
+    def __init__(self, patch: Patch, canvas: Canvas):
+        self.mask = _mask(patch, canvas)
+        self.pixels = max(int(self.mask.sum()), 1)
+
+    def share_left(self, cover: np.ndarray) -> float:
+        """The share of the shape that stays visible under `cover`, boolean like `mask`."""
+        return float((self.mask & ~cover).sum()) / self.pixels
+
+
+def _mask(patch: Patch, canvas: Canvas) -> np.ndarray:
+    mask = np.zeros((canvas.height, canvas.width), bool)
+    height, width = patch.alpha.shape
+    left, top, right, bottom = canvas.clip((patch.left, patch.top, patch.left + width, patch.top + height))
+    if right > left and bottom > top:
+        inside = patch.alpha[top - patch.top : bottom - patch.top, left - patch.left : right - patch.left]
+        mask[top:bottom, left:right] = inside > 0.5
+    return mask
+
+
+def put(
+    pieces: list[Piece],
+    canvas: Canvas,
+    ground: Ground,
+    setting: Setting,
+    rng,
+    shown: list[Visible] | None = None,
+) -> list[tuple[Piece, Patch]]:
+    """Paint the pieces in order; one that would hide more than half of what is there moves aside, or is left out if it
+    is not the only one of its class. Returns those painted with their shapes."""
+    shown = [] if shown is None else shown
+    painted: list[tuple[Piece, Patch]] = []
+    for piece in pieces:
+        sprite = paint_object(setting.figures.get(piece.name, piece.name), rng, piece.size)
+        if piece.foot is not None:
+            piece.y = piece.foot - sprite.bottom
+        only = sum(one.name == piece.name for one in pieces) == 1
+        cover = _move_aside(piece, sprite, canvas, ground, rng, shown, only)
+        if cover is None:
+            continue
+        patch = _paint(piece, sprite, canvas, ground, setting, rng)
+        for one in shown:
+            one.mask &= ~cover
+        shown.append(Visible(patch, canvas))
+        painted.append((piece, patch))
+    return painted
+
+
+def _move_aside(piece: Piece, sprite, canvas: Canvas, ground: Ground, rng, shown: list[Visible], only: bool):
+    """Give the piece a column where everything stays half visible; returns the mask it will have, or None."""
+    inset = min(0.7 * piece.size, canvas.width / 2)
+    columns = [piece.x, *rng.uniform(inset, canvas.width - inset, 10)]
+    best, most = None, -1.0
+    for x in columns:
+        if not ground.allows(piece.name, x, piece.y):
+            continue
+        cover = _mask(sprite.shape(x, piece.y), canvas)
+        left = min((one.share_left(cover) for one in shown), default=1.0)
+        if left > most and cover.any():
+            best, most = (x, cover), left
+        if most >= STAYS_VISIBLE:
+            break
+    if best is None or (most < STAYS_VISIBLE and not only):
+        return None
+    piece.x = best[0]
+    return best[1]
+
+
+def _paint(piece: Piece, sprite, canvas: Canvas, ground: Ground, setting: Setting, rng) -> Patch:
+    """One object with its shadow; returns its shape on the canvas."""
     if setting.shadow and not setting.flat and piece.name not in FLYING:
         standing = piece.foot is not None
         low = piece.foot if standing else piece.y + 0.12 * piece.size
