@@ -102,22 +102,25 @@ class _Drawing:
     def objects(self) -> Iterator[Object]:
         import numpy as np
         from pycocotools import mask as rle
+        from scipy.ndimage import find_objects
 
         numbers = np.asarray(self.canvas)
-        for number, (class_name, crowd) in self.kinds.items():
-            mask = numbers == number
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            if not len(rows):
+        alone = np.zeros(numbers.shape, np.uint8, order="F")  # one instance at a time: the picture is large
+        for number, place in enumerate(find_objects(numbers), start=1):
+            if place is None:
                 continue  # wholly covered by later objects
-            left, top = int(columns[0]), int(rows[0])
-            encoded = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
+            class_name, crowd = self.kinds[number]
+            alone[place] = numbers[place] == number
+            encoded = rle.encode(alone)
+            rows, columns = place
             yield Object(
                 class_name=class_name,
-                box=(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top),
-                area=int(mask.sum()),
+                box=(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start),
+                area=int(alone[place].sum()),
                 segmentation={"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")},
                 crowd=crowd,
             )
+            alone[place] = 0
 
 
 def _draw(objects: list[dict], size: tuple[int, int], file: Path, native: NativeFiles) -> _Drawing:
