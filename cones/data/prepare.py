@@ -11,7 +11,7 @@ from cones.data.checksums import assert_unchanged
 from cones.data.converters import converter_named
 from cones.data.converters.records import NativeFiles
 from cones.data.download import dataset_dir
-from cones.data.registry import SPLITS, Dataset, Source
+from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
 from cones.data.unpack import unpack
 from cones.errors import ConesError
@@ -62,8 +62,10 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
     written = _write_splits(dataset, source, folder, documents)
     for split in SPLITS:
         written[split]["items_sha256"] = digest(splits[split])
+    generation = {"generation": converter.describe(native, parameters)} if dataset.task == GENERATION else {}
     return {
         **_head(dataset, source, fetched),
+        **generation,
         "status": "ready",
         "reason": None,
         "splits": written,

@@ -15,6 +15,7 @@ from cones.strict import Strict, parse, read_yaml
 REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
+GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
@@ -73,7 +74,8 @@ class SplitRule(Strict):
     """How items become splits (`cones/data/splits.py`).
 
     `shipped` maps our split names to those of the files. With `as_shipped` it says all there is to say; with another
-    rule it names splits that are kept as they come, and the rule divides the remaining items.
+    rule it names splits that are kept as they come, and the rule divides the remaining items. Two of our splits may be
+    the same files: {train: train, val: valid, test: valid} reports on the validation pictures where no test exists.
     """
 
     rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80"]
@@ -84,6 +86,14 @@ class SplitRule(Strict):
         if self.rule == "as_shipped" and not self.shipped:
             raise ValueError("as_shipped needs `shipped`, such as {train: train, val: valid, test: test}")
         return self
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """`{our split: the earlier split of ours that is the same files}`, such as {test: val}."""
+        first: dict[str, str] = {}
+        for split in SPLITS:
+            first.setdefault(self.shipped.get(split, f"({split})"), split)
+        return {split: first[word] for split, word in self.shipped.items() if first[word] != split}
 
 
 class ImageCounts(Strict):

@@ -10,10 +10,15 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Drawn:
-    """One object: its class and its box (left, top, right, bottom) in whole pixels, right and bottom exclusive."""
+    """One object: its class and its box (left, top, right, bottom) in whole pixels, right and bottom exclusive.
+
+    `outline` is its polygon and `crowd` says that it is several objects in one, for layouts that have such things.
+    """
 
     class_name: str
     box: tuple[int, int, int, int]
+    outline: tuple[tuple[int, int], ...] | None = None
+    crowd: bool = False
 
 
 @dataclass(frozen=True)

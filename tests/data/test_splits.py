@@ -87,3 +87,16 @@ def test_items_beyond_a_stable_cut_are_not_silently_left_out():
 
 def test_digest_depends_on_members_and_order():
     assert digest(["a", "b"]) != digest(["b", "a"]) and digest(["a"]) == hashlib.sha256(b"a").hexdigest()
+
+
+def test_two_splits_of_ours_may_be_the_same_files():
+    rule = SplitRule(rule="as_shipped", shipped={"train": "train", "val": "valid", "test": "valid"})
+    assert rule.aliases == {"test": "val"}
+    items = [("a", "train"), ("b", "valid"), ("c", "valid")]
+    splits = split_items(dataset_id="x", items=items, rule=rule, expected=ImageCounts(train=1, val=2, test=2))
+    assert splits["val"] == splits["test"] and sorted(splits["val"]) == ["b", "c"] and splits["train"] == ["a"]
+
+
+def test_splits_of_different_files_have_no_alias():
+    assert SplitRule(rule="as_shipped", shipped={"train": "train", "val": "val", "test": "test"}).aliases == {}
+    assert SplitRule(rule="holdout80", shipped={"test": "test"}).aliases == {}
