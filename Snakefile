@@ -2,6 +2,7 @@
 # Another world: snakemake --cores all results/table1.csv --config suite=paper   (targets go before --config)
 import os
 import sys
+import time
 
 from snakemake.utils import min_version
 
@@ -14,6 +15,7 @@ from workflow.context import Context
 from workflow.stale_lock import remove_stale_lock
 
 remove_stale_lock()
+started = time.time()
 context = Context.from_config(config)
 plan = context.plan
 context.export()
@@ -47,7 +49,7 @@ include: "workflow/rules/tables.smk"
 
 
 onsuccess:
-    shell("python -m cones finish")
+    shell(f"python -m cones finish --since {started}")
 
 
 onerror:

@@ -138,11 +138,13 @@ def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
 
 
 @app.command()
-def finish(suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False) -> None:
+def finish(
+    suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0
+) -> None:
     """The last word of a run: the table and where it is, or what is missing and why."""
     from cones.steps.collect import finish_run
 
-    finish_run(load_plan(suite, overrides), failed=failed)
+    finish_run(load_plan(suite, overrides), failed=failed, since=since)
 
 
 @app.command()

@@ -66,8 +66,8 @@ def last_log(cell: Cell) -> Path:
     return folder / ("evaluate.log" if (folder / "evaluate.log").exists() else "tune.log")
 
 
-def finish_run(plan: Plan, *, failed: bool) -> None:
-    """After a complete run print the table; after a failure write and print the partial one with its reasons."""
+def finish_run(plan: Plan, *, failed: bool, since: float = 0.0) -> None:
+    """After a complete run print the table if made `since`; after a failure write and print the partial one, with reasons."""
     folder = RESULTS / plan.suite.suite
     if failed:
         collect_suite(plan, partial=True)
@@ -78,7 +78,8 @@ def finish_run(plan: Plan, *, failed: bool) -> None:
         return
     for name in PARTIAL:
         (folder / name).unlink(missing_ok=True)
-    if (folder / "table1.csv").exists():
-        print_table(folder / "table1.csv", title=plan.suite.title)
-        print(f"The table: {folder / 'table1.csv'} and .md beside it; every cell: {folder / 'cells.csv'}")
+    table = folder / "table1.csv"
+    if table.exists() and table.stat().st_mtime >= since:
+        print_table(table, title=plan.suite.title)
+        print(f"The table: {table} and .md beside it; every cell: {folder / 'cells.csv'}")
     tell_what_waits(plan)
