@@ -67,7 +67,7 @@ def last_log(cell: Cell) -> Path:
 
 
 def finish_run(plan: Plan, *, failed: bool, since: float = 0.0) -> None:
-    """After a complete run print the table if made `since`; after a failure write and print the partial one, with reasons."""
+    """Print the table if it was made `since`; after a failure write and print the partial one, with reasons."""
     folder = RESULTS / plan.suite.suite
     if failed:
         collect_suite(plan, partial=True)
