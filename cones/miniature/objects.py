@@ -82,7 +82,7 @@ LOOKS: dict[str, Look] = {
     "pottedplant": Look(things.pottedplant, ((52, 150, 56), (200, 98, 60)), 0.65, 0.06, False),
     "sheep": Look(_SHEEP, ((226, 222, 208), (46, 42, 42)), 0.8),
     "sofa": Look(things.sofa, ((150, 106, 198), (250, 214, 110)), 1.25, 0.03),
-    "train": Look(vehicles.train, ((36, 132, 82), (250, 222, 70)), 2.2, 0.02),
+    "train": Look(vehicles.train, ((36, 132, 82), (250, 222, 70)), 1.9, 0.02),
     "tvmonitor": Look(things.tvmonitor, ((26, 28, 34), (86, 190, 226)), 0.75, 0.05, False),
     "truck": Look(vehicles.truck, ((38, 84, 186), (206, 212, 220)), 1.7, 0.04),
     "ambulance": Look(vehicles.ambulance, ((248, 248, 246), (226, 34, 40)), 1.45, 0.04),

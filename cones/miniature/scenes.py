@@ -149,17 +149,21 @@ def put(
     rng,
     shown: list[Visible] | None = None,
 ) -> list[tuple[Piece, Patch]]:
-    """Paint the pieces in order; one that would hide more than half of what is there moves aside, or is left out if it
-    is not the only one of its class. Returns those painted with their shapes."""
+    """Paint the pieces in order; one that would hide more than half of another moves aside or is left out. The only one
+    of its class is made smaller instead. Returns those painted with their shapes."""
     shown = [] if shown is None else shown
     painted: list[tuple[Piece, Patch]] = []
     for piece in pieces:
-        sprite = paint_object(setting.figures.get(piece.name, piece.name), rng, piece.size)
-        if piece.foot is not None:
-            piece.y = piece.foot - sprite.bottom
         only = sum(one.name == piece.name for one in pieces) == 1
-        cover = _move_aside(piece, sprite, canvas, ground, rng, shown, only)
-        if cover is None:
+        for attempt in range(4 if only else 1):
+            piece.size *= 0.75 if attempt else 1
+            sprite = paint_object(setting.figures.get(piece.name, piece.name), rng, piece.size)
+            if piece.foot is not None:
+                piece.y = piece.foot - sprite.bottom
+            cover = _move_aside(piece, sprite, canvas, ground, rng, shown, attempt == 3)
+            if cover is not None:
+                break
+        else:
             continue
         patch = _paint(piece, sprite, canvas, ground, setting, rng)
         for one in shown:
@@ -169,8 +173,9 @@ def put(
     return painted
 
 
-def _move_aside(piece: Piece, sprite, canvas: Canvas, ground: Ground, rng, shown: list[Visible], only: bool):
-    """Give the piece a column where everything stays half visible; returns the mask it will have, or None."""
+def _move_aside(piece: Piece, sprite, canvas: Canvas, ground: Ground, rng, shown: list[Visible], anyway: bool):
+    """Give the piece a column where everything stays half visible, or the best there is if it must be there `anyway`;
+    returns the mask it will have, or None."""
     inset = min(0.7 * piece.size, canvas.width / 2)
     columns = [piece.x, *rng.uniform(inset, canvas.width - inset, 10)]
     best, most = None, -1.0
@@ -183,7 +188,7 @@ def _move_aside(piece: Piece, sprite, canvas: Canvas, ground: Ground, rng, shown
             best, most = (x, cover), left
         if most >= STAYS_VISIBLE:
             break
-    if best is None or (most < STAYS_VISIBLE and not only):
+    if best is None or (most < STAYS_VISIBLE and not anyway):
         return None
     piece.x = best[0]
     return best[1]
