@@ -16,6 +16,7 @@ REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
 GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
+PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2")
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
@@ -52,6 +53,11 @@ class Archive(Strict):
 
     _addresses = field_validator("urls")(lambda urls: [checked(url) for url in urls])
     _paths = field_validator("strip", "into")(lambda path: path if path is None else _inside(path))
+
+    @property
+    def is_packed(self) -> bool:
+        """It is unpacked; the others, such as a CSV, are part of the unpacked tree under their own name."""
+        return PurePosixPath(self.filename).suffix.lower() in PACKED
 
     @property
     def is_pinned(self) -> bool:
