@@ -68,10 +68,18 @@ class SplitRule(Strict):
 
     `shipped` maps our split names to those of the files. With `as_shipped` it says all there is to say; with another
     rule it names splits that are kept as they come, and the rule divides the remaining items.
+    `lists` does the same by item ids: {test: kvasir_test_ids.txt} is a file in `cones/data/lists/`, one id a line.
+    `leave_rest`: what `stable_cut` does not need stays unused, instead of being an error.
+    `scale`: `group_cut` keeps the ratio of the expected counts if fewer items are there, instead of being an error.
     """
 
-    rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80"]
+    rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80", "group_cut", "group_fill"]
     shipped: dict[SplitName, str] = Field(default_factory=dict)
+    lists: dict[SplitName, str] = Field(default_factory=dict)
+    leave_rest: bool = False
+    scale: bool = False
+
+    _paths = field_validator("lists")(lambda lists: {split: _inside(name) for split, name in lists.items()})
 
     @model_validator(mode="after")
     def _complete(self):
