@@ -10,10 +10,14 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Drawn:
-    """One object: its class and its box (left, top, right, bottom) in whole pixels, right and bottom exclusive."""
+    """One object: its class and its box (left, top, right, bottom) in whole pixels, right and bottom exclusive.
+
+    `mask` (height, width) bool, where it is visible, for datasets whose annotations are masks.
+    """
 
     class_name: str
     box: tuple[int, int, int, int]
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
