@@ -8,26 +8,29 @@ from cones.artifacts import replacing
 from cones.data.download import miniature_mirror
 from cones.data.registry import DRAWN, SPLITS, Dataset, Source
 from cones.errors import ConesError
-from cones.miniature import cells, layouts, sealife
+from cones.miniature import cells, layouts, medical, sealife
 from cones.miniature.layouts import Page
 from cones.miniature.painter import Painter, generator
 
 SEED = 0
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can state
 
-Layout = Callable[[Dataset, Source, list[Page]], dict[str, bytes]]
+Files = dict[str, bytes]  # path inside an archive -> content
+# a layout gives the files of the source's one archive, or {archive: files} where it has several
+Layout = Callable[[Dataset, Source, list[Page]], Files | dict[str, Files]]
 
 # dataset id -> who paints its pictures, and in which native layout they are packed
 DRAWINGS: dict[str, tuple[Painter, Layout]] = {
     "aquarium": (sealife.paint, layouts.aquarium),
     "bccd": (cells.paint, layouts.bccd),
+    **medical.DRAWINGS,
 }
 
 
 def draw(dataset: Dataset, data_dir: str | Path, *, seed: int = SEED) -> Path:
-    """Write `<data_dir>/miniature/mirror/<dataset id>/<archive of the registry>`; equal seeds give equal bytes.
+    """Write `<data_dir>/miniature/mirror/<dataset id>/<archives of the registry>`; equal seeds give equal bytes.
 
-    Returns the archive's path. Raises ConesError for a dataset that nobody can draw yet.
+    Returns the first archive's path. Raises ConesError for a dataset that nobody can draw yet.
     """
     if dataset.id not in DRAWINGS:
         raise ConesError(
@@ -38,23 +41,35 @@ def draw(dataset: Dataset, data_dir: str | Path, *, seed: int = SEED) -> Path:
         )
     source = dataset.source(DRAWN)
     _, layout = DRAWINGS[dataset.id]
-    path = miniature_mirror(data_dir) / dataset.id / source.archives[0].filename
-    _write_zip(path, layout(dataset, source, paint_pages(dataset, seed=seed)))
-    return path
+    folder = miniature_mirror(data_dir) / dataset.id
+    first, *others = [archive.filename for archive in source.archives]
+    files = layout(dataset, source, paint_pages(dataset, seed=seed))
+    for name, content in (files if others else {first: files}).items():
+        _write(folder / name, content)
+    return folder / first
 
 
 def paint_pages(dataset: Dataset, *, seed: int = SEED) -> list[Page]:
     """All pictures of a drawn dataset, as many per split as the registry expects."""
     painter, _ = DRAWINGS[dataset.id]
     expected = dataset.source(DRAWN).expected.images
-    order = [split for split in SPLITS for _ in range(getattr(expected, split))]
+    order = [split for split in SPLITS for _ in range(getattr(expected, split))][: medical.PAGES.get(dataset.id)]
     return [
         Page(index, split, painter(generator(dataset.id, seed, index), dataset.classes, index))
         for index, split in enumerate(order)
     ]
 
 
-def _write_zip(path: Path, files: dict[str, bytes]) -> None:
+def _write(path: Path, files: Files) -> None:
+    """An archive, or the one loose file that is downloaded as it is."""
+    if path.suffix == ".zip":
+        _write_zip(path, files)
+    else:
+        with replacing(path) as temporary:
+            temporary.write_bytes(files[path.name])
+
+
+def _write_zip(path: Path, files: Files) -> None:
     """A zip whose bytes depend on nothing but `files`: sorted, undated, uncompressed."""
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):

@@ -62,7 +62,9 @@ def _melanoma(canvas: Canvas, rng) -> np.ndarray:
     for colour, share in (((28, 22, 28), 0.25), ((92, 100, 122), 0.4), ((176, 84, 80), 0.45), ((222, 190, 184), 0.6)):
         veil = smooth(share - 0.15, share + 0.4, clouds(rng, width, height, 5) * 1.6)
         body = mix(body, np.asarray(colour, np.float32), veil * 0.85)
-    body += (12 * clouds(rng, width, height, 22) - 16 * smooth(0.3, 0.8, np.abs(noise(rng, width, height, 44))))[..., None]
+    body += (12 * clouds(rng, width, height, 22) - 16 * smooth(0.3, 0.8, np.abs(noise(rng, width, height, 44))))[
+        ..., None
+    ]
     canvas.pixels += (body - canvas.pixels) * (1 - smooth(0.9, 1.04, radius))[..., None]
     return radius < 0.97
 

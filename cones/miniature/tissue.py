@@ -46,7 +46,7 @@ def drawn(class_name: str, mask: np.ndarray) -> Drawn:
     """The object that covers `mask` (height, width) bool, which must not be empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return Drawn(class_name, box, mask)
+    return Drawn(class_name, box, mask=mask)
 
 
 def spots(
