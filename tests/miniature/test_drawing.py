@@ -18,11 +18,13 @@ REGISTRY = load_registry()
 def test_a_drawn_archive_goes_the_way_of_a_real_one(dataset_id, tmp_path):
     dataset = REGISTRY[dataset_id]
     path = draw(dataset, tmp_path)
-    assert path == tmp_path / "miniature/mirror" / dataset_id / dataset.source("official").archives[0].filename
+    assert path == tmp_path / "miniature/mirror" / dataset_id / dataset.source("miniature").archives[0].filename
     fetch(dataset, "miniature", tmp_path)
     assert not (tmp_path / "checksums.lock.json").exists()  # drawings may be improved
     manifest = prepare(dataset, "miniature", tmp_path)
-    assert [manifest["splits"][split]["images"] for split in ("train", "val", "test")] == [24, 8, 16]
+    expected = dataset.source("miniature").expected.images.model_dump()
+    assert {split: found["images"] for split, found in manifest["splits"].items()} == expected
+    assert 48 == sum(expected.values()) and expected["test"] >= 9
     for split, found in manifest["splits"].items():
         assert all(found["per_class"].values()), f"{split} lacks a class: {found['per_class']}"
         assert found["without_boxes"] == 0
@@ -33,7 +35,8 @@ def test_a_drawn_archive_goes_the_way_of_a_real_one(dataset_id, tmp_path):
 @pytest.mark.parametrize("dataset_id", sorted(DRAWINGS))
 def test_drawing_twice_gives_the_same_bytes_and_another_seed_others(dataset_id, tmp_path):
     def digest(folder, **options):
-        return hashlib.sha256(draw(REGISTRY[dataset_id], tmp_path / folder, **options).read_bytes()).hexdigest()
+        archives = draw(REGISTRY[dataset_id], tmp_path / folder, **options).parent.iterdir()
+        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(archives)]
 
     assert digest("a") == digest("b") != digest("c", seed=1)
 
@@ -42,7 +45,7 @@ def test_drawing_twice_gives_the_same_bytes_and_another_seed_others(dataset_id, 
 def test_boxes_hold_what_was_painted(dataset_id):
     start = time.perf_counter()
     pages = paint_pages(REGISTRY[dataset_id])
-    assert (time.perf_counter() - start) / len(pages) < 0.2  # meant: 0.02 s; the machine may be busy
+    assert (time.perf_counter() - start) / 48 < 0.2  # meant: 0.02 s; the machine may be busy
     for page in pages:
         width, height = page.painted.image.size
         assert page.painted.objects
@@ -65,7 +68,7 @@ def test_aquarium_has_the_quirks_of_a_roboflow_export(tmp_path):
 
 def test_a_dataset_without_a_painter_says_how_to_go_on(tmp_path):
     stranger = REGISTRY["bccd"].model_copy(update={"id": "stranger"})
-    with pytest.raises(ConesError, match=r"there is no drawing of this dataset.*aquarium, bccd"):
+    with pytest.raises(ConesError, match=r"there is no drawing of this dataset.*aquarium, .*bccd"):
         draw(stranger, tmp_path)
 
 
