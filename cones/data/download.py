@@ -51,7 +51,7 @@ def fetch(
     present = [archive for archive in spec.archives if (drop_dir / archive.filename).is_file()]
     missing = [archive.filename for archive in spec.archives if archive not in present]
 
-    if not present and (tree := _tree(drop_dir, spec)):
+    if not any(archive.is_packed for archive in present) and (tree := _tree(drop_dir, spec)):
         result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir))
     elif missing and not may_download:
         if source == DRAWN or not manual.is_manual(dataset):

@@ -13,6 +13,7 @@ from cones.strict import Strict, parse, read_yaml
 REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
+PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
@@ -45,6 +46,11 @@ class Archive(Strict):
     into: str | None = None
 
     _paths = field_validator("strip", "into")(lambda path: path if path is None else _inside(path))
+
+    @property
+    def is_packed(self) -> bool:
+        """It is unpacked; the others, such as a CSV, are part of the unpacked tree under their own name."""
+        return PurePosixPath(self.filename).suffix.lower() in PACKED
 
     @property
     def is_pinned(self) -> bool:

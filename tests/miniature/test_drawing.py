@@ -24,7 +24,6 @@ def test_a_drawn_archive_goes_the_way_of_a_real_one(dataset_id, tmp_path):
     manifest = prepare(dataset, "miniature", tmp_path)
     expected = dataset.source("miniature").expected.images.model_dump()
     assert {split: found["images"] for split, found in manifest["splits"].items()} == expected
-    assert 48 == sum(expected.values()) and expected["test"] >= 9
     for split, found in manifest["splits"].items():
         assert all(found["per_class"].values()), f"{split} lacks a class: {found['per_class']}"
         assert found["without_boxes"] == 0
