@@ -107,10 +107,10 @@ def _read_series(path: Path, nodules: list[Nodule], native: NativeFiles, paramet
             native.note("a nodule above or below its volume, the outermost slice is taken", path)
         name = f"{nodule.series}_{nodule.row}.png"
         _write_slice(pixels[level], native.picture_root / name, parameters.window)
-        sides = {nodule: nodule.diameter}
+        sides = {nodule: nodule.diameter}  # its own first
         if parameters.other_nodules:
-            chords = {other: _chord(other, centres[other], level, volume.spacing) for other in nodules}
-            sides = {**chords, **sides}
+            others = (other for other in nodules if other is not nodule)
+            sides |= {other: _chord(other, centres[other], level, volume.spacing) for other in others}
         boxes = (_square(centres[one], side, volume.spacing, parameters) for one, side in sides.items() if side > 0)
         yield Record(
             item_id=nodule.item_id,
