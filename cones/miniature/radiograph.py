@@ -61,14 +61,15 @@ def _chest(rng, lungs: np.ndarray) -> np.ndarray:
     body = away(SIDE, SIDE, (SIDE / 2, SIDE * 0.62), (SIDE * 0.52, SIDE * 0.66), outline=[(4, 0.05, np.pi)])
     neck = away(SIDE, SIDE, (SIDE / 2, 0), (SIDE * 0.17, SIDE * 0.2))
     grey = 12 + (1 - smooth(0.86, 1.0, np.minimum(body, neck))) * (128 + 16 * clouds(rng, SIDE, SIDE, 4))
+    grey += 56 * smooth(0.6, 0.8, rows / SIDE) * (grey > 60)  # the belly is thick
     inside = 1 - smooth(0.86, 1.04, lungs)
-    grey -= inside * rng.uniform(78, 92)
-    grey += 13 * inside * clouds(rng, SIDE, SIDE, 14) + 12 * inside * np.abs(noise(rng, SIDE, SIDE, 34))
+    grey += inside * (rng.uniform(38, 58) - grey)
+    grey += 17 * inside * clouds(rng, SIDE, SIDE, 7, 4) + 16 * inside * np.abs(noise(rng, SIDE, SIDE, 34))
     middle = (columns - SIDE / 2) / SIDE
     for rib in np.linspace(0.06, 0.84, 9):
         bow = rows / SIDE - rib - 0.42 * np.abs(middle) + 1.15 * middle**2
         edge = np.exp(-((bow / 0.011) ** 2)) + 0.55 * np.exp(-(((bow - 0.028) / 0.01) ** 2))
-        grey += 24 * edge * smooth(0.04, 0.1, np.abs(middle)) * (1 - smooth(0.34, 0.44, np.abs(middle)))
+        grey += rng.uniform(20, 34) * edge * smooth(0.04, 0.1, np.abs(middle)) * (1 - smooth(0.34, 0.44, np.abs(middle)))
     grey += 58 * np.exp(-((middle / 0.055) ** 2)) * (0.85 + 0.15 * np.sin(rows * 0.42))
     heart = away(SIDE, SIDE, (SIDE * 0.555, SIDE * 0.64), (SIDE * 0.165, SIDE * 0.17), angle=0.5)
     grey += 66 * (1 - smooth(0.72, 1.05, heart)) * inside + 34 * np.exp(-((middle / 0.1) ** 2)) * inside
