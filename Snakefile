@@ -2,19 +2,23 @@
 # Another world: snakemake --cores all results/table1.csv --config suite=paper   (targets go before --config)
 import os
 import sys
+import time
 
 from snakemake.utils import min_version
 
 min_version("9.27")
 sys.path.insert(0, workflow.basedir)
 
+from cones.cell import settings_digest
 from cones.provenance import code_digest
 from workflow.context import Context
 from workflow.stale_lock import remove_stale_lock
 
 remove_stale_lock()
+started = time.time()
 context = Context.from_config(config)
 plan = context.plan
+context.export()
 
 
 wildcard_constraints:
@@ -45,8 +49,8 @@ include: "workflow/rules/tables.smk"
 
 
 onsuccess:
-    shell(context.command("finish"))
+    shell(f"python -m cones finish --since {started}")
 
 
 onerror:
-    shell(context.command("finish", "--failed"))
+    shell("python -m cones finish --failed")

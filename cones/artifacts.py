@@ -84,7 +84,8 @@ def save_tensors(path: str | Path, tensors: dict, metadata: dict[str, str] | Non
 
     ordered = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
     with replacing(path) as temporary:
-        save_file(ordered, temporary, metadata=metadata)
+        # one entry: safetensors writes several in an order of its own, different every time
+        save_file(ordered, temporary, metadata={"cones": json.dumps(metadata or {}, sort_keys=True)})
     return sha256(path)
 
 
@@ -109,7 +110,8 @@ def load_tensors(
         )
     try:
         with safe_open(path, framework="pt") as file:
-            return {n: file.get_tensor(n) for n in file.keys() if wanted(n)}, file.metadata() or {}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
+            return tensors, json.loads((file.metadata() or {}).get("cones", "{}"))
     except SafetensorError as error:
         raise ConesError(
             "not a whole safetensors file", where=path, found=error, next_step="delete it and run again"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cones.artifacts import read_json
-from cones.config import CellSettings, Suite, cell_settings, load_suite
-from cones.data.registry import Dataset, load_registry
+from cones.config import CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
+from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
 from cones.methods import METHODS, MethodEntry
 
@@ -43,12 +43,13 @@ class Plan:
 
     @classmethod
     def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
-        loaded, registry = load_suite(suite, overrides), load_registry()
+        loaded = load_suite(suite, overrides)
+        registry = load_registries(loaded.registry)
         for dataset in loaded.datasets:
             if dataset not in registry:
                 raise ConesError(
-                    f'dataset "{dataset}" is not in datasets.yaml',
-                    where=f"config of suite {suite}: datasets",
+                    f'dataset "{dataset}" is not in {" or ".join(["datasets.yaml", *loaded.registry])}',
+                    where=f"{CONFIG_FOLDER / suite}.yaml: datasets",
                     next_step=closest(dataset, registry),
                 )
         return cls(loaded, registry)
@@ -72,7 +73,7 @@ class Plan:
             if name not in known:
                 raise ConesError(
                     f'{kind} "{name}" is not in the suite',
-                    where=f"config of suite {self.suite.suite}",
+                    where=f"{CONFIG_FOLDER / self.suite.suite}.yaml: {kind}s",
                     next_step=closest(str(name), map(str, known)),
                 )
         return Cell(self.suite.suite, model, dataset, arm, int(seed))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cones import cli_datasets
 from cones.errors import ConesError
 from cones.progress import start_logging
 
@@ -17,18 +18,22 @@ app = typer.Typer(
     help="Concept Embedding Search and the benchmark around it. The workflow calls these steps; each runs by hand too.",
 )
 
-SuiteOption = Annotated[str, typer.Option("--suite", help="config/<suite>.yaml")]
-SetOption = Annotated[str, typer.Option("--set", help="JSON laid over the suite's config")]
+app.add_typer(cli_datasets.app, name="datasets", help="List the datasets, show one, or draw a preview of it.")
+
+SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
+SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
+SourceOption = Annotated[str | None, typer.Option("--source", help="official, miniature or sample")]
 ModelOption = Annotated[str, typer.Option("--model")]
 DatasetOption = Annotated[str, typer.Option("--dataset")]
 ArmOption = Annotated[str, typer.Option("--arm", help="a method, or an arm of the config")]
 SeedOption = Annotated[int, typer.Option("--seed")]
 
 
-def load_plan(suite: str, overrides: str):
+def load_plan(suite: str, overrides: str, source: str | None = None):
+    """The plan of a suite; `source` is that of the suite unless the caller names another."""
     from cones.cell import Plan
 
-    return Plan.load(suite, json.loads(overrides))
+    return Plan.load(suite, json.loads(overrides) | ({"source": source} if source else {}))
 
 
 @app.command()
@@ -41,19 +46,29 @@ def draw(dataset: DatasetOption, data_dir: str = "data") -> None:
 
 
 @app.command()
-def fetch(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+def fetch(
+    dataset: DatasetOption,
+    source: SourceOption = None,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
     """Download a dataset's archives, or take them from the mirror, and verify them."""
     from cones.steps.data import fetch_dataset
 
-    fetch_dataset(load_plan(suite, overrides), dataset)
+    fetch_dataset(load_plan(suite, overrides, source), dataset)
 
 
 @app.command()
-def prepare(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+def prepare(
+    dataset: DatasetOption,
+    source: SourceOption = None,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
     """Unpack, convert, check and split a fetched dataset into canonical COCO files."""
     from cones.steps.data import prepare_dataset
 
-    prepare_dataset(load_plan(suite, overrides), dataset)
+    prepare_dataset(load_plan(suite, overrides, source), dataset)
 
 
 @app.command()
@@ -115,11 +130,21 @@ def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}", parti
 
 
 @app.command()
-def finish(suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False) -> None:
+def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Count the datasets of a suite into table7.csv, beside the paper's Table 7."""
+    from cones.steps.collect import count_datasets
+
+    print(f"written: {count_datasets(load_plan(suite, overrides))}")
+
+
+@app.command()
+def finish(
+    suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0
+) -> None:
     """The last word of a run: the table and where it is, or what is missing and why."""
     from cones.steps.collect import finish_run
 
-    finish_run(load_plan(suite, overrides), failed=failed)
+    finish_run(load_plan(suite, overrides), failed=failed, since=since)
 
 
 @app.command()

@@ -40,6 +40,8 @@ class Tuning(Strict):
     train_short_sides: tuple[int, ...] = Field(
         (480, 560, 640, 720, 800), description="drawn per image and step, pixels"
     )
+    shots: int | None = Field(None, ge=1, description="few-shot: about this many images per class, in train and val")
+    shot_seed: int | None = Field(None, description="draws the few-shot subset; without it the first images by id")
     pyramid_cache_mb: int = Field(1024, ge=0, description="memory for the pyramids of a frozen image encoder; exact")
 
 
@@ -84,10 +86,14 @@ class Suite(Strict):
         None, description="folder with <dataset>/ archives or unpacked trees, instead of the web"
     )
     data_dir: str = "data"
+    registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)
     models: dict[str, Model] = Field(min_length=1)
     arms: dict[str, Arm] = Field(min_length=1)
+    prompts: Literal["plain", "glip_manual"] = Field(
+        "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
+    )
     tuning: Tuning = Tuning()
 
     @field_validator("arms", mode="before")
@@ -120,6 +126,7 @@ class CellSettings(Strict):
     init_std: float
     learning_rate: float
     stage1: str
+    prompts: str
     tuning: Tuning
 
 
@@ -134,7 +141,12 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str) -> CellSettings:
         init_std=model.init_std if arm.init_std is None else arm.init_std,
         learning_rate=arm.learning_rate or model.learning_rate.get(method, 0.0),
         stage1=arm.stage1,
-        tuning=parse(Tuning, tuning, where=f"config of suite {suite.suite}: models.{model_name} / arms.{arm_name}"),
+        prompts=suite.prompts,
+        tuning=parse(
+            Tuning,
+            tuning,
+            where=f"{CONFIG_FOLDER / suite.suite}.yaml: tuning of models.{model_name} or arms.{arm_name}",
+        ),
     )
 
 

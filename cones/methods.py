@@ -29,7 +29,7 @@ class MethodEntry:
 
     target: str  # "module:Class"
     label: str  # as tables and figures print it
-    block: Literal["zero_shot", "peft", "fine_tuning"]  # the paper's Table 1 is cut in these
+    block: Literal["zero_shot", "peft", "fine_tuning", "control"]  # the paper's Table 1 is cut in the first three
     inputs: tuple[Input, ...] = ()
     is_tuned: bool = True
 
@@ -52,6 +52,14 @@ METHODS: dict[str, MethodEntry] = {
         "baselines.full_finetuning:FullFinetuning", "Full fine-tuning", "fine_tuning", ("text_encoder",)
     ),
     "cones_finetuned": MethodEntry("cones.finetune:ConceptFinetuning", "ConES (stage 2)", "fine_tuning", ("stage1",)),
+    # not rows of the paper's Table 1
+    "glip_prompt_v2": MethodEntry(
+        "baselines.glip_prompt_v2:GLIPPromptV2", "GLIP's own prompt tuning", "control", ("text_states",)
+    ),
+    "cones_text_init": MethodEntry(
+        "cones.controls:TextInitialisedSearch", "ConES, started from text", "control", ("text_states",)
+    ),
+    "cones_step0": MethodEntry("cones.controls:UntrainedConcepts", "ConES, never trained", "control", is_tuned=False),
 }
 
 

@@ -29,3 +29,33 @@ def watched(items: Iterable[T], *, label: str, total: int | None = None, every_s
         if time.monotonic() - said > every_seconds:
             said = time.monotonic()
             log.info("%s: %d of %s", label, done, total if total is not None else "?")
+
+
+def watched_bytes(
+    chunks: Iterable[bytes], *, label: str, total: int | None, done: int = 0, every_seconds: float = 15.0
+) -> Iterator[bytes]:
+    """`watched` for a transfer: counts bytes, of which `done` were there before."""
+    if sys.stderr.isatty():
+        with tqdm(
+            desc=label, total=total, initial=done, unit="B", unit_scale=True, leave=False, dynamic_ncols=True
+        ) as bar:
+            for chunk in chunks:
+                yield chunk
+                bar.update(len(chunk))
+        return
+    said = time.monotonic()
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        if time.monotonic() - said > every_seconds:
+            said = time.monotonic()
+            log.info("%s: %s of %s", label, human_bytes(done), human_bytes(total) if total else "?")
+
+
+def human_bytes(count: float) -> str:
+    """`1.4 GB`: decimal units, as providers state sizes."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 10 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -83,7 +83,9 @@ def random_word_vectors(ingredients: Ingredients) -> Tensor:
     """(K, N, D) random starts for learnable words, as spread out as the encoder's own word embeddings x `init_std`."""
     table = ingredients.text_encoder.embeddings.word_embeddings.weight
     shape = (len(ingredients.phrases), ingredients.settings.tokens_per_class, table.shape[1])
-    return torch.randn(shape, generator=ingredients.generator) * (ingredients.settings.init_std * float(table.std()))
+    return torch.randn(shape, generator=ingredients.generator) * (
+        ingredients.settings.init_std * table.detach().std().item()
+    )
 
 
 class SoftCaption(Prompt):

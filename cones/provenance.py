@@ -5,7 +5,8 @@ import datetime
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
+import json
+import os
 import platform
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def how(*, inputs: dict[str, str], settings: dict, device: str) -> dict:
     names = ("torch", "numpy", "pycocotools", "pillow", "safetensors", "tokenizers", "snakemake")
     return {
         "command": ["python", "-m", "cones", *sys.argv[1:]],
+        "overrides": json.loads(os.environ.get("CONES_SET", "{}")),
         "settings": settings,
         "inputs_sha256": inputs,
         "revision": revision(),

@@ -18,9 +18,34 @@ class Strict(BaseModel):
 M = TypeVar("M", bound=BaseModel)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; here they are a fault with both line numbers."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in first:
+                raise _Repeated(key.value, first[key.value], line)
+            first[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+class _Repeated(Exception):
+    def __init__(self, key: str, first: int, second: int):
+        self.key, self.lines = key, f"lines {first} and {second}"
+
+
 def read_yaml(path: str | Path) -> Any:
+    """The content of a YAML file; ConesError if it is missing, not YAML, or holds one key twice in one place."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except _Repeated as error:
+        raise ConesError(
+            f'the key "{error.key}" is there twice', where=path, found=error.lines, next_step="keep one of them"
+        ) from None
     except FileNotFoundError:
         raise ConesError("file is missing", where=path) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

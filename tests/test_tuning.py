@@ -8,6 +8,7 @@ from baselines.linear_probing import LinearProbing
 from cones import tuning
 from cones.config import CellSettings, Tuning
 from cones.data.batches import Split, View, groups_of_equal_size, resized
+from cones.data.fewshot import few_shot
 from cones.errors import ConesError
 from cones.language import ClassPhrase, LanguageFeatures
 from cones.losses import normalised
@@ -30,7 +31,13 @@ def data(tmp_path_factory):
 def cell_settings(method="cones", **changes) -> CellSettings:
     budget = {"max_epochs": 3, "train_short_sides": (48, 64), "pyramid_cache_mb": 8, **changes}
     return CellSettings(
-        method=method, tokens_per_class=2, init_std=1.0, learning_rate=0.1, stage1="cones", tuning=Tuning(**budget)
+        method=method,
+        tokens_per_class=2,
+        init_std=1.0,
+        learning_rate=0.1,
+        stage1="cones",
+        prompts="plain",
+        tuning=Tuning(**budget),
     )
 
 
@@ -235,3 +242,36 @@ def test_mark_trainable_and_normalised_floor():
     term = LossTerm(torch.tensor(6.0), torch.tensor(0.0))
     assert normalised({"x": term})["x"] == 6.0
     assert normalised({"x": term}, {"x": torch.tensor(3.0)})["x"] == 2.0
+
+
+def test_few_shot_quota_is_taken_by_every_class_an_image_shows():
+    coco = {
+        "categories": [{"id": 1}, {"id": 2}],
+        "annotations": [{"image_id": i, "category_id": c} for i, c in [(1, 1), (1, 2), (2, 1), (3, 2), (4, 2), (5, 1)]],
+    }
+    assert few_shot(coco, 1) == [1]
+    assert few_shot(coco, 2) == [1, 2, 3]
+    assert few_shot(coco, 2, seed=3) == few_shot(coco, 2, seed=3)
+    assert {tuple(few_shot(coco, 1, seed=seed)) for seed in range(9)} > {(1,)}
+
+
+def test_a_few_shot_split_has_fewer_images_and_their_boxes_only(data):
+    model = ToyDetector()
+    split = Split(data, "train", preprocessing=model.preprocessing, inclusive=False, shots=1)
+    assert 1 <= len(split) <= 3
+    assert {each["image_id"] for each in split.coco["annotations"]} == {image["id"] for image in split.images}
+
+
+def test_controls_start_from_the_text_or_never_train(data):
+    text = LanguageFeatures(
+        hidden=torch.arange(5.0)[None, :, None].expand(1, 5, 8),
+        mask=torch.ones(1, 5, dtype=torch.bool),
+        class_positions=torch.tensor([[[0, 1, 0, 0, 0], [0, 0, 1, 1, 0]]], dtype=torch.bool),
+    )
+    ingredients = Ingredients(PHRASES[:2], cell_settings(), torch.Generator().manual_seed(0), text_states=text)
+    started = TuningMethod.load("cones_text_init").prompt(ToyDetector(), ingredients)
+    assert started.vectors[:, :, 0].tolist() == [[1.0, 1.0], [2.0, 3.0]]
+    table = TuningMethod.load("glip_prompt_v2").prompt(ToyDetector(), ingredients)
+    assert torch.equal(table(None).hidden, text.hidden) and table.vectors.requires_grad
+    untrained = TuningMethod.load("cones_step0")
+    assert mark_trainable(ToyDetector(), untrained.prompt(ToyDetector(), ingredients), untrained) == {}

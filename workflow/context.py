@@ -1,23 +1,29 @@
-"""What the rules know: the plan, how a step is called, and the digests whose change re-runs it."""
+"""What the rules know: the plan, the files of a cell, and the digests whose change re-runs a step."""
 
 import hashlib
 import json
 import os
-import shlex
 import sys
+import time
 from pathlib import Path
 
-from cones.cell import Cell, Plan, settings_digest
+from cones.artifacts import write_text
+from cones.cell import RESULTS, Cell, Plan, settings_digest
+from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.provenance import code_digest
+
+CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
+
+TABLE_FILES = ("cells.csv", "table1.csv", "table1.md")
 
 
 class Context:
     """The suite chosen by `--config suite=…`, with everything else in the config laid over its file."""
 
     def __init__(self, plan: Plan, overrides: dict):
-        self.plan, self.overrides = plan, overrides
+        self.plan, self.overrides, self.providers = plan, overrides, Providers()
 
     @classmethod
     def from_config(cls, config: dict) -> "Context":
@@ -30,21 +36,14 @@ class Context:
         except ConesError as error:
             sys.exit(f"error: {error}")
 
-    # ------------------------------------------------------------------------------------------------- commands
+    def export(self) -> None:
+        """Tell the steps, through the environment, which suite and overrides the run is about.
 
-    def command(self, step: str, *arguments: str) -> str:
-        """The shell command of a step; what Snakemake prints is the recipe to repeat it by hand."""
-        words = ["python", "-m", "cones", step, "--suite", self.plan.suite.suite, *arguments]
-        if self.overrides:
-            words += ["--set", json.dumps(self.overrides, sort_keys=True)]
-        return " ".join(map(shlex.quote, words))
-
-    def cell_command(self, step: str, wildcards) -> str:
-        return self.command(
-            step,
-            *("--model", wildcards.model, "--dataset", wildcards.dataset),
-            *("--arm", wildcards.arm, "--seed", wildcards.seed),
-        )
+        Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
+        depends on is in its digests.
+        """
+        os.environ["CONES_SUITE"] = self.plan.suite.suite
+        os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
 
     # --------------------------------------------------------------------------------------------------- files
 
@@ -72,8 +71,25 @@ class Context:
             files["stage1"] = str(self.plan.stage1(cell).folder / "state.safetensors")
         return files
 
-    def all_metrics(self) -> list[str]:
-        return [str(cell.folder / "metrics.json") for cell in self.plan.cells()]
+    def cell_files(self) -> list[str]:
+        """Every file of every cell: what a table depends on, directly."""
+        cells = list(self.plan.cells())
+        text = {
+            self.plan.text_states(c.model, c.dataset) for c in cells if "text_states" in self.plan.method(c.arm).inputs
+        }
+        return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
+
+    def roll_call(self) -> str:
+        """A file written while the workflow is parsed if a file of any cell or table is missing; tables depend on it.
+
+        Snakemake leaves a deleted file alone as long as the table made of it exists; a newer roll call makes the table
+        outdated, so that the file is made again, and the table after it.
+        """
+        folder = RESULTS / self.plan.suite.suite
+        path, tables = folder / ".roll-call", [str(folder / name) for name in TABLE_FILES]
+        if not path.exists() or not all(map(os.path.exists, [*self.cell_files(), *tables])):
+            write_text(path, f"{time.time_ns()}\n")  # Snakemake overlooks a newer file with the same content
+        return str(path)
 
     # -------------------------------------------------------------------------------------------------- digests
 
@@ -88,10 +104,18 @@ class Context:
         return settings_digest(self.plan.registry[wildcards.dataset])
 
     def drop_digest(self, wildcards) -> str:
-        """What lies in a dataset's mirror or drop folder, by name, size and time: a file put there re-triggers fetch."""
+        """What lies in a dataset's mirror, drop or own folder, by name, size and time: a change re-triggers fetch."""
         mirror, data = self.plan.suite.mirror, Path(self.plan.suite.data_dir)
         folder = Path(mirror) / wildcards.dataset if mirror else data / "drop" / wildcards.dataset
-        if wildcards.source == DRAWN or not folder.is_dir():
+        own = self.plan.registry[wildcards.dataset].source(wildcards.source).folder
+        paths = sorted(Path(own).expanduser().rglob("*")) if own else sorted(folder.glob("*"))
+        if wildcards.source == DRAWN or not paths:
             return ""
-        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
+        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:12]
+
+    def credentials_digest(self, wildcards) -> str:
+        """What the user has not given for this dataset (never what was given): a new token re-triggers fetch."""
+        archives = self.plan.registry[wildcards.dataset].source(wildcards.source).archives
+        missing = [self.providers.missing(archive.urls) for archive in archives if not self.plan.suite.mirror]
+        return " ".join(sorted({one.status for one in missing if one}))

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from cones.artifacts import read_json
+from cones.data.fewshot import few_shot
 from cones.data.images import load_image
 from cones.models.detector import ImageBatch, Preprocessing, Target
 
@@ -51,8 +52,22 @@ class Split:
     Resized pixels are kept in memory up to `cache_mb`, so small sets are decoded once.
     """
 
-    def __init__(self, folder: Path, name: str, *, preprocessing: Preprocessing, inclusive: bool, cache_mb: int = 512):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        preprocessing: Preprocessing,
+        inclusive: bool,
+        shots: int | None = None,
+        shot_seed: int | None = None,
+        cache_mb: int = 512,
+    ):
         self.coco = read_json(folder / f"{name}.json")
+        if shots is not None:
+            kept = set(few_shot(self.coco, shots, shot_seed))
+            self.coco["images"] = [image for image in self.coco["images"] if image["id"] in kept]
+            self.coco["annotations"] = [each for each in self.coco["annotations"] if each["image_id"] in kept]
         self.images = sorted(self.coco["images"], key=lambda image: image["id"])
         self.root = folder / "raw"
         self.preprocessing, self.inclusive = preprocessing, inclusive

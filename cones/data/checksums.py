@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cones.artifacts import read_json, write_json
@@ -16,6 +16,10 @@ MAGIC = {
     ".zip": (b"PK\x03\x04", b"PK\x05\x06"),
     ".gz": (b"\x1f\x8b",),
     ".tgz": (b"\x1f\x8b",),
+    ".xz": (b"\xfd7zXZ\x00",),
+    ".txz": (b"\xfd7zXZ\x00",),
+    ".bz2": (b"BZh",),
+    ".tbz2": (b"BZh",),
     ".rar": (b"Rar!",),
     ".7z": (b"7z\xbc\xaf",),
 }
@@ -33,18 +37,28 @@ class WrongFile(Exception):
         return f"{self.what} (expected {self.expected}, found {self.found})" if self.expected else self.what
 
 
-def inspect(path: Path, archive: Archive) -> dict:
-    """`{filename, size, sha256}` of a file that passes every check the registry allows; else WrongFile."""
+def inspect(path: Path, archive: Archive, published: Mapping[str, object] | None = None) -> dict:
+    """`{filename, size, sha256}` of a file that passes every check the registry allows; else WrongFile.
+
+    `published` is what the provider said about the file (size, md5, sha256); it has to agree as well.
+    """
+    published = published or {}
     size = path.stat().st_size
     if size == 0:
         raise WrongFile("the file is empty", expected=archive.filename, found="0 bytes")
     _check_first_bytes(path, archive.filename)
     if archive.size is not None and size != archive.size:
         raise WrongFile("wrong size", expected=f"{archive.size} bytes", found=f"{size} bytes")
+    if published.get("size", size) != size:
+        raise WrongFile("not the size its server states", expected=f"{published['size']} bytes", found=f"{size} bytes")
     found = _digests(path)
     for name in ("sha256", "md5"):
         if (wanted := getattr(archive, name)) and wanted != found[name]:
             raise WrongFile("wrong checksum", expected=f"{name} {wanted}", found=found[name])
+        if published.get(name, found[name]) != found[name]:
+            raise WrongFile(
+                "not the checksum its server states", expected=f"{name} {published[name]}", found=found[name]
+            )
     return {"filename": archive.filename, "size": size, "sha256": found["sha256"]}
 
 
@@ -102,11 +116,16 @@ def _locked(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def looks_like_html(first: bytes) -> bool:
+    """Do these first bytes of a file begin a web page?"""
+    return first[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html"))
+
+
 def _check_first_bytes(path: Path, filename: str) -> None:
     with open(path, "rb") as file:
         first = file.read(512)
     suffix = Path(filename).suffix.lower()
-    if first.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")) and suffix not in (".html", ".htm"):
+    if looks_like_html(first) and suffix not in (".html", ".htm"):
         raise WrongFile("a web page came instead of the file", expected=suffix or "data", found="HTML")
     if suffix in MAGIC and not first.startswith(MAGIC[suffix]):
         raise WrongFile("not a file of its type", expected=f"{suffix} content", found=f"first bytes {first[:8]!r}")

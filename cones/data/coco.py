@@ -146,6 +146,14 @@ def _shape(one: Object, record: Record, size: tuple[int, int], native: NativeFil
         return None
     if any(abs(a - b) > 10**-DECIMALS for a, b in zip((left, top, right, bottom), (x, y, x + width, y + height))):
         report.clipped.append({**fault, "kept": box})
+    if isinstance(one.segmentation, dict) and tuple(one.segmentation["size"]) != (size[1], size[0]):
+        raise native.fault(
+            "a mask is not of the picture's size",
+            record.image,
+            expected=f"{size[0]} x {size[1]}",
+            found="{1} x {0}".format(*one.segmentation["size"]),
+            next_step="picture and annotation are of different versions: fetch the dataset again",
+        )
     shape = {"bbox": box, "area": _number(one.area or box[2] * box[3]), "iscrowd": int(one.crowd)}
     return shape if one.segmentation is None else {**shape, "segmentation": one.segmentation}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from cones.artifacts import write_json
 from cones.data import manual
 from cones.data.checksums import WrongFile, inspect, trust_on_first_use
+from cones.data.providers import Providers
 from cones.data.registry import DRAWN, Archive, Dataset, Source
 from cones.data.transfer import ATTEMPTS, BACKOFF_SECONDS, Unavailable, transfer
 from cones.errors import ConesError
@@ -31,40 +32,44 @@ def fetch(
     data_dir: str | Path,
     *,
     mirror: str | Path | None = None,
+    providers: Providers | None = None,
     attempts: int = ATTEMPTS,
     backoff: float = BACKOFF_SECONDS,
 ) -> dict:
     """Make the files of one dataset available and write (and return) `<dataset dir>/fetch.json`, last.
 
-    Files come from `<mirror>/<dataset id>/`, which holds either the registry's archives or the unpacked tree. A mirror
-    given by the user replaces the network; without one, `<data_dir>/drop/` is looked at first, then the URLs. The
-    miniature's mirror is where it is drawn. Archives end as `archives/<filename>` (mirrored ones as links), a tree as
-    the link `tree`.
+    A source's `folder` is used as it is. Otherwise files come from `<mirror>/<dataset id>/`, which holds either the
+    registry's archives or the unpacked tree. A mirror given by the user replaces the network; without one,
+    `<data_dir>/drop/` is looked at first, then what an earlier run fetched, then the addresses. The miniature's mirror
+    is where it is drawn. Archives end as `archives/<filename>` (mirrored ones as links), a tree as the link `tree`.
 
-    A dataset that needs a person and has no file yet is a declared skip: its block is printed and fetch.json says so.
-    Anything else that is missing, dead or wrong raises ConesError and leaves nothing new visible.
+    A dataset that needs a person (a form, a token or login not given) and has no file yet is a declared skip: its block
+    is printed and fetch.json says so. Anything else that is missing, dead or wrong raises ConesError and leaves nothing
+    new visible.
     """
-    data_dir, spec = Path(data_dir), dataset.source(source)
+    data_dir, spec, providers = Path(data_dir), dataset.source(source), providers or Providers()
     folder = dataset_dir(data_dir, source, dataset.id)
-    drop_dir = _mirror_root(source, data_dir, mirror) / dataset.id
-    may_download = mirror is None and source != DRAWN and not manual.is_manual(dataset)
-    present = [archive for archive in spec.archives if (drop_dir / archive.filename).is_file()]
-    missing = [archive.filename for archive in spec.archives if archive not in present]
-
-    if not any(archive.is_packed for archive in present) and (tree := _tree(drop_dir, spec)):
-        result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir))
-    elif missing and not may_download:
-        if source == DRAWN or not manual.is_manual(dataset):
-            raise _not_in_mirror(dataset, source, drop_dir, missing)
-        result = manual.declared_skip(dataset=dataset, source=source, drop_dir=drop_dir, missing=missing)
-        print(manual.message(result), flush=True)
+    drop_dir = mirror_root(source, data_dir, mirror) / dataset.id
+    jobs = [_Job(dataset, source, one, data_dir, drop_dir, folder / "archives") for one in spec.archives]
+    if tree := _own_folder(dataset, spec) if spec.folder else unpacked_tree(drop_dir, spec):
+        result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir, spec))
     else:
-        found = []
-        for archive in spec.archives:
-            job = _Job(dataset, source, archive, data_dir, drop_dir, folder / "archives" / archive.filename)
-            found.append(job.link() if archive in present else job.download(attempts, backoff))
-        (folder / "tree").unlink(missing_ok=True)
-        result = _ready(dataset, source, archives=found, tree=None)
+        found = [job.at_hand() for job in jobs]
+        missing = [job.archive for job, record in zip(jobs, found) if record is None]
+        if missing and (source == DRAWN or (mirror is not None and not manual.is_manual(dataset))):
+            raise _not_in_mirror(dataset, source, drop_dir, [archive.filename for archive in missing])
+        wanted = [] if mirror is not None else missing  # a mirror replaces the network
+        credentials = next(filter(None, (providers.missing(archive.urls) for archive in wanted)), None)
+        if missing and (mirror is not None or credentials or manual.only_by_hand(dataset, missing)):
+            names = [archive.filename for archive in missing]
+            result = manual.declared_skip(
+                dataset=dataset, source=source, drop_dir=drop_dir, missing=names, credentials=credentials
+            )
+            print(manual.message(result), flush=True)
+        else:
+            archives = [record or job.download(providers, attempts, backoff) for job, record in zip(jobs, found)]
+            (folder / "tree").unlink(missing_ok=True)
+            result = _ready(dataset, source, archives=archives, tree=None)
     write_json(folder / "fetch.json", result)
     return result
 
@@ -73,12 +78,23 @@ class _Job:
     """One archive on its way to `target`."""
 
     def __init__(
-        self, dataset: Dataset, source: str, archive: Archive, data_dir: Path, drop_dir: Path, target: Path
+        self, dataset: Dataset, source: str, archive: Archive, data_dir: Path, drop_dir: Path, folder: Path
     ) -> None:
         self.dataset, self.source, self.archive = dataset, source, archive
-        self.data_dir, self.drop_dir, self.target = data_dir, drop_dir, target
+        self.data_dir, self.drop_dir, self.target = data_dir, drop_dir, folder / archive.filename
 
-    def link(self) -> dict:
+    def at_hand(self) -> dict | None:
+        """Its record if it lies in the mirror (linked, after verification) or an earlier run fetched it; else None."""
+        if (self.drop_dir / self.archive.filename).is_file():
+            return self._link()
+        if self.target.is_file() and not self.target.is_symlink():
+            try:
+                return self._record(self._verify(self.target), next(iter(self.archive.urls), None))
+            except WrongFile:
+                log.warning("%s does not verify and is fetched again", self.target)
+        return None
+
+    def _link(self) -> dict:
         """Verify the mirror's archive and link it; nothing is copied."""
         path = self.drop_dir / self.archive.filename
         try:
@@ -92,15 +108,9 @@ class _Job:
                 next_step="replace this file by the genuine one, or correct its checksum in datasets.yaml",
             ) from None
         _symlink(path, self.target, self.data_dir)
-        return {**found, "url": f"mirror:{self.archive.filename}", "pinned": self.archive.is_pinned}
+        return self._record(found, f"mirror:{self.archive.filename}")
 
-    def download(self, attempts: int, backoff: float) -> dict:
-        """Use what an earlier run fetched if it still verifies, else download."""
-        if self.target.is_file() and not self.target.is_symlink():
-            try:
-                return self._record(self._verify(self.target), self.archive.urls[0])
-            except (WrongFile, IndexError):
-                log.warning("%s does not verify and is fetched again", self.target)
+    def download(self, providers: Providers, attempts: int, backoff: float) -> dict:
         if not self.archive.urls:
             raise self._fault("no address is known for this file", expected=self.archive.filename)
         log.info("dataset %s: fetching %s", self.dataset.id, self.archive.filename)
@@ -109,7 +119,9 @@ class _Job:
             url = transfer(
                 self.archive.urls,
                 self.target,
-                check=lambda path: verified.update(self._verify(path)),
+                check=lambda path, published: verified.update(self._verify(path, published)),
+                providers=providers,
+                is_pinned=self.archive.is_pinned,
                 attempts=attempts,
                 backoff=backoff,
             )
@@ -118,8 +130,8 @@ class _Job:
             raise self._fault(f"{self.archive.filename} {what}", found=error) from None
         return self._record(verified, url)
 
-    def _verify(self, path: Path) -> dict:
-        found = inspect(path, self.archive)
+    def _verify(self, path: Path, published: dict | None = None) -> dict:
+        found = inspect(path, self.archive, published)
         trust_on_first_use(
             data_dir=self.data_dir,
             source=self.source,
@@ -129,7 +141,7 @@ class _Job:
         )
         return found
 
-    def _record(self, found: dict, url: str) -> dict:
+    def _record(self, found: dict, url: str | None) -> dict:
         return {**found, "url": url, "pinned": self.archive.is_pinned}
 
     def _fault(self, what: str, **details: object) -> ConesError:
@@ -142,7 +154,7 @@ class _Job:
         )
 
 
-def _mirror_root(source: str, data_dir: Path, mirror: str | Path | None) -> Path:
+def mirror_root(source: str, data_dir: Path, mirror: str | Path | None) -> Path:
     if source == DRAWN:
         return Path(mirror) if mirror is not None else miniature_mirror(data_dir)
     return Path(mirror) if mirror is not None else data_dir / "drop"
@@ -175,9 +187,25 @@ def _not_in_mirror(dataset: Dataset, source: str, drop_dir: Path, missing: list[
     )
 
 
-def _tree(drop_dir: Path, spec: Source) -> Path | None:
-    """The unpacked tree in a drop folder: the folder itself, or the one inside it that `strip` names."""
-    if not drop_dir.is_dir():
+def _own_folder(dataset: Dataset, spec: Source) -> Path:
+    folder = Path(spec.folder).expanduser()
+    if folder.is_dir():
+        return folder
+    raise ConesError(
+        "the folder is not there",
+        where=f"dataset {dataset.id}: {folder}",
+        found="a file" if folder.exists() else "nothing",
+        next_step="correct `folder` in the registry; a relative path starts where you run the command",
+    )
+
+
+def unpacked_tree(drop_dir: Path, spec: Source) -> Path | None:
+    """The unpacked tree in a drop folder, or the folder in it that `strip` names; None if archives lie there.
+
+    A loose file of the registry, such as a CSV, is part of the tree.
+    """
+    packed = [archive for archive in spec.archives if archive.is_packed]
+    if not drop_dir.is_dir() or any((drop_dir / archive.filename).is_file() for archive in packed):
         return None
     entries = [entry for entry in drop_dir.iterdir() if not entry.name.startswith(".")]
     if not any(entry.is_dir() for entry in entries):
@@ -188,14 +216,19 @@ def _tree(drop_dir: Path, spec: Source) -> Path | None:
     return drop_dir
 
 
-def _link_tree(tree: Path, folder: Path, data_dir: Path) -> dict:
+def _link_tree(tree: Path, folder: Path, data_dir: Path, spec: Source) -> dict:
     """Link `<dataset dir>/tree` and describe it: number of files, bytes, digest of the listing (paths and sizes)."""
     files = sorted(path for path in tree.rglob("*") if path.is_file())
     sizes = [path.stat().st_size for path in files]
     lines = [f"{path.relative_to(tree).as_posix()} {size}\n" for path, size in zip(files, sizes)]
     _symlink(tree, folder / "tree", data_dir)
     listing = hashlib.sha256("".join(lines).encode()).hexdigest()
-    return {"kind": "mirror", "files": len(files), "bytes": sum(sizes), "listing_sha256": listing}
+    return {
+        "kind": "folder" if spec.folder else "mirror",
+        "files": len(files),
+        "bytes": sum(sizes),
+        "listing_sha256": listing,
+    }
 
 
 def _symlink(path: Path, link: Path, data_dir: Path) -> None:

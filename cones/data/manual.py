@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cones.data.registry import Dataset
+from cones.data.providers.base import Missing
+from cones.data.registry import Archive, Dataset
 
 STATUS = {"login": "needs_login", "kaggle": "needs_kaggle_token", "request": "needs_request"}
 WHY = {
@@ -17,20 +18,33 @@ def is_manual(dataset: Dataset) -> bool:
     return dataset.access in STATUS
 
 
-def declared_skip(*, dataset: Dataset, source: str, drop_dir: Path, missing: Sequence[str]) -> dict:
-    """The content of fetch.json for a dataset whose files are not in its drop folder."""
+def only_by_hand(dataset: Dataset, missing: Sequence[Archive]) -> bool:
+    """Nobody but a person can get (one of) these: a form stands before them, or a login and no address is known."""
+    return dataset.access == "request" or (is_manual(dataset) and not all(archive.urls for archive in missing))
+
+
+def declared_skip(
+    *, dataset: Dataset, source: str, drop_dir: Path, missing: Sequence[str], credentials: Missing | None = None
+) -> dict:
+    """The content of fetch.json for a dataset whose files are not in its drop folder.
+
+    `credentials`: what the user could give so that the files come by themselves.
+    """
+    status = credentials.status if credentials else STATUS[dataset.access]
+    why = next(WHY[access] for access, name in STATUS.items() if name == status)
     return {
         "version": 1,
         "dataset": dataset.id,
         "source": source,
-        "status": STATUS[dataset.access],
-        "reason": f"{WHY[dataset.access]}; missing: {', '.join(missing)}",
+        "status": status,
+        "reason": f"{why}; missing: {', '.join(missing)}",
         "archives": [],
         "tree": None,
         "manual": {
             "what_to_get": list(missing),
             "where": dataset.home,
-            "why_not_automatic": WHY[dataset.access],
+            "why_not_automatic": why,
+            "or_automatic": credentials.how if credentials else None,
             "put_it_here": drop_dir.as_posix(),
             "how_to_continue": "run the same command again",
             "licence": dataset.licence,
@@ -41,6 +55,7 @@ def declared_skip(*, dataset: Dataset, source: str, drop_dir: Path, missing: Seq
 def message(skip: dict) -> str:
     """The block that is printed for a declared skip."""
     manual = skip["manual"]
+    automatic = [f"  Or    : {manual['or_automatic']}: then it is fetched for you"] if manual["or_automatic"] else []
     return "\n".join(
         [
             f"[{skip['dataset']}] MANUAL DOWNLOAD NEEDED ({skip['status']})",
@@ -48,6 +63,7 @@ def message(skip: dict) -> str:
             f"  Get   : {', '.join(manual['what_to_get'])} (or the unpacked files)",
             f"  From  : {manual['where']}",
             f"  Place : {manual['put_it_here']}/",
+            *automatic,
             f"  Then  : {manual['how_to_continue']}",
             f"  Terms : {manual['licence']}",
         ]

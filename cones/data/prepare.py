@@ -12,7 +12,7 @@ from cones.data.checksums import assert_unchanged
 from cones.data.converters import converter_named
 from cones.data.converters.records import NativeFiles, Record
 from cones.data.download import dataset_dir
-from cones.data.registry import SPLITS, Dataset, Source
+from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
 from cones.data.unpack import unpack
 from cones.errors import ConesError
@@ -52,7 +52,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
         items=[(record.item_id, record.split) for record in records],
         groups={record.item_id: record.group for record in records},
         rule=spec.split,
-        expected=spec.expected.images,
+        expected=spec.expected and spec.expected.images,
     )
     chosen = {item for ids in splits.values() for item in ids}
     gated = coco.gate([record for record in records if record.item_id in chosen], native)
@@ -63,8 +63,10 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
     written = _write_splits(dataset, source, folder, documents)
     for split in SPLITS:
         written[split]["items_sha256"] = digest(splits[split])
+    generation = {"generation": converter.describe(native, parameters)} if dataset.task == GENERATION else {}
     return {
         **_head(dataset, source, fetched),
+        **generation,
         "status": "ready",
         "reason": None,
         "splits": written,
@@ -180,7 +182,7 @@ def _link_raw(raw: Path, dataset: Dataset) -> None:
 
 def _assert_boxes(dataset: Dataset, spec: Source, gated: coco.Gated) -> None:
     found = sum(map(len, gated.annotations.values()))
-    if spec.expected.boxes is not None and found != spec.expected.boxes:
+    if spec.expected and spec.expected.boxes is not None and found != spec.expected.boxes:
         raise ConesError(
             "the number of usable boxes is wrong",
             where=f"dataset {dataset.id}",

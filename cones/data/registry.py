@@ -1,11 +1,13 @@
 """The registry of datasets: `datasets.yaml` as typed entries, checked key by key. Imports nothing heavy."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
+from cones.data.addresses import checked
 from cones.data.converters import converter_named
 from cones.errors import ConesError, closest
 from cones.strict import Strict, parse, read_yaml
@@ -14,6 +16,7 @@ REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
 PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
+GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
@@ -35,7 +38,10 @@ class Phrase(Strict):
 
 
 class Archive(Strict):
-    """One file to fetch. `strip` is a leading folder inside it that is left out (GitHub zips have one)."""
+    """One file to fetch. `strip` is a leading folder inside it that is left out (GitHub zips have one).
+
+    `urls` are addresses in order of preference; `cones/data/addresses.py` knows their forms (https, gdrive, kaggle …).
+    """
 
     filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     urls: list[str] = Field(default_factory=list)
@@ -45,6 +51,7 @@ class Archive(Strict):
     strip: str | None = None
     into: str | None = None
 
+    _addresses = field_validator("urls")(lambda urls: [checked(url) for url in urls])
     _paths = field_validator("strip", "into")(lambda path: path if path is None else _inside(path))
 
     @property
@@ -73,7 +80,8 @@ class SplitRule(Strict):
     """How items become splits (`cones/data/splits.py`).
 
     `shipped` maps our split names to those of the files. With `as_shipped` it says all there is to say; with another
-    rule it names splits that are kept as they come, and the rule divides the remaining items.
+    rule it names splits that are kept as they come, and the rule divides the remaining items. Two of our splits may be
+    the same files: {train: train, val: valid, test: valid} reports on the validation pictures where no test exists.
     `lists` does the same by item ids: {test: kvasir_test_ids.txt} is a file in `cones/data/lists/`, one id a line.
     `leave_rest`: what `stable_cut` does not need stays unused, instead of being an error.
     `scale`: `group_cut` keeps the ratio of the expected counts if fewer items are there, instead of being an error.
@@ -93,6 +101,14 @@ class SplitRule(Strict):
             raise ValueError("as_shipped needs `shipped`, such as {train: train, val: valid, test: test}")
         return self
 
+    @property
+    def aliases(self) -> dict[str, str]:
+        """`{our split: the earlier split of ours that is the same files}`, such as {test: val}."""
+        first: dict[str, str] = {}
+        for split in SPLITS:
+            first.setdefault(self.shipped.get(split, f"({split})"), split)
+        return {split: first[word] for split, word in self.shipped.items() if first[word] != split}
+
 
 class ImageCounts(Strict):
     train: int = Field(ge=0)
@@ -108,12 +124,24 @@ class Expected(Strict):
 
 
 class Source(Strict):
-    """One place the dataset can come from, and what its files look like."""
+    """One place the dataset can come from, and what its files look like.
 
-    archives: list[Archive] = Field(min_length=1)
+    Either `archives`, or `folder`: files of your own that are already unpacked, whose counts need not be stated.
+    """
+
+    archives: list[Archive] = Field(default_factory=list)
+    folder: str | None = Field(None, min_length=1)
     format: Format
     split: SplitRule
-    expected: Expected
+    expected: Expected | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self):
+        if bool(self.archives) == bool(self.folder):
+            raise ValueError("give either `archives` or `folder`")
+        if self.expected is None and (self.archives or self.split.rule in ("stable_cut", "group_cut", "group_fill")):
+            raise ValueError("`expected` is missing: images per split, such as {images: {train: 80, val: 20}}")
+        return self
 
     @model_validator(mode="after")
     def _distinct(self):
@@ -176,6 +204,23 @@ def load_registry(path: str | Path = REGISTRY) -> dict[str, Dataset]:
     if not isinstance(content, dict) or not content:
         raise ConesError("the registry must map dataset ids to entries", where=path, found=type(content).__name__)
     return {str(key): _entry(str(key), value, path) for key, value in content.items()}
+
+
+def load_registries(extra: Iterable[str | Path] = (), path: str | Path = REGISTRY) -> dict[str, Dataset]:
+    """The shipped registry and files of the user's own beside it; an id that two of them hold is an error."""
+    registry = load_registry(path)
+    origin = dict.fromkeys(registry, path)
+    for file in extra:
+        for dataset_id, entry in load_registry(file).items():
+            if dataset_id in registry:
+                raise ConesError(
+                    f'the id "{dataset_id}" is taken',
+                    where=file,
+                    found=f"also in {origin[dataset_id]}",
+                    next_step="choose another id: it names the dataset's folders",
+                )
+            registry[dataset_id], origin[dataset_id] = entry, file
+    return registry
 
 
 def dataset_named(dataset_id: str, path: str | Path = REGISTRY) -> Dataset:

@@ -69,10 +69,10 @@ def split_items(
     dataset_id: str,
     items: Sequence[tuple[str, str | None]],
     rule: SplitRule,
-    expected: ImageCounts,
+    expected: ImageCounts | None,
     groups: Mapping[str, str | None] | None = None,
 ) -> dict[str, list[str]]:
-    """`{train, val, test: item ids}` of `(item id, native split)` pairs, asserted against the expected counts.
+    """`{train, val, test: item ids}` of `(item id, native split)` pairs, asserted against the expected counts if known.
 
     `groups[item id]` is what the group rules keep together, such as the patient; an item without one is its own.
     Every item must land somewhere, unless the rule says otherwise; raises ConesError with expected and found counts.
@@ -84,7 +84,7 @@ def split_items(
     given = {item for ids in shipped.values() for item in ids}
     rest = [item for item, _ in items if item not in given]
     pool = stable_order(dataset_id, rest)
-    if rule.scale and len(items) < (total := expected.train + expected.val + expected.test):
+    if rule.scale and expected and len(items) < (total := expected.train + expected.val + expected.test):
         log.warning("dataset %s: %d items instead of %d: split in the same ratio", dataset_id, len(items), total)
         expected = scaled(expected, len(items))
     if rule.rule == "as_shipped":
@@ -107,7 +107,15 @@ def split_items(
     for split, ids in shipped.items():
         splits[split] = splits[split] + ids
     splits = {split: stable_order(dataset_id, splits[split]) for split in SPLITS}
-    _assert_counts(dataset_id, splits, expected)
+    if expected:
+        _assert_counts(dataset_id, splits, expected)
+    elif not splits["train"]:
+        raise ConesError(
+            "nothing is left to train on",
+            where=f"dataset {dataset_id}",
+            found=", ".join(f"{split} {len(splits[split])}" for split in SPLITS),
+            next_step="correct `split` of this source",
+        )
     return splits
 
 

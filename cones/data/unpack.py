@@ -5,6 +5,8 @@ size that is absurd for the archive or larger than the free disk.
 """
 
 import gzip
+import logging
+import lzma
 import shutil
 import stat
 import tarfile
@@ -14,10 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from cones.data.external import unpack_with_tool, volumes_of
 from cones.errors import ConesError
 
 CHUNK = 1 << 20
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
+PYTHON_READS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 LEFT_OUT = ("__MACOSX", ".DS_Store")  # what a Mac adds to its archives
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,10 @@ def unpack(
     strip: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
-    """Unpack a .zip, .tar, .tar.gz or .tgz into the existing folder `target`; any other file is copied into it.
+    """Unpack an archive into the existing folder `target`; a file that is no archive is copied into it.
+
+    .zip and .tar(.gz, .xz, .bz2) are read by the standard library; .rar, .7z and zips it cannot read by an installed
+    tool (`cones/data/external.py`). The later parts of a multi-part .rar are read with its first.
 
     `strip` is a leading folder left out of the members' paths. The caller makes the result visible by renaming
     `target` (`cones.artifacts.replacing_directory`). Raises ConesError, before writing, if the archive is unsafe.
@@ -52,16 +61,22 @@ def unpack(
     try:
         if name.endswith(".zip"):
             _unpack_zip(archive, target, guard)
-        elif name.endswith((".tar", ".tar.gz", ".tgz")):
+        elif name.endswith(TARS):
             _unpack_tar(archive, target, guard)
         elif name.endswith((".rar", ".7z")):
-            raise guard.fault(
-                "this archive format needs a tool of its own",
-                next_step="unpack it by hand and place the files as the dataset's mirror folder",
-            )
+            if volumes := volumes_of(archive, guard):
+                unpack_with_tool(volumes, target, guard)
         else:
             shutil.copyfile(archive, target / archive.name)
-    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        gzip.BadGzipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        RuntimeError,
+    ) as error:
         raise guard.fault("the archive is damaged or locked", found=error) from None
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise guard.fault("a member is both a file and a folder", found=error.filename) from None
@@ -74,6 +89,9 @@ class _Guard:
         self.archive, self.dataset_id, self.limits = archive, dataset_id, limits
         self.strip = PurePosixPath(strip) if strip else None
         self.packed_bytes = archive.stat().st_size
+        self.reset()
+
+    def reset(self) -> None:
         self.members = self.total_bytes = 0
 
     def fault(self, what: str, *, next_step: str | None = None, **details: object) -> ConesError:
@@ -132,7 +150,16 @@ class _Guard:
 
 
 def _unpack_zip(archive: Path, target: Path, guard: _Guard) -> None:
-    with zipfile.ZipFile(archive) as file:
+    """Some real zips are broken or packed in a way only other tools can read: those get their chance."""
+    try:
+        file = zipfile.ZipFile(archive)
+    except zipfile.BadZipFile:
+        _unpack_odd_zip(archive, target, guard, "Python finds it damaged")
+        return
+    with file:
+        if odd := {member.compress_type for member in file.infolist()} - PYTHON_READS:
+            _unpack_odd_zip(archive, target, guard, f"compression method {min(odd)}")
+            return
         planned = list(_plan_zip(file, guard))
         guard.check_disk(target)
         for member, path in planned:
@@ -140,6 +167,11 @@ def _unpack_zip(archive: Path, target: Path, guard: _Guard) -> None:
             destination.parent.mkdir(parents=True, exist_ok=True)
             with file.open(member) as source, open(destination, "wb") as sink:
                 shutil.copyfileobj(source, sink, CHUNK)
+
+
+def _unpack_odd_zip(archive: Path, target: Path, guard: _Guard, why: str) -> None:
+    program = unpack_with_tool([archive], target, guard)
+    log.warning("dataset %s: %s unpacked by %s (%s)", guard.dataset_id, archive.name, program, why)
 
 
 def _plan_zip(file: zipfile.ZipFile, guard: _Guard) -> Iterator[tuple[zipfile.ZipInfo, PurePosixPath]]:

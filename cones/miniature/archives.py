@@ -8,7 +8,7 @@ from cones.artifacts import replacing
 from cones.data.download import miniature_mirror
 from cones.data.registry import DRAWN, SPLITS, Dataset, Source
 from cones.errors import ConesError
-from cones.miniature import cells, layouts, medical, sealife
+from cones.miniature import cells, cityscapes, dreambooth, layouts, medical, natural, odinw, sealife
 from cones.miniature.layouts import Page
 from cones.miniature.painter import Painter, generator
 
@@ -21,8 +21,11 @@ Layout = Callable[[Dataset, Source, list[Page]], Files | dict[str, Files]]
 
 # dataset id -> who paints its pictures, and in which native layout they are packed
 DRAWINGS: dict[str, tuple[Painter, Layout]] = {
-    "aquarium": (sealife.paint, layouts.aquarium),
+    "aquarium": (sealife.paint, odinw.layout),
     "bccd": (cells.paint, layouts.bccd),
+    **{name: (paint, odinw.layout) for name, paint in natural.PAINTERS.items()},
+    "cityscapes": (cityscapes.paint, cityscapes.layout),
+    "dreambooth": (dreambooth.paint, dreambooth.layout),
     **medical.DRAWINGS,
 }
 
@@ -50,10 +53,13 @@ def draw(dataset: Dataset, data_dir: str | Path, *, seed: int = SEED) -> Path:
 
 
 def paint_pages(dataset: Dataset, *, seed: int = SEED) -> list[Page]:
-    """All pictures of a drawn dataset, as many per split as the registry expects."""
+    """All pictures of a drawn dataset, as many per split as the registry expects; a split that is another one's
+    files (`test: valid`) has no pages of its own."""
     painter, _ = DRAWINGS[dataset.id]
-    expected = dataset.source(DRAWN).expected.images
-    order = [split for split in SPLITS for _ in range(getattr(expected, split))][: medical.PAGES.get(dataset.id)]
+    source = dataset.source(DRAWN)
+    splits = [split for split in SPLITS if split not in source.split.aliases]
+    order = [split for split in splits for _ in range(getattr(source.expected.images, split))]
+    order = order[: medical.PAGES.get(dataset.id)]
     return [
         Page(index, split, painter(generator(dataset.id, seed, index), dataset.classes, index))
         for index, split in enumerate(order)

@@ -158,16 +158,35 @@ class Sprite:
         turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
         self.area(np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], 1), colour)
 
-    def place(self, canvas: Canvas, x: float, y: float, *, haze: Colour, depth: float, light: float = 0.22) -> Patch:
-        """Paint around (x, y): lit from above by `light`, fading into `haze` with `depth` 0–1. Returns the shape."""
+    def shape(self, x: float, y: float) -> Patch:
+        """What `place` would cover around (x, y)."""
         small = (2 * self.reach, 2 * self.reach)
         alpha = np.asarray(self.mask.resize(small, Image.Resampling.BOX), np.float32) / 255
+        return Patch(round(x) - self.reach, round(y) - self.reach, alpha)
+
+    def place(self, canvas: Canvas, x: float, y: float, *, haze: Colour, depth: float, light: float = 0.22) -> Patch:
+        """Paint around (x, y): lit from above by `light`, fading into `haze` with `depth` 0–1. Returns the shape."""
+        patch = self.shape(x, y)
+        small = patch.alpha.shape
         colour = np.asarray(self.colour.resize(small, Image.Resampling.BOX), np.float32)
         rows = np.linspace(1, -1, small[1], dtype=np.float32)[:, None, None]
         lit = np.clip(colour * (1 + light * 1.6 * rows), 0, 255)
-        patch = Patch(round(x) - self.reach, round(y) - self.reach, alpha)
         canvas.paint(patch, mix(lit, np.asarray(haze, np.float32), depth))
         return patch
+
+    def recolour(self, hue: float, saturation: float, value: float) -> None:
+        """Turn the hue of all that is drawn by `hue` turns; multiply saturation and value."""
+        hsv = np.asarray(self.colour.convert("HSV"), np.float32)
+        turned = (hsv[..., 0] + 256 * hue) % 256
+        scaled = np.clip(hsv[..., 1:] * np.float32((saturation, value)), 0, 255)
+        changed = np.concatenate([turned[..., None], scaled], axis=2).astype(np.uint8)
+        self.colour.paste(Image.fromarray(changed, "HSV").convert("RGB"))
+
+    @property
+    def bottom(self) -> float:
+        """How far below its centre the figure reaches, in pixels."""
+        extent = self.mask.getbbox()
+        return extent[3] / FINE - self.reach if extent else 0.0
 
     def _places(self, points) -> list[tuple[float, float]]:
         placed = (np.asarray(points, float) @ self.matrix.T * self.size + self.reach) * FINE

@@ -69,7 +69,9 @@ def _chest(rng, lungs: np.ndarray) -> np.ndarray:
     for rib in np.linspace(0.06, 0.84, 9):
         bow = rows / SIDE - rib - 0.42 * np.abs(middle) + 1.15 * middle**2
         edge = np.exp(-((bow / 0.011) ** 2)) + 0.55 * np.exp(-(((bow - 0.028) / 0.01) ** 2))
-        grey += rng.uniform(20, 34) * edge * smooth(0.04, 0.1, np.abs(middle)) * (1 - smooth(0.34, 0.44, np.abs(middle)))
+        grey += (
+            rng.uniform(20, 34) * edge * smooth(0.04, 0.1, np.abs(middle)) * (1 - smooth(0.34, 0.44, np.abs(middle)))
+        )
     grey += 58 * np.exp(-((middle / 0.055) ** 2)) * (0.85 + 0.15 * np.sin(rows * 0.42))
     heart = away(SIDE, SIDE, (SIDE * 0.555, SIDE * 0.64), (SIDE * 0.165, SIDE * 0.17), angle=0.5)
     grey += 66 * (1 - smooth(0.72, 1.05, heart)) * inside + 34 * np.exp(-((middle / 0.1) ** 2)) * inside

@@ -10,13 +10,15 @@ from cones.progress import log
 from cones.prompts import CaptionPrompt, PromptContext, encode_caption
 
 
-def phrases_of(manifest: dict) -> list[ClassPhrase]:
-    return [ClassPhrase(**phrase) for phrase in manifest["phrases"]]
+def phrases_of(manifest: dict, prompts: str) -> list[ClassPhrase]:
+    """How each class is said; `prompts` is "plain" or "glip_manual" (plain where a dataset has no manual phrases)."""
+    manual = prompts == "glip_manual" and manifest["manual_phrases"]
+    return [ClassPhrase(**phrase) for phrase in manual or manifest["phrases"]]
 
 
 def encode_class_names(plan: Plan, model: str, dataset: str) -> None:
     """Writes `hidden (1, L, D)`, `mask` and `class_positions` of the caption of all class names."""
-    phrases = phrases_of(plan.manifest(dataset))
+    phrases = phrases_of(plan.manifest(dataset), plan.suite.prompts)
     encoder = load_text_encoder(model, plan.weights(model)).eval()
     prompt = CaptionPrompt(encoder, encode_caption(tokenizer_for(model), phrases))
     with torch.no_grad():

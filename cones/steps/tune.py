@@ -51,8 +51,8 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             model=model,
             prompt=prompt,
             method=method,
-            train=open_split(plan, cell, "train", model),
-            val=open_split(plan, cell, "val", model),
+            train=open_split(plan, cell, "train", model, few_shot=True),
+            val=open_split(plan, cell, "val", model, few_shot=True),
             settings=ingredients.settings,
             seed=cell.seed,
             device=device,
@@ -87,16 +87,23 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector) -> Split:
+def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:
+    """A split of the cell's dataset; with `few_shot` cut to the suite's shots, if it has any."""
+    tuning = plan.settings(cell).tuning
     return Split(
-        plan.data_folder(cell.dataset), name, preprocessing=model.preprocessing, inclusive=model.inclusive_boxes
+        plan.data_folder(cell.dataset),
+        name,
+        preprocessing=model.preprocessing,
+        inclusive=model.inclusive_boxes,
+        shots=tuning.shots if few_shot else None,
+        shot_seed=tuning.shot_seed,
     )
 
 
 def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, list[Path], int]:
     """What the method's registry line asks for, the files behind it, and the size of the encoder it listens to."""
     ingredients = Ingredients(
-        phrases=phrases_of(manifest),
+        phrases=phrases_of(manifest, plan.suite.prompts),
         settings=plan.settings(cell),
         generator=generator("vectors", cell.dataset, cell.seed),
     )

@@ -144,3 +144,15 @@ def test_coco_folder_without_annotations_is_named(tmp_path):
     native = NativeFiles(dataset_id="cells", raw=tmp_path, classes=["red"])
     with pytest.raises(ConesError, match="dataset cells: x/train: no annotation file"):
         list(coco.convert(native, coco.Parameters(root="x")))
+
+
+def test_coco_splits_that_share_a_folder_are_read_file_by_file(tmp_path):
+    one, two = document(), document(images=[{"id": 0, "file_name": "b.jpg", "width": 40, "height": 30}])
+    files = {"x/train_a.json": json.dumps(one).encode(), "x/val_a.json": json.dumps(two).encode()}
+    write_tree(tmp_path, {**files, "x/a.jpg": jpeg(), "x/b.jpg": jpeg()})
+    native = NativeFiles(dataset_id="cells", raw=tmp_path, classes=["red", "white"])
+    parameters = coco.Parameters(root="x", files={"train": "train_a.json", "val": "val_a.json"})
+    found = [(record.item_id, record.split, record.image) for record in coco.convert(native, parameters)]
+    assert found == [("train/a", "train", "x/a.jpg"), ("val/b", "val", "x/b.jpg")]
+    with pytest.raises(ConesError, match=r"no annotation file in this folder; expected test_a\.json; next: .*`files`"):
+        list(coco.convert(native, coco.Parameters(root="x", files={"test": "test_a.json"})))

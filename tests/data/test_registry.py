@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cones.config import Suite
 from cones.data.registry import dataset_named, load_registry
 from cones.errors import ConesError
-from cones.strict import read_yaml
+from cones.strict import parse, read_yaml
 
 
 @pytest.fixture
@@ -99,8 +100,14 @@ def test_reading_the_registry_imports_nothing_heavy():
     assert time.perf_counter() - start < 5  # a guard against a heavy import, not a benchmark
 
 
-def test_the_example_in_the_docs_is_a_valid_entry(tmp_path):
-    text = Path("docs/datasets.md").read_text().split("```yaml\n")[1].split("```")[0].replace("…", f'"{"0" * 64}"')
-    path = tmp_path / "datasets.yaml"
-    path.write_text(text)
-    assert load_registry(path)["my_cells"].source("official").split.rule == "holdout80"
+def test_the_examples_in_the_docs_are_valid(tmp_path):
+    text = Path("docs/datasets.md").read_text().replace("…", f'"{"0" * 64}"')
+    entry, suite, coco, archives = (block.split("```")[0] for block in text.split("```yaml\n")[1:])
+    head, folder = entry.split("      folder:")
+    rest = "".join(line for line in f"      folder:{folder}".splitlines(True) if "folder:" not in line)
+    for number, block in enumerate([entry, head + coco, head + archives + rest]):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block)
+        assert load_registry(path)["my_cells"].source("official").format.name in ("voc", "coco")
+    loaded = parse(Suite, yaml.safe_load(suite), where="docs/datasets.md")
+    assert loaded.registry == ("mine.yaml",) and loaded.datasets == ("my_cells",)

@@ -145,3 +145,16 @@ def test_whole_groups_stay_together_at_the_same_counts():
     splits = split(items, (12, 4, 4), groups, rule="group_fill")
     kept = [{groups[item] for item in ids} for ids in splits.values()]
     assert sizes(splits) == (12, 4, 4) and sum(map(len, kept)) == len(set().union(*kept))
+
+
+def test_two_splits_of_ours_may_be_the_same_files():
+    rule = SplitRule(rule="as_shipped", shipped={"train": "train", "val": "valid", "test": "valid"})
+    assert rule.aliases == {"test": "val"}
+    items = [("a", "train"), ("b", "valid"), ("c", "valid")]
+    splits = split_items(dataset_id="x", items=items, rule=rule, expected=ImageCounts(train=1, val=2, test=2))
+    assert splits["val"] == splits["test"] and sorted(splits["val"]) == ["b", "c"] and splits["train"] == ["a"]
+
+
+def test_splits_of_different_files_have_no_alias():
+    assert SplitRule(rule="as_shipped", shipped={"train": "train", "val": "val", "test": "test"}).aliases == {}
+    assert SplitRule(rule="holdout80", shipped={"test": "test"}).aliases == {}

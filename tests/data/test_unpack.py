@@ -112,14 +112,14 @@ def test_a_corrupt_member_is_noticed(tmp_path):
         unpack(archive, tmp_path / "t", dataset_id="cells")
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz", "tar.bz2"])
 def test_good_archives_unpack_without_their_top_folder(tmp_path, kind):
     files = {"top-1/a/b.txt": b"b", "top-1/c.txt": b"c"}
     archive = tmp_path / f"good.{kind}"
     if kind == "zip":
         archive.write_bytes(zipped({**files, "top-1/__MACOSX/x": b"", "top-1/": b""}))
     else:
-        with tarfile.open(archive, "w:gz" if kind == "tar.gz" else "w") as tar:
+        with tarfile.open(archive, f"w:{kind[4:]}") as tar:
             for name, content in files.items():
                 member = tarfile.TarInfo(name)
                 member.size = len(content)

@@ -216,3 +216,14 @@ def test_frozen_stages_stay_in_eval_mode():
     swin = Swin(embed=8, depths=(2, 2), heads=(2, 2), window=2, drop_path=0.5, frozen_stages=2).train()
     assert not any(m.training for part in (swin.patch_embed, swin.layers[0]) for m in part.modules())
     assert swin.training and swin.layers[1].blocks[1].drop_path.training
+
+
+def test_an_offset_that_is_not_a_number_shows_in_the_result_and_never_as_an_index():
+    shapes = ((4, 5),)
+    plan = sampling_plan((Sampling(0, 1, shapes[0]),), shapes, 1, torch.device("cpu"), torch.float32)
+    offsets = torch.zeros(20, 9, 2)
+    offsets[3] = torch.nan
+    index, weights = corners(offsets, torch.ones(20, 9), plan)
+    assert index.min() >= 0 and index.max() < 20
+    result = gather(torch.ones(20, 2), index, weights)
+    assert result[3].isnan().all() and result[:3].isfinite().all()

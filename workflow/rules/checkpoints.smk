@@ -10,8 +10,7 @@ rule weights:
     params:
         code=code_digest("cones.steps.weights"),
         settings=lambda wildcards: plan.suite.models[wildcards.model].initial_seed,
-        command=lambda wildcards: context.command("weights", "--model", wildcards.model),
     message:
         "base weights of {wildcards.model}"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones weights --model {wildcards.model} > {log} 2>&1"

@@ -10,11 +10,10 @@ rule draw:
     params:
         code=code_digest("cones.miniature.archives"),
         entry=context.dataset_digest,
-        command=lambda wildcards: f"python -m cones draw --dataset {wildcards.dataset} --data-dir {plan.suite.data_dir}",
     message:
         "drawing {wildcards.dataset}"
     shell:
-        "{params.command} > {log} 2>&1"
+        f"python -m cones draw --dataset {{wildcards.dataset}} --data-dir {plan.suite.data_dir} > {{log}} 2>&1"
 
 
 rule fetch:
@@ -30,13 +29,11 @@ rule fetch:
         code=code_digest("cones.data.download"),
         entry=context.dataset_digest,
         drop=context.drop_digest,
-        command=lambda wildcards: context.command(
-            "fetch", "--dataset", wildcards.dataset
-        ),
+        given=context.credentials_digest,
     message:
         "fetching {wildcards.dataset} ({wildcards.source})"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones fetch --source {wildcards.source} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 rule prepare:
@@ -51,13 +48,11 @@ rule prepare:
         "logs/data/{source}/{dataset}/prepare.log",
     params:
         code=code_digest("cones.data.prepare"),
-        command=lambda wildcards: context.command(
-            "prepare", "--dataset", wildcards.dataset
-        ),
+        entry=context.dataset_digest,
     message:
         "preparing {wildcards.dataset} ({wildcards.source})"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones prepare --source {wildcards.source} --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 rule downloads:

@@ -18,8 +18,8 @@ rule evaluate:
         gpu=1,
     params:
         code=code_digest("cones.steps.evaluate"),
-        command=lambda wildcards: context.cell_command("evaluate", wildcards),
     message:
         "scoring {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones evaluate --suite {wildcards.suite} --model {wildcards.model} --dataset {wildcards.dataset}"
+        " --arm {wildcards.arm} --seed {wildcards.seed} > {log} 2>&1"

@@ -3,7 +3,8 @@
 
 rule collect:
     input:
-        context.all_metrics(),
+        context.cell_files(),
+        context.roll_call(),
     output:
         table="results/{suite}/table1.csv",
         markdown="results/{suite}/table1.md",
@@ -13,11 +14,31 @@ rule collect:
     localrule: True
     params:
         code=code_digest("cones.steps.collect"),
-        command=context.command("collect"),
     message:
         "collecting the cells of suite {wildcards.suite}"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones collect --suite {wildcards.suite} > {log} 2>&1"
+
+
+rule table7:
+    input:
+        expand(
+            rules.prepare.output[0],
+            source=plan.suite.source,
+            dataset=plan.suite.datasets,
+        ),
+    output:
+        "results/{suite}/table7.csv",
+    log:
+        "logs/{suite}/table7.log",
+    localrule: True
+    params:
+        code=code_digest("cones.tables.table7"),
+        entries=[settings_digest(plan.registry[name]) for name in plan.suite.datasets],
+    message:
+        "counting the datasets of suite {wildcards.suite}"
+    shell:
+        "python -m cones table7 --suite {wildcards.suite} > {log} 2>&1"
 
 
 rule table1:

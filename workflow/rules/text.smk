@@ -11,10 +11,8 @@ rule text_states:
         "logs/{suite}/{model}/{dataset}/text.log",
     params:
         code=code_digest("cones.steps.text"),
-        command=lambda wildcards: context.command(
-            "text", "--model", wildcards.model, "--dataset", wildcards.dataset
-        ),
+        prompts=plan.suite.prompts,
     message:
         "class names of {wildcards.dataset} through the text encoder of {wildcards.model}"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones text --suite {wildcards.suite} --model {wildcards.model} --dataset {wildcards.dataset} > {log} 2>&1"

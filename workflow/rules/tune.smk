@@ -14,8 +14,8 @@ rule tune:
         gpu=1,
     params:
         digest=context.tune_digest,
-        command=lambda wildcards: context.cell_command("tune", wildcards),
     message:
         "tuning {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:
-        "{params.command} > {log} 2>&1"
+        "python -m cones tune --suite {wildcards.suite} --model {wildcards.model} --dataset {wildcards.dataset}"
+        " --arm {wildcards.arm} --seed {wildcards.seed} > {log} 2>&1"

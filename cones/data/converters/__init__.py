@@ -5,6 +5,8 @@ A converter is a module with
     Parameters  a Strict model: the keys a registry entry may give beside `format.name`
     convert(native: NativeFiles, parameters) -> Iterator[Record]
     RENDERS     True if the native files are no pictures (volumes): convert then writes them into `native.pictures`
+and, where a dataset is for generation,
+    describe(native: NativeFiles, parameters) -> dict, which becomes `generation` in the manifest.
 It knows nothing of the gate or of our splits, and imports anything heavy inside its functions: the registry checks
 parameters while Snakemake parses its rules.
 """
@@ -13,8 +15,10 @@ from types import ModuleType
 
 from cones.data.converters import (
     adni,
+    cityscapes,
     coco,
     csv_boxes,
+    dreambooth,
     instance_maps,
     isic2016,
     kvasir_seg,
@@ -38,6 +42,8 @@ CONVERTERS: dict[str, ModuleType] = {
     "adni": adni,
     "tn3k": tn3k,
     "kvasir_seg": kvasir_seg,
+    "cityscapes": cityscapes,
+    "dreambooth": dreambooth,
 }
 
 

@@ -1,4 +1,5 @@
 """COCO detection JSON as Roboflow exports it: folders of pictures, each with its annotation file beside them.
+An export whose splits share one folder is read by `files`, one annotation file per native split.
 
 Class names are matched to the registry's, never ids: an export's ids start at 0 or 1. Roboflow adds a super category,
 usually id 0, that no annotation refers to; it is left out. An id 0 that is referred to is a class like any other.
@@ -6,7 +7,7 @@ usually id 0, that no annotation refers to; it is left out. An id 0 that is refe
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cones.data.converters.records import NativeFiles, Object, Record
@@ -19,25 +20,34 @@ class Parameters(Strict):
     root: str = "."  # folder under raw/ that holds the split folders
     folders: tuple[str, ...] = ("train", "valid", "test")  # their names are the native splits
     annotations: tuple[str, ...] = ("annotations_without_background.json", "_annotations.coco.json")  # first present
+    files: dict[str, str] | None = None  # instead of the two above: {native split: annotation file}, pictures beside it
 
 
 def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
-    """One record per entry of `images`, folder by folder; `item_id` is `<folder>/<stem>`."""
+    """One record per entry of `images`, split by split; `item_id` is `<native split>/<stem>`."""
     root = native.root(parameters.root)
+    if parameters.files is not None:
+        for split, name in parameters.files.items():
+            yield from _read(split, _present(root, [name], "files", native), native)
+        return
     for folder in parameters.folders:
-        yield from _read_folder(root / folder, native, parameters)
+        file = _present(root / folder, parameters.annotations, "folders", native)
+        yield from _read(folder, file, native)
 
 
-def _read_folder(folder: Path, native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
-    candidates = [folder / name for name in parameters.annotations]
-    file = next((path for path in candidates if path.is_file()), None)
+def _present(folder: Path, names: Sequence[str], key: str, native: NativeFiles) -> Path:
+    file = next((folder / name for name in names if (folder / name).is_file()), None)
     if file is None:
         raise native.fault(
             "no annotation file in this folder",
             folder,
-            expected=" or ".join(parameters.annotations),
-            next_step="fetch the dataset again, or correct `folders` in datasets.yaml",
+            expected=" or ".join(names),
+            next_step=f"fetch the dataset again, or correct `{key}` in datasets.yaml",
         )
+    return file
+
+
+def _read(split: str, file: Path, native: NativeFiles) -> Iterator[Record]:
     content = _load(file, native)
     try:
         names = _class_names(content, file, native)
@@ -46,7 +56,7 @@ def _read_folder(folder: Path, native: NativeFiles, parameters: Parameters) -> I
             objects[annotation["image_id"]].append(_object(annotation, names, file, native))
         images = sorted(content["images"], key=lambda image: image["file_name"])
         ids = [image["id"] for image in images]
-        records = [_record(image, folder, tuple(objects[image["id"]]), native) for image in images]
+        records = [_record(image, split, file.parent, tuple(objects[image["id"]]), native) for image in images]
     except (KeyError, TypeError, ValueError) as error:
         raise native.fault(
             "not the shape of COCO annotations",
@@ -92,16 +102,16 @@ def _object(annotation: dict, names: dict[int, str], file: Path, native: NativeF
     )
 
 
-def _record(image: dict, folder: Path, objects: tuple[Object, ...], native: NativeFiles) -> Record:
+def _record(image: dict, split: str, folder: Path, objects: tuple[Object, ...], native: NativeFiles) -> Record:
     name = image["file_name"]
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError(f"picture path {name!r} leaves its folder")
     width, height = int(image.get("width") or 0), int(image.get("height") or 0)
     return Record(
-        item_id=f"{folder.name}/{Path(name).stem}",
+        item_id=f"{split}/{Path(name).stem}",
         image=native.relative(folder / name),
         objects=objects,
-        split=folder.name,
+        split=split,
         stated_size=(width, height) if width > 0 and height > 0 else None,
     )
 

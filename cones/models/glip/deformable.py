@@ -73,7 +73,7 @@ def corners(offsets: Tensor, modulation: Tensor, plan: SamplingPlan) -> tuple[Te
     point = plan.base + offsets  # (R, 9, 2)
     # far outside every corner is zero anyway; keep the integer arithmetic below in range
     point = torch.minimum(point.clamp(min=-2.0), plan.limit + 1)
-    corner = point.detach().floor()
+    corner = point.detach().floor().nan_to_num(0.0)  # a NaN stays in the weights, so in the loss, never in an index
     fraction = point - corner  # (R, 9, 2)
     near = (1 - fraction) * ((corner >= 0) & (corner < plan.limit))  # (R, 9, 2), weights of row y and column x
     far = fraction * ((corner >= -1) & (corner < plan.limit - 1))  # of row y + 1 and column x + 1

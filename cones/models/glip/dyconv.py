@@ -142,10 +142,9 @@ class DyConv(nn.Module):
         pooled = torch.stack([feature.mean(dim=(2, 3)) for level in found for feature in level])  # (13, B, C)
         convolution = self.AttnConv[1]
         weights = F.relu(F.linear(pooled, convolution.weight.flatten(1), convolution.bias))  # (13, B, 1)
+        share = weights.new_tensor([1 / len(level) for level in found for _ in level])  # (13,)
+        weights = hard_sigmoid(weights) * share.view(-1, 1, 1)
         counts = [len(level) for level in found]
-        weights = hard_sigmoid(weights) / weights.new_tensor(counts).repeat_interleave(
-            torch.tensor(counts, device=weights.device), output_size=sum(counts)
-        ).view(-1, 1, 1)
         # the pooled weighted mean is the weighted mean of what was pooled above
         means = torch.stack([level.sum(dim=0) for level in (pooled * weights).split(counts)])  # (5, B, C)
         a1, b1, a2, b2 = self.relu.coefficients(means)[..., None, :]  # (5, B, 1, C)

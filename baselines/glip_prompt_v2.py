@@ -1,0 +1,32 @@
+"""GLIP's own prompt tuning ("v2"): a table, zero at first, added to the text encoder's output by position."""
+
+import torch
+from torch import nn
+
+from cones.language import LanguageFeatures
+from cones.methods import Ingredients, TuningMethod
+from cones.models.detector import GroundedDetector
+from cones.prompts import Prompt, PromptContext
+
+
+class AddedTable(Prompt):
+    """`hidden + vectors`, shared by all images. Padding influences nothing, so only the L valid rows are kept."""
+
+    def __init__(self, text_states: LanguageFeatures):
+        super().__init__()
+        for name, tensor in text_states.tensors().items():
+            self.register_buffer(name, tensor.clone(), persistent=False)
+        self.vectors = nn.Parameter(torch.zeros_like(self.hidden[0]))  # (L, D)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        return LanguageFeatures(self.hidden + self.vectors, self.mask, self.class_positions)
+
+
+class GLIPPromptV2(TuningMethod):
+    """Only the table trains; the encoder runs once per dataset and receives no gradient (GLIP spec, section 10.1)."""
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> AddedTable:
+        return AddedTable(ingredients.text_states)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name == "prompt.vectors"

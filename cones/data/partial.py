@@ -1,0 +1,73 @@
+"""The beginning of a file: kept beside its place under a dot-name, so that a broken transfer goes on where it broke."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cones.artifacts import read_json, write_json
+from cones.errors import ConesError
+
+
+class Partial:
+    """`.<name>.part` and `.<name>.part.json`, which says of which answer (address, validator) it is the beginning."""
+
+    def __init__(self, target: Path):
+        self.target = target
+        self.path = target.with_name(f".{target.name}.part")
+        self.notes = target.with_name(f".{target.name}.part.json")
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def known(self, url: str) -> dict | None:
+        """`{validator, total}` if there is something of this very address to go on with."""
+        if not self.size or not self.notes.exists():
+            return None
+        try:
+            notes = read_json(self.notes)
+        except ConesError:
+            return None
+        return notes if notes.get("url") == url and notes.get("validator") else None
+
+    def begin(self, *, url: str, validator: str | None, total: int | None) -> None:
+        """Forget what was there. Without a validator nothing can be taken up later, so nothing is noted."""
+        self.discard()
+        if validator:
+            write_json(self.notes, {"url": url, "validator": validator, "total": total})
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.notes.unlink(missing_ok=True)
+
+    def discard_unless_resumable(self) -> None:
+        if not (self.notes.exists() and self.size):
+            self.discard()
+
+    def publish(self) -> None:
+        """The whole, checked file takes its place."""
+        with open(self.path, "rb") as written:
+            os.fsync(written.fileno())
+        self.path.chmod(0o644)
+        os.replace(self.path, self.target)
+        self.discard()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process at a time; ConesError if another one is fetching this file."""
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.target.with_name(f".{self.target.name}.lock")
+        with open(lock, "w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConesError(
+                    "another process is fetching this file", where=self.target, next_step="wait until it is done"
+                ) from None
+            try:
+                yield
+            finally:
+                with suppress(FileNotFoundError):
+                    lock.unlink()

@@ -1,0 +1,125 @@
+"""Data of your own: one YAML block that names a folder is enough, from fetch to splits."""
+
+import json
+
+import pytest
+import yaml
+
+from cones.cell import Plan
+from cones.data.download import fetch
+from cones.data.prepare import prepare
+from cones.data.registry import load_registries
+from cones.errors import ConesError
+from tests.data.made_up import jpeg, voc_files, write_tree
+
+HEAD = """
+my_cells:
+  paper_name: My cells
+  group: non_radiology
+  task: detection
+  classes: [red, white]
+  home: https://example.org
+  licence: mine
+  access: open
+  sources:
+    official:
+"""
+VOC = """
+      folder: {folder}
+      format: {{name: voc, root: VOC}}
+      split: {{rule: test20_then_holdout80}}
+"""
+COCO = """
+      folder: {folder}
+      format: {{name: coco, folders: [train, val], annotations: [labels.json]}}
+      split: {{rule: as_shipped, shipped: {{train: train, val: val}}}}
+"""
+
+
+def coco_files():
+    files = {}
+    for split, count in (("train", 6), ("val", 2)):
+        images = [{"id": n, "file_name": f"{n}.jpg", "width": 40, "height": 30} for n in range(count)]
+        boxes = [{"id": n, "image_id": n, "category_id": n % 2, "bbox": [2, 3, 10, 12]} for n in range(count)]
+        categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "white"}]
+        content = {"images": images, "annotations": boxes, "categories": categories}
+        files |= {f"{split}/{n}.jpg": jpeg() for n in range(count)}
+        files[f"{split}/labels.json"] = json.dumps(content).encode()
+    return files
+
+
+def entry(tmp_path, block):
+    (tmp_path / "mine.yaml").write_text(HEAD + block.format(folder=tmp_path / "cells"))
+    return load_registries([tmp_path / "mine.yaml"])["my_cells"]
+
+
+# a folder of masks goes through the same steps as soon as its converter is registered: add its block here
+@pytest.mark.parametrize(
+    "files, block, counts",
+    [(voc_files(), VOC, {"train": 6, "val": 2, "test": 2}), (coco_files(), COCO, {"train": 6, "val": 2, "test": 0})],
+    ids=["voc", "coco"],
+)
+def test_a_folder_of_your_own_from_fetch_to_splits(tmp_path, files, block, counts):
+    write_tree(tmp_path / "cells", files)
+    dataset = entry(tmp_path, block)
+    fetched = fetch(dataset, "official", tmp_path / "data")
+    assert fetched["status"] == "ready" and fetched["tree"]["kind"] == "folder"
+    manifest = prepare(dataset, "official", tmp_path / "data")
+    assert {split: found["images"] for split, found in manifest["splits"].items()} == counts
+    folder = tmp_path / "data/official/my_cells"
+    for image in json.loads((folder / "train.json").read_text())["images"]:
+        assert (folder / "raw" / image["file_name"]).is_file()
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(ConesError, match=r"dataset my_cells: .*/cells: the folder is not there.*correct `folder`"):
+        fetch(entry(tmp_path, VOC), "official", tmp_path / "data")
+
+
+def test_a_mirror_does_not_hide_your_folder(tmp_path):
+    write_tree(tmp_path / "cells", voc_files())
+    assert fetch(entry(tmp_path, VOC), "official", tmp_path / "data", mirror=tmp_path)["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "block, words",
+    [
+        (VOC + "      archives: [{{filename: a.zip}}]\n", "give either `archives` or `folder`"),
+        (VOC.replace("folder: {folder}", "notes: []"), "unknown key"),
+        (VOC.replace("test20_then_holdout80", "stable_cut"), "`expected` is missing"),
+        (VOC.replace("folder: {folder}", "archives: [{{filename: a.zip}}]"), "`expected` is missing"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line(tmp_path, block, words):
+    with pytest.raises(ConesError, match=words) as caught:
+        entry(tmp_path, block)
+    assert "mine.yaml: my_cells" in str(caught.value)
+
+
+def test_without_counts_something_must_be_left_to_train_on(tmp_path):
+    write_tree(tmp_path / "cells", voc_files(count=1))
+    dataset = entry(tmp_path, VOC)
+    fetch(dataset, "official", tmp_path / "data")
+    with pytest.raises(ConesError, match="nothing is left to train on; found train 0, val 1, test 0"):
+        prepare(dataset, "official", tmp_path / "data")
+
+
+# ------------------------------------------------------------------------------------------------- further registries
+
+
+def test_a_suite_takes_datasets_from_a_further_registry(tmp_path):
+    (tmp_path / "mine.yaml").write_text(HEAD + VOC.format(folder=tmp_path / "cells"))
+    overrides = {"registry": [str(tmp_path / "mine.yaml")], "datasets": ["my_cells", "bccd"]}
+    plan = Plan.load("bccd", overrides)
+    assert plan.registry["my_cells"].paper_name == "My cells" and "bccd" in plan.registry
+    with pytest.raises(ConesError, match=r'dataset "my_cell" is not in datasets.yaml or .*mine.yaml'):
+        Plan.load("bccd", {**overrides, "datasets": ["my_cell"]})
+
+
+def test_an_id_may_not_be_taken_twice(tmp_path):
+    content = yaml.safe_load(HEAD + VOC.format(folder="cells"))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"bccd": content["my_cells"]}))
+    with pytest.raises(
+        ConesError, match=r'mine.yaml: the id "bccd" is taken; found also in datasets.yaml; next: choose'
+    ):
+        load_registries([tmp_path / "mine.yaml"])

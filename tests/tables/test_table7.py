@@ -1,0 +1,69 @@
+import csv
+import json
+
+from cones.tables.table7 import write_table7
+from tests.data.made_up import cells_entry
+
+
+def manifest(folder, name, train=0, val=0, test=0, status="ready"):
+    counts = {"train": train, "val": val, "test": test}
+    splits = {split: {"images": count, "boxes": 2 * count} for split, count in counts.items()}
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"status": status, "reason": "needs_request: a form", "splits": splits}))
+    return path
+
+
+def rows_of(tmp_path, entries, manifests, source="official"):
+    path = write_table7(
+        tmp_path / "table7.csv",
+        suite="s",
+        source=source,
+        registry={entry.id: entry for entry in entries},
+        datasets=[entry.id for entry in entries],
+        manifests=manifests,
+    )
+    with open(path, newline="") as file:
+        return {row["dataset"]: row for row in csv.DictReader(file)}
+
+
+def test_counts_stand_beside_the_papers_with_what_differs(tmp_path):
+    entries = [
+        cells_entry(id="cpm17", paper_name="CPM-17", classes=["nucleus"]),
+        cells_entry(id="bccd", paper_name="BCCD", classes=["a", "b", "c"], notes=["765 = 3 x 255", "split anew"]),
+        cells_entry(id="tn3k", paper_name="TN3k", classes=["nodule"]),
+        cells_entry(id="mine", paper_name="Mine"),
+    ]
+    rows = rows_of(
+        tmp_path,
+        entries,
+        {
+            "cpm17": manifest(tmp_path, "cpm17", 25, 7, 32),
+            "bccd": manifest(tmp_path, "bccd", 255, 73, 36),
+            "tn3k": manifest(tmp_path, "tn3k", status="skipped"),
+            "mine": tmp_path / "absent.json",
+        },
+    )
+    assert rows["cpm17"]["agrees"] == "yes" and rows["cpm17"]["paper_test"] == "32" and rows["cpm17"]["boxes"] == "128"
+    assert (
+        rows["bccd"]["agrees"] == "train 255 instead of 765" and rows["bccd"]["notes"] == "765 = 3 x 255 | split anew"
+    )
+    assert rows["tn3k"]["status"] == "skipped: needs_request: a form" and rows["tn3k"]["paper_train"] == "2303"
+    assert rows["tn3k"]["train"] == "" and rows["tn3k"]["agrees"] == ""
+    assert rows["mine"]["status"] == "not prepared yet" and rows["mine"]["paper_row"] == ""
+
+
+def test_the_papers_shared_row_gets_a_total(tmp_path):
+    entries = [cells_entry(id=name, group="natural") for name in ("aquarium", "raccoon")]
+    manifests = {"aquarium": manifest(tmp_path, "a", 5, 2, 1), "raccoon": manifest(tmp_path, "r", 6, 3, 2)}
+    rows = rows_of(tmp_path, entries, manifests)
+    total = rows["all of ODinW13"]
+    assert [total[key] for key in ("train", "val", "test", "classes", "paper_classes")] == ["11", "5", "3", "4", "50"]
+    manifests["raccoon"] = manifest(tmp_path, "r", status="skipped")
+    total = rows_of(tmp_path, entries, manifests)["all of ODinW13"]
+    assert total["status"] == "1 of 2 ready" and total["train"] == ""
+
+
+def test_the_miniature_is_not_held_against_the_paper(tmp_path):
+    entries = [cells_entry(id="cpm17", paper_name="CPM-17", classes=["nucleus"])]
+    rows = rows_of(tmp_path, entries, {"cpm17": manifest(tmp_path, "c", 24, 8, 16)}, source="miniature")
+    assert rows["cpm17"]["agrees"] == "" and rows["cpm17"]["source"] == "miniature"

@@ -1,0 +1,63 @@
+"""The typed config: resolution order, exported schemas, and mistakes that end in one line."""
+
+import json
+
+import pytest
+
+from cones.config import cell_settings, load_suite, merged
+from cones.errors import ConesError
+from cones.schemas import schemas
+
+
+@pytest.mark.parametrize("name", ["miniature", "bccd", "ci"])
+def test_shipped_suites_are_valid_and_tell_what_they_are(name):
+    suite = load_suite(name)
+    assert suite.suite == name
+    assert "not comparable with the paper" in suite.title
+
+
+def test_the_exported_schemas_are_those_of_the_code():
+    for path, schema in schemas().items():
+        assert json.loads(path.read_text()) == schema, f"{path} is out of date: run `make schema`"
+
+
+def test_arm_wins_over_model_wins_over_suite():
+    overrides = {
+        "tuning": {"weight_decay": 0.1, "max_epochs": 7},
+        "models": {"glip_nano": {"tuning": {"weight_decay": 0.2, "clip_norm": 3.0}}},
+        "arms": {"cones-n1": {"method": "cones", "tokens_per_class": 1, "tuning": {"weight_decay": 0.3}}},
+    }
+    settings = cell_settings(load_suite("ci", overrides), "glip_nano", "cones-n1")
+    assert (settings.method, settings.tokens_per_class, settings.learning_rate) == ("cones", 1, 0.1)
+    assert (settings.tuning.weight_decay, settings.tuning.clip_norm, settings.tuning.max_epochs) == (0.3, 3.0, 7)
+
+
+def test_mappings_merge_and_lists_replace():
+    assert merged({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}, "d": 2}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"tunning": {}}, 'tunning: unknown key; next: did you mean "tuning"?'),
+        ({"arms": ["zero_shot", "cone"]}, 'arm "cone" has no known method; did you mean "cones"?'),
+        ({"arms": ["cones_finetuned"]}, 'arm "cones_finetuned" needs the arm "cones"'),
+        ({"models": {"glip_nano": {"tuning": {"max_epoch": 3}}}}, 'did you mean "max_epochs"?'),
+        (
+            {"models": {"glip_nano": {"learning_rate": {"conses": 1.0}}}},
+            'unknown method "conses"; did you mean "cones"?',
+        ),
+        ({"seeds": []}, "seeds"),
+        ({"suite": "../elsewhere"}, "suite"),
+    ],
+)
+def test_mistakes_end_in_one_line(overrides, message):
+    with pytest.raises(ConesError) as caught:
+        load_suite("ci", overrides)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value) and "ci" in str(caught.value)
+
+
+def test_an_unknown_suite_names_the_closest():
+    with pytest.raises(ConesError, match='did you mean "miniature"'):
+        load_suite("minature")

@@ -1,0 +1,99 @@
+"""The whole experiment on a small grid: one command, one table, and only what must be done is done again."""
+
+import csv
+import json
+
+import pytest
+
+from cones.methods import METHODS
+
+CI = ("--config", "suite=ci")
+TABLE = "results/table1.csv"
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_command_ends_in_a_table_without_holes(finished):
+    table = rows(finished.folder / TABLE)
+    assert [row["method"] for row in table] == list(METHODS) or {row["method"] for row in table} == set(METHODS)
+    for row in table:
+        assert row["suite"] == "ci"
+        assert (row["natural_datasets"], row["non_radiology_datasets"]) == ("1/1", "1/1")
+        assert 0 <= float(row["natural_ap"]) <= 100
+    cells = rows(finished.folder / "results/ci/cells.csv")
+    assert len(cells) == 14 and {cell["status"] for cell in cells} == {"done"}
+    assert "suite: ci" in (finished.folder / "results/table1.md").read_text()
+    assert "The table: results/ci/table1.csv" in finished.said
+
+
+def test_every_cell_says_how_it_was_made_and_leaves_no_checkpoint(finished):
+    for dataset in ("aquarium", "bccd"):
+        for arm in METHODS:
+            folder = finished.cell(dataset, arm)
+            assert not (folder / "resume.pt").exists()
+            run = json.loads((folder / "run.json").read_text())
+            assert {"command", "settings", "inputs_sha256", "revision", "versions", "sha256", "tuning"} <= run.keys()
+            assert run["settings"]["method"] == arm
+
+
+def test_only_methods_that_listen_to_it_read_the_text_encoder_and_stage_2_reads_stage_1(finished):
+    def inputs(arm):
+        return " ".join(json.loads((finished.cell("bccd", arm) / "run.json").read_text())["inputs_sha256"])
+
+    assert "text.safetensors" in inputs("zero_shot") and "text.safetensors" in inputs("linear_probing")
+    assert "text.safetensors" not in inputs("cones") + inputs("cones_finetuned")
+    assert "bccd/cones/seed0/state.safetensors" in inputs("cones_finetuned")
+    metrics = json.loads((finished.cell("bccd", "cones") / "metrics.json").read_text())
+    assert metrics["parameters"]["used"]["text_encoder"] == 0
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.run(TABLE, *CI)
+
+
+def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
+    plan = finished.planned(TABLE, "-R", finished.state("bccd", "linear_probing"), *CI)
+    assert plan == {"tune": 1, "evaluate": 1, "collect": 1, "table1": 1}
+    method = [finished.state(dataset, "prompt_tuning") for dataset in ("aquarium", "bccd")]
+    assert finished.planned(TABLE, "-R", *method, *CI) == {"tune": 2, "evaluate": 2, "collect": 1, "table1": 1}
+    dataset = [finished.state("bccd", arm) for arm in METHODS]
+    assert finished.planned(TABLE, "-R", *dataset, *CI) == {"tune": 7, "evaluate": 7, "collect": 1, "table1": 1}
+    stage_1 = finished.planned(TABLE, "-R", finished.state("bccd", "cones"), *CI)
+    assert stage_1 == {"tune": 2, "evaluate": 2, "collect": 1, "table1": 1}
+
+
+@pytest.mark.parametrize(
+    ("file", "jobs"),
+    [
+        ("glip_nano/aquarium/cones/seed0/metrics.json", {"evaluate": 1, "collect": 1, "table1": 1}),
+        ("glip_nano/aquarium/cones/seed0/predictions.json", {"evaluate": 1, "collect": 1, "table1": 1}),
+        ("glip_nano/aquarium/zero_shot/seed0/state.safetensors", {"tune": 1, "evaluate": 1, "collect": 1, "table1": 1}),
+        ("cells.csv", {"collect": 1, "table1": 1}),
+    ],
+)
+def test_deleting_one_file_rebuilds_just_what_depends_on_it(finished, file, jobs):
+    path = finished.folder / "results/ci" / file
+    kept = path.read_bytes()
+    path.unlink()
+    assert finished.planned(TABLE, *CI) == jobs
+    finished.run(TABLE, *CI)
+    assert path.read_bytes() == kept
+
+
+def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):
+    rates = json.dumps({"glip_nano": {"learning_rate": {"cones": 0.05}}})
+    plan = finished.planned(TABLE, "--config", "suite=ci", f"models={rates}")
+    assert (plan["tune"], plan["evaluate"]) == (4, 4)  # stage 1 and stage 2 of both datasets
+    assert "prepare" not in plan and "text_states" not in plan
+
+
+def test_the_same_seed_gives_the_same_bytes(finished, workflow):
+    arms = ["cones", "cones_finetuned", "full_finetuning", "prompt_tuning"]
+    targets = [f"results/ci/glip_nano/bccd/{arm}/seed0/metrics.json" for arm in arms]
+    workflow.run(*targets, "--config", "suite=ci")
+    for arm in arms:
+        for file in ("metrics.json", "state.safetensors", "predictions.json"):
+            assert (workflow.cell("bccd", arm) / file).read_bytes() == (finished.cell("bccd", arm) / file).read_bytes()
