@@ -10,7 +10,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cones.data.converters.records import NativeFiles, Object, Record
 from cones.data.images import load_image
@@ -114,7 +113,7 @@ def _refuse_repeated_items(records: Sequence[Record], native: NativeFiles) -> No
 
 def _decode(record: Record, native: NativeFiles, pictures, report: Report) -> tuple[int, int]:
     """(width, height) of the decoded, upright picture; its content goes into the digest `pictures`."""
-    path = Path(native.raw) / record.image
+    path = native.picture_root / record.image
     try:
         size = load_image(path).size
     except ConesError as error:

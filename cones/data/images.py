@@ -53,3 +53,19 @@ def _rgb(picture: Image.Image, path: Path) -> Image.Image:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture.convert("RGB")
+
+
+def upright_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) of the upright picture from its header alone; its pixels may still turn out to be damaged.
+
+    Raises ConesError naming the file if it is missing or not a picture.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")
+            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the orientation tag: a quarter turn
+            return picture.size[::-1] if turned else picture.size
+    except FileNotFoundError:
+        raise ConesError("the picture is missing", where=path, next_step=AGAIN) from None
+    except Exception as error:
+        raise ConesError("the picture cannot be decoded", where=path, found=error, next_step=AGAIN) from None

@@ -1,5 +1,6 @@
 """Prepare: unpack, convert, gate, split; ends in train/val/test.json and, last of all, manifest.json."""
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -9,7 +10,7 @@ from cones.artifacts import read_json, replacing_directory, sha256, write_json
 from cones.data import coco
 from cones.data.checksums import assert_unchanged
 from cones.data.converters import converter_named
-from cones.data.converters.records import NativeFiles
+from cones.data.converters.records import NativeFiles, Record
 from cones.data.download import dataset_dir
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
@@ -43,18 +44,18 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path) -> dict:
 
 def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
     spec = dataset.source(source)
-    _make_raw(dataset, spec, folder, fetched)
-    native = NativeFiles(dataset_id=dataset.id, raw=folder / "raw", classes=dataset.classes)
     converter = converter_named(spec.format.name, where=f"dataset {dataset.id}")
     parameters = parse(converter.Parameters, spec.format.parameters, where=f"dataset {dataset.id}: format")
-    records = list(converter.convert(native, parameters))
+    native, records = _convert(dataset, spec, folder, fetched, parameters)
     splits = split_items(
         dataset_id=dataset.id,
         items=[(record.item_id, record.split) for record in records],
+        groups={record.item_id: record.group for record in records},
         rule=spec.split,
         expected=spec.expected and spec.expected.images,
     )
-    gated = coco.gate(records, native)
+    chosen = {item for ids in splits.values() for item in ids}
+    gated = coco.gate([record for record in records if record.item_id in chosen], native)
     _assert_boxes(dataset, spec, gated)
     _tell(dataset, gated.report)
     write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
@@ -69,7 +70,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
         "status": "ready",
         "reason": None,
         "splits": written,
-        "report": gated.report.summary(),
+        "report": {**gated.report.summary(), **_notes(dataset, native)},
         "pictures_sha256": gated.pictures_sha256,
         "converter": {
             "name": spec.format.name,
@@ -77,6 +78,33 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
             "parameters": parameters.model_dump(mode="json"),
         },
         "split_rule": spec.split.model_dump(mode="json"),
+    }
+
+
+def _convert(
+    dataset: Dataset, spec: Source, folder: Path, fetched: dict, parameters: object
+) -> tuple[NativeFiles, list[Record]]:
+    """Unpack and convert. `raw/` holds the pictures; where they are made from volumes, those lie in `volumes/`."""
+    converter = converter_named(spec.format.name, where=f"dataset {dataset.id}")
+    if not getattr(converter, "RENDERS", False):
+        _make_raw(dataset, spec, folder / "raw", fetched)
+        native = NativeFiles(dataset_id=dataset.id, raw=folder / "raw", classes=dataset.classes)
+        return native, list(converter.convert(native, parameters))
+    _make_raw(dataset, spec, folder / "volumes", fetched)
+    native = NativeFiles(dataset_id=dataset.id, raw=folder / "volumes", classes=dataset.classes)
+    with replacing_directory(folder / "raw") as temporary:
+        records = list(converter.convert(dataclasses.replace(native, pictures=temporary), parameters))
+    return dataclasses.replace(native, pictures=folder / "raw"), records
+
+
+def _notes(dataset: Dataset, native: NativeFiles) -> dict:
+    """What the converter noted, as the manifest has it; each kind is told once."""
+    for what, files in native.notes.items():
+        log.warning("dataset %s: %s: %d (%s …)", dataset.id, what, len(files), files[0])
+    return {
+        "notes": {
+            what: {"count": len(files), "examples": files[: coco.EXAMPLES]} for what, files in native.notes.items()
+        }
     }
 
 
@@ -119,11 +147,11 @@ def _write_splits(dataset: Dataset, source: str, folder: Path, documents: dict[s
     return written
 
 
-def _make_raw(dataset: Dataset, spec: Source, folder: Path, fetched: dict) -> None:
-    """Make `raw/`: a link to the mirror's tree, or the archives unpacked (again only if they changed)."""
-    raw = folder / "raw"
+def _make_raw(dataset: Dataset, spec: Source, raw: Path, fetched: dict) -> None:
+    """Make `raw`: a link to the mirror's tree, or the archives unpacked (again only if they changed)."""
+    folder = raw.parent
     if fetched["tree"]:
-        _link_raw(folder, dataset)
+        _link_raw(raw, dataset)
         return
     recipe = {"archives": fetched["archives"], "layout": [[one.strip, one.into] for one in spec.archives]}
     if not raw.is_symlink() and (raw / UNPACKED).is_file() and read_json(raw / UNPACKED) == recipe:
@@ -138,8 +166,8 @@ def _make_raw(dataset: Dataset, spec: Source, folder: Path, fetched: dict) -> No
         write_json(temporary / UNPACKED, recipe)
 
 
-def _link_raw(folder: Path, dataset: Dataset) -> None:
-    tree, raw = folder / "tree", folder / "raw"
+def _link_raw(raw: Path, dataset: Dataset) -> None:
+    folder, tree = raw.parent, raw.parent / "tree"
     if not tree.is_dir():
         raise ConesError(
             "the mirror's tree is gone", where=f"dataset {dataset.id}: {tree}", next_step="mount it, or fetch again"

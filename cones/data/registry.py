@@ -15,6 +15,7 @@ from cones.strict import Strict, parse, read_yaml
 REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
+PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
 PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2")
 
@@ -82,10 +83,18 @@ class SplitRule(Strict):
     `shipped` maps our split names to those of the files. With `as_shipped` it says all there is to say; with another
     rule it names splits that are kept as they come, and the rule divides the remaining items. Two of our splits may be
     the same files: {train: train, val: valid, test: valid} reports on the validation pictures where no test exists.
+    `lists` does the same by item ids: {test: kvasir_test_ids.txt} is a file in `cones/data/lists/`, one id a line.
+    `leave_rest`: what `stable_cut` does not need stays unused, instead of being an error.
+    `scale`: `group_cut` keeps the ratio of the expected counts if fewer items are there, instead of being an error.
     """
 
-    rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80"]
+    rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80", "group_cut", "group_fill"]
     shipped: dict[SplitName, str] = Field(default_factory=dict)
+    lists: dict[SplitName, str] = Field(default_factory=dict)
+    leave_rest: bool = False
+    scale: bool = False
+
+    _paths = field_validator("lists")(lambda lists: {split: _inside(name) for split, name in lists.items()})
 
     @model_validator(mode="after")
     def _complete(self):
@@ -131,7 +140,7 @@ class Source(Strict):
     def _one_origin(self):
         if bool(self.archives) == bool(self.folder):
             raise ValueError("give either `archives` or `folder`")
-        if self.expected is None and (self.archives or self.split.rule == "stable_cut"):
+        if self.expected is None and (self.archives or self.split.rule in ("stable_cut", "group_cut", "group_fill")):
             raise ValueError("`expected` is missing: images per split, such as {images: {train: 80, val: 20}}")
         return self
 

@@ -4,10 +4,15 @@ Items are put in a stable order (a hash of dataset and item, no seed) and cut by
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from cones.data.registry import SPLITS, ImageCounts, SplitRule
 from cones.errors import ConesError
+
+LISTS = Path(__file__).parent / "lists"
+log = logging.getLogger(__name__)
 
 
 def stable_order(dataset_id: str, item_ids: Iterable[str]) -> list[str]:
@@ -36,15 +41,52 @@ def stable_cut(ordered: Sequence[str], counts: ImageCounts) -> dict[str, list[st
     return {"train": list(ordered[:val]), "val": list(ordered[val:test]), "test": list(ordered[test:])}
 
 
+def group_cut(grouped: Sequence[Sequence[str]], counts: ImageCounts) -> dict[str, list[str]]:
+    """Group after group, the first `test`, the next `val`, the other items train; a group at a cut falls in two."""
+    items = [item for group in grouped for item in group]
+    val, train = counts.test, counts.test + counts.val
+    return {"test": items[:val], "val": items[val:train], "train": items[train:]}
+
+
+def group_fill(grouped: Sequence[Sequence[str]], counts: ImageCounts) -> dict[str, list[str]]:
+    """Each group goes whole to the first of test, val and train that still has room for it, else to train."""
+    splits: dict[str, list[str]] = {"test": [], "val": [], "train": []}
+    for group in grouped:
+        room = (split for split in splits if len(splits[split]) + len(group) <= getattr(counts, split))
+        splits[next(room, "train")].extend(group)
+    return splits
+
+
+def scaled(counts: ImageCounts, items: int) -> ImageCounts:
+    """The counts in the same ratio for fewer items: floor for test and val, the rest train."""
+    total = counts.train + counts.val + counts.test
+    test, val = counts.test * items // total, counts.val * items // total
+    return ImageCounts(train=items - test - val, val=val, test=test)
+
+
 def split_items(
-    *, dataset_id: str, items: Sequence[tuple[str, str | None]], rule: SplitRule, expected: ImageCounts | None
+    *,
+    dataset_id: str,
+    items: Sequence[tuple[str, str | None]],
+    rule: SplitRule,
+    expected: ImageCounts | None,
+    groups: Mapping[str, str | None] | None = None,
 ) -> dict[str, list[str]]:
     """`{train, val, test: item ids}` of `(item id, native split)` pairs, asserted against the expected counts if known.
 
-    Every item must land somewhere; raises ConesError with expected and found counts otherwise.
+    `groups[item id]` is what the group rules keep together, such as the patient; an item without one is its own.
+    Every item must land somewhere, unless the rule says otherwise; raises ConesError with expected and found counts.
     """
     shipped = {split: [item for item, native in items if native == word] for split, word in rule.shipped.items()}
-    pool = stable_order(dataset_id, (item for item, native in items if native not in rule.shipped.values()))
+    for split, name in rule.lists.items():
+        wanted = _read_list(name, dataset_id)
+        shipped[split] = [*shipped.get(split, []), *(item for item, _ in items if item in wanted)]
+    given = {item for ids in shipped.values() for item in ids}
+    rest = [item for item, _ in items if item not in given]
+    pool = stable_order(dataset_id, rest)
+    if rule.scale and expected and len(items) < (total := expected.train + expected.val + expected.test):
+        log.warning("dataset %s: %d items instead of %d: split in the same ratio", dataset_id, len(items), total)
+        expected = scaled(expected, len(items))
     if rule.rule == "as_shipped":
         if pool:
             raise ConesError(
@@ -56,7 +98,10 @@ def split_items(
         splits = {split: [] for split in SPLITS}
     elif rule.rule == "stable_cut":
         remaining = {split: 0 if split in shipped else getattr(expected, split) for split in SPLITS}
-        splits = stable_cut(pool, ImageCounts(**remaining))
+        splits = stable_cut(pool[: sum(remaining.values())] if rule.leave_rest else pool, ImageCounts(**remaining))
+    elif rule.rule in ("group_cut", "group_fill"):
+        grouped = _in_groups(dataset_id, rest, groups or {})
+        splits = {"group_cut": group_cut, "group_fill": group_fill}[rule.rule](grouped, expected)
     else:
         splits = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule](pool)
     for split, ids in shipped.items():
@@ -72,6 +117,27 @@ def split_items(
             next_step="correct `split` of this source",
         )
     return splits
+
+
+def _in_groups(dataset_id: str, items: Sequence[str], groups: Mapping[str, str | None]) -> list[list[str]]:
+    """Groups in stable order, the items of each in the order they came."""
+    members: dict[str, list[str]] = {}
+    for item in items:
+        members.setdefault(groups.get(item) or item, []).append(item)
+    return [members[group] for group in stable_order(dataset_id, members)]
+
+
+def _read_list(name: str, dataset_id: str) -> set[str]:
+    path = LISTS / name
+    if not path.is_file():
+        known = ", ".join(sorted(found.name for found in LISTS.glob("*.txt")))
+        raise ConesError(
+            f'no list "{name}"',
+            where=f"dataset {dataset_id}: {LISTS.name}/",
+            found=known,
+            next_step="correct `split.lists` in datasets.yaml, or put the file there",
+        )
+    return set(path.read_text(encoding="utf-8").split())
 
 
 def digest(item_ids: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from cones.artifacts import replacing
 from cones.data.download import miniature_mirror
 from cones.data.registry import DRAWN, SPLITS, Dataset, Source
 from cones.errors import ConesError
-from cones.miniature import cells, cityscapes, dreambooth, layouts, natural, odinw, sealife
+from cones.miniature import cells, cityscapes, dreambooth, layouts, medical, natural, odinw, sealife
 from cones.miniature.layouts import Page
 from cones.miniature.painter import Painter, generator
 
@@ -26,6 +26,7 @@ DRAWINGS: dict[str, tuple[Painter, Layout]] = {
     **{name: (paint, odinw.layout) for name, paint in natural.PAINTERS.items()},
     "cityscapes": (cityscapes.paint, cityscapes.layout),
     "dreambooth": (dreambooth.paint, dreambooth.layout),
+    **medical.DRAWINGS,
 }
 
 
@@ -47,7 +48,7 @@ def draw(dataset: Dataset, data_dir: str | Path, *, seed: int = SEED) -> Path:
     first, *others = [archive.filename for archive in source.archives]
     files = layout(dataset, source, paint_pages(dataset, seed=seed))
     for name, content in (files if others else {first: files}).items():
-        _write_zip(folder / name, content)
+        _write(folder / name, content)
     return folder / first
 
 
@@ -58,10 +59,20 @@ def paint_pages(dataset: Dataset, *, seed: int = SEED) -> list[Page]:
     source = dataset.source(DRAWN)
     splits = [split for split in SPLITS if split not in source.split.aliases]
     order = [split for split in splits for _ in range(getattr(source.expected.images, split))]
+    order = order[: medical.PAGES.get(dataset.id)]
     return [
         Page(index, split, painter(generator(dataset.id, seed, index), dataset.classes, index))
         for index, split in enumerate(order)
     ]
+
+
+def _write(path: Path, files: Files) -> None:
+    """An archive, or the one loose file that is downloaded as it is."""
+    if path.suffix == ".zip":
+        _write_zip(path, files)
+    else:
+        with replacing(path) as temporary:
+            temporary.write_bytes(files[path.name])
 
 
 def _write_zip(path: Path, files: Files) -> None:

@@ -13,12 +13,14 @@ class Drawn:
     """One object: its class and its box (left, top, right, bottom) in whole pixels, right and bottom exclusive.
 
     `outline` is its polygon and `crowd` says that it is several objects in one, for layouts that have such things.
+    `mask` (height, width) bool, where it is visible, for datasets whose annotations are masks.
     """
 
     class_name: str
     box: tuple[int, int, int, int]
     outline: tuple[tuple[int, int], ...] | None = None
     crowd: bool = False
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def test_miniature_takes_layout_but_no_address_or_checksum_from_official():
     for entry in load_registry().values():
         official, miniature = entry.source("official"), entry.source("miniature")
         assert miniature.format == official.format and miniature.split == official.split
-        assert [one.filename for one in miniature.archives] == [one.filename for one in official.archives]
+        if "archives" not in read_yaml("datasets.yaml")[entry.id]["sources"]["miniature"]:
+            assert [one.filename for one in miniature.archives] == [one.filename for one in official.archives]
         assert not any(one.urls or one.sha256 or one.md5 or one.size for one in miniature.archives)
 
 

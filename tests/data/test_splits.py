@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cones.data.registry import ImageCounts, SplitRule
-from cones.data.splits import digest, holdout80, split_items, stable_order, test20_then_holdout80
+from cones.data.splits import LISTS, digest, holdout80, split_items, stable_order, test20_then_holdout80
 from cones.errors import ConesError
 
 
@@ -87,6 +87,64 @@ def test_items_beyond_a_stable_cut_are_not_silently_left_out():
 
 def test_digest_depends_on_members_and_order():
     assert digest(["a", "b"]) != digest(["b", "a"]) and digest(["a"]) == hashlib.sha256(b"a").hexdigest()
+
+
+def split(items, counts, groups=None, **rule):
+    train, val, test = counts
+    return split_items(
+        dataset_id="d",
+        items=[(item, None) for item in items],
+        groups=groups,
+        rule=SplitRule(**rule),
+        expected=ImageCounts(train=train, val=val, test=test),
+    )
+
+
+def test_a_list_of_ids_is_a_split_and_the_rule_divides_the_rest():
+    listed = (LISTS / "kvasir_test_ids.txt").read_text().split()
+    assert len(listed) == len(set(listed)) == 100
+    rest = [f"cju{number}" for number in range(900)]
+    rule = {"rule": "stable_cut", "lists": {"test": "kvasir_test_ids.txt"}}
+    splits = split([*rest, *listed], (718, 182, 100), **rule)
+    assert sizes(splits) == (718, 182, 100) and set(splits["test"]) == set(listed)
+    with pytest.raises(ConesError, match=r'no list "other\.txt".*kvasir_test_ids'):
+        split(rest, (718, 182, 0), rule="stable_cut", lists={"test": "other.txt"})
+
+
+def test_what_a_cut_does_not_need_may_be_left():
+    items = [str(number) for number in range(2000)]
+    splits = split(items, (448, 127, 63), rule="stable_cut", leave_rest=True)
+    assert sizes(splits) == (448, 127, 63)
+    assert set(splits["train"]) == set(stable_order("d", items)[:448])
+
+
+def in_groups(sizes_of_groups):
+    groups = {f"{group}/{at}": f"g{group}" for group, size in enumerate(sizes_of_groups) for at in range(size)}
+    return list(groups), groups
+
+
+def test_groups_are_cut_in_order_test_first():
+    items, groups = in_groups([30, 28, 33] * 5)
+    splits = split(items, (455 - 150, 70, 80), groups, rule="group_cut")
+    assert sizes(splits) == (305, 70, 80)
+    divided = {groups[item] for item in splits["test"]} & {groups[item] for item in splits["val"]}
+    assert len(divided) <= 1  # only the group at the cut
+    assert {groups[item] for item in splits["test"]} <= set(stable_order("d", set(groups.values()))[:3])
+
+
+def test_fewer_items_than_expected_keep_the_ratio_if_asked_for(caplog):
+    items, groups = in_groups([20] * 5)
+    splits = split(items, (2590, 589, 818), groups, rule="group_cut", scale=True)
+    assert sizes(splits) == (100 - 14 - 20, 14, 20) and "same ratio" in caplog.text
+    with pytest.raises(ConesError, match="number of images per split is wrong"):
+        split(items, (2590, 589, 818), groups, rule="group_cut")
+
+
+def test_whole_groups_stay_together_at_the_same_counts():
+    items, groups = in_groups([3, 1, 1, 2, 1, 5, 1, 1, 2, 1, 1, 1])
+    splits = split(items, (12, 4, 4), groups, rule="group_fill")
+    kept = [{groups[item] for item in ids} for ids in splits.values()]
+    assert sizes(splits) == (12, 4, 4) and sum(map(len, kept)) == len(set().union(*kept))
 
 
 def test_two_splits_of_ours_may_be_the_same_files():

@@ -1,7 +1,7 @@
 """What a converter gets and yields: native files in, one record per picture out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,40 @@ class Object:
 
 @dataclass(frozen=True)
 class Record:
-    """One picture. `image` is relative to raw/, with /; `split` is the files' own word, or None."""
+    """One picture. `image` is relative to raw/, with /; `split` is the files' own word, or None.
+
+    `group` is what must not be torn apart or mixed, such as the patient; split rules that order groups need it.
+    """
 
     item_id: str
     image: str
     objects: tuple[Object, ...]
     split: str | None = None
     stated_size: tuple[int, int] | None = None  # (width, height) according to the annotation; None = not stated
+    group: str | None = None
 
 
 @dataclass(frozen=True)
 class NativeFiles:
-    """The unpacked files of one dataset, the registry's classes, and how to complain about them."""
+    """The unpacked files of one dataset, the registry's classes, and how to complain about them.
+
+    `pictures` is where a converter that makes its pictures (`RENDERS`) writes them; otherwise they lie in `raw`.
+    """
 
     dataset_id: str
     raw: Path
     classes: Sequence[str]
+    pictures: Path | None = None
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def picture_root(self) -> Path:
+        """The folder that `Record.image` is relative to."""
+        return self.pictures or self.raw
+
+    def note(self, what: str, file: Path | str) -> None:
+        """Count something a reader of the report should know, such as a picture that a rule leaves out."""
+        self.notes.setdefault(what, []).append(self.relative(file))
 
     def fault(self, what: str, file: Path | str, **details: object) -> ConesError:
         """A ConesError that names the dataset and the file (relative to raw/)."""
