@@ -15,7 +15,7 @@ from cones.strict import Strict, parse, read_yaml
 REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
-PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2")
+PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
@@ -105,6 +105,9 @@ class Expected(Strict):
     boxes: int | None = Field(None, ge=0)
 
 
+RULES_WITHOUT_COUNTS = ("as_shipped", "holdout80", "test20_then_holdout80")
+
+
 class Source(Strict):
     """One place the dataset can come from, and what its files look like.
 
@@ -121,7 +124,7 @@ class Source(Strict):
     def _one_origin(self):
         if bool(self.archives) == bool(self.folder):
             raise ValueError("give either `archives` or `folder`")
-        if self.expected is None and (self.archives or self.split.rule == "stable_cut"):
+        if self.expected is None and (self.archives or self.split.rule not in RULES_WITHOUT_COUNTS):
             raise ValueError("`expected` is missing: images per split, such as {images: {train: 80, val: 20}}")
         return self
 
