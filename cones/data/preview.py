@@ -72,12 +72,13 @@ def _choose(folder: Path, count: int) -> list[tuple[str, dict, list[dict], dict[
             range(len(candidates)),
             key=lambda index: (
                 sum(1 / (1 + shown[category]) ** 2 for category in _classes(candidates[index][2])),
+                -shown[Path(candidates[index][1]["file_name"]).parent],
                 -shown[candidates[index][0]],
                 -index,
             ),
         )
         split, image, objects, names = candidates.pop(best)
-        shown.update({one["category_id"] for one in objects} | {split})
+        shown.update({one["category_id"] for one in objects} | {split, Path(image["file_name"]).parent})
         chosen.append((split, image, objects, names))
     return chosen
 
@@ -102,8 +103,9 @@ def _tile(raw: Path, split: str, image: dict, objects: list[dict], names: dict[i
         _label(draw, names[one["category_id"]], [value * scale for value in one["bbox"][:2]], colours, size)
     tile = Image.new("RGB", (TILE[0], size[1] + CAPTION), PAPER)
     tile.paste(picture, ((TILE[0] - size[0]) // 2, 0))
-    boxes = f"{len(objects)} object{'' if len(objects) == 1 else 's'}"
-    caption = _shortened(f"{split} · {boxes} · {Path(image['file_name']).name}", _font(12), TILE[0])
+    name = Path(image["file_name"])
+    boxes = f"{len(objects)} object{'' if len(objects) == 1 else 's'}" if objects else name.parent.name
+    caption = _shortened(f"{split} · {boxes} · {name.name}", _font(12), TILE[0])
     ImageDraw.Draw(tile).text((0, size[1] + 4), caption, SOFT, font=_font(12))
     return tile
 

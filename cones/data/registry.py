@@ -123,6 +123,9 @@ class Expected(Strict):
     boxes: int | None = Field(None, ge=0)
 
 
+RULES_WITHOUT_COUNTS = ("as_shipped", "holdout80", "test20_then_holdout80")
+
+
 class Source(Strict):
     """One place the dataset can come from, and what its files look like.
 
@@ -139,7 +142,7 @@ class Source(Strict):
     def _one_origin(self):
         if bool(self.archives) == bool(self.folder):
             raise ValueError("give either `archives` or `folder`")
-        if self.expected is None and (self.archives or self.split.rule in ("stable_cut", "group_cut", "group_fill")):
+        if self.expected is None and (self.archives or self.split.rule not in RULES_WITHOUT_COUNTS):
             raise ValueError("`expected` is missing: images per split, such as {images: {train: 80, val: 20}}")
         return self
 

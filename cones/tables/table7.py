@@ -14,7 +14,7 @@ COLUMNS = (
     *("suite", "source", "dataset", "paper_name", "group", "status", "classes", "train", "val", "test", "boxes"),
     *("paper_row", "paper_classes", "paper_train", "paper_val", "paper_test", "agrees", "notes"),
 )
-SHARED_ROWS = {"natural": "ODinW13", "generation": "DreamBooth"}  # the paper counts these groups as one dataset each
+SHARED_ROWS = {"natural": "ODinW13"}  # the paper counts this group as one dataset
 COMPARED = ("classes", *SPLITS)
 NOTE_SEPARATOR = " | "
 
@@ -49,7 +49,7 @@ def write_table7(
 
 
 def paper_row(entry: Dataset, reference: Reference) -> dict | None:
-    """The paper's row for a dataset: by its name in the paper, or that of its group for ODinW-13 and DreamBooth."""
+    """The paper's row for a dataset: by its name in the paper, or that of its group for ODinW-13."""
     wanted = SHARED_ROWS.get(entry.group, entry.paper_name)
     names = {_plain(row["dataset"]): row for row in reference.rows("table7")}
     return names.get(_plain(wanted)) or names.get(_plain(entry.id))
