@@ -28,6 +28,7 @@ wildcard_constraints:
     dataset="|".join(plan.suite.datasets),
     arm="|".join(plan.suite.arms),
     seed=r"\d+",
+    name="[A-Za-z0-9_-]+",
 
 
 # one thread per job unless a rule says otherwise: small models are fastest that way, several side by side

@@ -52,6 +52,7 @@ class Plan:
                     where=f"{CONFIG_FOLDER / suite}.yaml: datasets",
                     next_step=closest(dataset, registry),
                 )
+            registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         return cls(loaded, registry)
 
     def cells(self) -> Iterator[Cell]:

@@ -72,6 +72,14 @@ def prepare(
 
 
 @app.command()
+def checkpoint(name: str, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Fetch an official checkpoint or vocabulary, or take the one that lies there, and verify it."""
+    from cones.steps.weights import fetch_checkpoint
+
+    fetch_checkpoint(load_plan(suite, overrides), name)
+
+
+@app.command()
 def weights(model: ModelOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
     """Make the base weights of a model."""
     from cones.steps.weights import make_weights

@@ -12,6 +12,7 @@ from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
+from cones.models.official import VOCABULARY
 from cones.provenance import code_digest
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
@@ -56,6 +57,14 @@ class Context:
             return []
         archives = self.plan.registry[wildcards.dataset].source(DRAWN).archives
         return [f"{self.plan.suite.data_dir}/{DRAWN}/mirror/{wildcards.dataset}/{each.filename}" for each in archives]
+
+    def weights_inputs(self, wildcards) -> list[str]:
+        return self.official_records([wildcards.model])
+
+    def official_records(self, models) -> list[str]:
+        """Records of the verified official files that models need which do not start from random weights."""
+        official = [model for model in models if self.plan.suite.models[model].initial_seed is None]
+        return [f"checkpoints/official/{name}.json" for name in [*official, VOCABULARY] if official]
 
     def manifest(self, wildcards) -> str:
         return str(self.plan.data_folder(wildcards.dataset) / "manifest.json")

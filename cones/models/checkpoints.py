@@ -35,7 +35,7 @@ class ModelEntry:
     vocabulary: Path
 
 
-BERT_VOCABULARY = Path("checkpoints/bert-base-uncased/vocab.txt")  # below the project's root, placed with the weights
+BERT_VOCABULARY = Path("checkpoints/official/vocab.txt")  # fetched with the checkpoints
 
 MODELS: dict[str, ModelEntry] = {
     name: ModelEntry(

@@ -1,21 +1,41 @@
-"""Step `weights`: the base weights of a model as one safetensors file."""
+"""Steps `checkpoint` and `weights`: the base weights of a model as one safetensors file."""
 
-from cones.artifacts import save_tensors
-from cones.cell import Plan
+from pathlib import Path
+
+from cones.artifacts import read_json, save_tensors, sha256
+from cones.cell import CHECKPOINTS, Plan
 from cones.errors import ConesError
+from cones.models.official import fetch_official
 from cones.progress import log
+
+OFFICIAL = CHECKPOINTS / "official"
+
+
+def fetch_checkpoint(plan: Plan, name: str) -> None:
+    fetch_official(name, OFFICIAL, mirror=Path(plan.suite.mirror) if plan.suite.mirror else None)
 
 
 def make_weights(plan: Plan, model: str) -> None:
-    """Seeded random weights where the suite asks for them (`initial_seed`)."""
-    from cones.models.checkpoints import initial_state
+    """Random weights of a seed where the suite asks for them (`initial_seed`), else the official checkpoint converted.
 
-    seed = plan.suite.models[model].initial_seed
-    if seed is None:
-        raise ConesError(
-            f"no base weights are known for {model}",
-            where=plan.weights(model),
-            next_step="set models.<name>.initial_seed, or put a converted checkpoint there",
-        )
-    digest = save_tensors(plan.weights(model), initial_state(model, seed), {"recipe": f"random weights, seed {seed}"})
-    log.info("%s: random weights of seed %d, sha256 %s", plan.weights(model), seed, digest)
+    The checkpoint is held against its record once more, and every one of its names is accounted for.
+    """
+    from cones.models.checkpoints import convert_official, initial_state
+
+    seed, path = plan.suite.models[model].initial_seed, plan.weights(model)
+    if seed is not None:
+        state, recipe = initial_state(model, seed), f"random weights, seed {seed}"
+    else:
+        record = read_json(OFFICIAL / f"{model}.json")
+        source = OFFICIAL / record["file"]
+        if (found := sha256(source)) != record["sha256"]:
+            raise ConesError(
+                "changed after it was verified",
+                where=source,
+                expected=f"sha256 {record['sha256']}",
+                found=found,
+                next_step="delete it and run again",
+            )
+        state, recipe = convert_official(model, source), f"{record['file']}, sha256 {record['sha256']}"
+    digest = save_tensors(path, state, {"recipe": recipe})
+    log.info("%s: %s; sha256 %s", path, recipe, digest)

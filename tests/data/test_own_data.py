@@ -116,6 +116,12 @@ def test_a_suite_takes_datasets_from_a_further_registry(tmp_path):
         Plan.load("bccd", {**overrides, "datasets": ["my_cell"]})
 
 
+def test_a_dataset_without_the_suites_source_is_one_line(tmp_path):
+    (tmp_path / "mine.yaml").write_text(HEAD + VOC.format(folder=tmp_path / "cells"))
+    with pytest.raises(ConesError, match=r'dataset my_cells: no source "miniature".*"?official'):
+        Plan.load("miniature", {"registry": [str(tmp_path / "mine.yaml")], "datasets": ["my_cells"]})
+
+
 def test_an_id_may_not_be_taken_twice(tmp_path):
     content = yaml.safe_load(HEAD + VOC.format(folder="cells"))
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"bccd": content["my_cells"]}))

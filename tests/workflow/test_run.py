@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from cones.methods import METHODS
+from cones.config import load_suite
 
 CI = ("--config", "suite=ci")
+ARMS = list(load_suite("ci").arms)
 TABLE = "results/table1.csv"
 
 
@@ -18,7 +19,7 @@ def rows(path):
 
 def test_one_command_ends_in_a_table_without_holes(finished):
     table = rows(finished.folder / TABLE)
-    assert [row["method"] for row in table] == list(METHODS) or {row["method"] for row in table} == set(METHODS)
+    assert sorted(row["method"] for row in table) == sorted(ARMS)
     for row in table:
         assert row["suite"] == "ci"
         assert (row["natural_datasets"], row["non_radiology_datasets"]) == ("1/1", "1/1")
@@ -31,7 +32,7 @@ def test_one_command_ends_in_a_table_without_holes(finished):
 
 def test_every_cell_says_how_it_was_made_and_leaves_no_checkpoint(finished):
     for dataset in ("aquarium", "bccd"):
-        for arm in METHODS:
+        for arm in ARMS:
             folder = finished.cell(dataset, arm)
             assert not (folder / "resume.pt").exists()
             run = json.loads((folder / "run.json").read_text())
@@ -59,7 +60,7 @@ def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
     assert plan == {"tune": 1, "evaluate": 1, "collect": 1, "table1": 1}
     method = [finished.state(dataset, "prompt_tuning") for dataset in ("aquarium", "bccd")]
     assert finished.planned(TABLE, "-R", *method, *CI) == {"tune": 2, "evaluate": 2, "collect": 1, "table1": 1}
-    dataset = [finished.state("bccd", arm) for arm in METHODS]
+    dataset = [finished.state("bccd", arm) for arm in ARMS]
     assert finished.planned(TABLE, "-R", *dataset, *CI) == {"tune": 7, "evaluate": 7, "collect": 1, "table1": 1}
     stage_1 = finished.planned(TABLE, "-R", finished.state("bccd", "cones"), *CI)
     assert stage_1 == {"tune": 2, "evaluate": 2, "collect": 1, "table1": 1}

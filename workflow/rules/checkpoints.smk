@@ -1,15 +1,30 @@
-# Base weights of the models, as safetensors.
+# Base weights of the models, as safetensors. Only `checkpoint` touches the network.
+
+
+rule checkpoint:
+    output:
+        "checkpoints/official/{name}.json",
+    log:
+        "logs/checkpoints/official-{name}.log",
+    localrule: True
+    params:
+        code=code_digest("cones.models.official"),
+    message:
+        "fetching the official {wildcards.name}"
+    shell:
+        "python -m cones checkpoint {wildcards.name} > {log} 2>&1"
 
 
 rule weights:
+    input:
+        context.weights_inputs,
     output:
         "checkpoints/{model}.safetensors",
     log:
         "logs/checkpoints/{model}.log",
-    localrule: True
     params:
         code=code_digest("cones.steps.weights"),
-        settings=lambda wildcards: plan.suite.models[wildcards.model].initial_seed,
+        seed=lambda wildcards: plan.suite.models[wildcards.model].initial_seed,
     message:
         "base weights of {wildcards.model}"
     shell:

@@ -60,4 +60,5 @@ rule downloads:
         expand(
             rules.fetch.output, source=plan.suite.source, dataset=plan.suite.datasets
         ),
+        context.official_records(plan.suite.models),
     localrule: True

@@ -69,3 +69,4 @@ SIZES: dict[str, GLIPSizes] = {
         long_side_cap=160,
     ),
 }
+SIZES |= {"glip_t_b": SIZES["glip_t"], "glip_t_c": SIZES["glip_t"]}  # the same, pretrained on less (Table 9)
