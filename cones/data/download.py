@@ -200,9 +200,12 @@ def _own_folder(dataset: Dataset, spec: Source) -> Path:
 
 
 def unpacked_tree(drop_dir: Path, spec: Source) -> Path | None:
-    """The unpacked tree in a drop folder, or the folder in it that `strip` names; None if archives lie there."""
-    packed = [archive.filename for archive in spec.archives if archive.is_packed]
-    if not drop_dir.is_dir() or any((drop_dir / name).is_file() for name in packed):
+    """The unpacked tree in a drop folder, or the folder in it that `strip` names; None if archives lie there.
+
+    A loose file of the registry, such as a CSV, is part of the tree.
+    """
+    packed = [archive for archive in spec.archives if archive.is_packed]
+    if not drop_dir.is_dir() or any((drop_dir / archive.filename).is_file() for archive in packed):
         return None
     entries = [entry for entry in drop_dir.iterdir() if not entry.name.startswith(".")]
     if not any(entry.is_dir() for entry in entries):
