@@ -88,14 +88,7 @@ def split_items(
         log.warning("dataset %s: %d items instead of %d: split in the same ratio", dataset_id, len(items), total)
         expected = scaled(expected, len(items))
     if rule.rule == "as_shipped":
-        if pool:
-            raise ConesError(
-                f"{len(pool)} items belong to no split",
-                where=f"dataset {dataset_id}",
-                found=f"{pool[0]} …",
-                next_step="map their native split under `split.shipped` in datasets.yaml",
-            )
-        splits = {split: [] for split in SPLITS}
+        splits = _nothing_left(dataset_id, pool)
     elif rule.rule == "stable_cut":
         remaining = {split: 0 if split in shipped else getattr(expected, split) for split in SPLITS}
         splits = stable_cut(pool[: sum(remaining.values())] if rule.leave_rest else pool, ImageCounts(**remaining))
@@ -117,6 +110,17 @@ def split_items(
             next_step="correct `split` of this source",
         )
     return splits
+
+
+def _nothing_left(dataset_id: str, pool: Sequence[str]) -> dict[str, list[str]]:
+    if pool:
+        raise ConesError(
+            f"{len(pool)} items belong to no split",
+            where=f"dataset {dataset_id}",
+            found=f"{pool[0]} …",
+            next_step="map their native split under `split.shipped` in datasets.yaml",
+        )
+    return {split: [] for split in SPLITS}
 
 
 def _in_groups(dataset_id: str, items: Sequence[str], groups: Mapping[str, str | None]) -> list[list[str]]:
