@@ -1,9 +1,11 @@
 """Data of your own: one YAML block that names a folder is enough, from fetch to splits."""
 
+import io
 import json
 
 import pytest
 import yaml
+from PIL import Image
 
 from cones.cell import Plan
 from cones.data.download import fetch
@@ -35,6 +37,21 @@ COCO = """
       split: {{rule: as_shipped, shipped: {{train: train, val: val}}}}
 """
 
+MASKS = """
+      folder: {folder}
+      format: {{name: masks, folders: [{{images: pictures, masks: masks}}]}}
+      split: {{rule: holdout80}}
+"""
+
+
+def mask_files():
+    mask = Image.new("L", (40, 30))
+    mask.paste(255, (5, 6, 15, 20))
+    drawn = io.BytesIO()
+    mask.save(drawn, "PNG")
+    pictures = {f"pictures/{n}.jpg": jpeg() for n in range(5)}
+    return pictures | {f"masks/{n}.png": drawn.getvalue() for n in range(5)}
+
 
 def coco_files():
     files = {}
@@ -49,15 +66,19 @@ def coco_files():
 
 
 def entry(tmp_path, block):
-    (tmp_path / "mine.yaml").write_text(HEAD + block.format(folder=tmp_path / "cells"))
+    head = HEAD.replace("[red, white]", "[red]") if block is MASKS else HEAD
+    (tmp_path / "mine.yaml").write_text(head + block.format(folder=tmp_path / "cells"))
     return load_registries([tmp_path / "mine.yaml"])["my_cells"]
 
 
-# a folder of masks goes through the same steps as soon as its converter is registered: add its block here
 @pytest.mark.parametrize(
     "files, block, counts",
-    [(voc_files(), VOC, {"train": 6, "val": 2, "test": 2}), (coco_files(), COCO, {"train": 6, "val": 2, "test": 0})],
-    ids=["voc", "coco"],
+    [
+        (voc_files(), VOC, {"train": 6, "val": 2, "test": 2}),
+        (coco_files(), COCO, {"train": 6, "val": 2, "test": 0}),
+        (mask_files(), MASKS, {"train": 4, "val": 1, "test": 0}),
+    ],
+    ids=["voc", "coco", "masks"],
 )
 def test_a_folder_of_your_own_from_fetch_to_splits(tmp_path, files, block, counts):
     write_tree(tmp_path / "cells", files)
