@@ -34,7 +34,9 @@ PRECISIONS = {"f32": (torch.float32, "golden_{}.npz"), "f64": (torch.float64, "g
 EARLY = {"glip_t": 1e-4, "glip_t_a": 1e-4, "glip_l": 1.5e-4}
 LATE = {"glip_t": 2e-3, "glip_t_a": 1e-4, "glip_l": 4.5e-3}
 LOSSES = {"glip_t": 2.5e-5, "glip_t_a": 5e-6, "glip_l": 1e-4}
-GRADIENTS = {"glip_t": 5e-3, "glip_t_a": 1e-4, "glip_l": 0.5}  # GLIP-L's are judged in float64
+# With deep fusion, gradients are judged in float64 (1e-5): in float32 a rounding in another order can move a deformable
+# sample across a pixel's edge (spec 12.17). GLIP-T: 2e-4 with two threads, 0.13 with one, on the same machine.
+GRADIENTS = {"glip_t": 0.5, "glip_t_a": 1e-4, "glip_l": 0.5}
 FLOAT64 = 2e-6  # the golden numbers are rounded to float32
 EXACT = re.compile(r".*_shape|token_ids|gt_.*|cell_anchor.*|num_anchors|pos_(index|label|anchor)|det_labels|.*absmax")
 
