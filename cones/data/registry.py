@@ -20,7 +20,7 @@ PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".txz", ".bz2", "
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
-ID_PATTERN = re.compile(r"[a-z0-9_]+(-[a-z0-9]+)?")
+ID_PATTERN = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)?")
 
 
 def _inside(path: str) -> str:

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -94,10 +93,8 @@ def test_reading_the_registry_imports_nothing_heavy():
         "import sys; from cones.data.registry import load_registry; load_registry();"
         "print([m for m in ('torch', 'numpy', 'PIL', 'requests', 'pooch', 'pycocotools') if m in sys.modules])"
     )
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert time.perf_counter() - start < 5  # a guard against a heavy import, not a benchmark
 
 
 def test_the_examples_in_the_docs_are_valid(tmp_path):
