@@ -9,6 +9,7 @@ import re
 import shutil
 import urllib.parse
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +70,7 @@ class Page:
         return " ".join(html.unescape(match[1]).split())[:80] if match else "no title"
 
 
-class Provider:
+class Provider(ABC):
     """The interface; see the package's docstring."""
 
     base = ""
@@ -80,8 +81,8 @@ class Provider:
     def missing(self) -> Missing | None:
         return None
 
-    def get(self, url: str, partial: Partial, *, timeout: float, is_pinned: bool) -> dict:
-        raise NotImplementedError
+    @abstractmethod
+    def get(self, url: str, partial: Partial, *, timeout: float, is_pinned: bool) -> dict: ...
 
 
 class LocalFile(Provider):
