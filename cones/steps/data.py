@@ -11,7 +11,7 @@ from cones.data.registry import DRAWN
 def mirror_of(plan: Plan) -> Path | None:
     """The miniature archives are a mirror like any other."""
     if plan.suite.source == DRAWN:
-        return Path(plan.suite.data_dir) / DRAWN / "mirror"
+        return download.miniature_mirror(plan.suite.data_dir)
     return Path(plan.suite.mirror) if plan.suite.mirror else None
 
 
