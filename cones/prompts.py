@@ -66,15 +66,19 @@ def check_length(positions: int) -> None:
 
 def encode_caption(tokenizer, phrases: Sequence[ClassPhrase]) -> EncodedCaption:
     """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands."""
-    text, spans = caption(phrases)
+    return encode_text(tokenizer, *caption(phrases))
+
+
+def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> EncodedCaption:
+    """Any text, and for each class the characters [start, end) that stand for it."""
     encoding = tokenizer.encode(text)
     check_length(len(encoding.ids))
     offsets = [(0, 0) if special else offset for offset, special in zip(encoding.offsets, encoding.special_tokens_mask)]
     positions = torch.zeros(len(spans), len(encoding.ids), dtype=torch.bool)  # (K, L)
-    for row, phrase, span in zip(positions, phrases, spans):
+    for row, span in zip(positions, spans):
         pieces = token_positions(offsets, span)
         if not pieces:
-            raise ConesError("a class name has no word piece", found=repr(phrase.name), next_step="mend its prompt")
+            raise ConesError("a class name has no word piece", found=repr(text[slice(*span)]), next_step="mend its prompt")
         row[pieces] = True
     return EncodedCaption(torch.tensor(encoding.ids), positions)
 

@@ -99,7 +99,7 @@ class Split:
             mirrored = width - 1 if self.inclusive else width
             boxes[:, [0, 2]] = mirrored - boxes[:, [2, 0]]
         target = Target(torch.from_numpy(boxes), torch.from_numpy(labels), image["id"])
-        return Sample(view, self._normalised(pixels), (height, width), target)
+        return Sample(view, normalised_pixels(pixels, self.preprocessing), (height, width), target)
 
     def _resized_pixels(self, index: int, short_side: int) -> np.ndarray:
         key = (index, short_side)
@@ -126,15 +126,15 @@ class Split:
         scale = np.array([width / image["width"], height / image["height"]] * 2)
         return (boxes[kept] * scale).astype(np.float32), labels[kept]
 
-    def _normalised(self, pixels: np.ndarray) -> Tensor:
-        """(h, w, 3) RGB uint8 -> (3, H, W) float32, H and W padded with zeros to the size divisor."""
-        p = self.preprocessing
-        channels = pixels[:, :, ::-1] if p.bgr else pixels
-        normal = (channels.astype(np.float32) - np.float32(p.mean)) / np.float32(p.std)
-        height, width = (-(-side // p.size_divisor) * p.size_divisor for side in pixels.shape[:2])
-        padded = torch.zeros(3, height, width)
-        padded[:, : pixels.shape[0], : pixels.shape[1]] = torch.from_numpy(normal.transpose(2, 0, 1).copy())
-        return padded
+
+def normalised_pixels(pixels: np.ndarray, p: Preprocessing) -> Tensor:
+    """(h, w, 3) RGB uint8 -> (3, H, W) float32, H and W padded with zeros to the size divisor."""
+    channels = pixels[:, :, ::-1] if p.bgr else pixels
+    normal = (channels.astype(np.float32) - np.float32(p.mean)) / np.float32(p.std)
+    height, width = (-(-side // p.size_divisor) * p.size_divisor for side in pixels.shape[:2])
+    padded = torch.zeros(3, height, width)
+    padded[:, : pixels.shape[0], : pixels.shape[1]] = torch.from_numpy(normal.transpose(2, 0, 1).copy())
+    return padded
 
 
 def groups_of_equal_size(samples: Sequence[Sample], at_most: int) -> list[list[Sample]]:

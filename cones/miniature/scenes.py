@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cones.miniature.backgrounds import Ground
-from cones.miniature.canvas import Canvas, Patch, blob
+from cones.miniature.canvas import Canvas, Patch, Sprite, blob
 from cones.miniature.objects import look_of, paint_object
 from cones.miniature.painter import Drawn, Painted
 
@@ -32,6 +32,7 @@ class Setting:
     shadow: float = 0.3
     flat: bool = False  # things lie in the ground instead of standing on it
     finish: Callable[[Canvas, np.random.Generator], None] | None = None
+    paint: Callable[[str, np.random.Generator, float], Sprite] = paint_object  # one object: (name, rng, size)
 
 
 @dataclass
@@ -157,7 +158,7 @@ def put(
         only = sum(one.name == piece.name for one in pieces) == 1
         for attempt in range(4 if only else 1):
             piece.size *= 0.75 if attempt else 1
-            sprite = paint_object(setting.figures.get(piece.name, piece.name), rng, piece.size)
+            sprite = setting.paint(setting.figures.get(piece.name, piece.name), rng, piece.size)
             if piece.foot is not None:
                 piece.y = piece.foot - sprite.bottom
             cover = _move_aside(piece, sprite, canvas, ground, rng, shown, attempt == 3)

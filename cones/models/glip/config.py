@@ -1,6 +1,6 @@
 """The sizes of GLIP. Config objects stop at `build_glip` and `build_glip_text_encoder`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -69,4 +69,6 @@ SIZES: dict[str, GLIPSizes] = {
         long_side_cap=160,
     ),
 }
+SIZES["glip_nano_a"] = replace(SIZES["glip_nano"], deep_fusion=False)
 SIZES |= {"glip_t_b": SIZES["glip_t"], "glip_t_c": SIZES["glip_t"]}  # the same, pretrained on less (Table 9)
+SIZES |= {"glip_nano_b": SIZES["glip_nano"], "glip_nano_c": SIZES["glip_nano"]}

@@ -1,0 +1,1 @@
+"""Pretraining of the miniature world's models, from painted scenes with captions."""

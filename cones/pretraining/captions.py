@@ -1,0 +1,52 @@
+"""What is said of a scene: a list of class names (detection) or a sentence about some of them (grounding)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from cones.language import ClassPhrase, clean_class_name
+from cones.prompts import EncodedCaption, encode_caption, encode_text
+
+MOST_NEGATIVES = 12  # names of things that are not there
+NUMBERS = {1: "a", 2: "two", 3: "three", 4: "four", 5: "five"}
+LINKS = (" and ", " with ", " near ", ", ")
+# two words for one figure: neither is a negative for the other
+SYNONYMS = ({"motorbike", "motorcycle"}, {"rabbit", "cottontail-rabbit"}, {"bicycle", "rider"}, {"person", "rider"})
+
+
+@dataclass
+class Said:
+    """A caption: ids (L,), class_positions (K, L) bool; labels (G,) the row of `class_positions` of each object."""
+
+    ids: Tensor
+    class_positions: Tensor
+    labels: list[int]
+
+
+def class_list(tokenizer, objects: list[str], names: list[str], rng: np.random.Generator) -> Said:
+    """The names of what is there and of up to twelve things that are not, shuffled: "car. dog. boat"."""
+    there = sorted(set(objects))
+    shunned = {word for pair in SYNONYMS for word in pair if pair & set(there)} | set(there)
+    others = [name for name in names if name not in shunned]
+    absent = rng.choice(others, int(rng.integers(0, MOST_NEGATIVES + 1)), replace=False).tolist()
+    said = [(there + absent)[k] for k in rng.permutation(len(there) + len(absent))] or [str(rng.choice(names))]
+    return _said(encode_caption(tokenizer, [ClassPhrase(name) for name in said]), said, objects)
+
+
+def sentence(tokenizer, objects: list[str], place: str, rng: np.random.Generator) -> Said:
+    """The kinds of things in any order, counted, and where they are: "two dogs near a car on the grass"."""
+    kinds = sorted(set(objects))
+    said = [kinds[k] for k in rng.permutation(len(kinds))]
+    text, spans = "", []
+    for name in said:
+        count = objects.count(name)
+        text += (str(rng.choice(LINKS)) if text else "") + NUMBERS.get(count, "some") + " "
+        word = clean_class_name(name)
+        spans.append((len(text), len(text) + len(word)))
+        text += word + ("s" if count > 1 else "")
+    return _said(encode_text(tokenizer, f"{text} {place}".strip(), spans), said, objects)
+
+
+def _said(encoded: EncodedCaption, said: list[str], objects: list[str]) -> Said:
+    return Said(encoded.ids, encoded.class_positions, [said.index(name) for name in objects])

@@ -1,0 +1,31 @@
+"""How each model of the miniature world is pretrained. One recipe, four amounts of data (the paper's Table 9)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """AdamW, linear warm-up, cosine to `final_rate`; decay on matrices only; the text encoder learns along.
+
+    images      scenes seen, each once
+    sentences   share of the scenes that are described by a sentence instead of a list of names
+    """
+
+    images: int
+    sentences: float
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    final_rate: float = 0.02  # share of `learning_rate`
+    clip_norm: float = 1.0
+    seed: int = 0
+
+
+RECIPES: dict[str, Recipe] = {
+    "glip_nano": Recipe(images=48_000, sentences=0.3),
+    "glip_nano_a": Recipe(images=12_000, sentences=0.0),  # as GLIP-T (A): no deep fusion, no sentences
+    "glip_nano_b": Recipe(images=12_000, sentences=0.0),  # as GLIP-T (B): the same with deep fusion
+    "glip_nano_c": Recipe(images=24_000, sentences=0.3),  # as GLIP-T (C): and sentences
+}

@@ -1,0 +1,86 @@
+"""Batches of painted, described scenes; each a function of recipe and number, whoever asks and whenever."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cones.data.batches import normalised_pixels
+from cones.models.checkpoints import tokenizer_for
+from cones.models.detector import ImageBatch, Preprocessing, Target
+from cones.pretraining.captions import Said, class_list, sentence
+from cones.pretraining.recipes import Recipe
+from cones.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
+
+
+@dataclass
+class SceneBatch:
+    """images; targets with labels into each image's own caption; ids (B, L), mask (B, L), class_positions (B, K, L)."""
+
+    images: ImageBatch
+    targets: list[Target]
+    ids: Tensor
+    mask: Tensor
+    class_positions: Tensor
+
+
+class SceneBatches(Dataset):
+    """Batch `number` of a recipe."""
+
+    def __init__(self, model: str, recipe: Recipe, preprocessing: Preprocessing):
+        self.recipe, self.preprocessing = recipe, preprocessing
+        self.tokenizer, self.names = tokenizer_for(model), names_to_learn()
+
+    def __len__(self) -> int:
+        return self.recipe.images // self.recipe.batch_size
+
+    def __getitem__(self, number: int) -> SceneBatch:
+        ratio = shape_of_batch(scene_generator(self.recipe.seed, number, "shape"))
+        scenes, said = [], []
+        for place in range(self.recipe.batch_size):
+            rng = scene_generator(self.recipe.seed, number, place)
+            scene = paint_scene(rng, ratio, self.names)
+            scenes.append(scene)
+            in_words = rng.uniform() < self.recipe.sentences and scene.names
+            said.append(
+                sentence(self.tokenizer, scene.names, scene.place, rng)
+                if in_words
+                else class_list(self.tokenizer, scene.names, self.names, rng)
+            )
+        pixels = [normalised_pixels(scene.pixels, self.preprocessing) for scene in scenes]
+        height, width = (max(each.shape[axis] for each in pixels) for axis in (1, 2))
+        batch = torch.zeros(len(pixels), 3, height, width)
+        for row, each in zip(batch, pixels):
+            row[:, : each.shape[1], : each.shape[2]] = each
+        targets = [
+            Target(torch.from_numpy(scene.boxes), torch.tensor(words.labels, dtype=torch.int64), number)
+            for scene, words in zip(scenes, said)
+        ]
+        return SceneBatch(ImageBatch(batch, [scene.pixels.shape[:2] for scene in scenes]), targets, *_padded(said))
+
+
+def painted_ahead(batches: SceneBatches, start: int) -> DataLoader:
+    """The batches from `start` on, painted by another process while the model trains."""
+    numbers = range(start, len(batches))
+    return DataLoader(batches, batch_size=None, sampler=numbers, num_workers=1, prefetch_factor=16)
+
+
+def scene_generator(*place: object) -> np.random.Generator:
+    """Random numbers that depend on nothing but the place's name."""
+    digest = hashlib.sha256(repr(("pretraining", *place)).encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+
+
+def _padded(said: list[Said]) -> tuple[Tensor, Tensor, Tensor]:
+    length, classes = max(len(each.ids) for each in said), max(len(each.class_positions) for each in said)
+    ids = torch.zeros(len(said), length, dtype=torch.int64)
+    mask = torch.zeros(len(said), length, dtype=torch.bool)
+    positions = torch.zeros(len(said), classes, length, dtype=torch.bool)
+    for row, each in enumerate(said):
+        own_classes, own_length = each.class_positions.shape
+        ids[row, :own_length], mask[row, :own_length] = each.ids, True
+        positions[row, :own_classes, :own_length] = each.class_positions
+    return ids, mask, positions
