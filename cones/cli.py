@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -85,6 +86,14 @@ def weights(model: ModelOption, suite: SuiteOption = "miniature", overrides: Set
     from cones.steps.weights import make_weights
 
     make_weights(load_plan(suite, overrides), model)
+
+
+@app.command()
+def pretrain(model: str, out: Path = Path("results/pretraining")) -> None:
+    """Pretrain a nano model of the miniature world, as the shipped one was; takes most of an hour."""
+    from cones.steps.pretrain import pretrain as pretrain_model
+
+    pretrain_model(model, out)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
+from cones.miniature.pretrained import shipped
 from cones.models.official import VOCABULARY
 from cones.provenance import code_digest
 
@@ -59,11 +60,13 @@ class Context:
         return [f"{self.plan.suite.data_dir}/{DRAWN}/mirror/{wildcards.dataset}/{each.filename}" for each in archives]
 
     def weights_inputs(self, wildcards) -> list[str]:
+        if self.plan.suite.models[wildcards.model].initial_seed is None and (files := shipped(wildcards.model)):
+            return [os.path.relpath(path) for path in files]
         return self.official_records([wildcards.model])
 
     def official_records(self, models) -> list[str]:
-        """Records of the verified official files that models need which do not start from random weights."""
-        official = [model for model in models if self.plan.suite.models[model].initial_seed is None]
+        """Records of the verified official files, for models that neither start at random nor ship with the project."""
+        official = [name for name in models if self.plan.suite.models[name].initial_seed is None and not shipped(name)]
         return [f"checkpoints/official/{name}.json" for name in [*official, VOCABULARY] if official]
 
     def manifest(self, wildcards) -> str:

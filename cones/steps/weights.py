@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from cones.artifacts import read_json, save_tensors, sha256
+from cones.artifacts import load_tensors, read_json, save_tensors, sha256
 from cones.cell import CHECKPOINTS, Plan
 from cones.errors import ConesError
+from cones.miniature.pretrained import shipped
 from cones.models.official import fetch_official
 from cones.progress import log
 
@@ -16,15 +17,21 @@ def fetch_checkpoint(plan: Plan, name: str) -> None:
 
 
 def make_weights(plan: Plan, model: str) -> None:
-    """Random weights of a seed where the suite asks for them (`initial_seed`), else the official checkpoint converted.
+    """Random weights of a seed where the suite asks for them (`initial_seed`), else those that ship with the project,
+    else the official checkpoint converted.
 
-    The checkpoint is held against its record once more, and every one of its names is accounted for.
+    A file is held against its record once more, and every name of a checkpoint is accounted for.
     """
     from cones.models.checkpoints import convert_official, initial_state
 
     seed, path = plan.suite.models[model].initial_seed, plan.weights(model)
     if seed is not None:
         state, recipe = initial_state(model, seed), f"random weights, seed {seed}"
+    elif files := shipped(model):
+        source, record = files[0], read_json(files[1])
+        state, metadata = load_tensors(source, expected_sha256=record["sha256"])
+        state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+        recipe = f"{metadata['recipe']}, sha256 {record['sha256']}"
     else:
         record = read_json(OFFICIAL / f"{model}.json")
         source = OFFICIAL / record["file"]

@@ -29,3 +29,18 @@ rule weights:
         "base weights of {wildcards.model}"
     shell:
         "python -m cones weights --model {wildcards.model} > {log} 2>&1"
+
+
+# never part of another target: the project ships what this makes
+rule pretrain:
+    output:
+        "results/pretraining/{model}.safetensors",
+        "results/pretraining/{model}.json",
+    log:
+        "logs/pretraining/{model}.log",
+    params:
+        code=code_digest("cones.steps.pretrain"),
+    message:
+        "pretraining {wildcards.model}: most of an hour"
+    shell:
+        "python -m cones pretrain {wildcards.model} > {log} 2>&1"

@@ -35,7 +35,14 @@ def build_glip(name: str) -> GLIP:
         widths=[sizes.embed * 2**stage for stage in (1, 2, 3)], out_width=sizes.width, drop_block=sizes.drop_block
     )
     tower = [layer for _ in range(sizes.blocks) for layer in build_block(sizes)]
-    head = DyHead(tower=tower, visual=sizes.width, text=sizes.text.width, levels=len(STRIDES))
+    head = DyHead(
+        tower=tower,
+        visual=sizes.width,
+        text=sizes.text.width,
+        levels=len(STRIDES),
+        box_scale=sizes.box_scale,
+        log_scale=sizes.log_scale,
+    )
     return GLIP(
         backbone=Backbone(body=swin, fpn=fpn),
         head=head,

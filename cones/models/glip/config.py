@@ -37,6 +37,8 @@ class GLIPSizes:
     squeeze: int = 4  # DyReLU: width // squeeze
     anchor_scale: float = 8.0
     frozen_stages: int = 2  # 1: the patch embedding, 2: and the first Swin stage
+    box_scale: float = 1.0  # start values of the levels' box factors and of the logit scale: a narrow head needs steeper
+    log_scale: float = 0.0  # ones, else its 1 x 1 heads take hundreds of AdamW steps to say anything
     short_side: int = 800
     long_side_cap: int = 1333
 
@@ -65,6 +67,8 @@ SIZES: dict[str, GLIPSizes] = {
         drop_block=0.0,
         anchor_scale=4.0,
         frozen_stages=0,
+        box_scale=10.0,
+        log_scale=-1.5,
         short_side=160,
         long_side_cap=160,
     ),

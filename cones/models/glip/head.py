@@ -26,9 +26,9 @@ class HeadOutputs:
 class Scale(nn.Module):
     """One learnable factor; the box regression of each level has one."""
 
-    def __init__(self):
+    def __init__(self, start: float = 1.0):
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
+        self.scale = nn.Parameter(torch.full((1,), start))
 
 
 class DyHead(nn.Module):
@@ -38,16 +38,25 @@ class DyHead(nn.Module):
     of the text encoder.
     """
 
-    def __init__(self, *, tower: list[nn.Module], visual: int, text: int, levels: int):
+    def __init__(
+        self,
+        *,
+        tower: list[nn.Module],
+        visual: int,
+        text: int,
+        levels: int,
+        box_scale: float = 1.0,
+        log_scale: float = 0.0,
+    ):
         super().__init__()
         self.dyhead_tower = nn.ModuleList(tower)
         self.bbox_pred = nn.Conv2d(visual, 4, 1)
         self.centerness = nn.Conv2d(visual, 1, 1)
         self.dot_product_projection_text = nn.Linear(text, visual)
-        self.log_scale = nn.Parameter(torch.zeros(1))
+        self.log_scale = nn.Parameter(torch.full((1,), log_scale))
         self.bias_lang = nn.Parameter(torch.zeros(text))
         self.bias0 = nn.Parameter(torch.full((1,), -math.log(99)))
-        self.scales = nn.ModuleList(Scale() for _ in range(levels))
+        self.scales = nn.ModuleList(Scale(box_scale) for _ in range(levels))
         for projection in (self.bbox_pred, self.centerness):
             nn.init.normal_(projection.weight, std=0.01)
             nn.init.zeros_(projection.bias)

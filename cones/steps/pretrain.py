@@ -1,0 +1,49 @@
+"""Step `pretrain`: a nano model from nothing to a file that could be shipped, with its record."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from cones.artifacts import save_tensors, write_json
+from cones.data.registry import load_registry
+from cones.determinism import make_deterministic
+from cones.errors import ConesError, closest
+from cones.miniature.natural import PAINTERS
+from cones.miniature.pretraining.recipes import RECIPES
+from cones.miniature.pretraining.scores import zero_shot_ap
+from cones.miniature.pretraining.training import Pretrainer
+from cones.progress import log
+
+SCORED = ("aquarium", *sorted(PAINTERS))
+
+
+def pretrain(model: str, folder: Path) -> None:
+    """Writes `<folder>/<model>.safetensors` and `<model>.json`; an interrupted run goes on where it was."""
+    if model not in RECIPES:
+        raise ConesError("there is no recipe for this model", found=model, next_step=closest(model, RECIPES))
+    make_deterministic()
+    torch.set_num_threads(1)
+    recipe, checkpoint = RECIPES[model], folder / f"{model}.resume.pt"
+    trainer = Pretrainer(model=model, recipe=recipe, checkpoint=checkpoint)
+    run = trainer.run()
+    weights = folder / f"{model}.safetensors"
+    digest = save_tensors(weights, trainer.state(), {"recipe": f"python -m cones pretrain {model}"})
+    registry = load_registry()
+    scores = {}
+    for dataset in SCORED:
+        scores[dataset] = zero_shot_ap(model, trainer.detector, trainer.text_encoder, registry[dataset])
+        log.info("%s: %s", dataset, scores[dataset])
+    record = {
+        "model": model,
+        "sha256": digest,
+        "bytes": weights.stat().st_size,
+        "parameters": sum(parameter.numel() for parameter in trainer.trained.values()),
+        "recipe": asdict(recipe),
+        "torch": torch.__version__,
+        "minutes": round(run.seconds / 60, 1),
+        "loss_curve": run.curve,
+        "zero_shot": scores,
+    }
+    write_json(folder / f"{model}.json", record)
+    checkpoint.unlink(missing_ok=True)
