@@ -154,6 +154,16 @@ def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
     print(f"written: {count_datasets(load_plan(suite, overrides))}")
 
 
+@app.command("learning-rates")
+def learning_rates(
+    cells: Path = Path("results/learning_rates/cells.csv"), out: Path = Path("docs/miniature_learning_rates.csv")
+) -> None:
+    """Validation AP of every method at every rate of the grid, and which rate that chooses."""
+    from cones.tables.learning_rates import write_learning_rates
+
+    write_learning_rates(cells, out)
+
+
 @app.command()
 def finish(
     suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0

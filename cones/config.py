@@ -158,15 +158,25 @@ def merged(base: dict, overrides: dict) -> dict:
     return {**base, **overrides, **both}
 
 
+def _read(path: Path) -> dict:
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ConesError("not a mapping of keys", where=path, expected="suite:, datasets:, models:, …")
+    return content
+
+
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
-    """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here."""
+    """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
+
+    A file with `like: <other suite>` holds what differs from that one.
+    """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml"))
         raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
-    base = read_yaml(path)
-    if not isinstance(base, dict):
-        raise ConesError("not a mapping of keys", where=path, expected="suite:, datasets:, models:, …")
+    base = _read(path)
+    if "like" in base:
+        base = merged(_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), base)
     where = f"{path} with overrides {sorted(overrides)}" if overrides else path
     suite = parse(Suite, merged(base, overrides or {}), where=where)
     for model in suite.models:

@@ -8,7 +8,7 @@ from cones.models.detector import Preprocessing
 from cones.models.glip.anchors import AnchorGenerator
 from cones.models.glip.config import SIZES, STRIDES, GLIPSizes
 from cones.models.glip.detector import GLIP
-from cones.models.glip.dyconv import DyConv
+from cones.models.glip.dyconv import DeformableConv, DyConv
 from cones.models.glip.fpn import FPN, Backbone
 from cones.models.glip.fusion import SCORE_LIMIT, BiAttention, VLFuse
 from cones.models.glip.head import DyHead
@@ -43,7 +43,7 @@ def build_glip(name: str) -> GLIP:
         box_scale=sizes.box_scale,
         log_scale=sizes.log_scale,
     )
-    return GLIP(
+    detector = GLIP(
         backbone=Backbone(body=swin, fpn=fpn),
         head=head,
         anchor_generator=AnchorGenerator(strides=STRIDES, scale=sizes.anchor_scale),
@@ -53,6 +53,15 @@ def build_glip(name: str) -> GLIP:
         ),
         always_frozen=(*FREEZABLE[: sizes.frozen_stages], "rpn.head.cls_logits.") if sizes.frozen_stages else (),
     )
+    return detector.apply(start_by_fan_in) if sizes.narrow else detector
+
+
+def start_by_fan_in(module: nn.Module) -> None:
+    """Weights whose outputs are about as large as their inputs, whatever the width."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.6 * module.in_features**-0.5)
+    elif isinstance(module, DeformableConv):
+        module.conv.reset_parameters()
 
 
 def build_block(sizes: GLIPSizes) -> list[nn.Module]:
@@ -75,9 +84,9 @@ def build_block(sizes: GLIPSizes) -> list[nn.Module]:
 
 def build_glip_text_encoder(name: str) -> TextEncoder:
     """The BERT that goes with the named GLIP; the nano one counts the lines of the project's own vocabulary."""
-    sizes = SIZES[name].text
+    narrow, sizes = SIZES[name].narrow, SIZES[name].text
     vocabulary = sizes.vocabulary or len(NANO_VOCABULARY.read_text(encoding="utf-8").splitlines())
-    return TextEncoder(
+    encoder = TextEncoder(
         vocabulary=vocabulary,
         positions=sizes.positions,
         width=sizes.width,
@@ -86,3 +95,4 @@ def build_glip_text_encoder(name: str) -> TextEncoder:
         inner=sizes.inner,
         dropout=sizes.dropout,
     )
+    return encoder.apply(start_by_fan_in) if narrow else encoder

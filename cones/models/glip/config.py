@@ -37,6 +37,7 @@ class GLIPSizes:
     squeeze: int = 4  # DyReLU: width // squeeze
     anchor_scale: float = 8.0
     frozen_stages: int = 2  # 1: the patch embedding, 2: and the first Swin stage
+    narrow: bool = False  # start weights by fan-in: GLIP's N(0, 0.02) and N(0, 0.01) leave narrow layers next to silent
     box_scale: float = 1.0  # start values of the levels' box factors and of the logit scale: a narrow head needs steeper
     log_scale: float = 0.0  # ones, else its 1 x 1 heads take hundreds of AdamW steps to say anything
     short_side: int = 800
@@ -67,6 +68,7 @@ SIZES: dict[str, GLIPSizes] = {
         drop_block=0.0,
         anchor_scale=4.0,
         frozen_stages=0,
+        narrow=True,
         box_scale=10.0,
         log_scale=-1.5,
         short_side=160,
