@@ -78,7 +78,8 @@ def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> Encod
     for row, span in zip(positions, spans):
         pieces = token_positions(offsets, span)
         if not pieces:
-            raise ConesError("a class name has no word piece", found=repr(text[slice(*span)]), next_step="mend its prompt")
+            name = text[slice(*span)]
+            raise ConesError("a class name has no word piece", found=repr(name), next_step="mend its prompt")
         row[pieces] = True
     return EncodedCaption(torch.tensor(encoding.ids), positions)
 

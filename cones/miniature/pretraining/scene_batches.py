@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cones.data.batches import normalised_pixels
-from cones.models.checkpoints import tokenizer_for
-from cones.models.detector import ImageBatch, Preprocessing, Target
 from cones.miniature.pretraining.captions import Said, class_list, sentence
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
+from cones.models.checkpoints import tokenizer_for
+from cones.models.detector import ImageBatch, Preprocessing, Target
 
 
 @dataclass

@@ -12,8 +12,8 @@ from PIL import Image
 from cones.miniature import backgrounds
 from cones.miniature.canvas import Canvas, Patch, Sprite, blob, mix, noise, smooth
 from cones.miniature.objects import EMBLEMS, class_names, paint_object
-from cones.miniature.scenes import Setting, arrange, develop, put
 from cones.miniature.pretraining.hardships import weathered
+from cones.miniature.scenes import Setting, arrange, develop, put
 
 WORLDS = 4096
 EMBLEM_WORLD = 1  # emblems have other looks in every world: a word can only mean one

@@ -1,4 +1,4 @@
-"""What a pretrained model finds, untuned, on scenes it has never seen: the datasets' painters with other random numbers.
+"""What a pretrained model finds, untuned, on scenes it has never seen: the datasets' painters, other random numbers.
 
 The datasets are drawn in world 0, which pretraining leaves out. The control says the same names, moved on by one class:
 what is still found then, is found without understanding the words.
@@ -66,7 +66,8 @@ def _paint(dataset: Dataset, scenes: int, folder: Path) -> None:
         painted = painter(generator(dataset.id, SEED, index), dataset.classes, index)
         name = f"{index:04}.png"
         painted.image.save(folder / "raw" / name)
-        images.append({"id": index + 1, "file_name": name, "width": painted.image.width, "height": painted.image.height})
+        width, height = painted.image.size
+        images.append({"id": index + 1, "file_name": name, "width": width, "height": height})
         for one in painted.objects:
             left, top, right, bottom = one.box
             annotations.append(

@@ -14,9 +14,9 @@ from cones.determinism import seed_of
 from cones.errors import ConesError
 from cones.language import LanguageFeatures
 from cones.losses import normalised
-from cones.models.checkpoints import build_detector, build_text_encoder, joined_state
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatch, SceneBatches, painted_ahead
+from cones.models.checkpoints import build_detector, build_text_encoder, joined_state
 from cones.progress import log, watched
 
 SECONDS_BETWEEN_CHECKPOINTS = 120

@@ -38,8 +38,8 @@ class GLIPSizes:
     anchor_scale: float = 8.0
     frozen_stages: int = 2  # 1: the patch embedding, 2: and the first Swin stage
     narrow: bool = False  # start weights by fan-in: GLIP's N(0, 0.02) and N(0, 0.01) leave narrow layers next to silent
-    box_scale: float = 1.0  # start values of the levels' box factors and of the logit scale: a narrow head needs steeper
-    log_scale: float = 0.0  # ones, else its 1 x 1 heads take hundreds of AdamW steps to say anything
+    box_scale: float = 1.0  # start values of the levels' box factors and of the logit scale: with GLIP's own the 1 x 1
+    log_scale: float = 0.0  # heads of a narrow model take hundreds of AdamW steps to say anything
     short_side: int = 800
     long_side_cap: int = 1333
 

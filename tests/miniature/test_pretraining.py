@@ -1,0 +1,140 @@
+"""Pretraining: what is shown, what is said of it, and a run that was cut off."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cones.artifacts import read_json, sha256
+from cones.data.registry import load_registry
+from cones.miniature.objects import paint_object
+from cones.miniature.pretrained import FOLDER, shipped
+from cones.miniature.pretraining import scenes, training
+from cones.miniature.pretraining.captions import SYNONYMS, class_list, sentence
+from cones.miniature.pretraining.recipes import RECIPES, Recipe
+from cones.miniature.pretraining.scene_batches import SceneBatches, scene_generator
+from cones.miniature.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
+from cones.models.checkpoints import build_detector, load_detector, load_text_encoder, tokenizer_for
+from cones.steps.weights import make_weights
+
+NANO = "glip_nano"
+SHORT = Recipe(images=16, sentences=0.5, warmup_steps=2)
+
+
+def some_scenes(count=24):
+    for number in range(count):
+        rng = scene_generator(7, number)
+        yield paint_scene(rng, shape_of_batch(rng), names_to_learn())
+
+
+def test_a_scene_is_a_function_of_its_number_and_its_boxes_lie_in_it():
+    for one, again in zip(some_scenes(6), some_scenes(6)):
+        assert np.array_equal(one.pixels, again.pixels) and one.names == again.names
+    for scene in some_scenes():
+        height, width, _ = scene.pixels.shape
+        assert max(height, width) == 160 and scene.pixels.dtype == np.uint8
+        assert len(scene.boxes) == len(scene.names) and set(scene.names) <= set(names_to_learn())
+        assert (scene.boxes >= 0).all() and (scene.boxes[:, 2:] < [width, height]).all()
+
+
+def test_the_world_of_the_datasets_is_never_shown(monkeypatch):
+    worlds = Counter()
+
+    def watched(name, rng, size, *, world, **options):
+        worlds[world] += 1
+        return paint_object(name, rng, size, world=world, **options)
+
+    monkeypatch.setattr(scenes, "paint_object", watched)
+    list(some_scenes(12))
+    assert len(worlds) > 5 and 0 not in worlds
+
+
+def test_no_medical_word_is_learnt():
+    registry = load_registry()
+    medical = {name.lower() for each in registry.values() if "radiology" in each.group for name in each.classes}
+    assert medical and not medical & set(names_to_learn())
+
+
+def test_a_class_list_names_what_is_there_and_no_synonym_of_it():
+    tokenizer, names = tokenizer_for(NANO), names_to_learn()
+    shuffled = set()
+    for number in range(40):
+        objects = ["motorbike", "dog", "dog", "stuffed animal"]
+        said = class_list(tokenizer, objects, names, scene_generator("list", number))
+        text = tokenizer.decode(said.ids.tolist())
+        assert "motorcycle" not in text and {"motorbike", "motorcycle"} in SYNONYMS
+        for name, label in zip(objects, said.labels):
+            pieces = said.ids[said.class_positions[label]].tolist()
+            assert tokenizer.decode(pieces) == name
+        shuffled.add(tuple(said.labels))
+    assert len(shuffled) > 5  # a class has no place of its own in a list
+
+
+def test_a_sentence_counts_and_marks_the_nouns_alone():
+    tokenizer = tokenizer_for(NANO)
+    said = sentence(tokenizer, ["dog", "dog", "car"], "on the grass", scene_generator("sentence"))
+    text = tokenizer.decode(said.ids.tolist())
+    assert "two dog ##s" in text and "a car" in text and text.endswith("on the grass")
+    nouns = [tokenizer.decode(said.ids[row].tolist()) for row in said.class_positions]
+    assert sorted(nouns) == ["car", "dog"] or sorted(nouns) == ["car", "dog ##s"]
+    assert [nouns[label][:3] for label in said.labels] == ["dog", "dog", "car"]
+
+
+def test_a_batch_pads_texts_behind_a_mask():
+    batch = SceneBatches(NANO, SHORT, build_detector(NANO).preprocessing)[1]
+    assert batch.images.pixels.shape[0] == len(batch.targets) == 4
+    assert not batch.class_positions[~batch.mask[:, None].expand_as(batch.class_positions)].any()
+    for target, positions in zip(batch.targets, batch.class_positions):
+        assert positions[target.labels].any(dim=-1).all()
+
+
+def test_a_run_that_was_cut_off_ends_in_the_same_weights(tmp_path, monkeypatch):
+    whole = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "whole.pt")
+    assert whole.run().step == 4
+
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    cut = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "cut.pt")
+    step = cut._step
+
+    def step_then_die(batch):
+        if cut.run_so_far.step == 2:
+            raise KeyboardInterrupt
+        step(batch)
+
+    monkeypatch.setattr(cut, "_step", step_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        cut.run()
+    resumed = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "cut.pt")
+    assert resumed.run().step == 4
+    for name, value in whole.state().items():
+        assert torch.equal(value, resumed.state()[name]), name
+
+
+SHIPPED = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def test_the_default_model_ships_with_the_project():
+    assert NANO in SHIPPED
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_a_shipped_model_is_that_of_its_record(model):
+    weights, record = shipped(model)
+    content = read_json(record)
+    assert sha256(weights) == content["sha256"] and weights.stat().st_size == content["bytes"] < 4_000_000
+    assert content["recipe"]["images"] == RECIPES[model].images, "the recipe has changed since"
+    for dataset, scores in content["zero_shot"].items():
+        assert set(scores) <= {"ap", "ap50", "ap_rotated"}, dataset
+
+
+def test_the_weights_step_takes_the_shipped_file(tmp_path, monkeypatch):
+    from cones.cell import Plan
+
+    plan = Plan.load("miniature")
+    monkeypatch.chdir(tmp_path)
+    make_weights(plan, NANO)
+    path = Path("checkpoints/glip_nano.safetensors")
+    assert load_detector(NANO, path).rpn.head.bias0.dtype == torch.float32
+    assert load_text_encoder(NANO, path).width == 64
