@@ -54,12 +54,17 @@ class Client:
     pid: int | None = None
     pidfd: int | None = None
 
+    def close_streams(self) -> None:
+        for descriptor in self.streams:
+            os.close(descriptor)
+        self.streams = []
+
     def close(self) -> None:
         self.connection.close()
-        for descriptor in [*self.streams, self.pidfd]:
-            if descriptor is not None:
-                os.close(descriptor)
-        self.streams, self.pidfd = [], None
+        self.close_streams()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
 
 
 def serve(listener: int) -> None:
@@ -69,7 +74,7 @@ def serve(listener: int) -> None:
     server.prepare()
     client = server.wait_for_a_step()
     if client is None:
-        _say(f"ends after {server.served} steps")
+        _say("ends")
         os._exit(0)
     try:
         _become(client, mask)
@@ -83,7 +88,7 @@ class Server:
     """Clients and their steps; one thread, which waits for whatever happens next."""
 
     def __init__(self, listener: socket.socket):
-        self.pid, self.served, self.clients, self.world = os.getpid(), 0, [], None
+        self.pid, self.clients, self.world = os.getpid(), [], None
         self.listener: socket.socket | None = listener
         self.run = os.pidfd_open(warm.run_of(os.environ[warm.VARIABLE]))
         # not epoll: a forked process shares that with the server, and would change it
@@ -133,7 +138,7 @@ class Server:
         connection, _ = self.listener.accept()
         self.asked = time.monotonic()
         client = None
-        with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
+        with contextlib.suppress(OSError, EOFError, ValueError, TypeError, KeyError):
             client = self._read_request(connection)
         if client is None:
             connection.close()
@@ -149,7 +154,7 @@ class Server:
             world, arguments, environment = marshal.loads(_receive(connection, int.from_bytes(length)))
             if not self.world or _user_of(connection) != os.getuid():
                 return None
-            if different := [part for part in world if world[part] != self.world.get(part)]:
+            if different := _differences(world, self.world):
                 _say(f"refuses a step: not the server's {', '.join(different)}")
                 return None
             connection.sendall(warm.ACCEPTED)
@@ -181,13 +186,14 @@ class Server:
             return None
         if client.pid == 0:
             return client
-        self.served += 1
+        client.close_streams()
         client.pidfd = os.pidfd_open(client.pid)
         self._listen_to(client.pidfd, lambda: self._step_ended(client))
         return None
 
     def _step_ended(self, client: Client) -> None:
         code = os.waitstatus_to_exitcode(os.waitpid(client.pid, 0)[1])
+        _say(f"step {client.pid} ended with {code}: {' '.join(client.arguments[1:])}")
         self.selector.unregister(client.pidfd)
         self._answer(client, code if code >= 0 else 128 - code)  # death by a signal, as a shell says it
 
@@ -280,6 +286,13 @@ def _interrupt_once() -> Callable[[int, object], None]:
     return interrupt
 
 
+def _differences(world: dict[str, object], other: dict[str, object]) -> list[str]:
+    """The parts in which two worlds differ; of the environment the names of variables, never their values."""
+    parts = [part for part in world if world[part] != other[part] and part != "environment"]
+    changed = set(world["environment"].items()) ^ set(other["environment"].items())
+    return parts + sorted({f"${name}" for name, _ in changed})
+
+
 def _user_of(connection: socket.socket) -> int:
     return int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder)
 
@@ -294,4 +307,5 @@ def _receive(connection: socket.socket, length: int) -> bytes:
 
 
 def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} warm server {os.getpid()}: {text}", flush=True)
+    with contextlib.suppress(OSError):
+        print(f"{time.strftime('%H:%M:%S')} warm server {os.getpid()}: {text}", flush=True)
