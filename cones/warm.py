@@ -26,8 +26,9 @@ CODE_BYTES, NOT_STARTED = 2, 0xFFFF
 PATIENCE = 60.0  # seconds in which a server must have imported what it needs
 
 ROOT = Path(__file__).parent.parent
-# Read by a step when it runs. All other variables may have been read by an import, and must be equal.
-READ_LATE = ("TMPDIR", "TMP", "TEMP", "TEMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES")
+# Read by a step when it runs, as CONES_… are. Others may have been read by an import, and must be equal.
+BOOKKEEPING = ("TMPDIR", "TMP", "TEMP", "TEMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES")
+READ_LATE = (*BOOKKEEPING, "CUDA_VISIBLE_DEVICES")
 
 
 def offer() -> None:

@@ -147,13 +147,13 @@ class Server:
         self._listen_to(connection, lambda: self._hear(client))
 
     def _read_request(self, connection: socket.socket) -> Client | None:
-        """A client of this user and world, who has been told so; None for another."""
+        """A client of this user and world, who has been told ACCEPTED; None for another."""
+        if not self.world or _user_of(connection) != os.getuid():  # before a byte of it is read
+            return None
         connection.settimeout(10)
         length, streams, _, _ = socket.recv_fds(connection, 8, 3)
         try:
             world, arguments, environment = marshal.loads(_receive(connection, int.from_bytes(length)))
-            if not self.world or _user_of(connection) != os.getuid():
-                return None
             if different := _differences(world, self.world):
                 _say(f"refuses a step: not the server's {', '.join(different)}")
                 return None
