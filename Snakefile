@@ -18,7 +18,7 @@ remove_stale_lock()
 started = time.time()
 context = Context.from_config(config)
 plan = context.plan
-context.export()
+context.export(is_main=workflow.is_main_process)
 
 
 wildcard_constraints:

@@ -17,7 +17,11 @@ def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Peak of the device's allocator, or of this process's resident memory on a CPU."""
+    """Peak of the device's allocator, or of this process's resident memory on a CPU.
+
+    The latter includes what was imported. A warm step's begins with all that its server had resident when it forked:
+    pages that both still share count in full, as if the step had imported them; peaks of the server do not count.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource

@@ -1,4 +1,4 @@
-"""What tests share: they run from the repository's root and never see the caller's CONES_MIRROR."""
+"""What tests share: they run from the repository's root and never see the caller's CONES_MIRROR and CONES_WARM."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("CONES_WARM", None)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from cones import warm
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.data.providers import Providers
@@ -38,14 +39,17 @@ class Context:
         except ConesError as error:
             sys.exit(f"error: {error}")
 
-    def export(self) -> None:
-        """Tell the steps, through the environment, which suite and overrides the run is about.
+    def export(self, *, is_main: bool) -> None:
+        """Tell the steps, through the environment, which suite and overrides the run is about, and where to start warm.
 
         Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
-        depends on is in its digests.
+        depends on is in its digests. A process that Snakemake starts for one job (`is_main` is false) parses the
+        workflow too: it keeps the address it inherited, and for a single job a server of its own would not pay.
         """
         os.environ["CONES_SUITE"] = self.plan.suite.suite
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
+        if is_main:
+            warm.offer()
 
     # --------------------------------------------------------------------------------------------------- files
 

@@ -38,6 +38,13 @@ def test_every_cell_says_how_it_was_made_and_leaves_no_checkpoint(finished):
             run = json.loads((folder / "run.json").read_text())
             assert {"command", "settings", "inputs_sha256", "revision", "versions", "sha256", "tuning"} <= run.keys()
             assert run["settings"]["method"] == arm
+            assert run["command"][:6] == ["python", "-m", "cones", "evaluate", "--suite", "ci"]
+
+
+def test_every_step_started_warm_in_one_server(finished):
+    log = (finished.folder / "logs/warm.log").read_text()
+    assert log.count(": ready after") == 1 and "refuses" not in log
+    assert log.count("ended with 0: evaluate") == log.count("ended with 0: tune") == 14
 
 
 def test_only_methods_that_listen_to_it_read_the_text_encoder_and_stage_2_reads_stage_1(finished):
@@ -91,10 +98,12 @@ def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):
     assert "prepare" not in plan and "text_states" not in plan
 
 
-def test_the_same_seed_gives_the_same_bytes(finished, workflow):
+def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, monkeypatch):
+    monkeypatch.setenv("CONES_WARM", "0")
     arms = ["cones", "cones_finetuned", "full_finetuning", "prompt_tuning"]
     targets = [f"results/ci/glip_nano/bccd/{arm}/seed0/metrics.json" for arm in arms]
     workflow.run(*targets, "--config", "suite=ci")
+    assert not (workflow.folder / "logs/warm.log").exists()
     for arm in arms:
         for file in ("metrics.json", "state.safetensors", "predictions.json"):
             assert (workflow.cell("bccd", arm) / file).read_bytes() == (finished.cell("bccd", arm) / file).read_bytes()
