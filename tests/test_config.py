@@ -9,7 +9,7 @@ from cones.errors import ConesError
 from cones.schemas import schemas
 
 
-@pytest.mark.parametrize("name", ["miniature", "bccd", "ci"])
+@pytest.mark.parametrize("name", ["miniature", "bccd", "ci", "learning_rates"])
 def test_shipped_suites_are_valid_and_tell_what_they_are(name):
     suite = load_suite(name)
     assert suite.suite == name
