@@ -72,9 +72,8 @@ def main() -> None:
         print(f"| `{rule}` | {len(seconds)} | {sum(seconds):.0f} | {statistics.mean(seconds):.1f} |")
     loop = tuning_seconds(options.suite)
     steps = {"cold": one_step(options.suite, warm=False), "warm": one_step(options.suite, warm=True)}
-    print(
-        f"\nin the training loop: {sum(loop.values()):.0f} s; step `text` cold {steps['cold']:.2f} s, warm {steps['warm']:.2f} s"
-    )
+    print(f"\nin the training loop: {sum(loop.values()):.0f} s")
+    print(f"step `text`: cold {steps['cold']:.2f} s, warm {steps['warm']:.2f} s")
     record = {
         "suite": options.suite,
         "cores": options.cores,
