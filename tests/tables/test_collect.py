@@ -9,7 +9,8 @@ from rich.console import Console
 
 from cones.errors import ConesError
 from cones.tables.collect import collect
-from cones.tables.render import heading, print_table, read_rows
+from cones.tables.render import print_table, read_rows
+from cones.tables.wording import heading
 from tests.tables.worlds import grid, write_world
 
 
