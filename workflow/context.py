@@ -14,10 +14,9 @@ from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.models.official import VOCABULARY
 from cones.provenance import code_digest
+from cones.tables.files import TABLE_FILES
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
-
-TABLE_FILES = ("cells.csv", "table1.csv", "table1.md")
 
 
 class Context:

@@ -6,14 +6,13 @@ from cones.cell import RESULTS, Cell, Plan
 from cones.data.state import waiting
 from cones.tables.cells import ExpectedCell
 from cones.tables.collect import collect
+from cones.tables.files import TABLE_FILES, partial_name
 from cones.tables.render import print_table
 from cones.tables.table7 import write_table7
 
-PARTIAL = ("cells.partial.csv", "table1.partial.csv", "table1.partial.md")
-
 
 def collect_suite(plan: Plan, *, partial: bool = False) -> list[Path]:
-    """`cells.csv`, `table1.csv` and `table1.md` of the suite; with `partial` what there is so far, with reasons."""
+    """`cells.csv` and Tables 1, 8 and 10 of the suite; with `partial` what there is so far, with reasons."""
     cells = list(plan.cells())
     expected = [
         ExpectedCell(
@@ -76,8 +75,8 @@ def finish_run(plan: Plan, *, failed: bool, since: float = 0.0) -> None:
         print(f"Not complete. The table so far, with reasons: {folder / 'table1.partial.md'}; logs are under logs/.")
         tell_what_waits(plan)
         return
-    for name in PARTIAL:
-        (folder / name).unlink(missing_ok=True)
+    for name in TABLE_FILES:
+        (folder / partial_name(name)).unlink(missing_ok=True)
     table = folder / "table1.csv"
     if table.exists() and table.stat().st_mtime >= since:
         print_table(table, title=plan.suite.title)

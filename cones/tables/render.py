@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.errors import ConesError
+from cones.tables.files import read_csv
 from cones.tables.reference import GROUPS
 from cones.tables.table1 import COLUMNS
 from cones.tables.wording import (
@@ -35,13 +35,8 @@ EMPTY = "No cell of this suite belongs into Table 1."
 
 def read_rows(path: str | Path) -> list[Row]:
     """The rows of a `table1.csv` as text; ConesError unless it has that table's columns."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns, rows = tuple(reader.fieldnames or ()), list(reader)
-    except FileNotFoundError:
-        raise ConesError("file is missing", where=path, next_step="run `make table1`") from None
-    if columns != COLUMNS:
+    columns, rows = read_csv(path)
+    if tuple(columns) != COLUMNS:
         raise ConesError("not a Table 1 of this version", where=path, next_step="delete it and run again")
     return rows
 

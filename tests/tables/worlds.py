@@ -5,7 +5,7 @@ from pathlib import Path
 from cones.evaluation.coco_ap import STATISTICS
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
 from cones.tables.cells import ExpectedCell
-from cones.tables.reference import GROUPS
+from cones.tables.reference import GROUPS, paper_value
 
 METHODS = (
     *("zero_shot", "linear_probing", "textual_inversion", "prompt_tuning", "cones"),
@@ -60,6 +60,18 @@ def _key(suite, cell):
     return CellKey(
         suite=suite, model=cell.model, dataset=cell.dataset, arm=cell.arm, method=cell.method, seed=cell.seed
     )
+
+
+def published(cell: ExpectedCell) -> float | None:
+    """The paper's AP of a cell, as an `ap_of`."""
+    return paper_value(GROUPS[cell.group].detail_table, cell.model, cell.method, cell.dataset)
+
+
+def row_of(table, model, method):
+    """The one row of a model and a method."""
+    found = table[(table["model"] == model) & (table["method"] == method)]
+    assert len(found) == 1
+    return found.iloc[0]
 
 
 def write_world(folder: Path, suite: str, cells, ap_of) -> dict[ExpectedCell, Path]:
