@@ -45,4 +45,4 @@ schema: $(READY) ## export the JSON schemas of config and registry
 	python -m cones schema
 
 clean: ## remove results, logs and drawn data, keep downloads and the environment
-	rm -rf results/*/ results/table* logs data/miniature .snakemake
+	rm -rf results/*/ results/table* results/report.html logs data/miniature .snakemake

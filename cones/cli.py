@@ -140,7 +140,7 @@ def evaluate(
 
 @app.command()
 def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}", partial: bool = False) -> None:
-    """Gather the cells of a suite into cells.csv, table1.csv and table1.md."""
+    """Gather the cells of a suite into cells.csv and Tables 1, 8 and 10."""
     from cones.steps.collect import collect_suite
 
     collect_suite(load_plan(suite, overrides), partial=partial)
@@ -165,13 +165,22 @@ def learning_rates(
 
 
 @app.command()
+def report(suite: SuiteOption = "miniature", overrides: SetOption = "{}", partial: bool = False) -> None:
+    """Write the report of a suite and its figure; --partial: of the tables that `collect --partial` wrote."""
+    from cones.steps.report import write_report
+
+    plan = load_plan(suite, overrides)
+    print("written:", *write_report(plan, overrides=json.loads(overrides), partial=partial))
+
+
+@app.command()
 def finish(
     suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0
 ) -> None:
     """The last word of a run: the table and where it is, or what is missing and why."""
-    from cones.steps.collect import finish_run
+    from cones.steps.finish import finish_run
 
-    finish_run(load_plan(suite, overrides), failed=failed, since=since)
+    finish_run(load_plan(suite, overrides), overrides=json.loads(overrides), failed=failed, since=since)
 
 
 @app.command()

@@ -95,6 +95,9 @@ class Suite(Strict):
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
     )
     tuning: Tuning = Tuning()
+    learning_rate_study: str | None = Field(
+        None, description="CSV file with the study that the learning rates were chosen by; the report shows it"
+    )
 
     @field_validator("arms", mode="before")
     @classmethod

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cones.machine import machine
+
 PACKAGES = ("cones", "baselines")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,6 +83,7 @@ def how(*, inputs: dict[str, str], settings: dict, device: str) -> dict:
         "revision": revision(),
         "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}},
         "device": device,
+        "machine": machine(device),
         "platform": platform.platform(terse=True),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

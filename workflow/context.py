@@ -5,21 +5,23 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cones import warm
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
+from cones.config import CONFIG_FOLDER
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.miniature.pretrained import shipped
 from cones.models.official import VOCABULARY
 from cones.provenance import code_digest
+from cones.report.files import REPORT_FILES, TEMPLATES
+from cones.tables.files import TABLE_FILES
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
-
-TABLE_FILES = ("cells.csv", "table1.csv", "table1.md")
 
 
 class Context:
@@ -101,11 +103,26 @@ class Context:
         Snakemake leaves a deleted file alone as long as the table made of it exists; a newer roll call makes the table
         outdated, so that the file is made again, and the table after it.
         """
-        folder = RESULTS / self.plan.suite.suite
-        path, tables = folder / ".roll-call", [str(folder / name) for name in TABLE_FILES]
-        if not path.exists() or not all(map(os.path.exists, [*self.cell_files(), *tables])):
+        return self._roll_call(".roll-call", [*self.cell_files(), *self._in_suite(TABLE_FILES)])
+
+    def report_roll_call(self) -> str:
+        """The same for the files of the report, which are copied to where the configured suite's report is."""
+        return self._roll_call(".roll-call-report", self._in_suite(REPORT_FILES))
+
+    def _in_suite(self, names: Iterable[str]) -> list[str]:
+        return [str(RESULTS / self.plan.suite.suite / name) for name in names]
+
+    def _roll_call(self, name: str, files: Iterable[str]) -> str:
+        (path,) = self._in_suite([name])
+        if not os.path.exists(path) or not all(map(os.path.exists, files)):
             write_text(path, f"{time.time_ns()}\n")  # Snakemake overlooks a newer file with the same content
-        return str(path)
+        return path
+
+    def report_inputs(self) -> list[str]:
+        """What the report reads besides the tables: how each cell was made, and the suite's learning-rate study."""
+        runs = [str(cell.folder / "run.json") for cell in self.plan.cells()]
+        study = self.plan.suite.learning_rate_study
+        return [*runs, *([study] if study and os.path.exists(study) else [])]
 
     # -------------------------------------------------------------------------------------------------- digests
 
@@ -114,6 +131,12 @@ class Context:
         cell = self.cell(wildcards)
         method = self.plan.method(cell.arm).module
         return f"{settings_digest(self.plan.settings(cell))}-{code_digest('cones.steps.tune', method)}"
+
+    def report_digest(self) -> str:
+        """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""
+        config = CONFIG_FOLDER / f"{self.plan.suite.suite}.yaml"
+        shown = [path.read_text(encoding="utf-8") for path in (*TEMPLATES, config)]
+        return f"{code_digest('cones.steps.report')}-{settings_digest([shown, self.overrides])}"
 
     def dataset_digest(self, wildcards) -> str:
         """The dataset's registry entry and the code that reads it."""

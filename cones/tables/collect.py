@@ -1,20 +1,19 @@
-"""The last step of a run: the cells' files become `cells.csv`, `table1.csv` and its Markdown twin."""
+"""From the cells' files to `cells.csv`, Tables 1, 8 and 10, and their Markdown twins."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cones.artifacts import write_text
 from cones.tables.cells import ExpectedCell, collect_cells
+from cones.tables.detail import DETAIL_TABLES, detail_table
+from cones.tables.detail_render import detail_markdown
+from cones.tables.files import partial_name, read_csv, to_csv
 from cones.tables.render import markdown, read_rows
 from cones.tables.table1 import table1
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-CSV_DECIMALS = 4
+UNFINISHED = "unfinished: some cells failed or did not run"
 
 
 def collect(
@@ -27,29 +26,26 @@ def collect(
     partial: bool = False,
     title: str | None = None,
 ) -> list[Path]:
-    """Write `cells.csv`, `table1.csv` and `table1.md` into `out_dir`, each whole or not at all; returns their paths.
+    """Write `cells.csv`, and `.csv` and `.md` of `table1`, `table8` and `table10`, into `out_dir`; returns their paths.
 
-    `metrics` and `logs` map expected cells to files, which need not exist (see `collect_cells`). With `partial`,
-    for a run that failed, the names are `cells.partial.csv`, `table1.partial.csv` and `table1.partial.md`, and a
-    malformed metrics file is a reason in the table rather than an error. `title` describes the suite in a few words.
+    Each file is whole or absent. `metrics` and `logs` map expected cells to files, which need not exist (see
+    `collect_cells`). With `partial`, for a run that failed, the names are those of `partial_name`, and a malformed
+    metrics file is a reason in the tables rather than an error. `title` describes the suite in a few words.
     """
-    infix = ".partial" if partial else ""
-    paths = [Path(out_dir) / f"{stem}{infix}.{suffix}" for stem, suffix in _FILES]
     cells = collect_cells(expected, metrics, logs, suite=suite, partial=partial)
-    write_text(paths[0], to_csv(cells))
-    write_text(paths[1], to_csv(table1(cells, suite=suite)))
     if partial:
-        title = ", ".join(filter(None, [title, "unfinished: some cells failed or did not run"]))
-    write_text(paths[2], markdown(read_rows(paths[1]), suite=suite, title=title))
-    return paths
+        title = ", ".join(filter(None, [title, UNFINISHED]))
+    written = []
 
+    def write(name: str, text: str) -> Path:
+        written.append(Path(out_dir) / (partial_name(name) if partial else name))
+        write_text(written[-1], text)
+        return written[-1]
 
-_FILES = (("cells", "csv"), ("table1", "csv"), ("table1", "md"))
-
-
-def to_csv(frame: DataFrame) -> str:
-    """CSV text with at most CSV_DECIMALS decimals and one kind of line end; what is missing is empty."""
-    numbers = frame.select_dtypes("float").columns
-    return frame.assign(**{name: frame[name].round(CSV_DECIMALS) for name in numbers}).to_csv(
-        index=False, lineterminator="\n"
-    )
+    write("cells.csv", to_csv(cells))
+    rows = read_rows(write("table1.csv", to_csv(table1(cells, suite=suite))))
+    write("table1.md", markdown(rows, suite=suite, title=title))
+    for table in DETAIL_TABLES:
+        columns, rows = read_csv(write(f"{table}.csv", to_csv(detail_table(cells, table, suite=suite))))
+        write(f"{table}.md", detail_markdown(columns, rows, table, suite=suite, title=title))
+    return written

@@ -65,6 +65,11 @@ class Reference:
         rows = self.rows(table, **wanted)
         return rows[0].get(column) if rows else None
 
+    def labels(self, table: str) -> dict[str, str]:
+        """{dataset: the paper's name for it} of a table with one column per dataset, in the paper's order."""
+        datasets = [key for key in self.rows(table)[0] if key not in ("model", "method") and not key.startswith("avg_")]
+        return dict(zip(datasets, self.content[table]["columns"], strict=True))
+
     def order(self, key: str) -> list[str]:
         """The values of "block", "model" or "method" in the order in which Table 1 first names them."""
         return list(dict.fromkeys(row[key] for row in self.rows("table1")))

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from cones.errors import ConesError
 from cones.tables.collect import collect
-from cones.tables.render import heading, print_table, read_rows
+from cones.tables.files import TABLE_FILES
+from cones.tables.render import print_table, read_rows
+from cones.tables.wording import heading
 from tests.tables.worlds import grid, write_world
 
 
@@ -34,23 +36,23 @@ def printed(path, width=100):
     return console.file.getvalue()
 
 
-def test_three_files_the_same_every_time(tmp_path):
+FILES = ["cells.csv", "table1.csv", "table1.md", "table8.csv", "table8.md", "table10.csv", "table10.md"]
+
+
+def test_the_files_are_the_same_every_time(tmp_path):
     first = [path.read_bytes() for path in finished(tmp_path)]
     paths = finished(tmp_path)
-    assert [path.name for path in paths] == ["cells.csv", "table1.csv", "table1.md"]
+    assert [path.name for path in paths] == FILES == list(TABLE_FILES)
     assert [path.read_bytes() for path in paths] == first
     assert not any(b"\r" in content for content in first)
-    assert sorted(path.name for path in (tmp_path / "miniature").glob("*.*")) == [
-        "cells.csv",
-        "table1.csv",
-        "table1.md",
-    ]
+    assert sorted(path.name for path in (tmp_path / "miniature").glob("*.*")) == sorted(FILES)
 
 
 def test_partial_files_have_names_of_their_own(tmp_path):
     paths = finished(tmp_path, partial=True)
-    assert [path.name for path in paths] == ["cells.partial.csv", "table1.partial.csv", "table1.partial.md"]
-    assert "some cells failed or did not run" in paths[2].read_text().splitlines()[0]
+    assert [path.name for path in paths] == [name.replace(".", ".partial.") for name in FILES]
+    for path in paths[2::2]:
+        assert "some cells failed or did not run" in path.read_text().splitlines()[0]
 
 
 def test_markdown_reads_well(tmp_path):

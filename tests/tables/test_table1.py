@@ -3,23 +3,13 @@
 import pytest
 
 from cones.tables.cells import ExpectedCell, collect_cells
-from cones.tables.reference import GROUPS, paper_value
+from cones.tables.reference import GROUPS
 from cones.tables.table1 import COLUMNS, table1
-from tests.tables.worlds import METHODS, grid, write_done, write_world
+from tests.tables.worlds import METHODS, grid, published, row_of, write_done, write_world
 
 
 def table_of(folder, cells, ap_of, suite="mini", logs=None):
     return table1(collect_cells(cells, write_world(folder, suite, cells, ap_of), logs, suite=suite), suite=suite)
-
-
-def row_of(table, model, method):
-    found = table[(table["model"] == model) & (table["method"] == method)]
-    assert len(found) == 1
-    return found.iloc[0]
-
-
-def published(cell):
-    return paper_value(GROUPS[cell.group].detail_table, cell.model, cell.method, cell.dataset)
 
 
 def test_the_papers_own_numbers_give_the_papers_table(tmp_path):

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from cones.artifacts import write_json
 from cones.evaluation.coco_ap import STATISTICS
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
 from cones.tables.cells import ExpectedCell
-from cones.tables.reference import GROUPS
+from cones.tables.reference import GROUPS, paper_value
 
 METHODS = (
     *("zero_shot", "linear_probing", "textual_inversion", "prompt_tuning", "cones"),
@@ -62,6 +63,18 @@ def _key(suite, cell):
     )
 
 
+def published(cell: ExpectedCell) -> float | None:
+    """The paper's AP of a cell, as an `ap_of`."""
+    return paper_value(GROUPS[cell.group].detail_table, cell.model, cell.method, cell.dataset)
+
+
+def row_of(table, model, method):
+    """The one row of a model and a method."""
+    found = table[(table["model"] == model) & (table["method"] == method)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
 def write_world(folder: Path, suite: str, cells, ap_of) -> dict[ExpectedCell, Path]:
     """{cell: path}; `ap_of(cell)` gives an AP, None for a cell that leaves no file, or a text: skipped, with reason."""
     paths = {}
@@ -73,3 +86,30 @@ def write_world(folder: Path, suite: str, cells, ap_of) -> dict[ExpectedCell, Pa
         elif outcome is not None:
             write_done(paths[cell], suite, cell, outcome)
     return paths
+
+
+def write_run(path: Path, cell: ExpectedCell, *, epochs: int = 10, seconds: float = 12.5, **changed):
+    """A `run.json` as `evaluate` writes it, as far as the report reads it; `changed` replaces whole keys."""
+    tuned = cell.method != "zero_shot"
+    history = [{"epoch": n + 1, "steps": 24 * (n + 1), "learning_rate": 0.01, "val_ap": 1.0} for n in range(epochs)]
+    content = {
+        "command": ["python", "-m", "cones", "evaluate", "--model", cell.model, "--dataset", cell.dataset],
+        "device": "cpu",
+        "finished": f"2026-11-22T21:20:{cell.seed:02}+00:00",
+        "inference": {"peak_memory_bytes": 384_491_520, "seconds_per_image": 0.0207},
+        "inputs_sha256": {f"checkpoints/{cell.model}.safetensors": "159e1d86e51510bf"},
+        "machine": {"processor": "a processor", "cores": 2, "memory_bytes": 2**34, "accelerator": None},
+        "overrides": {},
+        "platform": "Linux",
+        "revision": "c13398831e6f",
+        "settings": {"learning_rate": 0.01, "tuning": {"max_epochs": epochs}},
+        "tuning": {
+            "best_epoch": 3 if tuned else 0,
+            "history": history if tuned else [],
+            "peak_memory_bytes": 403_505_152,
+            "seconds": seconds if tuned else 0.0,
+            "steps": 24 * epochs if tuned else 0,
+        },
+        "versions": {"python": "3.11.7", "torch": "2.13.0+cpu"},
+    }
+    write_json(path.with_name("run.json"), content | changed)

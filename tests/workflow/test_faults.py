@@ -59,6 +59,7 @@ def test_one_failing_cell_leaves_the_others_and_a_partial_table_with_the_reason(
     assert not (workflow.folder / "results/ci/table1.csv").exists()
     partial = (workflow.folder / "results/ci/table1.partial.csv").read_text()
     assert "not finite at step" in partial
+    assert "not finite at step" in (workflow.folder / "results/ci/report.partial.html").read_text()
     workflow.run("results/ci/table1.csv", *world)
     assert not list((workflow.folder / "results/ci").glob("*partial*"))
 

@@ -91,6 +91,18 @@ def test_deleting_one_file_rebuilds_just_what_depends_on_it(finished, file, jobs
     assert path.read_bytes() == kept
 
 
+def test_the_report_is_made_of_what_is_there_and_made_again_when_it_is_gone(finished):
+    report = "results/report.html"
+    assert finished.planned(report, *CI) == {"render_report": 1, "report": 1}
+    finished.run(report, *CI)
+    assert "suite: ci" in (finished.folder / report).read_text()
+    assert "Nothing to be done" in finished.run(report, *CI)
+    (finished.folder / "results/ci/figure_methods.png").unlink()
+    assert finished.planned(report, *CI) == {"render_report": 1, "report": 1}
+    assert set(finished.planned(*CI)) == {"all", "render_report", "report", "table8", "table10"}
+    finished.run(report, *CI)
+
+
 def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):
     rates = json.dumps({"glip_nano": {"learning_rate": {"cones": 0.05}}})
     plan = finished.planned(TABLE, "--config", "suite=ci", f"models={rates}")

@@ -1,0 +1,45 @@
+"""What is missing from a suite's results, and why."""
+
+from __future__ import annotations
+
+from cones.report.records import Record, grouped
+from cones.tables.reference import GROUPS, paper
+
+
+def gap_rows(records: list[Record]) -> list[dict]:
+    """One row per reason and set of methods: which datasets, which methods and seeds, what became of them."""
+    everything = _methods(records)
+    seeds = {record.row["seed"] for record in records}
+    rows: dict[tuple, list[str]] = {}
+    holes = [record for record in records if not record.is_done]
+    for (model, dataset, status, reason), mine in grouped(holes, _place):
+        lost = {record.row["seed"] for record in mine}
+        methods = "all methods" if _methods(mine) == everything else ", ".join(_methods(mine))
+        which = "" if lost == seeds else f"seed {', '.join(sorted(lost, key=int))}"
+        rows.setdefault((model, status, reason, methods, which), []).append(dataset)
+    return [
+        {"model": model, "datasets": names, "methods": methods, "seeds": which, "status": status, "reason": reason}
+        for (model, status, reason, methods, which), names in rows.items()
+    ]
+
+
+def _place(record: Record) -> tuple[str, str, str, str]:
+    row = record.row
+    reason = "" if row["reason"] == row["status"] else row["reason"]
+    return row["model"], row["dataset"], row["status"], reason
+
+
+def _methods(records: list[Record]) -> list[str]:
+    return list(dict.fromkeys(record.label for record in records))
+
+
+def not_in_suite(records: list[Record]) -> dict:
+    """What of the paper's detection experiment (Table 1) the suite does not hold: `datasets`, `models`, `methods`."""
+    mine = {key: {record.row[key] for record in records} for key in ("dataset", "model", "method")}
+    theirs = [name for group in GROUPS.values() for name in group.datasets]
+    return {
+        "datasets": [name for name in theirs if name not in mine["dataset"]],
+        "of": len(theirs),
+        "models": [name for name in paper().order("model") if name not in mine["model"]],
+        "methods": [name for name in paper().order("method") if name not in mine["method"]],
+    }

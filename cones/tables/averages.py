@@ -1,0 +1,54 @@
+"""Averages over seeds and datasets that say over what they are, shared by the tables."""
+
+from __future__ import annotations
+
+from math import fsum
+from typing import TYPE_CHECKING
+
+from cones.evaluation.seeds import OverSeeds, over_seeds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+
+def scored(cells: DataFrame) -> Series:
+    """Which cells have an AP: `cells[scored(cells)]`; all others are holes."""
+    return (cells["status"] == "done") & cells["ap"].notna()
+
+
+def per_dataset(cells: DataFrame) -> dict[str, OverSeeds]:
+    """Mean and spread over the seeds of each dataset that has any AP; `cells` are of one model and one method."""
+    return {dataset: over_seeds(list(aps.values())) for dataset, aps in _aps(cells).items()}
+
+
+def average(cells: DataFrame) -> dict:
+    """`ap` over seeds first, then over datasets, unweighted; `datasets` says over how many of the expected ("2/13").
+
+    `spread`: half width of the 95 % t interval over seeds of that average, where every dataset in it has the same two
+    or more seeds. Without any AP only `datasets` is there.
+    """
+    by_dataset = _aps(cells)
+    found: dict = {"datasets": f"{len(by_dataset)}/{cells['dataset'].nunique()}"}
+    if not by_dataset:
+        return found
+    means = [over_seeds(list(aps.values())).mean for aps in by_dataset.values()]
+    found["ap"] = over_seeds(means).mean
+    seeds = {tuple(sorted(aps)) for aps in by_dataset.values()}
+    if len(seeds) == 1:  # every dataset has the same seeds: each seed gives one average of the group
+        averages = [fsum(aps[seed] for aps in by_dataset.values()) / len(by_dataset) for seed in seeds.pop()]
+        found["spread"] = over_seeds(averages).half_width
+    return found
+
+
+def seeds_behind(cells: DataFrame) -> str | None:
+    """How many seeds stand behind the numbers: "3", or "2 to 3" where datasets differ."""
+    counts = sorted({len(aps) for aps in _aps(cells).values()})
+    if not counts:
+        return None
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _aps(cells: DataFrame) -> dict[str, dict[int, float]]:
+    """{dataset: {seed: AP}}, datasets by name."""
+    found = cells[scored(cells)]
+    return {str(dataset): dict(zip(rows["seed"], rows["ap"])) for dataset, rows in found.groupby("dataset")}

@@ -1,0 +1,115 @@
+"""The parts of the page: learning rates and their study, costs, tuning, gaps, and how quantities read."""
+
+import pytest
+
+from cones.config import load_suite
+from cones.errors import ConesError
+from cones.report.costs import cost_views
+from cones.report.gaps import gap_rows
+from cones.report.quantities import count, memory, seconds, span
+from cones.report.rates import rates_used, read_study, study_views
+from cones.report.records import Record
+from cones.report.tuned import tuned_views
+from cones.steps.report import write_report
+from tests.report.suites import finished
+
+HEAD = "model,method,learning_rate,dataset,validation_ap,chosen\n"
+STUDY = HEAD + (
+    "glip_nano,cones,0.1,bccd,30,yes\nglip_nano,cones,1e-2,bccd,20,\nglip_nano,cones,0.1,aquarium,40,yes\n"
+    "glip_nano,cones,1e-2,aquarium,,\nglip_nano,linear_probing,1e-2,bccd,12.25,yes\n"
+)
+
+
+def record(dataset="bccd", method="cones", seed=0, status="done", reason="", arm=None, **tuning):
+    row = {"model": "glip_nano", "dataset": dataset, "arm": arm or method, "method": method, "seed": str(seed)}
+    sizes = {"trained_used": "384", "total_used": "1900000", "text_encoder_used": "0"}
+    run = {"settings": {"learning_rate": 0.1, "tuning": {"max_epochs": 10}}, "tuning": tuning}
+    return Record({**row, **sizes, "status": status, "reason": reason}, run if tuning else {})
+
+
+def tuned(best, took, epochs=10, **where):
+    history = [{}] * epochs
+    return record(**where, best_epoch=best, seconds=took, steps=24 * epochs, history=history, peak_memory_bytes=2**30)
+
+
+def test_a_study_is_a_table_of_methods_and_learning_rates(tmp_path):
+    (tmp_path / "study.csv").write_text(STUDY)
+    (view,) = study_views(read_study(tmp_path / "study.csv"))
+    assert (view["model"], view["rates"], view["datasets"]) == ("glip_nano", ["0.01", "0.1"], "1–2")  # noqa: RUF001
+    cones, probing = view["rows"]
+    assert [(cell["text"], cell["chosen"]) for cell in cones["cells"]] == [("20.0", False), ("35.0", True)]
+    assert probing["label"] == "Linear probing" and [cell["chosen"] for cell in probing["cells"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("model,method\n", "a column is missing"), (HEAD + "m,cones,fast,bccd,1,\n", "line 2: not a number")],
+)
+def test_a_study_of_another_form_is_refused(tmp_path, text, message):
+    (tmp_path / "study.csv").write_text(text)
+    with pytest.raises(ConesError, match=message):
+        read_study(tmp_path / "study.csv")
+
+
+def test_the_study_of_a_suite_is_shown_and_a_missing_one_is_told(tmp_path, monkeypatch):
+    plan = finished(tmp_path, monkeypatch, datasets=["bccd"], learning_rate_study="study.csv")
+    page = write_report(plan)[0].read_text()
+    assert "How they were chosen" not in page and "study.csv: there is no such file" in page
+    (tmp_path / "study.csv").write_text(STUDY)
+    page = write_report(plan)[0].read_text()
+    assert 'class="chosen">35.0<' in page and "there is no such file" not in page
+    (tmp_path / "study.csv").write_text("model\n")
+    with pytest.raises(ConesError, match="a column is missing"):
+        write_report(plan)
+
+
+def test_no_suite_names_a_study_unless_it_has_one():
+    assert load_suite("ci").learning_rate_study is None
+
+
+def test_how_a_dataset_was_tuned_over_seeds():
+    cells = [tuned(3, 10.0), tuned(10, 20.0, seed=1), tuned(2, 5.0, epochs=6, method="full_finetuning")]
+    (view,) = tuned_views([record(method="zero_shot", arm="zero_shot"), *cells])
+    assert view["methods"] == ["ConES (stage 1)", "Full fine-tuning"]
+    ((dataset, (cones, full)),) = view["rows"]
+    assert dataset == "bccd"
+    assert cones == {"epoch": "3–10 of 10", "steps": "240", "seconds": "15 s", "at_end": True}  # noqa: RUF001
+    assert (full["epoch"], full["steps"], full["at_end"]) == ("2 of 6", "144", False)
+
+
+def test_costs_and_rates_tell_arms_from_methods():
+    cells = [tuned(3, 10.0), tuned(3, 30.0, dataset="tn3k"), tuned(1, 7.0, arm="cones-n1")]
+    ((first, second),) = (view["rows"] for view in cost_views(cells))
+    assert (first["label"], first["tuning_mean"], first["tuning_sum"]) == ("ConES (stage 1)", "20 s", "40 s")
+    assert (first["trained"], first["all"], first["tuning_memory"]) == ("384", "1.90 M", "1.0 GiB")
+    assert second["label"] == "cones-n1" and second["inference"] == "–"  # noqa: RUF001
+    assert rates_used(cells)["rows"][1] == {"label": "cones-n1", "rates": ["0.1"]}
+
+
+def test_gaps_are_told_once_per_reason():
+    skipped = [record(name, method, status="skipped", reason="a form") for name in ("a", "b") for method in ("x", "y")]
+    lost = [record("c", "x", seed=1, status="not run", reason="not run"), record("c", "x"), record("c", "y", seed=1)]
+    first, second = gap_rows([*skipped, *lost])
+    assert (first["datasets"], first["methods"], first["reason"]) == (["a", "b"], "all methods", "a form")
+    assert (second["datasets"], second["methods"], second["seeds"]) == (["c"], "x", "seed 1")
+    assert (second["status"], second["reason"]) == ("not run", "")
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "text"),
+    [
+        (seconds, [0.0], "0 s"),
+        (seconds, [0.0213], "21 ms"),
+        (seconds, [0.8], "0.80 s"),
+        (seconds, [12.4, 89.0], "12–89 s"),  # noqa: RUF001
+        (seconds, [30.0, 300.0], "30 s–5.0 min"),  # noqa: RUF001
+        (seconds, [7200.0], "2.0 h"),
+        (memory, [384_491_520], "367 MiB"),
+        (memory, [3 * 2**30], "3.0 GiB"),
+        (count, [384, 1152], "384–1,152"),  # noqa: RUF001
+        (count, [122_560_000], "122.56 M"),
+        (count, [], "–"),  # noqa: RUF001
+    ],
+)
+def test_quantities(form, values, text):
+    assert span(values, form) == text
