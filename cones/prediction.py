@@ -27,9 +27,12 @@ def predict(
                 image = split.images[sample.view.index]
                 height, width = sample.size
                 scale = torch.tensor([image["width"] / width, image["height"] / height] * 2, device=found.boxes.device)
+                boxes = found.boxes.float() * scale
+                # narrower than a pixel, a box with inclusive corners runs backwards; enlarged, it would fall below zero
+                boxes[:, 2:] = boxes[:, 2:].maximum(boxes[:, :2] - float(model.inclusive_boxes))
                 results[image["id"]] = to_coco_results(
                     image["id"],
-                    (found.boxes.float() * scale).cpu().numpy(),
+                    boxes.cpu().numpy(),
                     found.scores.float().cpu().numpy(),
                     found.labels.cpu().numpy(),
                     inclusive=model.inclusive_boxes,
