@@ -21,14 +21,14 @@ METADATA = Path(".snakemake/metadata")
 
 def jobs(suite: str) -> list[tuple[str, float, float]]:
     """(rule, start, end) of every job whose files are data or of the suite; a job with several files counts once."""
-    found = set()
+    found = {}
     for path in METADATA.rglob("*"):
         if path.is_file():
             job = json.loads(path.read_text(encoding="utf-8"))
-            of_suite = "/miniature/" in " ".join(job["log"]) or f"logs/{suite}/" in " ".join(job["log"])
-            if of_suite and job["starttime"] and job["endtime"]:
-                found.add((job["rule"], job["starttime"], job["endtime"]))
-    return sorted(found, key=lambda job: job[1])
+            log = " ".join(job["log"])
+            if ("logs/data/" in log or f"logs/{suite}/" in log) and job["starttime"] and job["endtime"]:
+                found[log] = (job["rule"], job["starttime"], job["endtime"])
+    return sorted(found.values(), key=lambda job: job[1])
 
 
 def tuning_seconds(suite: str) -> dict[str, float]:
@@ -48,7 +48,7 @@ def one_step(suite: str, *, warm: bool, repeats: int = 3) -> float:
         warmth.offer()
     model, dataset = next(Path("results", suite).glob("*/*/text.safetensors")).parts[-3:-1]
     command = [sys.executable, "-m", "cones", "text", "--suite", suite, "--model", model, "--dataset", dataset]
-    environment = os.environ if warm else {**os.environ, warmth.VARIABLE: "0"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({} if warm else {warmth.VARIABLE: "0"})}
     seconds = []
     for _ in range(repeats + 1):
         started = time.monotonic()
