@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from cones.models.checkpoints import MODELS, build_detector, build_text_encoder, expected_state
+from cones.models.glip.config import SIZES
+from cones.models.glip.head import DyHead
 from tests.models.glip_golden import TEXT_PREFIX, official_entries
 
 OFFICIAL = ["glip_t", "glip_t_a", "glip_l"]
@@ -78,7 +80,17 @@ def test_fresh_heads_start_unsure():
     """bias0 = -ln 99: every token of every anchor starts at a probability of about 1 %."""
     head = build_detector("glip_nano").rpn.head
     assert torch.sigmoid(head.bias0).item() == pytest.approx(0.01)
-    assert not head.bias_lang.any()
+    assert not head.bias_lang.any() and head.log_scale.item() == SIZES["glip_nano"].log_scale
+    assert {scale.scale.item() for scale in head.scales} == {SIZES["glip_nano"].box_scale}
     fuse = head.dyhead_tower[0].b_attn
     assert fuse.gamma_v.unique().tolist() == fuse.gamma_l.unique().tolist() == [0.5]
     assert not head.dyhead_tower[2].offset.weight.any()
+
+
+def test_the_published_sizes_start_as_published():
+    """The steeper start is the nano models' alone: a head that is not told otherwise has GLIP's own values (spec 7)."""
+    for name, sizes in SIZES.items():
+        assert sizes.narrow == name.startswith("glip_nano")
+        assert sizes.narrow or (sizes.box_scale, sizes.log_scale) == (1.0, 0.0)
+    head = DyHead(tower=[], visual=8, text=8, levels=2)
+    assert head.log_scale.item() == 0 and {scale.scale.item() for scale in head.scales} == {1.0}
