@@ -20,13 +20,13 @@ METADATA = Path(".snakemake/metadata")
 
 
 def jobs(suite: str) -> list[tuple[str, float, float]]:
-    """(rule, start, end) of every job whose files are data or of the suite; a job with several files counts once."""
+    """(rule, start, end) of every job for drawn data or for the suite; a job with several files counts once."""
     found = {}
     for path in METADATA.rglob("*"):
         if path.is_file():
             job = json.loads(path.read_text(encoding="utf-8"))
             log = " ".join(job["log"])
-            if ("logs/data/" in log or f"logs/{suite}/" in log) and job["starttime"] and job["endtime"]:
+            if ("logs/data/miniature/" in log or f"logs/{suite}/" in log) and job["starttime"] and job["endtime"]:
                 found[log] = (job["rule"], job["starttime"], job["endtime"])
     return sorted(found.values(), key=lambda job: job[1])
 
