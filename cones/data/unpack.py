@@ -4,6 +4,7 @@ Refused: absolute paths, "..", links that leave the folder (in a zip: any link),
 size that is absurd for the archive or larger than the free disk.
 """
 
+import copy
 import gzip
 import logging
 import lzma
@@ -189,13 +190,18 @@ def _plan_zip(file: zipfile.ZipFile, guard: _Guard) -> Iterator[tuple[zipfile.Zi
             yield member, path
 
 
+# the standard library's own checks on top of ours, where it has them (Python 3.11.4), else no owners and modes
+CAREFULLY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {"set_attrs": False}
+
+
 def _unpack_tar(archive: Path, target: Path, guard: _Guard) -> None:
     with tarfile.open(archive) as file:
         planned = list(_plan_tar(file, guard))
         guard.check_disk(target)
         for member, path in planned:
-            member = member.replace(name=path.as_posix(), deep=False)
-            file.extract(member, target, filter="data")  # the standard library's own checks on top of ours
+            member = copy.copy(member)
+            member.name = path.as_posix()
+            file.extract(member, target, **CAREFULLY)
 
 
 def _plan_tar(file: tarfile.TarFile, guard: _Guard) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
