@@ -98,11 +98,14 @@ def as_a_shell_says(code: int) -> int:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Begins with two steps at once, of which one must start the server."""
+    # in the background of a script Ctrl-C is ignored, and all below would inherit that
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     run = Run(tmp_path_factory.mktemp("warm"))
     clients = [run.start("datasets", "show", "bccd") for _ in range(2)]
     run.first = [outcome(client) for client in clients]
     yield run
     run.server().kill()
+    signal.signal(signal.SIGINT, before)
 
 
 def test_two_at_once_start_one_server_and_both_run_in_it(run):
