@@ -35,5 +35,10 @@ Painter = Callable[[np.random.Generator, list[str], int], Painted]
 
 def generator(dataset_id: str, seed: int, index: int) -> np.random.Generator:
     """Random numbers that depend on nothing but dataset, seed and picture."""
-    digest = hashlib.sha256(f"{dataset_id}:{seed}:{index}".encode()).digest()
+    return generator_of(f"{dataset_id}:{seed}:{index}")
+
+
+def generator_of(place: str) -> np.random.Generator:
+    """Random numbers that depend on nothing but the place's name."""
+    digest = hashlib.sha256(place.encode()).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

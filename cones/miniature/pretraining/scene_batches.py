@@ -1,6 +1,5 @@
 """Batches of painted, described scenes; each a function of recipe and number, whoever asks and whenever."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cones.data.batches import normalised_pixels
+from cones.miniature.painter import generator_of
 from cones.miniature.pretraining.captions import Said, class_list, sentence
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
@@ -69,9 +69,8 @@ def painted_ahead(batches: SceneBatches, start: int) -> DataLoader:
 
 
 def scene_generator(*place: object) -> np.random.Generator:
-    """Random numbers that depend on nothing but the place's name."""
-    digest = hashlib.sha256(repr(("pretraining", *place)).encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    """Random numbers of a place in pretraining, such as (seed, batch, picture)."""
+    return generator_of(repr(("pretraining", *place)))
 
 
 def _padded(said: list[Said]) -> tuple[Tensor, Tensor, Tensor]:

@@ -59,7 +59,7 @@ def shape_of_batch(rng: np.random.Generator) -> float:
 
 
 def paint_scene(rng: np.random.Generator, ratio: float, names: list[str]) -> Scene:
-    """One scene of width / height about `ratio`: three to eight objects of one to six of `names`, or soft shapes."""
+    """One scene of width / height about `ratio`: two to eight objects of one to six of `names`, or soft shapes."""
     fine = rng.uniform(1.0, 1.4)  # painted larger and scaled down, as the datasets' pictures are
     long, short = LONG_SIDE * fine, LONG_SIDE * fine / max(ratio, 1 / ratio) * rng.uniform(0.92, 1.0)
     wide, high = (long, short) if ratio >= 1 else (short, long)
