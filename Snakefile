@@ -10,6 +10,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, workflow.basedir)
 
+from cones.analysis.files import FILES_OF
 from cones.cell import settings_digest
 from cones.provenance import code_digest
 from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
@@ -54,6 +55,7 @@ include: "workflow/rules/text.smk"
 include: "workflow/rules/tune.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/analyse.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from cones.artifacts import read_json
-from cones.config import CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
+from cones.config import BOXES_GRID, CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
 from cones.methods import METHODS, MethodEntry
@@ -59,7 +59,7 @@ class Plan:
     def cells(self, grid: str) -> Iterator[Cell]:
         """Models, datasets, arms, seeds of one table, in the order of the config."""
         models, datasets, arms = self.suite.grid(grid)
-        for model, dataset, arm, seed in product(models, datasets, arms, self.suite.seeds):
+        for model, dataset, arm, seed in product(models, datasets, arms, self.suite.seeds_of(grid)):
             yield Cell(self.suite.suite, model, dataset, arm, seed)
 
     def all_cells(self) -> list[Cell]:
@@ -72,7 +72,7 @@ class Plan:
             ("model", model, self.suite.models),
             ("dataset", dataset, self.suite.all_datasets),
             ("arm", arm, self.suite.arms),
-            ("seed", seed, self.suite.seeds),
+            ("seed", seed, self.suite.all_seeds),
         ):
             if name not in known:
                 raise ConesError(
@@ -100,6 +100,10 @@ class Plan:
 
     def text_states(self, model: str, dataset: str) -> Path:
         return RESULTS / self.suite.suite / model / dataset / "text.safetensors"
+
+    def compares_boxes(self, cell: Cell) -> bool:
+        """Whether Table 3 and Figure 5 ask how far this cell's class vectors are from its boxes' features."""
+        return BOXES_GRID in self.suite.grids and cell in self.cells(BOXES_GRID)
 
     def stage1(self, cell: Cell) -> Cell:
         """The cell whose concept embeddings this one fixes."""

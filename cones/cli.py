@@ -139,6 +139,22 @@ def evaluate(
 
 
 @app.command()
+def embed(
+    model: ModelOption,
+    dataset: DatasetOption,
+    arm: ArmOption,
+    seed: SeedOption = 0,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Write a tuned cell's class vectors and, where Table 3 asks for them, its boxes' features."""
+    from cones.steps.embed import embed_cell
+
+    plan = load_plan(suite, overrides)
+    embed_cell(plan, plan.cell(model, dataset, arm, seed))
+
+
+@app.command()
 def collect(
     grid: Annotated[str, typer.Argument(help="a grid of the suite: table1 (also makes Tables 8 and 10), …")],
     suite: SuiteOption = "miniature",
@@ -157,6 +173,14 @@ def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
     from cones.steps.collect import count_datasets
 
     print(f"written: {count_datasets(load_plan(suite, overrides))}")
+
+
+@app.command()
+def figure4(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Draw the class vectors of a suite's cells (Figure 4) and count how natural and medical ones blend."""
+    from cones.steps.figure4 import write_figure4
+
+    print("written:", *write_figure4(load_plan(suite, overrides)))
 
 
 @app.command("learning-rates")

@@ -82,10 +82,13 @@ class Grid(Strict):
     models: tuple[str, ...] | None = Field(None, min_length=1)
     datasets: tuple[str, ...] | None = Field(None, min_length=1, description="default: the suite's `datasets`")
     arms: tuple[str, ...] | None = Field(None, min_length=1)
+    seeds: tuple[int, ...] | None = Field(None, min_length=1, description="default: the suite's `seeds`")
 
 
-GridName = Literal["table1"]  # `cones.tables.files.TABLES_OF` has what is made of each
+# what is made of each: `cones.tables.files.TABLES_OF` and `cones.analysis.files.FILES_OF`
+GridName = Literal["table1", "table5", "table9", "figure4", "stability", "table3"]
 MAIN_GRID: GridName = "table1"
+BOXES_GRID: GridName = "table3"
 
 
 class Suite(Strict):
@@ -119,9 +122,10 @@ class Suite(Strict):
     @field_validator("arms", mode="before")
     @classmethod
     def _names_only(cls, value: Any) -> Any:
-        """A list of names, or `name: null`, is an arm without overrides."""
+        """A name alone, or `name: null`, is an arm without overrides; a list may hold names and `name: {…}`."""
         if isinstance(value, list):
-            value = dict.fromkeys(value)
+            named = [each if isinstance(each, dict) else {each: None} for each in value]
+            value = {name: arm for each in named for name, arm in each.items()}
         return {name: arm or {} for name, arm in value.items()} if isinstance(value, dict) else value
 
     @field_validator("grids", mode="before")
@@ -166,6 +170,14 @@ class Suite(Strict):
     def all_datasets(self) -> tuple[str, ...]:
         """The datasets of every grid, in the order in which they first come up."""
         return tuple(dict.fromkeys(dataset for name in self.grids for dataset in self.grid(name)[1]))
+
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """The seeds of a grid."""
+        return self.grids[name].seeds or self.seeds
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(seed for name in self.grids for seed in self.seeds_of(name)))
 
 
 class CellSettings(Strict):
@@ -218,7 +230,7 @@ def _read(path: Path) -> dict:
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
-    A file with `like: <other suite>` holds what differs from that one.
+    A file with `like: <other suite>` holds what differs from that one, and says itself which grids it has.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -226,7 +238,7 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
         raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
     base = _read(path)
     if "like" in base:
-        base = merged(_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), base)
+        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None}, base)
     where = f"{path} with overrides {sorted(overrides)}" if overrides else path
     suite = parse(Suite, merged(base, overrides or {}), where=where)
     for grid in suite.grids:

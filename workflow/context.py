@@ -109,6 +109,16 @@ class Context:
         """The same for the files of the report, which are copied to where the configured suite's report is."""
         return self._roll_call(".roll-call-report", self._in_suite(REPORT_FILES))
 
+    def embeddings(self, *grids: str) -> list[str]:
+        """What an analysis reads: the class vectors and box features of the cells of those grids the suite has."""
+        there = [grid for grid in grids if grid in self.plan.suite.grids]
+        cells = dict.fromkeys(cell for grid in there for cell in self.plan.cells(grid))
+        return [str(cell.folder / "embeddings.safetensors") for cell in cells]
+
+    def analysis_roll_call(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str:
+        """The same for an analysis: what it reads and what it leaves."""
+        return self._roll_call(f".roll-call-{name}", [*inputs, *self._in_suite(outputs)])
+
     def _in_suite(self, names: Iterable[str]) -> list[str]:
         return [str(RESULTS / self.plan.suite.suite / name) for name in names]
 

@@ -89,6 +89,11 @@ class Split:
             if any(min(annotation["bbox"][2:]) > 1 for annotation in self._annotations[image["id"]])
         ]
 
+    def labels(self, index: int) -> np.ndarray:
+        """The class of each box of an image (G,), as in its samples' targets, without opening the picture."""
+        image = self.images[index]
+        return self._boxes(image, image["width"], image["height"])[1]
+
     def sample(self, view: View) -> Sample:
         image = self.images[view.index]
         pixels = self._resized_pixels(view.index, view.short_side)  # (h, w, 3) uint8

@@ -82,6 +82,18 @@ class Detections:
     masks: Tensor | None = None
 
 
+@dataclass
+class BoxFeatures:
+    """Boxes and classes of one image in the space where the detector compares them (Figure 5, Table 3).
+
+    visual (G, C) a vector per box; classes (K, C) a vector per class; logits (G, K) how well they fit.
+    """
+
+    visual: Tensor
+    classes: Tensor
+    logits: Tensor
+
+
 class GroundedDetector(nn.Module):
     """image + language features -> predictions. Contains no text encoder: methods that need one build it beside.
 
@@ -126,6 +138,13 @@ class GroundedDetector(nn.Module):
     @abstractmethod
     def image_encoder(self) -> list[nn.Module]:
         """The modules behind `encode_image`."""
+
+    def box_features(self, predictions: Predictions, boxes: list[Tensor]) -> dict[str, list[BoxFeatures]]:
+        """{where the features are taken: one `BoxFeatures` per image} for boxes (G, 4) of each image.
+
+        Empty for a detector that does not compare places of a feature map with words.
+        """
+        return {}
 
     def forward(self, images: ImageBatch, language: LanguageFeatures) -> list[Detections]:
         pyramid = self.encode_image(images)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from cones.artifacts import replacing
 from cones.evaluation.seeds import over_seeds
+from cones.plotting import COLUMN, INK, LINE, OURS, PAGE_WIDTH, THEIRS, UNTUNED, printing, save_figure
 from cones.report.panels import Method, Panel, highest, what_marks_mean
 from cones.tables.reference import GROUPS
 from cones.tables.wording import heading, is_whole, method_label, number
@@ -17,26 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, LINE = "#1b1c1e", "#d9d9d6"
-OURS, THEIRS, UNTUNED = "#d55e00", "#0072b2", "#6e6e6e"  # vermillion and blue of Okabe and Ito: colour-blind safe
 FAMILIES = {"zero_shot": UNTUNED, "cones": OURS, "cones_finetuned": OURS}
 BAND = 0.66  # of a row's height is for its datasets
-COLUMN, PAGE_WIDTH = 3.5, 7.0  # inches: one and two columns of a paper
 ROW, HEAD, FOOT = 0.27, 0.4, 0.38  # inches: a method, what stands above and below a panel's methods
-STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters everywhere
-    "font.size": 7.5,
-    "text.parse_math": False,  # a name with dollar signs is a name
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "svg.fonttype": "none",  # text stays text
-    "pdf.fonttype": 42,
-}
 
 
 # ----------------------------------------------------------------------------------------------------------- drawing
@@ -107,16 +89,8 @@ def place_panel(axes: Axes, figure: Figure, *, left: float, right: float, top: f
 
 def save_methods_figure(shown: list[Panel], png: Path, *, suite: str, title: str) -> list[Path]:
     """Write `png` (300 dpi) and a `.pdf` beside it: a row of panels per model, as wide as one or two columns."""
-    import matplotlib as mpl
-
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every letter it puts into the PDF
-    with mpl.rc_context({**STYLE, "savefig.dpi": 300}):
-        figure = methods_figure(shown, heading(suite, title, what="AP by method"))
-        pdf = png.with_suffix(".pdf")
-        for path, metadata in ((png, {"Software": None}), (pdf, {"CreationDate": None, "Producer": None})):
-            with replacing(path) as temporary:
-                figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
-    return [png, pdf]
+    with printing():
+        return save_figure(methods_figure(shown, heading(suite, title, what="AP by method")), png)
 
 
 def methods_figure(shown: list[Panel], said: str) -> Figure:

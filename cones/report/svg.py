@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 
-from cones.report.figures import COLUMN, INK, LINE, OURS, STYLE, THEIRS, UNTUNED, draw_panel, panel_height, place_panel
+from cones.plotting import COLUMN, INK, LINE, OURS, STYLE, THEIRS, UNTUNED
+from cones.report.figures import draw_panel, panel_height, place_panel
 from cones.report.panels import Panel
 
 ON_PAGE = {

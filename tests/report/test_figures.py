@@ -4,7 +4,8 @@ import matplotlib as mpl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from cones.report.figures import COLUMN, PAGE_WIDTH, STYLE, methods_figure
+from cones.plotting import COLUMN, PAGE_WIDTH, STYLE
+from cones.report.figures import methods_figure
 from cones.report.panels import highest, panels, what_marks_mean
 from cones.report.svg import panel_svg
 from cones.steps.report import read_sources

@@ -1,7 +1,7 @@
 # Tables are rebuilt from the cells' metrics.json alone, without a model. One rule for each grid of the suite: its cells
 # are known while rules are parsed, and become files that its tables name one by one.
 
-for grid in plan.suite.grids:
+for grid in filter(TABLES_OF.get, plan.suite.grids):
 
     rule:
         name:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from cones.language import LanguageFeatures
 from cones.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
 from cones.models.detector import (
+    BoxFeatures,
     Detections,
     FeaturePyramid,
     GroundedDetector,
@@ -16,6 +17,7 @@ from cones.models.detector import (
 )
 from cones.models.glip.anchors import AnchorGenerator, decode
 from cones.models.glip.atss import assign, centerness_targets
+from cones.models.glip.box_features import features_of
 from cones.models.glip.config import STRIDES
 from cones.models.glip.fpn import Backbone, flatten_maps
 from cones.models.glip.head import DyHead, HeadOutputs
@@ -27,8 +29,8 @@ BOX_WEIGHT = 2.0
 class GLIP(GroundedDetector):
     """backbone (Swin + FPN) and rpn (dynamic head + anchors), named as in the official checkpoints; no text encoder.
 
-    `Predictions.outputs` holds logits (B, V, L), deltas (B, V, 4), centerness (B, V) and shapes, the (H_l, W_l) of the
-    levels; V counts the anchors of all levels, one per location.
+    `Predictions.outputs` holds what `HeadOutputs` does, by name, and shapes, the (H_l, W_l) of the levels; V counts the
+    anchors of all levels, one per location.
 
     detections_per_image  how many boxes `detect` keeps; may be set (300 for LVIS)
     """
@@ -81,13 +83,7 @@ class GLIP(GroundedDetector):
         shapes = tuple(shapes)
         language = language.for_batch(len(visual))
         found = self.rpn.head(visual, shapes, language.hidden, language.mask)
-        outputs = {
-            "logits": found.logits,
-            "deltas": found.deltas,
-            "centerness": found.centerness,
-            "shapes": shapes,
-        }
-        return Predictions(outputs=outputs, language=language, pyramid=pyramid)
+        return Predictions(outputs={**vars(found), "shapes": shapes}, language=language, pyramid=pyramid)
 
     def loss(self, predictions: Predictions, targets: list[Target]) -> LossTerms:
         """Token focal loss and centreness over the number of positives, 2 * GIoU over the sum of c* (spec 8)."""
@@ -130,13 +126,27 @@ class GLIP(GroundedDetector):
         """See `postprocess.detect`; boxes of equal score at the limit are all kept."""
         outputs = predictions.outputs
         return detect(
-            HeadOutputs(outputs["logits"], outputs["deltas"], outputs["centerness"]),
+            HeadOutputs(**{name: value for name, value in outputs.items() if name != "shapes"}),
             predictions.language.class_positions,
             self.rpn.anchor_generator(outputs["shapes"]),
             areas(outputs["shapes"]),
             sizes or predictions.pyramid.sizes,
             self.detections_per_image,
         )
+
+    def box_features(self, predictions: Predictions, boxes: list[Tensor]) -> dict[str, list[BoxFeatures]]:
+        """`fused`: what enters the dot product. `fpn`: both sides before they met, no prompt in the image."""
+        outputs, language, head = predictions.outputs, predictions.language, self.rpn.head
+        anchors = self.rpn.anchor_generator(outputs["shapes"])  # (V, 4)
+        before, _ = flatten_maps(predictions.pyramid.maps)  # (B, V, C)
+        sides = {"fused": (outputs["visual"], outputs["text"]), "fpn": (before, language.hidden)}
+        found = {}
+        for source, (visual, text) in sides.items():
+            found[source] = [
+                features_of(boxes[b], visual[b], text[b], language.class_positions[b], anchors, outputs["shapes"], head)
+                for b in range(len(visual))
+            ]
+        return found
 
 
 def areas(shapes: tuple[tuple[int, int], ...]) -> list[int]:

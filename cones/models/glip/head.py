@@ -16,11 +16,16 @@ Shapes = tuple[tuple[int, int], ...]
 
 @dataclass
 class HeadOutputs:
-    """logits (B, V, L) of every anchor for every text position, deltas (B, V, 4), centerness (B, V) logits."""
+    """logits (B, V, L) of every anchor for every text position, deltas (B, V, 4), centerness (B, V) logits.
+
+    visual (B, V, C) and text (B, L, D) are what the tower made of image and language: the logits compare them.
+    """
 
     logits: Tensor
     deltas: Tensor
     centerness: Tensor
+    visual: Tensor
+    text: Tensor
 
 
 class Scale(nn.Module):
@@ -78,15 +83,21 @@ class DyHead(nn.Module):
             logits=self.token_logits(visual, text),
             deltas=self.box_deltas(visual, shapes),
             centerness=F.linear(visual, self.centerness.weight.flatten(1), self.centerness.bias).squeeze(-1),
+            visual=visual,
+            text=text,
         )
 
     def token_logits(self, visual: Tensor, text: Tensor) -> Tensor:
         """visual (B, V, C), text (B, L, D) -> (B, V, L) (spec 7: normalise, halve, project; bias un-halved)."""
         text = F.normalize(text, dim=-1)
-        projected = self.dot_product_projection_text(text / 2)  # (B, L, C)
+        projected = self.projected(text)  # (B, L, C)
         bias = text @ self.bias_lang + self.bias0  # (B, L)
         logits = visual @ (projected / self.log_scale.exp()).transpose(1, 2) + bias[:, None]  # (B, V, L)
         return logits.clamp(-SCORE_LIMIT, SCORE_LIMIT)
+
+    def projected(self, text: Tensor) -> Tensor:
+        """Rows of length one (…, L, D) -> (…, L, C): the text side of the dot product, before its temperature."""
+        return self.dot_product_projection_text(text / 2)
 
     def box_deltas(self, visual: Tensor, shapes: Shapes) -> Tensor:
         """visual (B, V, C) -> (B, V, 4), each level times its own scale."""

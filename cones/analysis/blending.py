@@ -1,0 +1,167 @@
+"""The numbers beside Figure 4: how far natural and medical class vectors blend, per method and control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cones.analysis.mixing import balanced_mean, foreign_share, interval, mixing, neighbours, permutation_p
+from cones.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
+from cones.analysis.probe import probe, silhouettes
+from cones.methods import METHODS
+from cones.tables.sheet import Sheet, said_once
+from cones.tables.wording import NO_NUMBER, Row, heading, markers, numbered_notes
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+NEAREST = (5, 10)
+MEASURES = ("mixing_5", "mixing_10", "probe", "silhouette")
+COLUMNS = (
+    *("suite", "model", "vectors", "seed", "natural", "medical", "datasets"),
+    *(f"{measure}{part}" for measure in MEASURES for part in ("", "_low", "_high")),
+    *("p_classes", "p_datasets", "dataset_mixing", "stability", "notes"),
+)
+ISOLATED_NAMES = "zero_shot_isolated"
+WHAT = "Figure 4, in numbers"
+
+
+@dataclass(frozen=True)
+class VectorSet:
+    """The class vectors of a model, arm (or ISOLATED_NAMES) and seed; `datasets` "20/21", `notes` on gaps."""
+
+    model: str
+    vectors: str
+    seed: int
+    points: ClassPoints
+    datasets: str
+    notes: str | None = None
+
+
+def blending_table(sets: Sequence[VectorSet], *, suite: str, seed: int = 0) -> DataFrame:
+    """COLUMNS, one row per set of the first seed each model and arm has; the other seeds go into `stability`.
+
+    mixing_k    share of the k cosine neighbours from the other domain over that expected by chance, averaged per
+                domain, then over both: 1 blended, 0 segregated. `_low`, `_high`: 95 % bootstrap over classes of each
+    probe       balanced accuracy of a linear classifier of domains: 0.5 blended, 1 segregated
+    silhouette  of the domains, cosine: at most 0 blended
+    p_classes, p_datasets   permutation p of mixing_5: single classes, or whole datasets, exchange their domain
+    dataset_mixing          mixing_5 with datasets as labels: below 1 where what a dataset's classes share shows
+    stability   `stability` over the seeds there are
+    """
+    import pandas as pd
+
+    first: dict[tuple[str, str], list[VectorSet]] = {}
+    for one in sets:
+        first.setdefault((one.model, one.vectors), []).append(one)
+    rows = []
+    for seeds in first.values():
+        one = seeds[0]
+        names = {"suite": suite, "model": one.model, "vectors": one.vectors, "seed": one.seed}
+        numbers = blending(one.points, seed)
+        rows.append({**names, "datasets": one.datasets, **numbers, "stability": stability(seeds), "notes": one.notes})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def blending(points: ClassPoints, seed: int) -> dict[str, float | int | None]:
+    """Every number of one set but its stability; None where there are not two domains with enough classes."""
+    domains = points.domains
+    found: dict = {"natural": count_of(domains, NATURAL), "medical": count_of(domains, MEDICAL)}
+    per_point = {}
+    for k in NEAREST:
+        if k < len(points):
+            per_point[f"mixing_{k}"] = foreign_share(neighbours(points.cosines, k), domains)
+    if min(found["natural"], found["medical"]) > 1:
+        per_point |= {
+            "probe": probe(points.vectors, domains, seed),
+            "silhouette": silhouettes(points.vectors, domains),
+        }
+    for name, values in per_point.items():
+        low, high = interval(values, domains, seed)
+        found |= {name: balanced_mean(values, domains), f"{name}_low": low, f"{name}_high": high}
+    if len(points) > NEAREST[0]:
+        near = neighbours(points.cosines, NEAREST[0])
+        if min(found["natural"], found["medical"]):
+            found["p_classes"] = permutation_p(near, domains, np.arange(len(points)), seed)
+            found["p_datasets"] = permutation_p(near, domains, points.datasets, seed)
+        found["dataset_mixing"] = mixing(near, points.datasets)
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in found.items()}
+
+
+def stability(seeds: Sequence[VectorSet]) -> float | None:
+    """Correlation of the class-by-class cosines of two seeds, mean over pairs: near 1 if structure is learned, near 0
+    if it is random. None for one seed, or where seeds have other classes.
+    """
+    shared = [one.points for one in seeds]
+    if len(shared) < 2 or len(shared[0]) < 3 or any(list(p.names) != list(shared[0].names) for p in shared):
+        return None
+    above = np.triu_indices(len(shared[0]), k=1)
+    cosines = [points.cosines[above] for points in shared]
+    return fmean(float(np.corrcoef(a, b)[0, 1]) for a, b in combinations(cosines, 2))
+
+
+def label(vectors: str) -> str:
+    """How tables and panels call a set of vectors."""
+    if vectors == ISOLATED_NAMES:
+        return "Zero-shot, each name alone"
+    return METHODS[vectors].label if vectors in METHODS else vectors
+
+
+def blending_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The table for people, made of the rows of the CSV file alone."""
+    numbers = numbered_notes(rows)
+    heads = ["model", "vectors", "classes", "mixing, k = 5", "mixing, k = 10", "probe", "silhouette"]
+    heads += ["p (classes)", "p (datasets)", "dataset mixing", "stability", "notes"]
+    body = [
+        [
+            row["model"],
+            label(row["vectors"]),
+            f"{row['natural']} + {row['medical']}",
+            *(_with_interval(row, measure) for measure in MEASURES),
+            *(_p(row[name]) for name in ("p_classes", "p_datasets")),
+            *(_number(row[name]) for name in ("dataset_mixing", "stability")),
+            markers(row, numbers),
+        ]
+        for row in rows
+    ]
+    return Sheet(
+        heading=heading(suite, title, what=WHAT),
+        heads=heads,
+        rows=said_once(body, 1),
+        legend=LEGEND,
+        names=2,
+        notes=numbers,
+        empty="No cell of this suite has class vectors.",
+    )
+
+
+LEGEND = [
+    "One vector per class (natural + medical), as the first fusion layer hears it; numbers are of the original space.",
+    "mixing: share of the k nearest vectors (cosine) from the other domain over the share expected by chance; 1 is"
+    " blended, 0 segregated. Random vectors blend too: compare with ConES, never trained.",
+    "probe: balanced accuracy of a linear classifier of natural against medical, cross-validated; 0.5 is blended.",
+    "In brackets: 95 % bootstrap interval over the classes of each domain.",
+    "p: how often mixing (k = 5) is as low when classes, or whole datasets, exchange their domain.",
+    "dataset mixing: mixing (k = 5) with datasets instead of domains, over datasets with several classes.",
+    "stability: correlation of the cosines between classes from two training seeds; 0 for random vectors.",
+    f"{NO_NUMBER}: not defined for these vectors, or only one seed.",
+]
+
+
+def _number(text: str, decimals: int = 2) -> str:
+    return f"{float(text):.{decimals}f}" if text else NO_NUMBER
+
+
+def _with_interval(row: Row, measure: str) -> str:
+    if not row[measure]:
+        return NO_NUMBER
+    return f"{_number(row[measure])} [{_number(row[f'{measure}_low'])}, {_number(row[f'{measure}_high'])}]"
+
+
+def _p(text: str) -> str:
+    return NO_NUMBER if not text else f"{float(text):.3f}" if float(text) >= 0.001 else "< 0.001"

@@ -1,0 +1,41 @@
+"""A table as people see it: heads, text, legend and notes; Markdown and the report show the same sheet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cones.tables.wording import md_line, md_page
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """rows[r][c] is text below heads[c]; the first `names` columns say what a row is, the others hold its numbers."""
+
+    heading: str
+    heads: list[str]
+    rows: list[list[str]]
+    legend: list[str]
+    names: int = 1
+    notes: dict[str, int] = field(default_factory=dict)  # {note: number}
+    empty: str = "No cell of this suite belongs into this table."
+
+
+def sheet_markdown(sheet: Sheet) -> str:
+    """Title, table, legend, numbered notes."""
+    if not sheet.rows:
+        return f"# {sheet.heading}\n\n{sheet.empty}\n"
+    rule = ["---"] * sheet.names + ["--:"] * (len(sheet.heads) - sheet.names)
+    lines = [md_line(sheet.heads), md_line(rule), *map(md_line, sheet.rows)]
+    return md_page(sheet.heading, "\n".join(lines), sheet.legend, sheet.notes)
+
+
+def said_once(rows: list[list[str]], columns: int) -> list[list[str]]:
+    """Leading names that repeat those of the row above become empty."""
+    shown, above = [], None
+    for row in rows:
+        same = 0
+        while above and same < columns and row[same] == above[same]:
+            same += 1
+        shown.append([""] * same + row[same:])
+        above = row
+    return shown

@@ -1,0 +1,44 @@
+# Figures 4 and 5, Table 3, efficiency: made of files the cells left. Only `embed` needs a model.
+
+
+rule embed:
+    input:
+        state=rules.tune.output.state,
+        weights="checkpoints/{model}.safetensors",
+        manifest=lambda wildcards: context.manifest(wildcards),
+    output:
+        "results/{suite}/{model}/{dataset}/{arm}/seed{seed}/embeddings.safetensors",
+    log:
+        "logs/{suite}/{model}/{dataset}/{arm}/seed{seed}/embed.log",
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        code=code_digest("cones.steps.embed"),
+        boxes=lambda wildcards: plan.compares_boxes(context.cell(wildcards)),
+        prompts=plan.suite.prompts,
+    message:
+        "class vectors of {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
+    shell:
+        "python -m cones embed --suite {wildcards.suite} --model {wildcards.model} --dataset {wildcards.dataset}"
+        " --arm {wildcards.arm} --seed {wildcards.seed} > {log} 2>&1"
+
+
+if "figure4" in plan.suite.grids:
+    vectors = context.embeddings("figure4", "stability")
+
+    rule draw_figure4:
+        input:
+            vectors,
+            context.analysis_roll_call("figure4", vectors, FILES_OF["figure4"]),
+        output:
+            [f"results/{{suite}}/{name}" for name in FILES_OF["figure4"]],
+        log:
+            "logs/{suite}/figure4.log",
+        params:
+            code=code_digest("cones.steps.figure4"),
+            title=plan.suite.title,
+        message:
+            "mapping the class vectors of suite {wildcards.suite}"
+        shell:
+            "python -m cones figure4 --suite {wildcards.suite} > {log} 2>&1"
