@@ -12,6 +12,7 @@ sys.path.insert(0, workflow.basedir)
 
 from cones.analysis.files import FILES_OF
 from cones.cell import settings_digest
+from cones.config import BOXES_GRID
 from cones.provenance import code_digest
 from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
 from workflow.context import Context

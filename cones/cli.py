@@ -183,6 +183,14 @@ def figure4(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> No
     print("written:", *write_figure4(load_plan(suite, overrides)))
 
 
+@app.command()
+def table3(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Measure how far class vectors are from the boxes of their classes (Table 3), and draw two classes (Figure 5)."""
+    from cones.steps.table3 import write_table3
+
+    print("written:", *write_table3(load_plan(suite, overrides)))
+
+
 @app.command("learning-rates")
 def learning_rates(
     cells: Path = Path("results/learning_rates/table1_cells.csv"), out: Path = Path("docs/miniature_learning_rates.csv")

@@ -87,6 +87,11 @@ class Reference:
                 if (cell["table"], cell["model"], cell["method"]) == (table, model, method):
                     yield cell["column"], _remark(entry)
 
+    def notes(self, table: str) -> list[str]:
+        """What is to be said of a published table as a whole."""
+        found = [entry["text"] for entry in self.content["oddities"] if table in entry.get("tables", ())]
+        return [f"on the paper's table: {text}" for text in found]
+
 
 def _remark(entry: dict) -> str:
     if "text" in entry:

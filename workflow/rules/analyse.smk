@@ -42,3 +42,23 @@ if "figure4" in plan.suite.grids:
             "mapping the class vectors of suite {wildcards.suite}"
         shell:
             "python -m cones figure4 --suite {wildcards.suite} > {log} 2>&1"
+
+
+if BOXES_GRID in plan.suite.grids:
+    boxes = context.embeddings(BOXES_GRID)
+
+    rule table3:
+        input:
+            boxes,
+            context.analysis_roll_call("table3", boxes, FILES_OF[BOXES_GRID]),
+        output:
+            [f"results/{{suite}}/{name}" for name in FILES_OF[BOXES_GRID]],
+        log:
+            "logs/{suite}/table3.log",
+        params:
+            code=code_digest("cones.steps.table3"),
+            title=plan.suite.title,
+        message:
+            "measuring how far classes are from their boxes in suite {wildcards.suite}"
+        shell:
+            "python -m cones table3 --suite {wildcards.suite} > {log} 2>&1"

@@ -1,0 +1,27 @@
+"""Step `table3`: the box features of a suite's cells become Table 3 and Figure 5; needs no model."""
+
+from pathlib import Path
+
+from cones.analysis.embeddings import Embeddings
+from cones.analysis.figure5 import save_figure5
+from cones.analysis.table3 import Place, table3, table3_sheets
+from cones.artifacts import write_text
+from cones.cell import RESULTS, Plan
+from cones.config import BOXES_GRID
+from cones.tables.files import read_csv, to_csv
+from cones.tables.sheet import sheet_markdown
+
+
+def write_table3(plan: Plan) -> list[Path]:
+    """`table3.csv`, `.md`, `figure5.png` and `.pdf`; a cell's arm stands for its method in both."""
+    folder, suite, title = RESULTS / plan.suite.suite, plan.suite.suite, plan.suite.title
+    found = {
+        Place(cell.model, cell.arm, cell.dataset, cell.seed): Embeddings.load(cell.folder / "embeddings.safetensors")
+        for cell in plan.cells(BOXES_GRID)
+    }
+    csv = folder / "table3.csv"
+    write_text(csv, to_csv(table3(found, suite=suite)))
+    sheets = table3_sheets(*read_csv(csv), suite=suite, title=title)
+    write_text(csv.with_suffix(".md"), "\n".join(map(sheet_markdown, sheets)))
+    figure = save_figure5(found, plan.registry, folder / "figure5.png", suite=suite, title=title)
+    return [csv, csv.with_suffix(".md"), *figure]
