@@ -85,6 +85,11 @@ class Plan:
     def settings(self, cell: Cell) -> CellSettings:
         return cell_settings(self.suite, cell.model, cell.arm)
 
+    def tokens_per_class(self, cell: Cell) -> int | None:
+        """N of the vectors a cell learns or, in stage 2, fixes; None for a method without vectors."""
+        settings = self.settings(cell)
+        return settings.tokens_per_class if METHODS[settings.method].has_vectors else None
+
     def method(self, arm: str) -> MethodEntry:
         return METHODS[self.suite.arms[arm].method or arm]
 

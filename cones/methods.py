@@ -32,6 +32,7 @@ class MethodEntry:
     block: Literal["zero_shot", "peft", "fine_tuning", "control"]  # the paper's Table 1 is cut in the first three
     inputs: tuple[Input, ...] = ()
     is_tuned: bool = True
+    has_vectors: bool = True  # N vectors per class stand in the language
 
     @property
     def module(self) -> str:
@@ -40,21 +41,31 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     "zero_shot": MethodEntry(
-        "baselines.zero_shot:ZeroShot", "Zero-shot", "zero_shot", inputs=("text_states",), is_tuned=False
+        "baselines.zero_shot:ZeroShot", "Zero-shot", "zero_shot", ("text_states",), is_tuned=False, has_vectors=False
     ),
-    "linear_probing": MethodEntry("baselines.linear_probing:LinearProbing", "Linear probing", "peft", ("text_states",)),
+    "linear_probing": MethodEntry(
+        "baselines.linear_probing:LinearProbing", "Linear probing", "peft", ("text_states",), has_vectors=False
+    ),
     "textual_inversion": MethodEntry(
         "baselines.textual_inversion:TextualInversion", "Textual inversion", "peft", ("text_encoder",)
     ),
     "prompt_tuning": MethodEntry("baselines.prompt_tuning:PromptTuning", "Prompt tuning", "peft", ("text_encoder",)),
     "cones": MethodEntry("cones.search:ConceptEmbeddingSearch", "ConES (stage 1)", "peft"),
     "full_finetuning": MethodEntry(
-        "baselines.full_finetuning:FullFinetuning", "Full fine-tuning", "fine_tuning", ("text_encoder",)
+        "baselines.full_finetuning:FullFinetuning",
+        "Full fine-tuning",
+        "fine_tuning",
+        ("text_encoder",),
+        has_vectors=False,
     ),
     "cones_finetuned": MethodEntry("cones.finetune:ConceptFinetuning", "ConES (stage 2)", "fine_tuning", ("stage1",)),
     # not rows of the paper's Table 1
     "glip_prompt_v2": MethodEntry(
-        "baselines.glip_prompt_v2:GLIPPromptV2", "GLIP's own prompt tuning", "control", ("text_states",)
+        "baselines.glip_prompt_v2:GLIPPromptV2",
+        "GLIP's own prompt tuning",
+        "control",
+        ("text_states",),
+        has_vectors=False,
     ),
     "cones_text_init": MethodEntry(
         "cones.controls:TextInitialisedSearch", "ConES, started from text", "control", ("text_states",)

@@ -13,3 +13,4 @@ EFFICIENCY = ("efficiency.csv", "efficiency.md")
 # grid of a suite -> what is made of its cells' embeddings
 FILES_OF: dict[str, tuple[str, ...]] = {"figure4": FIGURE4, "table3": TABLE3}
 SHOWN = ("figure4", "figure5")  # figures with a place of their own in results/
+NUMBERS = {"figure4.png": "figure4.csv", "figure5.png": "table3.csv"}

@@ -19,6 +19,7 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
             arm=cell.arm,
             method=plan.settings(cell).method,
             seed=cell.seed,
+            tokens_per_class=plan.tokens_per_class(cell),
         )
         for cell in cells
     ]

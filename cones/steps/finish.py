@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from cones.analysis.files import NUMBERS, SHOWN
 from cones.cell import RESULTS, Plan
 from cones.config import MAIN_GRID
 from cones.data.state import waiting
 from cones.report.files import PAGE
 from cones.steps.collect import collect_grid
 from cones.steps.report import write_report
-from cones.tables.files import cells_file, files_of, partial_name
+from cones.tables.files import TABLES_OF, cells_file, files_of, partial_name
 from cones.tables.render import print_table
 
 
@@ -26,9 +27,9 @@ def finish_run(plan: Plan, *, overrides: dict, failed: bool, since: float = 0.0)
 
 def _tell_of_failure(plan: Plan, overrides: dict) -> None:
     folder, begun = RESULTS / plan.suite.suite, begun_grids(plan)
-    for grid in begun or plan.suite.grids:
+    for grid in begun or collected(plan):
         collect_grid(plan, grid, partial=True)
-    where = ", ".join(str(folder / partial_name(f"{grid}.md")) for grid in begun or plan.suite.grids)
+    where = ", ".join(str(folder / partial_name(f"{grid}.md")) for grid in begun or collected(plan))
     if MAIN_GRID in begun:  # empty ones help nobody
         print_table(folder / partial_name("table1.csv"), title=plan.suite.title)
         (report,) = write_report(plan, overrides=overrides, partial=True)
@@ -36,26 +37,34 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
     print(f"Not complete. The table so far, with reasons: {where}; logs are under logs/.")
 
 
+def collected(plan: Plan) -> list[str]:
+    """The grids whose tables are collected from their cells' metrics; those of class vectors have none."""
+    return [grid for grid in plan.suite.grids if grid in TABLES_OF]
+
+
 def begun_grids(plan: Plan) -> list[str]:
-    """The grids of which any cell has a result."""
+    """Those of which any cell has a result."""
     return [
-        grid for grid in plan.suite.grids if any((cell.folder / "metrics.json").exists() for cell in plan.cells(grid))
+        grid for grid in collected(plan) if any((cell.folder / "metrics.json").exists() for cell in plan.cells(grid))
     ]
 
 
 def _tell_of_success(plan: Plan, since: float) -> None:
     folder = RESULTS / plan.suite.suite
-    for name in (*(name for grid in plan.suite.grids for name in files_of(grid)), PAGE):
+    for name in (*(name for grid in collected(plan) for name in files_of(grid)), PAGE):
         (folder / partial_name(name)).unlink(missing_ok=True)
 
     def is_new(path: Path) -> bool:
         return path.exists() and path.stat().st_mtime >= since
 
-    for grid in plan.suite.grids:
+    for grid in collected(plan):
         if is_new(table := folder / f"{grid}.csv"):
             if grid == MAIN_GRID:
                 print_table(table, title=plan.suite.title)
             print(f"The table: {table} and .md beside it; every cell: {folder / cells_file(grid)}")
+    for name in (f"{each}.png" for each in SHOWN):
+        if is_new(figure := folder / name):
+            print(f"The figure: {figure}, .pdf beside it; its numbers: {folder / NUMBERS[name]}")
     if is_new(report := folder / PAGE):
         print(f"The report: {report}")
 

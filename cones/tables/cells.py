@@ -23,13 +23,16 @@ PARAMETER_COLUMNS = tuple(
 )
 COLUMNS = (
     *KEYS,
-    *("status", "reason", "selected_epoch", "validation_ap"),
+    *("tokens_per_class", "status", "reason", "selected_epoch", "validation_ap"),
     *STATISTICS,
     *(f"mask_{name}" for name in MASK_STATISTICS),
-    *("images", "boxes", "detections", "categories_not_annotated"),
+    *("images", "boxes", "detections", "classes", "categories_not_annotated"),
     *PARAMETER_COLUMNS,
 )
-WHOLE_NUMBERS = ("selected_epoch", "images", "boxes", "detections", *PARAMETER_COLUMNS)
+WHOLE_NUMBERS = (
+    *("tokens_per_class", "selected_epoch", "images", "boxes", "detections", "classes"),
+    *PARAMETER_COLUMNS,
+)
 LONGEST_REASON = 200
 
 
@@ -44,6 +47,7 @@ class ExpectedCell:
     method: str
     seed: int
     unsupported_reason: str | None = None  # why this model cannot carry the method, if so
+    tokens_per_class: int | None = None  # of the vectors that the cell learns, if it learns any
 
 
 def collect_cells(
@@ -68,7 +72,10 @@ def collect_cells(
     rows = []
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
-        rows.append({**identity, **_outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)})
+        tokens = {"tokens_per_class": cell.tokens_per_class}
+        rows.append(
+            {**identity, **tokens, **_outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)}
+        )
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
     return cells.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
 
@@ -110,6 +117,7 @@ def _columns(content: CellMetrics) -> dict:
     if boxes := content.scores.get("bbox"):
         counts = ("images", "boxes", "detections")
         columns |= {name: getattr(boxes, name) for name in (*STATISTICS, *counts)}
+        columns["classes"] = len(boxes.per_class)
         columns["categories_not_annotated"] = ", ".join(boxes.categories_not_annotated) or None
     if masks := content.scores.get("segm"):
         columns |= {f"mask_{name}": getattr(masks, name) for name in MASK_STATISTICS}

@@ -13,8 +13,12 @@ from cones.tables.cells import ExpectedCell, collect_cells
 from cones.tables.detail import detail_table
 from cones.tables.detail_render import detail_markdown
 from cones.tables.files import TABLES_OF, cells_file, partial_name, read_csv, to_csv
+from cones.tables.ranks import ranks_sheet, ranks_table
 from cones.tables.render import table1_markdown
+from cones.tables.sheet import Sheet, sheet_markdown
 from cones.tables.table1 import table1
+from cones.tables.table5 import table5, table5_sheet
+from cones.tables.table9 import table9, table9_sheet
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,10 +34,18 @@ class Table:
     markdown: Callable[..., str]
 
 
+def of_sheet(sheet: Callable[..., Sheet]) -> Callable[..., str]:
+    """The Markdown of a table that is shown as a sheet."""
+    return lambda columns, rows, **said: sheet_markdown(sheet(columns, rows, **said))
+
+
 TABLES: dict[str, Table] = {
     "table1": Table(table1, table1_markdown),
     "table8": Table(with_arguments(detail_table, table="table8"), with_arguments(detail_markdown, table="table8")),
     "table10": Table(with_arguments(detail_table, table="table10"), with_arguments(detail_markdown, table="table10")),
+    "ranks": Table(ranks_table, of_sheet(ranks_sheet)),
+    "table5": Table(table5, of_sheet(table5_sheet)),
+    "table9": Table(table9, of_sheet(table9_sheet)),
 }
 
 

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
+from cones.analysis.files import FILES_OF
 from cones.config import GridName
 from cones.errors import ConesError
 from cones.tables.collect import TABLES, collect
@@ -38,11 +39,14 @@ def printed(path, width=100):
     return console.file.getvalue()
 
 
-FILES = ["table1_cells.csv", "table1.csv", "table1.md", "table8.csv", "table8.md", "table10.csv", "table10.md"]
+FILES = [
+    *("table1_cells.csv", "table1.csv", "table1.md", "table8.csv", "table8.md", "table10.csv", "table10.md"),
+    *("ranks.csv", "ranks.md"),
+]
 
 
 def test_every_grid_of_a_suite_has_its_tables():
-    assert set(get_args(GridName)) == set(TABLES_OF)
+    assert {*get_args(GridName)} == {*TABLES_OF, *FILES_OF, "stability"}
     assert set(ALL_TABLES) == set(TABLES)
 
 
