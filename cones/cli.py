@@ -155,6 +155,22 @@ def embed(
 
 
 @app.command()
+def compare(
+    arms: Annotated[tuple[str, str], typer.Option("--arms", help="two arms of the suite")],
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="default: every dataset of Table 1")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="default: the first of Table 1")] = None,
+    seed: SeedOption = 0,
+    draws: Annotated[int, typer.Option(min=1)] = 1000,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Compare two scored arms by a paired bootstrap over the test images of each dataset."""
+    from cones.steps.compare import print_comparison
+
+    print_comparison(load_plan(suite, overrides), arms, model=model, datasets=dataset or [], seed=seed, draws=draws)
+
+
+@app.command()
 def collect(
     grid: Annotated[str, typer.Argument(help="a grid of the suite: table1 (also makes Tables 8 and 10), …")],
     suite: SuiteOption = "miniature",

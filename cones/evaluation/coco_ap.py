@@ -16,6 +16,7 @@ from cones.errors import ConesError
 from cones.evaluation.predictions import check_results, is_finite
 
 if TYPE_CHECKING:
+    import numpy as np
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -43,10 +44,6 @@ def evaluate_detections(
 
     Raises ConesError, naming ids, on ground truth or results that pycocotools would score wrongly.
     """
-    if detections_per_image < 1:
-        raise ConesError("detections_per_image must be at least 1", found=detections_per_image)
-    _check_ground_truth(ground_truth)
-    _check_against(ground_truth, results, iou_type)
     evaluation = _accumulated(ground_truth, results, detections_per_image, iou_type)
     per_class = [
         {
@@ -103,6 +100,10 @@ def _mean_percent(values) -> float | None:
 
 def _accumulated(ground_truth: dict, results: list[dict], detections_per_image: int, iou_type: str) -> COCOeval:
     """pycocotools' curves, with its printing swallowed; images and categories are those of the ground truth, sorted."""
+    if detections_per_image < 1:
+        raise ConesError("detections_per_image must be at least 1", found=detections_per_image)
+    _check_ground_truth(ground_truth)
+    _check_against(ground_truth, results, iou_type)
     with contextlib.redirect_stdout(io.StringIO()):
         from pycocotools.cocoeval import COCOeval
 
@@ -111,6 +112,35 @@ def _accumulated(ground_truth: dict, results: list[dict], detections_per_image: 
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
+
+
+def match_detections(
+    ground_truth: dict, results: list[dict], detections_per_image: int
+) -> tuple[int, np.ndarray, list[dict[str, np.ndarray]]]:
+    """(number of images, recall points (R,), per class: `correct` and `ignored` (T, M) of its detections by falling
+    score, `image` (M,) the place of each one's image among the sorted ids, `boxes` (I,) boxes of each image).
+
+    Boxes of all sizes, cap and matching as in `evaluate_detections`; T IoU thresholds, crowd regions apart.
+    """
+    import numpy as np
+
+    evaluation = _accumulated(ground_truth, results, detections_per_image, "bbox")
+    images, thresholds = len(evaluation.params.imgIds), len(evaluation.params.iouThrs)
+    found = []
+    for k in range(len(evaluation.params.catIds)):
+        start = k * len(evaluation.params.areaRng) * images  # category outermost, then area ("all" first), then image
+        matched = [(i, one) for i, one in enumerate(evaluation.evalImgs[start : start + images]) if one is not None]
+        boxes = np.zeros(images, dtype=int)
+        for i, one in matched:
+            boxes[i] = int(np.sum(np.asarray(one["gtIgnore"]) == 0))
+        scores = np.concatenate([one["dtScores"] for _, one in matched] or [[]])
+        order = np.argsort(-scores, kind="mergesort")
+        columns = [np.zeros((thresholds, 0))]
+        correct = np.concatenate([*columns, *(one["dtMatches"] for _, one in matched)], axis=1)[:, order] > 0
+        ignored = np.concatenate([*columns, *(one["dtIgnore"] for _, one in matched)], axis=1)[:, order] > 0
+        image = np.repeat([i for i, _ in matched], [len(one["dtScores"]) for _, one in matched]).astype(int)[order]
+        found.append({"correct": correct, "ignored": ignored, "image": image, "boxes": boxes})
+    return images, evaluation.params.recThrs, found
 
 
 def _as_coco(ground_truth: dict) -> COCO:

@@ -1,0 +1,108 @@
+"""Is one method better than another on a dataset, or were the test images kind? A paired bootstrap over images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from cones.errors import ConesError
+from cones.evaluation.coco_ap import match_detections
+from cones.evaluation.seeds import CONFIDENCE
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DRAWS = 1000
+
+
+class Difference(NamedTuple):
+    """AP of `a` minus AP of `b`, its 95 % percentile interval, and the share of draws with the other sign."""
+
+    ap_a: float
+    ap_b: float
+    low: float
+    high: float
+    other_sign: float
+    images: int
+    draws: int
+
+    @property
+    def difference(self) -> float:
+        return self.ap_a - self.ap_b
+
+
+@dataclass(frozen=True)
+class _ClassMatches:
+    """One class: its detections, best scores first. correct, ignored (T, M) per IoU threshold; image (M,) the number of
+    each detection's image; boxes (I,) how many boxes each image has.
+    """
+
+    correct: np.ndarray
+    ignored: np.ndarray
+    image: np.ndarray
+    boxes: np.ndarray
+
+
+class ResampledAP:
+    """COCO's AP of any resample of a split's images, matched once.
+
+    Matching happens within an image, so drawing an image twice is counting its matches twice: `ap(weights)` equals
+    `evaluate_detections` on a split in which image i stands weights[i] times, up to the order of equal scores.
+    """
+
+    def __init__(self, ground_truth: dict, results: list[dict], detections_per_image: int):
+        self.images, self._recall_points, found = match_detections(ground_truth, results, detections_per_image)
+        self._classes = [_ClassMatches(**one) for one in found]
+
+    def ap(self, weights: np.ndarray) -> float:
+        """weights (I,) how often each image was drawn, images by rising id -> AP in percent, over classes with a box.
+
+        nan where no drawn image has a box.
+        """
+        import numpy as np
+
+        values = [self._class_ap(one, weights) for one in self._classes if (one.boxes * weights).sum() > 0]
+        return 100 * float(np.mean(values)) if values else float("nan")
+
+    def _class_ap(self, one: _ClassMatches, weights: np.ndarray) -> float:
+        """Interpolated precision, mean over IoU thresholds and recall points, as pycocotools accumulates it."""
+        import numpy as np
+
+        counted = ~one.ignored * weights[one.image]  # (T, M)
+        right = np.cumsum(counted * one.correct, axis=1)
+        seen = np.cumsum(counted, axis=1)
+        recall = right / (one.boxes * weights).sum()
+        precision = np.maximum.accumulate((right / np.maximum(seen, np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
+        total = 0.0
+        for recalls, precisions in zip(recall, precision):
+            places = np.searchsorted(recalls, self._recall_points, side="left")
+            total += precisions[places[places < len(precisions)]].sum()
+        return total / (len(recall) * len(self._recall_points))
+
+
+def paired_bootstrap(
+    ground_truth: dict,
+    results_a: list[dict],
+    results_b: list[dict],
+    detections_per_image: int,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Difference:
+    """Both methods are scored on the same draws of as many images as the split has, with replacement."""
+    import numpy as np
+
+    a, b = (ResampledAP(ground_truth, results, detections_per_image) for results in (results_a, results_b))
+    random, count = np.random.default_rng(seed), a.images
+    if not count or not ground_truth["annotations"]:
+        raise ConesError("nothing to compare: the split has no images or no boxes")
+    differences = np.empty(draws)
+    for draw in range(draws):
+        weights = np.bincount(random.integers(count, size=count), minlength=count)
+        differences[draw] = a.ap(weights) - b.ap(weights)
+    differences = differences[~np.isnan(differences)]  # a draw of images without boxes has no AP
+    everything = np.ones(count, dtype=int)
+    ap_a, ap_b = a.ap(everything), b.ap(everything)
+    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    other = (differences <= 0) if ap_a > ap_b else (differences >= 0)
+    return Difference(ap_a, ap_b, float(low), float(high), float(other.mean()), count, len(differences))

@@ -1,0 +1,61 @@
+"""Step `compare`: two arms of a suite on the same test images, dataset by dataset; needs no model."""
+
+from collections.abc import Iterator
+
+from cones.artifacts import read_json
+from cones.cell import Cell, Plan
+from cones.config import MAIN_GRID
+from cones.errors import ConesError
+from cones.evaluation.bootstrap import DRAWS, Difference, paired_bootstrap
+from cones.evaluation.metrics import read_metrics
+from cones.evaluation.predictions import read_predictions
+
+
+def compare_arms(
+    plan: Plan, arms: tuple[str, str], *, model: str | None, datasets: list[str], seed: int, draws: int = DRAWS
+) -> Iterator[tuple[str, Difference | str]]:
+    """(dataset, `Difference` or the reason why there is none) for the named datasets, else for all of Table 1.
+
+    Both arms must have been scored; a dataset that was skipped has its reason.
+    """
+    models, every, _ = plan.suite.grid(MAIN_GRID)
+    for dataset in datasets or every:
+        cells = [plan.cell(model or models[0], dataset, arm, seed) for arm in arms]
+        yield dataset, _reason(cells) or _difference(plan, cells, draws)
+
+
+def _reason(cells: list[Cell]) -> str | None:
+    for cell in cells:
+        metrics = read_metrics(cell.folder / "metrics.json")
+        if metrics.status == "skipped":
+            return f"skipped: {metrics.reason}"
+    return None
+
+
+def _difference(plan: Plan, cells: list[Cell], draws: int) -> Difference | str:
+    folder, manifest = plan.data_folder(cells[0].dataset), plan.manifest(cells[0].dataset)
+    results = [read_predictions(cell.folder / "predictions.json") for cell in cells]
+    try:
+        return paired_bootstrap(
+            read_json(folder / "test.json"), *results, manifest["detections_per_image"], draws=draws
+        )
+    except ConesError as error:
+        return str(error)
+
+
+def print_comparison(plan: Plan, arms: tuple[str, str], *, seed: int, draws: int, **which) -> None:
+    """`compare_arms` as lines for a person."""
+    print(f"{'AP by dataset':32} {'a':>5} {'b':>5}  {'a - b':>5} {'95 % interval':>16}  {'other':>6}  images")
+    for dataset, found in compare_arms(plan, arms, seed=seed, draws=draws, **which):
+        print(f"{dataset:32} {_said(found)}", flush=True)
+    print(f"a: {arms[0]}, b: {arms[1]}, tuning seed {seed}; {draws} paired draws of the test images.")
+    print("other: share of the draws in which the difference has the other sign or is none.")
+
+
+def _said(found: Difference | str) -> str:
+    if isinstance(found, str):
+        return found
+    return (
+        f"{found.ap_a:5.1f} {found.ap_b:5.1f}  {found.difference:+5.1f} [{found.low:+6.1f}, {found.high:+6.1f}]"
+        f"  {found.other_sign:6.1%}  {found.images:6d}"
+    )
