@@ -10,9 +10,9 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, workflow.basedir)
 
-from cones.analysis.files import FILES_OF
+from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
 from cones.cell import settings_digest
-from cones.config import BOXES_GRID
+from cones.config import BOXES_GRID, MAIN_GRID
 from cones.provenance import code_digest
 from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
 from workflow.context import Context
@@ -33,7 +33,8 @@ wildcard_constraints:
     arm="|".join(plan.suite.arms),
     seed=r"\d+",
     grid="|".join(plan.suite.grids),
-    table="|".join(ALL_TABLES),
+    table="|".join([*ALL_TABLES, *PUBLISHED]),
+    figure="|".join(SHOWN),
     name="[A-Za-z0-9_-]+",
 
 
@@ -44,9 +45,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 rule all:
     default_target: True
     input:
-        "results/table1.csv",
-        "results/table8.csv",
-        "results/table10.csv",
+        context.targets(),
         "results/report.html",
 
 

@@ -207,6 +207,14 @@ def table3(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
     print("written:", *write_table3(load_plan(suite, overrides)))
 
 
+@app.command()
+def efficiency(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Parameters, seconds, memory and steps of every method, from the records of Table 1's cells."""
+    from cones.steps.efficiency import write_efficiency
+
+    print("written:", *write_efficiency(load_plan(suite, overrides)))
+
+
 @app.command("learning-rates")
 def learning_rates(
     cells: Path = Path("results/learning_rates/table1_cells.csv"), out: Path = Path("docs/miniature_learning_rates.csv")

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cones import warm
+from cones.analysis.files import FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
@@ -19,7 +20,7 @@ from cones.miniature.pretrained import shipped
 from cones.models.official import VOCABULARY
 from cones.provenance import code_digest
 from cones.report.files import REPORT_FILES, TEMPLATES
-from cones.tables.files import files_of
+from cones.tables.files import TABLES_OF, files_of
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
 
@@ -108,6 +109,21 @@ class Context:
     def report_roll_call(self) -> str:
         """The same for the files of the report, which are copied to where the configured suite's report is."""
         return self._roll_call(".roll-call-report", self._in_suite(REPORT_FILES))
+
+    def targets(self) -> list[str]:
+        """The tables and figures in `results/` that the suite's grids make."""
+        grids = self.plan.suite.grids
+        tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
+        names = [f"{table}.csv" for table in [*tables, "efficiency"]]
+        names += [f"{figure}.csv" for figure in PUBLISHED if figure in grids]
+        names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in grids]
+        return [f"results/{name}" for name in names]
+
+    def analyses(self) -> list[str]:
+        """Everything else that the report shows: the files of the grids beside Table 1's."""
+        others = [grid for grid in self.plan.suite.grids if grid != MAIN_GRID]
+        tables = [name for grid in others if grid in TABLES_OF for name in files_of(grid)]
+        return self._in_suite([*tables, *(name for grid in others for name in FILES_OF.get(grid, ()))])
 
     def embeddings(self, *grids: str) -> list[str]:
         """What an analysis reads: the class vectors and box features of the cells of those grids the suite has."""

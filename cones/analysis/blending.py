@@ -10,30 +10,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cones.analysis.blending_sheet import MEASURES
 from cones.analysis.mixing import balanced_mean, foreign_share, interval, mixing, neighbours, permutation_p
 from cones.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
 from cones.analysis.probe import probe, silhouettes
-from cones.methods import METHODS
-from cones.tables.sheet import Sheet, said_once
-from cones.tables.wording import NO_NUMBER, Row, heading, markers, numbered_notes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 NEAREST = (5, 10)
-MEASURES = ("mixing_5", "mixing_10", "probe", "silhouette")
 COLUMNS = (
     *("suite", "model", "vectors", "seed", "natural", "medical", "datasets"),
     *(f"{measure}{part}" for measure in MEASURES for part in ("", "_low", "_high")),
     *("p_classes", "p_datasets", "dataset_mixing", "stability", "notes"),
 )
-ISOLATED_NAMES = "zero_shot_isolated"
-WHAT = "Figure 4, in numbers"
 
 
 @dataclass(frozen=True)
 class VectorSet:
-    """The class vectors of a model, arm (or ISOLATED_NAMES) and seed; `datasets` "20/21", `notes` on gaps."""
+    """The class vectors of a model, arm (or the isolated class names) and seed; `datasets` "20/21", `notes` on gaps."""
 
     model: str
     vectors: str
@@ -103,65 +98,3 @@ def stability(seeds: Sequence[VectorSet]) -> float | None:
     above = np.triu_indices(len(shared[0]), k=1)
     cosines = [points.cosines[above] for points in shared]
     return fmean(float(np.corrcoef(a, b)[0, 1]) for a, b in combinations(cosines, 2))
-
-
-def label(vectors: str) -> str:
-    """How tables and panels call a set of vectors."""
-    if vectors == ISOLATED_NAMES:
-        return "Zero-shot, each name alone"
-    return METHODS[vectors].label if vectors in METHODS else vectors
-
-
-def blending_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
-    """The table for people, made of the rows of the CSV file alone."""
-    numbers = numbered_notes(rows)
-    heads = ["model", "vectors", "classes", "mixing, k = 5", "mixing, k = 10", "probe", "silhouette"]
-    heads += ["p (classes)", "p (datasets)", "dataset mixing", "stability", "notes"]
-    body = [
-        [
-            row["model"],
-            label(row["vectors"]),
-            f"{row['natural']} + {row['medical']}",
-            *(_with_interval(row, measure) for measure in MEASURES),
-            *(_p(row[name]) for name in ("p_classes", "p_datasets")),
-            *(_number(row[name]) for name in ("dataset_mixing", "stability")),
-            markers(row, numbers),
-        ]
-        for row in rows
-    ]
-    return Sheet(
-        heading=heading(suite, title, what=WHAT),
-        heads=heads,
-        rows=said_once(body, 1),
-        legend=LEGEND,
-        names=2,
-        notes=numbers,
-        empty="No cell of this suite has class vectors.",
-    )
-
-
-LEGEND = [
-    "One vector per class (natural + medical), as the first fusion layer hears it; numbers are of the original space.",
-    "mixing: share of the k nearest vectors (cosine) from the other domain over the share expected by chance; 1 is"
-    " blended, 0 segregated. Random vectors blend too: compare with ConES, never trained.",
-    "probe: balanced accuracy of a linear classifier of natural against medical, cross-validated; 0.5 is blended.",
-    "In brackets: 95 % bootstrap interval over the classes of each domain.",
-    "p: how often mixing (k = 5) is as low when classes, or whole datasets, exchange their domain.",
-    "dataset mixing: mixing (k = 5) with datasets instead of domains, over datasets with several classes.",
-    "stability: correlation of the cosines between classes from two training seeds; 0 for random vectors.",
-    f"{NO_NUMBER}: not defined for these vectors, or only one seed.",
-]
-
-
-def _number(text: str, decimals: int = 2) -> str:
-    return f"{float(text):.{decimals}f}" if text else NO_NUMBER
-
-
-def _with_interval(row: Row, measure: str) -> str:
-    if not row[measure]:
-        return NO_NUMBER
-    return f"{_number(row[measure])} [{_number(row[f'{measure}_low'])}, {_number(row[f'{measure}_high'])}]"
-
-
-def _p(text: str) -> str:
-    return NO_NUMBER if not text else f"{float(text):.3f}" if float(text) >= 0.001 else "< 0.001"

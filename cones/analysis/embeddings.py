@@ -9,7 +9,6 @@ from cones.artifacts import load_tensors, save_tensors
 from cones.language import LanguageFeatures
 
 TOGETHER, ISOLATED = "together", "isolated"  # class names in one caption, and each in a caption of its own
-FUSED, FPN = "fused", "fpn"  # where GLIP's box features are taken: after and before image and text have met
 
 
 @dataclass

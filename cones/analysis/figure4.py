@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cones.analysis.blending import VectorSet, label
+from cones.analysis.blending import VectorSet
+from cones.analysis.blending_sheet import label
 from cones.analysis.maps import NEIGHBOURS, pca_map, umap_map
 from cones.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
 from cones.plotting import INK, LINE, PAGE_WIDTH, THEIRS, printing, save_figure

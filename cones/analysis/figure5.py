@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cones.analysis.embeddings import FPN, FUSED, BoxVectors, Embeddings
+from cones.analysis.embeddings import BoxVectors, Embeddings
 from cones.analysis.figure4 import BLUE, RED
 from cones.analysis.gap import measures
 from cones.analysis.maps import NEIGHBOURS, pca_map, umap_map
+from cones.analysis.names import FPN, FUSED
 from cones.analysis.points import DOMAINS, MEDICAL, NATURAL
 from cones.analysis.table3 import Place
 from cones.plotting import LINE, PAGE_WIDTH, printing, save_figure

@@ -12,5 +12,7 @@ TABLE3 = ("table3.csv", "table3.md", "figure5.png", "figure5.pdf")
 EFFICIENCY = ("efficiency.csv", "efficiency.md")
 # grid of a suite -> what is made of its cells' embeddings
 FILES_OF: dict[str, tuple[str, ...]] = {"figure4": FIGURE4, "table3": TABLE3}
-SHOWN = ("figure4", "figure5")  # figures with a place of their own in results/
+PUBLISHED = ("figure4", "table3", "efficiency")  # tables (.csv, .md) with a place of their own in results/
+SHOWN = ("figure4", "figure5")  # and figures (.png, .pdf)
+GRID_OF = {"figure4": "figure4", "figure5": "table3"}
 NUMBERS = {"figure4.png": "figure4.csv", "figure5.png": "table3.csv"}

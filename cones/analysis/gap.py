@@ -12,8 +12,6 @@ from torch.nn import functional as F
 
 from cones.analysis.embeddings import BoxVectors
 
-MEASURES = ("d_l2", "norm_visual", "norm_class", "d_cos", "d_rel", "margin", "gap")
-
 
 def measures(boxes: BoxVectors, labels: Tensor) -> dict[str, float | None]:
     """Every measure of one dataset; classes weigh the same, whatever the number of their boxes. labels (G,).

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cones.report.costs import cost_views
+from cones.report.analyses import Shown
+from cones.report.efficiency import efficiency_rows, efficiency_sheet
 from cones.report.files import TEMPLATES
 from cones.report.gaps import gap_rows, not_in_suite
 from cones.report.origin import command, origin
@@ -31,6 +32,7 @@ class Sources:
     overrides: dict  # what was laid over it
     study: list[Row] | None = None  # of the learning-rate study
     missing_study: str | None = None  # path and what is wrong, where the suite names one that cannot be shown
+    analyses: tuple[Shown, ...] = ()  # sections of the suite's other grids
     waiting: tuple[tuple[str, str, str], ...] = ()  # datasets that need a person: name, status, what to do
     unfinished: bool = False
 
@@ -70,7 +72,8 @@ def contents(sources: Sources) -> dict:
         "rates": rates_used(records),
         "study": study_views(sources.study or []),
         "missing_study": sources.missing_study,
-        "costs": cost_views(records),
+        "analyses": sources.analyses,
+        "costs": efficiency_sheet(efficiency_rows(records), **said),
         "gaps": gap_rows(records),
         "waiting": sources.waiting,
         "not_in_suite": not_in_suite(records),

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cones.analysis.blending import ISOLATED_NAMES, VectorSet, blending_sheet, blending_table
+from cones.analysis.blending import VectorSet, blending_table
+from cones.analysis.blending_sheet import ISOLATED_NAMES, blending_sheet
 from cones.analysis.embeddings import ISOLATED, TOGETHER, Embeddings
 from cones.analysis.figure4 import save_figure4
 from cones.analysis.points import DOMAINS, ClassPoints

@@ -7,6 +7,7 @@ from cones.cell import RESULTS, Cell, Plan
 from cones.config import CONFIG_FOLDER, MAIN_GRID
 from cones.data.state import waiting
 from cones.errors import ConesError
+from cones.report.analyses import analyses
 from cones.report.figures import save_methods_figure
 from cones.report.files import FIGURE, PAGE
 from cones.report.page import Sources, page
@@ -43,11 +44,12 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
     return Sources(
         suite=suite.suite,
         title=suite.title,
-        records=_records(plan, folder / name(cells_file(MAIN_GRID)), partial),
+        records=records_of(plan, folder / name(cells_file(MAIN_GRID)), partial=partial),
         table1=read_rows(folder / name("table1.csv")),
         details={table: read_csv(folder / name(f"{table}.csv")) for table in DETAIL_TABLES},
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
+        analyses=tuple(analyses(folder, suite.grids, suite=suite.suite, title=suite.title, rename=name)),
         study=study,
         missing_study=missing_study,
         waiting=tuple(waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)),
@@ -69,7 +71,9 @@ def _study(path: str | None, partial: bool) -> tuple[list[Row] | None, str | Non
         return None, str(error)
 
 
-def _records(plan: Plan, cells: Path, partial: bool) -> list[Record]:
+def records_of(plan: Plan, cells: Path, *, partial: bool = False) -> list[Record]:
+    """The cells of Table 1 with what each recorded of itself; `cells` is its `table1_cells.csv`."""
+
     def run_file(row: Row) -> Path:
         cell = Cell(plan.suite.suite, row["model"], row["dataset"], row["arm"], int(row["seed"]))
         return cell.folder / "run.json"

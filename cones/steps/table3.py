@@ -4,7 +4,8 @@ from pathlib import Path
 
 from cones.analysis.embeddings import Embeddings
 from cones.analysis.figure5 import save_figure5
-from cones.analysis.table3 import Place, table3, table3_sheets
+from cones.analysis.table3 import Place, table3
+from cones.analysis.table3_sheets import table3_sheets
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Plan
 from cones.config import BOXES_GRID

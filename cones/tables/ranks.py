@@ -10,7 +10,17 @@ from cones.tables.averages import per_dataset
 from cones.tables.reference import GROUPS, paper
 from cones.tables.rows import rows_of
 from cones.tables.sheet import Sheet, said_once
-from cones.tables.wording import BLOCKS, NO_NUMBER, Row, heading, join_notes, markers, method_label, numbered_notes
+from cones.tables.wording import (
+    BLOCKS,
+    NO_NUMBER,
+    Row,
+    heading,
+    join_notes,
+    markers,
+    method_label,
+    numbered_notes,
+    p_value,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +142,7 @@ def ranks_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str |
         duel = [NO_NUMBER] * 4
         if row["champion"]:
             against = f"{row['wins']} / {row['ties']} / {row['losses']}".replace(".0", "")
-            duel = [against, _signed(row["median_difference"]), _p(row["wilcoxon_p"]), _p(row["holm_p"])]
+            duel = [against, _signed(row["median_difference"]), p_value(row["wilcoxon_p"]), p_value(row["holm_p"])]
         rank = f"{float(row['mean_rank']):.2f}" if row["mean_rank"] else NO_NUMBER
         body.append([row["model"], BLOCKS[row["block"]], method_label(row), rank, *duel, markers(row, numbers)])
     legend = ["mean rank: 1 is best; over the datasets on which every method has an AP (mean over seeds)."]
@@ -142,7 +152,7 @@ def ranks_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str |
             legend.append(
                 f"{model}, {one['datasets']} datasets: mean ranks further apart than"
                 f" {float(one['critical_difference']):.2f} differ at 5 % (Nemenyi); all equal: p"
-                f" {_p(one['friedman_p'])} (Friedman)."
+                f" {p_value(one['friedman_p'])} (Friedman)."
             )
     legend += [
         "ConES: wins / ties / losses by dataset against the row's method, its stage 2 among the fine-tuning methods; a"
@@ -158,10 +168,6 @@ def ranks_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str |
         names=3,
         notes=numbers,
     )
-
-
-def _p(text: str) -> str:
-    return NO_NUMBER if not text else f"{float(text):.3f}" if float(text) >= 0.001 else "< 0.001"
 
 
 def _signed(text: str) -> str:

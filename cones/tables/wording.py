@@ -40,6 +40,11 @@ def signed(text: str) -> str:
     return value if value.startswith("-") or not value.strip("0.") else f"+{value}"
 
 
+def p_value(text: str) -> str:
+    """Three decimals; what is below them is said to be."""
+    return NO_NUMBER if not text else f"{float(text):.3f}" if float(text) >= 0.001 else "< 0.001"
+
+
 def millions(text: str) -> str:
     """Two decimals as in the paper; two digits for a nano model's few thousands."""
     if not text:

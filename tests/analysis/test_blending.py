@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cones.analysis.blending import VectorSet, blending, blending_sheet, blending_table, stability
+from cones.analysis.blending import VectorSet, blending, blending_table, stability
+from cones.analysis.blending_sheet import blending_sheet
 from cones.analysis.mixing import foreign_share, interval, mixing, neighbours, permutation_p
 from cones.analysis.points import ClassPoints
 from cones.tables.files import read_csv, to_csv

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from cones.analysis.embeddings import FPN, FUSED, BoxVectors, Embeddings
+from cones.analysis.embeddings import BoxVectors, Embeddings
 from cones.analysis.figure5 import chosen_classes, figure5
 from cones.analysis.gap import centroid_gap, measures
-from cones.analysis.table3 import ALL, Place, table3, table3_sheets
+from cones.analysis.names import ALL, FPN, FUSED
+from cones.analysis.table3 import Place, table3
+from cones.analysis.table3_sheets import table3_sheets
 from cones.data.registry import load_registry
 from cones.tables.files import read_csv, to_csv
 from cones.tables.reference import paper

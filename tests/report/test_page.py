@@ -110,7 +110,7 @@ def test_the_page_needs_nothing_else(tmp_path, monkeypatch):
 
 def test_hostile_names_stay_text(tmp_path, monkeypatch):
     evil = "<script>alert('x')</script> & $x_1$ \"q\""
-    (nano,) = load_suite("miniature").models.values()
+    nano = load_suite("miniature").models["glip_nano"]
     plan = finished(
         tmp_path,
         monkeypatch,

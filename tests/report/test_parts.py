@@ -4,7 +4,7 @@ import pytest
 
 from cones.config import load_suite
 from cones.errors import ConesError
-from cones.report.costs import cost_views
+from cones.report.efficiency import efficiency_csv, efficiency_rows, efficiency_sheet
 from cones.report.gaps import gap_rows
 from cones.report.quantities import count, memory, seconds, span
 from cones.report.rates import rates_used, read_study, study_views
@@ -21,14 +21,21 @@ STUDY = HEAD + (
 
 
 def record(dataset="bccd", method="cones", seed=0, status="done", reason="", arm=None, **tuning):
-    row = {"model": "glip_nano", "dataset": dataset, "arm": arm or method, "method": method, "seed": str(seed)}
+    row = {
+        "suite": "ci",
+        "model": "glip_nano",
+        "dataset": dataset,
+        "arm": arm or method,
+        "method": method,
+        "seed": str(seed),
+    }
     sizes = {"trained_used": "384", "total_used": "1900000", "text_encoder_used": "0"}
     run = {"settings": {"learning_rate": 0.1, "tuning": {"max_epochs": 10}}, "tuning": tuning}
     return Record({**row, **sizes, "status": status, "reason": reason}, run if tuning else {})
 
 
 def tuned(best, took, epochs=10, **where):
-    history = [{}] * epochs
+    history = [{"epoch": n + 1, "steps": 24 * (n + 1)} for n in range(epochs)]
     return record(**where, best_epoch=best, seconds=took, steps=24 * epochs, history=history, peak_memory_bytes=2**30)
 
 
@@ -79,10 +86,15 @@ def test_how_a_dataset_was_tuned_over_seeds():
 
 def test_costs_and_rates_tell_arms_from_methods():
     cells = [tuned(3, 10.0), tuned(3, 30.0, dataset="tn3k"), tuned(1, 7.0, arm="cones-n1")]
-    ((first, second),) = (view["rows"] for view in cost_views(cells))
-    assert (first["label"], first["tuning_mean"], first["tuning_sum"]) == ("ConES (stage 1)", "20 s", "40 s")
-    assert (first["trained"], first["all"], first["tuning_memory"]) == ("384", "1.90 M", "1.0 GiB")
-    assert second["label"] == "cones-n1" and second["inference"] == "–"  # noqa: RUF001
+    first, second = efficiency_rows(cells)
+    assert (first["method"], first["tuning_seconds"], first["tuning_seconds_sum"]) == ("ConES (stage 1)", 20, 40)
+    assert (first["trained_low"], first["total_high"], first["tuning_peak_memory_bytes"]) == (384, 1_900_000, 2**30)
+    assert (first["steps"], first["steps_to_best"], first["seconds_per_step"]) == (240, 72, 20 / 240)
+    assert first["seconds_to_best"] == pytest.approx(20 * 72 / 240)
+    assert second["method"] == "cones-n1" and second["inference_seconds_per_image"] is None
+    sheet = efficiency_sheet([first, second], suite="ci")
+    assert sheet.rows[0][1:6] == ["ConES (stage 1)", "384", "1.90 M", "1.90 M", "83 ms"]
+    assert sheet.rows[1][-2] == "–" and efficiency_csv([first, second]).count("\n") == 3  # noqa: RUF001
     assert rates_used(cells)["rows"][1] == {"label": "cones-n1", "rates": ["0.1"]}
 
 

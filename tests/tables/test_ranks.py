@@ -7,15 +7,7 @@ from cones.tables.cells import collect_cells
 from cones.tables.collect import TABLES
 from cones.tables.files import read_csv, to_csv
 from cones.tables.ranks import critical_difference, friedman, holm, ranks_table, wilcoxon_p
-from cones.tables.reference import GROUPS, paper
-from tests.tables.worlds import grid, write_world
-
-DATASETS = [dataset for group in GROUPS.values() for dataset in group.datasets]
-
-
-def published(cell):
-    """The AP that the paper prints for a cell."""
-    return paper().value(GROUPS[cell.group].detail_table, cell.model, cell.method, cell.dataset)
+from tests.tables.worlds import grid, published, write_world
 
 
 def table_of(folder, ap_of, **options):

@@ -62,3 +62,38 @@ if BOXES_GRID in plan.suite.grids:
             "measuring how far classes are from their boxes in suite {wildcards.suite}"
         shell:
             "python -m cones table3 --suite {wildcards.suite} > {log} 2>&1"
+
+
+rule efficiency:
+    input:
+        "results/{suite}/table1_cells.csv",
+        [str(cell.folder / "run.json") for cell in plan.cells(MAIN_GRID)],
+        context.analysis_roll_call("efficiency", [], EFFICIENCY),
+    output:
+        [f"results/{{suite}}/{name}" for name in EFFICIENCY],
+    log:
+        "logs/{suite}/efficiency.log",
+    localrule: True
+    params:
+        code=code_digest("cones.steps.efficiency"),
+        title=plan.suite.title,
+    message:
+        "what every method of suite {wildcards.suite} cost"
+    shell:
+        "python -m cones efficiency --suite {wildcards.suite} > {log} 2>&1"
+
+
+rule publish_figure:
+    input:
+        png=f"results/{plan.suite.suite}/{{figure}}.png",
+        pdf=f"results/{plan.suite.suite}/{{figure}}.pdf",
+    output:
+        png="results/{figure}.png",
+        pdf="results/{figure}.pdf",
+    log:
+        "logs/{figure}.log",
+    localrule: True
+    message:
+        "copying the figure of the configured suite to results/{wildcards.figure}.pdf"
+    shell:
+        "(cp {input.png} {output.png} && cp {input.pdf} {output.pdf}) > {log} 2>&1"

@@ -5,6 +5,7 @@ rule render_report:
     input:
         [f"results/{{suite}}/{name}" for name in files_of("table1")],
         context.report_inputs(),
+        context.analyses(),
         context.report_roll_call(),
     output:
         page="results/{suite}/report.html",
