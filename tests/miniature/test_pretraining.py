@@ -1,6 +1,8 @@
 """Pretraining: what is shown, what is said of it, and a run that was cut off."""
 
+import hashlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from cones.artifacts import read_json, sha256
+from cones.data.masks import boxes_of
 from cones.data.registry import load_registry
 from cones.miniature.objects import paint_object
 from cones.miniature.pretrained import FOLDER, shipped
@@ -20,6 +23,7 @@ from cones.models.checkpoints import build_detector, load_detector, load_text_en
 from cones.steps.weights import make_weights
 
 NANO = "glip_nano"
+OLD_SCENES = "25d2ea66738d7c81a0a8455f181e0c3d8219ccb98f4e3b2ce491810ed5680f50"
 SHORT = Recipe(images=16, sentences=0.5, warmup_steps=2)
 
 
@@ -37,6 +41,47 @@ def test_a_scene_is_a_function_of_its_number_and_its_boxes_lie_in_it():
         assert max(height, width) == 160 and scene.pixels.dtype == np.uint8
         assert len(scene.boxes) == len(scene.names) and set(scene.names) <= set(names_to_learn())
         assert (scene.boxes >= 0).all() and (scene.boxes[:, 2:] < [width, height]).all()
+
+
+def test_scenes_are_those_that_the_shipped_model_was_pretrained_on():
+    """Names, boxes and the random numbers that follow, exactly; the pixels as far as another processor may round."""
+    told, brightness = [], []
+    for number in range(12):
+        rng = scene_generator(7, number)
+        scene = paint_scene(rng, shape_of_batch(rng), names_to_learn())
+        told.append((scene.place, scene.names, np.round(scene.boxes, 2).tolist(), int(rng.integers(1 << 32))))
+        brightness.append(float(scene.pixels.mean()))
+    assert hashlib.sha256(repr(told).encode()).hexdigest() == OLD_SCENES
+    assert brightness == pytest.approx(
+        [130.7, 151.5, 137.3, 145.8, 198.3, 143.3, 103.6, 133.7, 74.6, 138.0, 137.0, 102.6], abs=0.1
+    )
+
+
+def test_masks_are_what_is_visible_of_the_objects():
+    objects, covered = 0, 0
+    for scene in some_scenes():
+        assert scene.masks.shape == (len(scene.boxes), *scene.pixels.shape[:2])
+        assert scene.masks.sum(axis=0).max(initial=0) <= 1, "nothing is seen through another thing"
+        visible = scene.masks.any(axis=(1, 2))
+        inner, outer = boxes_of(scene.masks[visible]), scene.boxes[visible] + [0, 0, 1, 1]
+        assert (inner[:, :2] >= outer[:, :2] - 2).all() and (inner[:, 2:] <= outer[:, 2:] + 2).all()
+        areas, sides = scene.masks[visible].sum(axis=(1, 2)), inner[:, 2:] - inner[:, :2]
+        assert (areas > 0.15 * sides.prod(axis=1)).all()
+        objects, covered = objects + len(scene.boxes), covered + (~visible).sum()
+    assert objects > 60 and covered < 0.05 * objects
+
+
+def test_a_recipe_with_masks_has_targets_boxed_by_them():
+    preprocessing = build_detector(NANO).preprocessing
+    whole = SceneBatches(NANO, SHORT, preprocessing)[2]
+    visible = SceneBatches(NANO, replace(SHORT, masks=True), preprocessing)[2]
+    assert torch.equal(whole.images.pixels, visible.images.pixels) and torch.equal(whole.ids, visible.ids)
+    for plain, target, size in zip(whole.targets, visible.targets, visible.images.sizes):
+        assert plain.masks is None
+        assert target.masks.shape == (len(target.labels), *size) and target.masks.dtype == torch.bool
+        for (x1, y1, x2, y2), mask in zip(target.boxes.int().tolist(), target.masks):
+            assert mask[y1:y2, x1:x2].sum() == mask.sum() > 0
+            assert mask[y1].any() and mask[y2 - 1].any() and mask[:, x1].any() and mask[:, x2 - 1].any()
 
 
 def test_the_world_of_the_datasets_is_never_shown(monkeypatch):
