@@ -20,6 +20,7 @@ class Preprocessing:
     std: tuple[float, float, float]
     bgr: bool = True
     size_divisor: int = 32  # batches are padded right and bottom to a multiple of this, with zeros after normalisation
+    pads_at_test: bool = True  # False: to `size_divisor` in training only, at test images of one size form a batch
 
 
 @dataclass
@@ -88,6 +89,7 @@ class GroundedDetector(nn.Module):
     text_width        D of the language features
     preprocessing     how pixels enter
     inclusive_boxes   True if x2, y2 are the last pixel inside a box (width = x2 - x1 + 1)
+    predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
     always_frozen     names (or prefixes ending in ".") that no method trains
     """
@@ -95,6 +97,7 @@ class GroundedDetector(nn.Module):
     text_width: int
     preprocessing: Preprocessing
     inclusive_boxes: bool = False
+    predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
     always_frozen: tuple[str, ...] = ()
 
@@ -126,6 +129,9 @@ class GroundedDetector(nn.Module):
     @abstractmethod
     def image_encoder(self) -> list[nn.Module]:
         """The modules behind `encode_image`."""
+
+    def thaw(self) -> None:
+        """Called once before training from random weights; a model whose normalisation is frozen lets it learn."""
 
     def forward(self, images: ImageBatch, language: LanguageFeatures) -> list[Detections]:
         pyramid = self.encode_image(images)
