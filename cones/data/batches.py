@@ -14,6 +14,7 @@ from cones.artifacts import read_json
 from cones.data.fewshot import few_shot
 from cones.data.images import load_image
 from cones.data.masks import boxes_of, decoded
+from cones.evaluation.coco_ap import IouType
 from cones.models.detector import ImageBatch, Preprocessing, Target
 
 
@@ -84,6 +85,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def iou_types(self) -> tuple[IouType, ...]:
+        """What detections on this split are compared by, the one that decides last."""
+        return ("bbox", "segm") if self.has_masks else ("bbox",)
 
     def trainable_indices(self) -> list[int]:
         """Images with at least one box longer than a pixel on both sides (spec 1.5)."""

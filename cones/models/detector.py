@@ -92,6 +92,7 @@ class GroundedDetector(nn.Module):
     predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
     always_frozen     names (or prefixes ending in ".") that no method trains
+    loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
     """
 
     text_width: int
@@ -100,6 +101,7 @@ class GroundedDetector(nn.Module):
     predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
     always_frozen: tuple[str, ...] = ()
+    loss_groups: tuple[str, ...] = ()
 
     @abstractmethod
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:

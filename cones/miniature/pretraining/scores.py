@@ -63,8 +63,8 @@ def _evaluate(model: str, detector, text_encoder, names: list[str], split: Split
     language = CaptionPrompt(text_encoder, encoded).eval()(PromptContext())
     pyramids = LivePyramids(detector, torch.device("cpu"))
     results = predict(detector, language, split, pyramids, label="zero-shot")
-    kinds = ("bbox", "segm") if split.has_masks else ("bbox",)
-    return {kind: evaluate_detections(split.coco, results, detector.detections_per_image, kind) for kind in kinds}
+    limit = detector.detections_per_image
+    return {iou_type: evaluate_detections(split.coco, results, limit, iou_type) for iou_type in split.iou_types}
 
 
 def _paint(dataset: Dataset, scenes: int, folder: Path) -> None:
