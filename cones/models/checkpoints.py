@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from cones.artifacts import load_tensors
 from cones.errors import ConesError, closest
+from cones.models.bert import NANO_VOCABULARY
 from cones.models.detector import GroundedDetector
-from cones.models.glip.build import NANO_VOCABULARY, build_glip, build_glip_text_encoder
+from cones.models.glip.build import build_glip, build_glip_text_encoder
 from cones.models.glip.config import SIZES
 from cones.models.text_encoder import load_tokenizer
 

@@ -17,9 +17,10 @@ from cones.models.detector import (
 from cones.models.glip.anchors import AnchorGenerator, decode
 from cones.models.glip.atss import assign, centerness_targets
 from cones.models.glip.config import STRIDES
-from cones.models.glip.fpn import Backbone, flatten_maps
+from cones.models.glip.fpn import Backbone
 from cones.models.glip.head import DyHead, HeadOutputs
 from cones.models.glip.postprocess import detect
+from cones.models.levels import flatten_maps
 
 BOX_WEIGHT = 2.0
 
