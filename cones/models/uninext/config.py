@@ -1,0 +1,69 @@
+"""The sizes of UNINEXT. Config objects stop at `build_uninext` and `build_uninext_text_encoder`."""
+
+from dataclasses import dataclass
+
+from cones.models.bert import BERT_BASE, NANO_TEXT, TextSizes
+
+
+@dataclass(frozen=True)
+class UNINEXTSizes:
+    """Everything that tells one UNINEXT from another; defaults are those of the image-level R50 (spec 3 and 6 to 10)."""
+
+    stem: int = 64
+    depths: tuple[int, ...] = (3, 4, 6, 3)
+    middles: tuple[int, ...] = (64, 128, 256, 512)
+    widths: tuple[int, ...] = (256, 512, 1024, 2048)
+    text: TextSizes = BERT_BASE
+    width: int = 256
+    groups: int = 32  # of the norms of the input projections
+    levels: int = 4
+    heads: int = 8
+    points: int = 4
+    inner: int = 2048
+    encoder_layers: int = 6
+    decoder_layers: int = 6
+    queries: int = 900
+    fusion_inner: int = 2048
+    fusion_heads: int = 8
+    fusion_gamma: float = 1 / 6
+    dropout: float = 0.1  # in the fusion, train mode; nowhere else
+    mask_middle: int = 64
+    frozen_stages: int = 2  # the stem and res2
+    narrow: bool = False  # start weights by fan-in, and
+    log_scale: float = 0.0  # of the class heads
+    short_side: int = 800
+    long_side_cap: int = 1333
+
+
+STRIDE = 8  # of the finest level
+
+SIZES: dict[str, UNINEXTSizes] = {
+    "uninext_r50": UNINEXTSizes(),
+    # the miniature world's UNINEXT: the same classes, small enough to pretrain and tune on a laptop
+    "uninext_nano": UNINEXTSizes(
+        stem=24,
+        depths=(1, 2, 2, 1),
+        middles=(16, 24, 48, 64),
+        widths=(32, 64, 128, 192),
+        text=NANO_TEXT,
+        width=64,
+        groups=8,
+        levels=3,
+        heads=4,
+        points=4,
+        inner=192,
+        encoder_layers=2,
+        decoder_layers=3,
+        queries=100,
+        fusion_inner=128,
+        fusion_heads=4,
+        fusion_gamma=0.5,
+        dropout=0.0,
+        mask_middle=32,
+        frozen_stages=0,
+        narrow=True,
+        log_scale=-1.5,
+        short_side=160,
+        long_side_cap=160,
+    ),
+}
