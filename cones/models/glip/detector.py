@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from cones.devices import full_precision
 from cones.language import LanguageFeatures
 from cones.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
 from cones.models.detector import (
@@ -143,8 +144,3 @@ class GLIP(GroundedDetector):
 def areas(shapes: tuple[tuple[int, int], ...]) -> list[int]:
     """Locations per level."""
     return [height * width for height, width in shapes]
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """Half precision -> float32; anything else as it is (losses are evaluated in full precision)."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cones.devices import full_precision
 from cones.losses import giou_loss, sigmoid_focal_loss
 from cones.models.boxes import to_corners
 from cones.models.uninext.decoder import LayerOutput
@@ -85,7 +86,7 @@ class Criterion:
         """The real queries of a decoder layer, matched by SimOTA; returns the matches of each image."""
         matches = [
             simota(logits, boxes, truth.positive, truth.boxes)
-            for logits, boxes, truth in zip(layer.logits.float(), layer.boxes, self.truths)
+            for logits, boxes, truth in zip(full_precision(layer.logits), layer.boxes, self.truths)
         ]
         image, query = flat(matches, layer.boxes.device)
         count = counts(matches, layer.boxes)
@@ -95,7 +96,7 @@ class Criterion:
             boxes, wanted = layer.boxes[image, query], self._wanted(matches)
             self._boxes(boxes, wanted, image, count, suffix)
             quality = F.binary_cross_entropy_with_logits(
-                layer.quality[image, query].float(), paired_iou(boxes.detach(), wanted), reduction="none"
+                full_precision(layer.quality[image, query]), paired_iou(boxes.detach(), wanted), reduction="none"
             )
             self._add(f"loss_boxiou{suffix}", quality, image, count)
         if "mask" in self.groups:
@@ -107,12 +108,12 @@ class Criterion:
         boxes = proposals.boxes.sigmoid()  # (B, N, 4)
         matches = [
             hungarian(logits, box, truth.boxes)
-            for logits, box, truth in zip(proposals.logits.detach().float(), boxes.detach(), self.truths)
+            for logits, box, truth in zip(full_precision(proposals.logits.detach()), boxes.detach(), self.truths)
         ]
         image, token = flat(matches, boxes.device)
         count = counts(matches, boxes)
         if "classification" in self.groups:
-            logits = proposals.logits.float()
+            logits = full_precision(proposals.logits)
             wanted = torch.zeros_like(logits)
             wanted[image, token] = 1.0
             self.sums["loss_ce_enc"] = Sums(sigmoid_focal_loss(logits, wanted).sum(dim=1), count)
@@ -136,7 +137,7 @@ class Criterion:
 
     def _words(self, logits: Tensor, matches: list[Match], count: Tensor) -> Sums:
         """Focal loss of logits (B, Q, L): 1 for the words of the object that a query serves, else 0."""
-        logits = logits.float()
+        logits = full_precision(logits)
         wanted = torch.zeros_like(logits)
         for row, truth, (query, served) in zip(wanted, self.truths, matches):
             row[query] = truth.positive[served].to(row.dtype)
@@ -153,7 +154,7 @@ class Criterion:
         for index, (truth, (query, served)) in enumerate(zip(self.truths, matches)):
             logits.append(self.predict_masks(index, layer.queries[index, query], layer.reference[index, query]))
             wanted.append(truth.masks[served])
-        logits, wanted = torch.cat(logits).flatten(1).float(), torch.cat(wanted).flatten(1)  # (M, h * w)
+        logits, wanted = full_precision(torch.cat(logits).flatten(1)), torch.cat(wanted).flatten(1)  # (M, h * w)
         self._add(f"loss_mask{suffix}", sigmoid_focal_loss(logits, wanted).mean(dim=1), image, count)
         self._add(f"loss_dice{suffix}", dice_loss(logits, wanted), image, count)
 

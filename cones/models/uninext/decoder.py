@@ -6,6 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.devices import full_precision
 from cones.models.uninext.deformable import DeformableAttention
 from cones.models.uninext.geometry import Levels, box_code, inverse_sigmoid
 from cones.models.uninext.heads import MLP
@@ -106,7 +107,7 @@ class Decoder(nn.Module):
             placed = start[:, :, None] * scale  # (B, Q, levels, 4)
             positions = self.ref_point_head(box_code(placed[:, :, 0], self.width).to(queries.dtype))
             queries = layer(queries, positions, placed, memory, levels, padding, hidden_pairs)
-            change = boxes(queries).float()  # (B, Q, 4)
+            change = full_precision(boxes(queries))  # (B, Q, 4)
             refined = (change + inverse_sigmoid(reference)).sigmoid()
             outputs.append(LayerOutput(queries, reference, refined, words(queries, text), quality(queries).squeeze(-1)))
             reference = (change + inverse_sigmoid(start)).sigmoid()

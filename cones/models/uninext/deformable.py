@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.devices import full_precision
 from cones.models.uninext.geometry import Shapes
 
 
@@ -48,10 +49,10 @@ class DeformableAttention(nn.Module):
         value = self.value_proj(value)
         if padding is not None:
             value = value.masked_fill(padding[..., None], 0.0)
-        offsets = self.sampling_offsets(query).float()
+        offsets = full_precision(self.sampling_offsets(query))
         offsets = offsets.unflatten(-1, (self.heads, self.levels, self.points, 2))  # (B, Q, heads, levels, points, 2)
-        weights = self.attention_weights(query).float().unflatten(-1, (self.heads, -1)).softmax(dim=-1)
-        reference = reference.float()[:, :, None, :, None]  # (B, Q, 1, levels, 1, 2 or 4)
+        weights = full_precision(self.attention_weights(query)).unflatten(-1, (self.heads, -1)).softmax(dim=-1)
+        reference = reference[:, :, None, :, None]  # (B, Q, 1, levels, 1, 2 or 4)
         if reference.shape[-1] == 2:
             sizes = offsets.new_tensor([(width, height) for height, width in shapes])  # (levels, 2)
             places = reference + offsets / sizes[:, None]
@@ -68,7 +69,7 @@ def sample(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) -> Te
     """
     batch, queries, heads = places.shape[:3]
     with torch.autocast(value.device.type, enabled=False):
-        maps = value.float().unflatten(-1, (heads, -1)).permute(0, 2, 3, 1).flatten(0, 1)  # (B * heads, d, N)
+        maps = full_precision(value).unflatten(-1, (heads, -1)).permute(0, 2, 3, 1).flatten(0, 1)  # (B * heads, d, N)
         grids = (2 * places - 1).transpose(1, 2).flatten(0, 1)  # (B * heads, Q, levels, points, 2)
         sampled = [
             F.grid_sample(level.unflatten(-1, shape), grids[:, :, index], align_corners=False)

@@ -48,8 +48,8 @@ class UNINEXT(GroundedDetector):
     `Predictions.outputs` holds levels, text (B, L, D) after fusion, proposals, denoising (or None), layers (one
     `LayerOutput` each, denoising queries first) and mask_features (B, 8, H_0, W_0).
 
-    projections           of linear probing: in each of the decoder's class heads the projection of the text to the width
-                          of the queries, its logit scale and both biases; not the box, IoU, mask and proposal heads
+    projections           what linear probing trains: in the class head of each decoder layer the projection of the text
+                          to the width of the queries, the logit scale and both biases; nothing else
     detections_per_image  how many boxes `detect` keeps; may be set
     loss_groups           which terms `loss` returns: "classification", "box", "mask"; may be set (paper, Table 4).
                           Matching looks at classes and boxes whatever the groups

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cones.devices import full_precision
 from cones.models.boxes import to_corners
 from cones.models.detector import Detections
 from cones.models.suppression import class_wise_nms
@@ -36,8 +37,8 @@ def detect_one(
 ) -> tuple[Detections, Tensor]:
     """Detections of one image, best first, without masks, and the query (M,) of each; a query may stand for several
     classes. Boxes are clipped to `size` (height, width), and empty ones dropped."""
-    scores = class_scores(layer.logits[image].float(), layer.quality[image].float(), class_positions)  # (Q, K)
-    boxes = layer.boxes[image]  # (Q, 4)
+    logits, quality, boxes = layer.logits[image], layer.quality[image], layer.boxes[image]  # (Q, L), (Q,), (Q, 4)
+    scores = class_scores(full_precision(logits), full_precision(quality), class_positions)  # (Q, K)
     kept = kept_by_suppression(scores, boxes)
     best = scores[kept].flatten().topk(min(limit, len(kept) * scores.shape[1]))
     query, label = kept[best.indices // scores.shape[1]], best.indices % scores.shape[1]
@@ -55,7 +56,7 @@ def enlarged_masks(
     masks = torch.zeros(0, *size, dtype=torch.bool, device=query.device)
     different, place = query.unique(return_inverse=True)
     for some in different.split(MASKS_AT_ONCE):
-        logits = predict(image, layer.queries[image, some], layer.reference[image, some]).float()  # (M', h, w)
+        logits = full_precision(predict(image, layer.queries[image, some], layer.reference[image, some]))  # (M', h, w)
         large = F.interpolate(logits[None], scale_factor=stride, mode="bilinear", align_corners=False)[0]
         masks = torch.cat([masks, large.sigmoid()[:, : size[0], : size[1]] > 0.5])
     return masks[place]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cones.devices import full_precision
 from cones.models.uninext.geometry import Levels, grid
 
 SMALLEST_SIDE = 0.05  # of a proposal on the finest level, in shares of the image; doubles from level to level
@@ -53,7 +54,7 @@ def select(
     invalid = proposals[..., :1].isinf()
     tokens = project(memory.masked_fill(invalid, 0.0))  # (B, N, C)
     logits = objectness(tokens)  # (B, N)
-    boxes = box_head(tokens).float() + proposals  # (B, N, 4)
+    boxes = full_precision(box_head(tokens)) + proposals  # (B, N, 4)
     chosen = best_tokens(logits.detach(), count)  # (B, Q)
     reference = boxes.gather(1, chosen[..., None].expand(-1, -1, 4)).sigmoid()  # (B, Q, 4)
     return Proposals(logits, boxes, chosen, reference)
