@@ -35,6 +35,7 @@ def build_uninext(name: str) -> UNINEXT:
         width=sizes.width,
         text_width=sizes.text.width,
         stride=STRIDE,
+        denoising=sizes.denoising,
         preprocessing=Preprocessing(
             short_side=sizes.short_side,
             long_side_cap=sizes.long_side_cap,

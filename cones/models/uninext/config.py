@@ -23,6 +23,7 @@ class UNINEXTSizes:
     encoder_layers: int = 6
     decoder_layers: int = 6
     queries: int = 900
+    denoising: int = 100  # positive denoising queries of an image
     fusion_inner: int = 2048
     fusion_heads: int = 8
     fusion_gamma: float = 1 / 6
@@ -55,6 +56,7 @@ SIZES: dict[str, UNINEXTSizes] = {
         encoder_layers=2,
         decoder_layers=3,
         queries=100,
+        denoising=24,
         fusion_inner=128,
         fusion_heads=4,
         fusion_gamma=0.5,

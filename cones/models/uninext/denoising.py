@@ -9,8 +9,6 @@ from cones.models.boxes import to_centres, to_corners
 from cones.models.detector import Target
 from cones.models.uninext.geometry import inverse_sigmoid
 
-QUERIES = 100  # positive ones, over all groups
-
 
 @dataclass
 class Denoising:
@@ -47,14 +45,17 @@ def normalised_boxes(target: Target, size: tuple[int, int]) -> Tensor:
 
 
 def denoising_queries(
-    targets: list[Target], sizes: list[tuple[int, int]], content: Tensor, real_queries: int
+    targets: list[Target], sizes: list[tuple[int, int]], content: Tensor, *, positives: int, real_queries: int
 ) -> Denoising | None:
-    """content (B, C): what every denoising query of an image says, from the unfused text. None without any object."""
+    """content (B, C): what every denoising query of an image says, from the unfused text. None without any object.
+
+    There are as many groups as `positives` of the image with most objects fit in, and at least one.
+    """
     counts = [len(target.boxes) for target in targets]
     most = max(counts)
     if most == 0:
         return None
-    groups = max(QUERIES // most, 1)
+    groups = max(positives // most, 1)
     boxes = torch.cat([normalised_boxes(target, size) for target, size in zip(targets, sizes)])  # (objects, 4)
     tiles = 2 * groups  # of the boxes of the whole batch: positive, negative, positive, …
     noised = inverse_sigmoid(noise(boxes.repeat(tiles, 1), tiles))  # (tiles * objects, 4)

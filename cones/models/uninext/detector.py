@@ -53,6 +53,7 @@ class UNINEXT(GroundedDetector):
     detections_per_image  how many boxes `detect` keeps; may be set
     loss_groups           which terms `loss` returns: "classification", "box", "mask"; may be set (paper, Table 4).
                           Matching looks at classes and boxes whatever the groups
+    denoising             positive denoising queries of an image, over all groups
     stride                of the finest level, pixels; masks are predicted at half of it
     """
 
@@ -69,6 +70,7 @@ class UNINEXT(GroundedDetector):
         width: int,
         text_width: int,
         stride: int,
+        denoising: int,
         preprocessing: Preprocessing,
         always_frozen: tuple[str, ...] = (),
         detections_per_image: int = 100,
@@ -88,7 +90,8 @@ class UNINEXT(GroundedDetector):
         self.detr.controller = MLP(width, width, width, PARAMETERS)
         self.detr.mask_head = mask_features
         self.detr.resizer = Resizer(text=text_width, visual=width)
-        self.text_width, self.stride, self.preprocessing = text_width, stride, preprocessing
+        self.text_width, self.preprocessing = text_width, preprocessing
+        self.stride, self.denoising = stride, denoising
         self.projections = frozenset(f"detr.detr.class_embed.{i}.{name}" for i in range(layers) for name in WORDS)
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS
@@ -124,7 +127,9 @@ class UNINEXT(GroundedDetector):
         denoising = None
         if targets is not None:
             said = self.detr.resizer(pooled(language))  # (B, C)
-            denoising = denoising_queries(targets, pyramid.sizes, said, proposals.chosen.shape[1])
+            denoising = denoising_queries(
+                targets, pyramid.sizes, said, positives=self.denoising, real_queries=proposals.chosen.shape[1]
+            )
         heads = QueryHeads(inner.class_embed, inner.bbox_embed, inner.iou_head)
         maps = unflatten_maps(memory, levels.shapes)[:BACKBONE_LEVELS]
         outputs = {

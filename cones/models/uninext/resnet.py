@@ -23,21 +23,27 @@ class FrozenBatchNorm(nn.Module):
         return x * scale.view(1, -1, 1, 1).to(x.dtype) + shift.view(1, -1, 1, 1).to(x.dtype)
 
 
-class BatchNorm(nn.BatchNorm2d):
-    """A batch norm that learns and gathers statistics, under the four names of `FrozenBatchNorm` and no other."""
+class BatchNorm(nn.Module):
+    """The same with weight and bias that train and, in train mode, the batch's own statistics, which it gathers.
 
-    def __init__(self, channels: int):
-        super().__init__(channels, eps=EPS)
-        self.register_buffer("num_batches_tracked", None)  # a counter that a fixed momentum does not need
+    Its state has the names of a `FrozenBatchNorm`, so what was learnt loads as frozen.
+    """
+
+    def __init__(self, frozen: FrozenBatchNorm):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(frozen.weight.clone()), nn.Parameter(frozen.bias.clone())
+        self.register_buffer("running_mean", frozen.running_mean)
+        self.register_buffer("running_var", frozen.running_var)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training, eps=EPS)
 
 
 def thaw(module: nn.Module) -> None:
     """Put a `BatchNorm` in the place of every `FrozenBatchNorm`: for training from random weights."""
     for name, child in module.named_children():
         if isinstance(child, FrozenBatchNorm):
-            learning = BatchNorm(len(child.weight))
-            learning.load_state_dict(child.state_dict())
-            setattr(module, name, learning)
+            setattr(module, name, BatchNorm(child))
         else:
             thaw(child)
 
