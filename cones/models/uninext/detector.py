@@ -80,7 +80,7 @@ class UNINEXT(GroundedDetector):
         inner = nn.Module()
         inner.transformer = transformer
         inner.class_embed = nn.ModuleList([*class_heads, ObjectHead(visual=width)])
-        inner.bbox_embed = nn.ModuleList(box_head(width, start_small=layer == 0) for layer in range(layers + 1))
+        inner.bbox_embed = nn.ModuleList(box_head(width) for _ in range(layers + 1))
         inner.iou_head = nn.ModuleList(nn.Linear(width, 1) for _ in range(layers))
         inner.input_proj = projections
         inner.backbone = nn.ModuleList([nn.Module()])

@@ -32,6 +32,7 @@ class AlignmentHead(nn.Module):
         self.log_scale = nn.Parameter(torch.full((1,), log_scale))
         self.bias_lang = nn.Parameter(torch.zeros(text))
         self.bias0 = nn.Parameter(torch.full((1,), -math.log(99)))
+        nn.init.zeros_(self.dot_product_projection_text.bias)
 
     def forward(self, queries: Tensor, text: Tensor) -> Tensor:
         """queries (B, Q, C), text (B, L, D) -> logits (B, Q, L)."""
@@ -70,12 +71,10 @@ class Resizer(nn.Module):
         return self.layer_norm(self.fc(x))
 
 
-def box_head(width: int, *, start_small: bool) -> MLP:
-    """Changes of cx, cy, w, h in logit space, none at first; `start_small`: boxes begin at an eighth of the image."""
+def box_head(width: int) -> MLP:
+    """Changes of cx, cy, w, h in logit space, none at first."""
     head = MLP(width, width, width, 4)
     last = head.layers[-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
-    if start_small:
-        nn.init.constant_(last.bias[2:], -2.0)
     return head
