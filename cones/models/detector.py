@@ -95,6 +95,7 @@ class GroundedDetector(nn.Module):
     inclusive_boxes   True if x2, y2 are the last pixel inside a box (width = x2 - x1 + 1)
     projections       names of the parameters that linear probing trains: the heads' last projections
     always_frozen     names (or prefixes ending in ".") that no method trains
+    loss_groups       which groups of terms `loss` returns, of those a model has (none: its terms have no groups)
     """
 
     text_width: int
@@ -102,6 +103,13 @@ class GroundedDetector(nn.Module):
     inclusive_boxes: bool = False
     projections: frozenset[str] = frozenset()
     always_frozen: tuple[str, ...] = ()
+    loss_groups: tuple[str, ...] = ()
+
+    def thaw(self) -> None:
+        """Before training from random weights: what a checkpoint would fix, such as batch norms, learns too.
+
+        The names of the state stay as they are.
+        """
 
     @abstractmethod
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:

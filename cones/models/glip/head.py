@@ -76,20 +76,9 @@ class DyHead(nn.Module):
             else:
                 raise TypeError(f"a tower holds VLFuse, BertLayer and DyConv, not {type(layer).__name__}")
         return HeadOutputs(
-            logits=self.token_logits(visual, text),
+            logits=token_logits(self, visual, text),
             deltas=self.box_deltas(visual, shapes),
             centerness=F.linear(visual, self.centerness.weight.flatten(1), self.centerness.bias).squeeze(-1),
-        )
-
-    def token_logits(self, visual: Tensor, text: Tensor) -> Tensor:
-        """visual (B, V, C), text (B, L, D) -> (B, V, L)."""
-        return token_logits(
-            visual,
-            text,
-            projection=self.dot_product_projection_text,
-            log_scale=self.log_scale,
-            bias_lang=self.bias_lang,
-            bias0=self.bias0,
         )
 
     def box_deltas(self, visual: Tensor, shapes: Shapes) -> Tensor:

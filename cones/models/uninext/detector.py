@@ -100,7 +100,7 @@ class UNINEXT(GroundedDetector):
         return [self.detr.detr.backbone, self.detr.detr.input_proj]
 
     def thaw(self) -> None:
-        """Before training from random weights: the frozen batch norms learn, under the names they have."""
+        """The frozen batch norms learn, under the names they have."""
         thaw(self.detr.detr.backbone)
 
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
@@ -209,12 +209,12 @@ class UNINEXT(GroundedDetector):
         denoising, layer = predictions.outputs["denoising"], predictions.outputs["layers"][-1]
         if denoising is not None:
             layer = layer[denoising.content.shape[1] :]
-        found = []
-        for image, size in enumerate(sizes or predictions.pyramid.sizes):
+        found, predict = [], partial(self.predict_masks, predictions)
+        own = predictions.pyramid.sizes
+        for image, (size, bounds) in enumerate(zip(own, sizes or own)):
             positions = predictions.language.class_positions[image]  # (K, L)
-            one, query = detect_one(layer, image, positions, size, self.detections_per_image)
-            predict = partial(self.predict_masks, predictions)
-            one.masks = enlarged_masks(layer, image, query, predict, self.stride // 2, size)
+            one, query = detect_one(layer, image, positions, size=size, bounds=bounds, limit=self.detections_per_image)
+            one.masks = enlarged_masks(layer, image, query, predict, self.stride // 2, bounds)
             found.append(one)
         return found
 

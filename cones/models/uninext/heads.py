@@ -36,14 +36,7 @@ class AlignmentHead(nn.Module):
 
     def forward(self, queries: Tensor, text: Tensor) -> Tensor:
         """queries (B, Q, C), text (B, L, D) -> logits (B, Q, L)."""
-        return token_logits(
-            queries,
-            text,
-            projection=self.dot_product_projection_text,
-            log_scale=self.log_scale,
-            bias_lang=self.bias_lang,
-            bias0=self.bias0,
-        )
+        return token_logits(self, queries, text)
 
 
 class ObjectHead(nn.Module):

@@ -33,18 +33,23 @@ def kept_by_suppression(scores: Tensor, boxes: Tensor) -> Tensor:
 
 
 def detect_one(
-    layer: LayerOutput, image: int, class_positions: Tensor, size: tuple[int, int], limit: int
+    layer: LayerOutput,
+    image: int,
+    class_positions: Tensor,
+    *,
+    size: tuple[int, int],
+    bounds: tuple[int, int],
+    limit: int,
 ) -> tuple[Detections, Tensor]:
     """Detections of one image, best first, without masks, and the query (M,) of each; a query may stand for several
-    classes. Boxes are clipped to `size` (height, width), and empty ones dropped."""
+    classes. `size` (height, width) of the unpadded image; boxes are clipped to `bounds` and empty ones dropped."""
     logits, quality, boxes = layer.logits[image], layer.quality[image], layer.boxes[image]  # (Q, L), (Q,), (Q, 4)
     scores = class_scores(full_precision(logits), full_precision(quality), class_positions)  # (Q, K)
     kept = kept_by_suppression(scores, boxes)
     best = scores[kept].flatten().topk(min(limit, len(kept) * scores.shape[1]))
     query, label = kept[best.indices // scores.shape[1]], best.indices % scores.shape[1]
-    height, width = size
-    scale = boxes.new_tensor([width, height, width, height])
-    corners = torch.minimum((to_corners(boxes[query]) * scale).clamp(min=0), scale)
+    scale, edge = (boxes.new_tensor([width, height] * 2) for height, width in (size, bounds))
+    corners = torch.minimum((to_corners(boxes[query]) * scale).clamp(min=0), edge)
     whole = (corners[:, 2:] > corners[:, :2]).all(dim=1)
     return Detections(corners[whole], best.values[whole], label[whole]), query[whole]
 
