@@ -1,10 +1,8 @@
 """A detector over a split: images in, COCO results in original pixels out."""
 
-from dataclasses import replace
-
 import torch
 
-from cones.data.batches import Sample, Split, View, groups_of_equal_size
+from cones.data.batches import Split, View, groups_of_equal_size
 from cones.devices import mixed_precision
 from cones.evaluation.predictions import to_coco_results
 from cones.language import LanguageFeatures
@@ -21,10 +19,7 @@ def predict(
     batches = [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
     results: dict[int, list[dict]] = {}
     for batch in watched(batches, label=label):
-        shown = [split.sample(view) for view in batch]
-        if not model.preprocessing.pads_at_test:
-            shown = [unpadded(sample) for sample in shown]
-        for samples in groups_of_equal_size(shown, batch_size):
+        for samples in groups_of_equal_size([split.sample(view) for view in batch], batch_size):
             with mixed_precision(language.hidden.device):
                 pyramid = pyramids(samples)
                 detections = model.detect(model.ground(pyramid, language.for_batch(len(samples))))
@@ -43,9 +38,3 @@ def predict(
                     inclusive=model.inclusive_boxes,
                 )
     return [result for image_id in sorted(results) for result in results[image_id]]
-
-
-def unpadded(sample: Sample) -> Sample:
-    """The sample at its exact size."""
-    height, width = sample.size
-    return replace(sample, pixels=sample.pixels[:, :height, :width])

@@ -34,8 +34,8 @@ TRAINS = {
 class FilledBoxes(Split):
     """Every object's mask is its box."""
 
-    def sample(self, view):
-        sample = super().sample(view)
+    def sample(self, view, **how):
+        sample = super().sample(view, **how)
         masks = torch.zeros(len(sample.target.boxes), *sample.size, dtype=torch.bool)
         for mask, (left, top, right, bottom) in zip(masks, sample.target.boxes.round().int().tolist()):
             mask[top:bottom, left:right] = True

@@ -93,23 +93,19 @@ class GroundedDetector(nn.Module):
     text_width        D of the language features
     preprocessing     how pixels enter
     inclusive_boxes   True if x2, y2 are the last pixel inside a box (width = x2 - x1 + 1)
+    predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
     always_frozen     names (or prefixes ending in ".") that no method trains
-    loss_groups       which groups of terms `loss` returns, of those a model has (none: its terms have no groups)
+    loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
     """
 
     text_width: int
     preprocessing: Preprocessing
     inclusive_boxes: bool = False
+    predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
     always_frozen: tuple[str, ...] = ()
     loss_groups: tuple[str, ...] = ()
-
-    def thaw(self) -> None:
-        """Before training from random weights: what a checkpoint would fix, such as batch norms, learns too.
-
-        The names of the state stay as they are.
-        """
 
     @abstractmethod
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
@@ -139,6 +135,9 @@ class GroundedDetector(nn.Module):
     @abstractmethod
     def image_encoder(self) -> list[nn.Module]:
         """The modules behind `encode_image`."""
+
+    def thaw(self) -> None:
+        """Called once before training from random weights; a model whose normalisation is frozen lets it learn."""
 
     def forward(self, images: ImageBatch, language: LanguageFeatures) -> list[Detections]:
         pyramid = self.encode_image(images)

@@ -2,17 +2,13 @@
 
 import pytest
 import torch
-from toy import paint_split
 
-from cones.data.batches import Split
 from cones.errors import ConesError
 from cones.language import LanguageFeatures
 from cones.losses import add_normalisers, normalised
 from cones.models.checkpoints import build_detector
 from cones.models.detector import FeaturePyramid, ImageBatch, Target
 from cones.models.uninext import denoising
-from cones.prediction import predict
-from cones.pyramids import LivePyramids
 
 WIDTH = 64
 
@@ -289,16 +285,3 @@ def test_autocast_runs_and_the_losses_are_float32(detector):
         assert len(detector.detect(predictions)) == 2
     assert all(term.sum.dtype == torch.float32 and term.sum.isfinite() for term in terms.values())
     assert all(layer.boxes.dtype == torch.float32 for layer in predictions.outputs["layers"])
-
-
-def test_test_images_come_at_their_exact_size(detector, tmp_path, monkeypatch):
-    """Training pads to a multiple of 32; at test images of one size form a batch and nothing is padded (spec 2)."""
-    paint_split(tmp_path, "val", images=3, seed=0, sizes=((150, 100),))
-    split = Split(tmp_path, "val", preprocessing=detector.preprocessing, inclusive=False)
-    shapes = []
-    encode = detector.encode_image
-    monkeypatch.setattr(
-        detector, "encode_image", lambda images: shapes.append(tuple(images.pixels.shape)) or encode(images)
-    )
-    predict(detector, concepts(), split, LivePyramids(detector, torch.device("cpu")), label="test")
-    assert shapes == [(3, 3, 107, 160)]

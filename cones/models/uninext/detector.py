@@ -58,6 +58,7 @@ class UNINEXT(GroundedDetector):
     """
 
     inclusive_boxes = False
+    predicts_masks = True
 
     def __init__(
         self,
