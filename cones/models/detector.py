@@ -39,7 +39,7 @@ class Target:
     """The ground truth of one image, in pixels of the resized, unpadded image.
 
     boxes (G, 4) x1, y1, x2, y2 in the model's box convention; labels (G,) int64 class index from 0;
-    masks (G, h, w) bool or None.
+    masks (G, h, w) bool, of the resized, unpadded image as well, or None.
     """
 
     boxes: Tensor
@@ -75,7 +75,11 @@ class Predictions:
 
 @dataclass
 class Detections:
-    """One image, in pixels of the resized image: boxes (M, 4) xyxy, scores (M,), labels (M,) int64 from 0."""
+    """One image, in pixels of the resized, unpadded image (h, w): boxes (M, 4) xyxy, scores (M,), labels (M,) int64
+    from 0; masks (M, h, w) bool, or None from a model without masks.
+
+    Masks become those of the original picture by nearest resizing, once, after everything else (UNINEXT spec 12).
+    """
 
     boxes: Tensor
     scores: Tensor
