@@ -44,8 +44,8 @@ class ExpectedCell:
     arm: str
     method: str
     seed: int
-    losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
     unsupported_reason: str | None = None  # why this model cannot carry the method, if so
+    losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
 
 
 def collect_cells(
