@@ -66,7 +66,7 @@ def table4_markdown(columns: list[str], rows: list[Row], *, suite: str, title: s
             for said, numbers in published_lines(row, list(KINDS)).items():
                 lines.append(["", said, *[""] * len(LOSSES), *numbers, ""])
         previous = place
-    heads = ["model", "dataset", *LOSSES, *KINDS, "notes"]
+    heads = ["model", "dataset", *LOSSES.values(), *KINDS, "notes"]
     legend = [AP_MEANS, f"{CHECK}: this loss trains the concept embeddings.", *_legend(rows, list(KINDS), suite)]
     return _page(heading(suite, title, what="Table 4"), heads, 2 + len(LOSSES), lines, legend, rows)
 

@@ -30,5 +30,5 @@ RECIPES: dict[str, Recipe] = {
     "glip_nano_a": Recipe(images=10_000, sentences=0.0),  # as GLIP-T (A): no deep fusion, no sentences
     "glip_nano_b": Recipe(images=10_000, sentences=0.0),  # as GLIP-T (B): the same with deep fusion
     "glip_nano_c": Recipe(images=20_000, sentences=0.3),  # as GLIP-T (C): and sentences
-    "uninext_nano": Recipe(images=40_000, sentences=0.3, masks=True),
+    "uninext_nano": Recipe(images=32_000, sentences=0.3, masks=True),
 }
