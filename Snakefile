@@ -2,6 +2,7 @@
 # Its main table alone: snakemake --cores all results/table1.csv
 # Another world: snakemake --cores all results/table1.csv --config suite=paper   (targets go before --config)
 import os
+import re
 import sys
 import time
 
@@ -30,7 +31,7 @@ wildcard_constraints:
     source=plan.suite.source,
     model="|".join(plan.suite.models),
     dataset="|".join(plan.suite.all_datasets),
-    arm="|".join(plan.suite.arms),
+    arm="|".join(map(re.escape, plan.suite.arms)),
     seed=r"\d+",
     grid="|".join(plan.suite.grids),
     table="|".join([*ALL_TABLES, *PUBLISHED]),
@@ -46,7 +47,7 @@ rule all:
     default_target: True
     input:
         context.targets(),
-        "results/report.html",
+        "results/report.html" if MAIN_GRID in plan.suite.grids else [],
 
 
 include: "workflow/rules/data.smk"
@@ -56,7 +57,11 @@ include: "workflow/rules/tune.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/analyse.smk"
-include: "workflow/rules/report.smk"
+
+
+if MAIN_GRID in plan.suite.grids:
+
+    include: "workflow/rules/report.smk"
 
 
 onsuccess:

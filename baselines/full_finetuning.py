@@ -6,7 +6,7 @@ from cones.prompts import CaptionPrompt, Prompt, encode_caption
 
 
 class FullFinetuning(TuningMethod):
-    """All but what the model freezes for every method (GLIP: the patch embedding and the first stage)."""
+    """All but what the model freezes for every method (its stem and first stage)."""
 
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> CaptionPrompt:
         return CaptionPrompt(ingredients.text_encoder, encode_caption(ingredients.tokenizer, ingredients.phrases))

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 KEYS = ("suite", "model", "dataset", "group", "arm", "method", "seed")
+ALL_LOSSES = ("all",)
 MASK_STATISTICS = ("ap", "ap50", "ap75")
 PARAMETER_COLUMNS = tuple(
     f"{part}_{convention}" for convention in ("used", "paper") for part in ("trained", "total", "text_encoder")
 )
 COLUMNS = (
     *KEYS,
-    *("tokens_per_class", "status", "reason", "selected_epoch", "validation_ap"),
+    *("tokens_per_class", "losses", "status", "reason", "selected_epoch", "selected_by", "validation_ap"),
     *STATISTICS,
     *(f"mask_{name}" for name in MASK_STATISTICS),
     *("images", "boxes", "detections", "classes", "categories_not_annotated"),
@@ -48,6 +49,7 @@ class ExpectedCell:
     seed: int
     unsupported_reason: str | None = None  # why this model cannot carry the method, if so
     tokens_per_class: int | None = None  # of the vectors that the cell learns, if it learns any
+    losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
 
 
 def collect_cells(
@@ -72,10 +74,9 @@ def collect_cells(
     rows = []
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
-        tokens = {"tokens_per_class": cell.tokens_per_class}
-        rows.append(
-            {**identity, **tokens, **_outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)}
-        )
+        asked = {"tokens_per_class": cell.tokens_per_class, "losses": "+".join(cell.losses or ALL_LOSSES)}
+        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)
+        rows.append({**identity, **asked, **outcome})
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
     return cells.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
 
@@ -113,7 +114,8 @@ def _columns(content: CellMetrics) -> dict:
     reason = " ".join(content.reason.split()) if content.reason else None  # one line, whoever wrote it
     columns: dict = {"status": content.status, "reason": reason}
     if content.selection:
-        columns |= {"selected_epoch": content.selection.epoch, "validation_ap": content.selection.validation_ap}
+        chosen = content.selection
+        columns |= {"selected_epoch": chosen.epoch, "selected_by": chosen.by, "validation_ap": chosen.validation_ap}
     if boxes := content.scores.get("bbox"):
         counts = ("images", "boxes", "detections")
         columns |= {name: getattr(boxes, name) for name in (*STATISTICS, *counts)}

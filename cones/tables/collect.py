@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.artifacts import write_text
+from cones.tables.box_mask_render import table2_markdown, table4_markdown
 from cones.tables.cells import ExpectedCell, collect_cells
 from cones.tables.detail import detail_table
 from cones.tables.detail_render import detail_markdown
@@ -17,6 +18,8 @@ from cones.tables.ranks import ranks_sheet, ranks_table
 from cones.tables.render import table1_markdown
 from cones.tables.sheet import Sheet, sheet_markdown
 from cones.tables.table1 import table1
+from cones.tables.table2 import table2
+from cones.tables.table4 import table4
 from cones.tables.table5 import table5, table5_sheet
 from cones.tables.table9 import table9, table9_sheet
 
@@ -41,6 +44,8 @@ def of_sheet(sheet: Callable[..., Sheet]) -> Callable[..., str]:
 
 TABLES: dict[str, Table] = {
     "table1": Table(table1, table1_markdown),
+    "table2": Table(table2, table2_markdown),
+    "table4": Table(table4, table4_markdown),
     "table8": Table(with_arguments(detail_table, table="table8"), with_arguments(detail_markdown, table="table8")),
     "table10": Table(with_arguments(detail_table, table="table10"), with_arguments(detail_markdown, table="table10")),
     "ranks": Table(ranks_table, of_sheet(ranks_sheet)),

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cones.models.alignment import projected_text, token_logits
 from cones.models.detector import BoxFeatures
 from cones.models.glip.anchors import sizes_and_centres
 from cones.models.glip.head import DyHead, Shapes
@@ -22,8 +23,8 @@ def features_of(
     positions = class_positions.float()
     positions = positions / positions.sum(dim=1, keepdim=True).clamp(min=1)  # (K, L)
     text = text.float()
-    classes = positions @ head.projected(F.normalize(text, dim=-1))  # (K, C)
-    logits = head.token_logits(vectors[None], text[None])[0] @ positions.t()  # (G, K)
+    classes = positions @ projected_text(head, F.normalize(text, dim=-1))  # (K, C)
+    logits = token_logits(head, vectors[None], text[None])[0] @ positions.t()  # (G, K)
     return BoxFeatures(vectors, classes, logits)
 
 
