@@ -6,13 +6,14 @@ from cones.artifacts import write_text
 from cones.errors import ConesError
 
 COLUMNS = ["model", "method", "learning_rate", "dataset", "validation_ap", "chosen"]
+DIVERGED = "is not finite at step"  # what the tuning loop says
 MARK = "-lr"  # an arm of the grid is named <method>-lr<rate>
 
 
 def write_learning_rates(cells: Path, out: Path) -> Path:
     """`table1_cells.csv` of a suite whose arms are a grid -> one row per model, method, rate and dataset.
 
-    validation_ap  in percent, best epoch, mean over seeds
+    validation_ap  in percent, best epoch, mean over seeds; none where a cell ended because its loss was not finite
     chosen         whether the rate has the method's highest mean over the datasets; the smaller rate of equals
 
     Raises ConesError where a cell of the grid is missing: a choice among some of the rates is none.
@@ -23,11 +24,13 @@ def write_learning_rates(cells: Path, out: Path) -> Path:
         raise ConesError("file is missing", where=cells, next_step="run the suite learning_rates first")
     grid = pd.read_csv(cells)
     grid = grid[grid["arm"].str.contains(MARK)]
-    if holes := grid[grid["status"] != "done"]["arm"].tolist():
+    diverged = grid["reason"].fillna("").str.contains(DIVERGED)
+    if holes := grid[(grid["status"] != "done") & ~diverged]["arm"].tolist():
         raise ConesError(f"{len(holes)} cells of the grid are not done", where=cells, found=holes[0])
     grid = grid.assign(learning_rate=grid["arm"].str.partition(MARK)[2].astype(float))
     keys = ["model", "method", "learning_rate"]
-    means = grid.groupby(keys, sort=False)["validation_ap"].mean().reset_index()
+    means = grid.assign(validation_ap=grid["validation_ap"].fillna(0)).groupby(keys, sort=False)
+    means = means["validation_ap"].mean().reset_index()
     means = means.sort_values("validation_ap", ascending=False, kind="stable")
     best = means.groupby(["model", "method"], sort=False)["learning_rate"].first().rename("best")
     rows = grid.groupby([*keys, "dataset"], sort=False)["validation_ap"].mean().round(2).reset_index()

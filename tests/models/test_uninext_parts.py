@@ -132,6 +132,13 @@ def test_an_object_that_loses_its_query_gets_the_cheapest_free_one():
     assert query.tolist() == [0, 2] and served.tolist() == [0, 1]
 
 
+def test_matching_ends_when_a_model_has_diverged():
+    boxes, logits = torch.full((6, 4), torch.nan), torch.full((6, 3), torch.nan)
+    objects, positive = torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.6, 0.6, 0.2, 0.2]]), torch.eye(3, dtype=torch.bool)[:2]
+    for _, served in (simota(logits, boxes, positive, objects), hungarian(logits[:, 0], boxes, objects)):
+        assert sorted(served.tolist()) == [0, 1]
+
+
 def test_hungarian_gives_every_object_a_token_of_its_own():
     boxes = torch.rand(30, 4) * 0.3 + 0.2
     objects = boxes[[4, 11, 20]]

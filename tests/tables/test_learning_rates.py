@@ -6,9 +6,9 @@ from cones.tables.learning_rates import COLUMNS, write_learning_rates
 
 
 def grid(tmp_path, rows):
-    columns = ["model", "dataset", "arm", "method", "seed", "status", "validation_ap"]
+    columns = ["model", "dataset", "arm", "method", "seed", "status", "validation_ap", "reason"]
     path = tmp_path / "table1_cells.csv"
-    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    pd.DataFrame([(*row, None)[:8] for row in rows], columns=columns).to_csv(path, index=False)
     return path
 
 
@@ -30,3 +30,14 @@ def test_a_grid_with_a_hole_chooses_nothing(tmp_path):
     cells = grid(tmp_path, [("nano", "a", "cones-lr1e-2", "cones", 0, "failed", None)])
     with pytest.raises(ConesError, match=r"1 cells of the grid are not done.*cones-lr1e-2"):
         write_learning_rates(cells, tmp_path / "rates.csv")
+
+
+def test_a_rate_at_which_tuning_diverged_is_tried_and_never_chosen(tmp_path):
+    reason = "error: somewhere: the loss is not finite at step 4 (epoch 1); found images [3]"
+    rows = [
+        ("nano", "a", "cones-lr1e-2", "cones", 0, "done", 0.0),
+        ("nano", "a", "cones-lr1e-1", "cones", 0, "failed", None, reason),
+    ]
+    table = pd.read_csv(write_learning_rates(grid(tmp_path, rows), tmp_path / "rates.csv"))
+    assert table["chosen"].fillna("").tolist() == ["yes", ""]
+    assert table["validation_ap"].isna().tolist() == [False, True]
