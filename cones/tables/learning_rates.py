@@ -11,9 +11,10 @@ MARK = "-lr"  # an arm of the grid is named <method>-lr<rate>
 
 
 def write_learning_rates(cells: Path, out: Path) -> Path:
-    """`table1_cells.csv` of a suite whose arms are a grid -> one row per model, method, rate and dataset.
+    """`<table>_cells.csv` of a suite whose arms are a grid -> one row per model, method, rate and dataset.
 
-    validation_ap  in percent, best epoch, mean over seeds; none where a cell ended because its loss was not finite
+    validation_ap  in percent, best epoch, mean over seeds; of the masks where the model predicts some; none where a cell
+                   ended because its loss was not finite
     chosen         whether the rate has the method's highest mean over the datasets; the smaller rate of equals
 
     Raises ConesError where a cell of the grid is missing: a choice among some of the rates is none.
@@ -21,7 +22,7 @@ def write_learning_rates(cells: Path, out: Path) -> Path:
     import pandas as pd
 
     if not Path(cells).exists():
-        raise ConesError("file is missing", where=cells, next_step="run the suite learning_rates first")
+        raise ConesError("file is missing", where=cells, next_step="run the suite of this grid first")
     grid = pd.read_csv(cells)
     grid = grid[grid["arm"].str.contains(MARK)]
     diverged = grid["reason"].fillna("").str.contains(DIVERGED)
