@@ -138,6 +138,24 @@ def evaluate(
     evaluate_cell(plan, plan.cell(model, dataset, arm, seed))
 
 
+@app.command("preview-predictions")
+def preview_predictions(
+    model: ModelOption,
+    dataset: DatasetOption,
+    arm: ArmOption,
+    seed: SeedOption = 0,
+    images: Annotated[int, typer.Option("--images", min=1, max=60)] = 6,
+    out: Annotated[Path | None, typer.Option("--out", help="default: preview.png in the cell's folder")] = None,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Test pictures of a finished cell, annotated beside predicted, as one PNG; no model is run."""
+    from cones.steps.preview import preview_cell
+
+    plan = load_plan(suite, overrides)
+    print(f"written: {preview_cell(plan, plan.cell(model, dataset, arm, seed), out, pictures=images)}")
+
+
 @app.command()
 def embed(
     model: ModelOption,

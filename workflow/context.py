@@ -13,6 +13,7 @@ from cones.analysis.files import FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
+from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
@@ -172,8 +173,8 @@ class Context:
         """What lies in a dataset's mirror, drop or own folder, by name, size and time: a change re-triggers fetch."""
         mirror, data = self.plan.suite.mirror, Path(self.plan.suite.data_dir)
         folder = Path(mirror) / wildcards.dataset if mirror else data / "drop" / wildcards.dataset
-        own = self.plan.registry[wildcards.dataset].source(wildcards.source).folder
-        paths = sorted(Path(own).expanduser().rglob("*")) if own else sorted(folder.glob("*"))
+        own = own_folder(self.plan.registry[wildcards.dataset].source(wildcards.source))
+        paths = sorted(own.rglob("*")) if own else sorted(folder.glob("*"))
         if wildcards.source == DRAWN or not paths:
             return ""
         seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]

@@ -51,7 +51,7 @@ def fetch(
     folder = dataset_dir(data_dir, source, dataset.id)
     drop_dir = mirror_root(source, data_dir, mirror) / dataset.id
     jobs = [_Job(dataset, source, one, data_dir, drop_dir, folder / "archives") for one in spec.archives]
-    if tree := _own_folder(dataset, spec) if spec.folder else unpacked_tree(drop_dir, spec):
+    if tree := _found(dataset, own) if (own := own_folder(spec)) else unpacked_tree(drop_dir, spec):
         result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir, spec))
     else:
         found = [job.at_hand() for job in jobs]
@@ -187,15 +187,20 @@ def _not_in_mirror(dataset: Dataset, source: str, drop_dir: Path, missing: list[
     )
 
 
-def _own_folder(dataset: Dataset, spec: Source) -> Path:
-    folder = Path(spec.folder).expanduser()
+def own_folder(spec: Source) -> Path | None:
+    """The `folder` of a source, `~` and environment variables filled in."""
+    return Path(os.path.expandvars(spec.folder)).expanduser() if spec.folder else None
+
+
+def _found(dataset: Dataset, folder: Path) -> Path:
     if folder.is_dir():
         return folder
     raise ConesError(
         "the folder is not there",
         where=f"dataset {dataset.id}: {folder}",
         found="a file" if folder.exists() else "nothing",
-        next_step="correct `folder` in the registry; a relative path starts where you run the command",
+        next_step="correct `folder` in the registry, or set the variable it names; a relative path starts where you "
+        "run the command",
     )
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cones.artifacts import read_json
 from cones.data import manual
-from cones.data.download import dataset_dir, mirror_root, unpacked_tree
+from cones.data.download import dataset_dir, mirror_root, own_folder, unpacked_tree
 from cones.data.prepare import USABLE
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN, Dataset
@@ -38,9 +38,8 @@ def state(
         return State("ready")
     if _status(folder / "fetch.json") in USABLE:
         return State("fetched")
-    if spec.folder:
-        here = Path(spec.folder).expanduser().is_dir()
-        return State("placed") if here else State("no folder", f"{spec.folder} is not there")
+    if own := own_folder(spec):
+        return State("placed") if own.is_dir() else State("no folder", f"{spec.folder} is not there")
     drop = mirror_root(source, Path(data_dir), mirror) / dataset.id
     missing = [archive for archive in spec.archives if not (drop / archive.filename).is_file()]
     if not missing or unpacked_tree(drop, spec):

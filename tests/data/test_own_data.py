@@ -11,8 +11,10 @@ from cones.cell import Plan
 from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.registry import load_registries
+from cones.data.state import state
 from cones.errors import ConesError
 from tests.data.made_up import jpeg, voc_files, write_tree
+from tests.data.native import mask, picture
 
 HEAD = """
 my_cells:
@@ -97,6 +99,18 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path):
         fetch(entry(tmp_path, VOC), "official", tmp_path / "data")
 
 
+def test_a_folder_may_be_named_by_the_environment(tmp_path, monkeypatch):
+    write_tree(tmp_path / "cells", voc_files())
+    dataset = entry(tmp_path, VOC.replace("{folder}", "${{MY_PICTURES}}/cells"))
+    monkeypatch.delenv("MY_PICTURES", raising=False)
+    assert state(dataset, "official", tmp_path / "data").word == "no folder"
+    with pytest.raises(ConesError, match=r"\$\{MY_PICTURES\}/cells: the folder is not there.*set the variable it"):
+        fetch(dataset, "official", tmp_path / "data")
+    monkeypatch.setenv("MY_PICTURES", str(tmp_path))
+    assert state(dataset, "official", tmp_path / "data").word == "placed"
+    assert fetch(dataset, "official", tmp_path / "data")["status"] == "ready"
+
+
 def test_a_mirror_does_not_hide_your_folder(tmp_path):
     write_tree(tmp_path / "cells", voc_files())
     assert fetch(entry(tmp_path, VOC), "official", tmp_path / "data", mirror=tmp_path)["status"] == "ready"
@@ -150,3 +164,24 @@ def test_an_id_may_not_be_taken_twice(tmp_path):
         ConesError, match=r'mine.yaml: the id "bccd" is taken; found also in datasets.yaml; next: choose'
     ):
         load_registries([tmp_path / "mine.yaml"])
+
+
+def test_foot_ulcers_any_beginning_of_the_set_becomes_splits_with_masks(tmp_path, monkeypatch):
+    plan = Plan.load("fuseg")
+    files = {}
+    for split, stems in (("train", ("0011", "0012", "0013", "0014", "0015")), ("validation", ("0001", "0011"))):
+        for stem in stems:
+            files[f"{split}/images/{stem}.png"] = picture(kind="PNG")
+            files[f"{split}/labels/{stem}.png"] = mask((5, 6, 15, 20), (30, 2, 36, 8), (0, 0, 2, 2))
+    files["test/images/0018.png"] = picture(kind="PNG")  # has no label and is no part of it
+    monkeypatch.setenv("CONES_FUSEG", str(write_tree(tmp_path / "given", files)))
+    dataset = plan.registry["fuseg"]
+    fetch(dataset, plan.suite.source, tmp_path / "data")
+    manifest = prepare(dataset, plan.suite.source, tmp_path / "data")
+    assert {name: found["images"] for name, found in manifest["splits"].items()} == {"train": 4, "val": 1, "test": 2}
+    assert (manifest["group"], manifest["task"]) == ("segmentation", "instance_segmentation")
+    test = json.loads((tmp_path / "data/official/fuseg/test.json").read_text())
+    assert {image["file_name"].split("/")[0] for image in test["images"]} == {"validation"}
+    assert [one["area"] for one in test["annotations"]] == [36, 140] * 2  # the speck is left out
+    assert all(one["segmentation"]["size"] == [30, 40] for one in test["annotations"])
+    assert {cell.arm for cell in plan.all_cells()} == {"zero_shot", "cones", "full_finetuning"}

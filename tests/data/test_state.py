@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from cones.cli import app
 from cones.data.download import fetch
+from cones.data.drawing import class_colour
 from cones.data.prepare import prepare
-from cones.data.preview import class_colour, preview
+from cones.data.preview import preview
 from cones.data.registry import load_registry
 from cones.data.state import state, waiting
 from cones.errors import ConesError

@@ -122,3 +122,9 @@ def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, mo
     for arm in arms:
         for file in ("metrics.json", "state.safetensors", "predictions.json"):
             assert (workflow.cell("bccd", arm) / file).read_bytes() == (finished.cell("bccd", arm) / file).read_bytes()
+
+
+def test_a_suite_of_table_2_alone_is_planned_before_its_own_folder_is_there(workflow):
+    jobs = workflow.planned("results/fuseg/table2.csv", "--config", "suite=fuseg")
+    cells = {"tune": 3, "evaluate": 3}
+    assert jobs == {"fetch": 1, "prepare": 1, "weights": 1, "text_states": 1, **cells, "collect_table2": 1}

@@ -1,0 +1,175 @@
+"""Pictures with boxes, masks and class names drawn over them, and sheets of such pictures."""
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from cones.artifacts import replacing
+from cones.data.images import load_image
+from cones.data.masks import decoded
+
+TILE = (400, 320)  # of one picture at most, pixels
+NARROWEST, LEAST_WIDE = 200, 830  # of a tile and of a sheet, so that captions and head say something
+MARGIN, CAPTION, LABELLED = 14, 22, 12
+TINT = 0.4  # share of a mask's colour
+INK, PAPER, SOFT = (30, 30, 34), (255, 255, 255), (110, 110, 118)
+
+Colour = tuple[int, int, int]
+
+
+def classes_of(objects: Sequence[dict]) -> list[int]:
+    return sorted({one["category_id"] for one in objects})
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
+    return {name: class_colour(number, len(classes)) for number, name in enumerate(classes)}
+
+
+def class_colour(number: int, count: int) -> Colour:
+    """Hues as far apart as they can be, bright enough for photographs and scans, from cyan, which tissue never is."""
+    hue = (0.5 + number / max(count, 1)) % 1
+    return tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.85, 0.95 if number % 2 else 0.85))
+
+
+def tile(path: Path, objects: Sequence[dict], colours: Mapping[str, Colour], caption: str) -> Image.Image:
+    """The picture fitted into TILE, its objects drawn over it, and a line below.
+
+    `objects` are COCO annotations or results of the picture; `colours` has the classes in the order of the category
+    ids 1..K. Up to LABELLED of them carry their class name, with the score if they have one: the first of each class,
+    then the others, the largest or the best first.
+    """
+    picture = load_image(path)
+    scale = min(TILE[0] / picture.width, TILE[1] / picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    names = dict(enumerate(colours, start=1))
+    ordered = sorted(objects, key=lambda one: -one.get("score", one.get("area", 0)))
+    original, picture = picture.size[::-1], picture.resize(size, Image.Resampling.LANCZOS)
+    picture = _with_masks(picture, ordered, original, names, colours)
+    draw = ImageDraw.Draw(picture)
+    for one in reversed(ordered):
+        left, top, width, height = (value * scale for value in one["bbox"])
+        corners = (left, top, max(left + 1, left + width - 1), max(top + 1, top + height - 1))
+        draw.rectangle(corners, outline=colours[names[one["category_id"]]], width=2)
+    first = [next(one for one in ordered if one["category_id"] == category) for category in classes_of(ordered)]
+    for one in reversed([*first, *(one for one in ordered if one not in first)][:LABELLED]):
+        name = names[one["category_id"]]
+        text = f"{name} {one['score']:.2f}" if "score" in one else name
+        _label(draw, text, [value * scale for value in one["bbox"][:2]], colours[name], size)
+    drawn = Image.new("RGB", (max(size[0], NARROWEST), size[1] + CAPTION), PAPER)
+    drawn.paste(picture, (0, 0))
+    ImageDraw.Draw(drawn).text((0, size[1] + 4), _shortened(caption, _font(12), drawn.width), SOFT, font=_font(12))
+    return drawn
+
+
+def side_by_side(tiles: Sequence[Image.Image]) -> Image.Image:
+    """Several tiles as one, tops aligned, nearer to one another than to the others of the sheet."""
+    gap = MARGIN // 3
+    row = Image.new("RGB", (sum(one.width + gap for one in tiles) - gap, max(one.height for one in tiles)), PAPER)
+    left = 0
+    for one in tiles:
+        row.paste(one, (left, 0))
+        left += one.width + gap
+    return row
+
+
+def write_sheet(
+    out: str | Path,
+    tiles: Sequence[Image.Image],
+    *,
+    columns: int,
+    title: str,
+    about: Sequence[str],
+    colours: Mapping[str, Colour],
+) -> Path:
+    """The tiles (at least one) as a PNG, row by row, below `title`, `about` and what the colours mean."""
+    columns, column = min(columns, len(tiles)), max(one.width for one in tiles)
+    width = max(MARGIN + columns * (column + MARGIN), LEAST_WIDE)
+    head = _head(title, about, colours, width)
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    heights = [max(one.height for one in row) for row in rows]
+    sheet = Image.new("RGB", (width, head.height + sum(heights) + MARGIN * len(rows)), PAPER)
+    sheet.paste(head, (0, 0))
+    top = head.height
+    for row, height in zip(rows, heights):
+        for number, one in enumerate(row):
+            sheet.paste(one, (MARGIN + number * (column + MARGIN), top))
+        top += height + MARGIN
+    with replacing(out) as temporary:
+        sheet.save(temporary, "PNG")
+    return Path(out)
+
+
+def _with_masks(
+    picture: Image.Image, objects: Sequence[dict], original: tuple[int, int], names: dict, colours: Mapping
+) -> Image.Image:
+    """Masks (polygons or RLE) as a tint with an outline; `original` is the (height, width) they are of."""
+    masks = [
+        (Image.fromarray(decoded(one["segmentation"], original).astype(np.uint8) * 255).resize(picture.size), one)
+        for one in objects
+        if one.get("segmentation")
+    ]
+    tinted = picture.copy()
+    for mask, one in masks:
+        tinted.paste(colours[names[one["category_id"]]], (0, 0), mask)
+    picture = Image.blend(picture, tinted, TINT) if masks else picture
+    for mask, one in masks:
+        inside = mask.point(lambda value: 255 if value > 127 else 0)
+        edge = np.asarray(inside) > np.asarray(inside.filter(ImageFilter.MinFilter(3)))
+        picture.paste(colours[names[one["category_id"]]], (0, 0), Image.fromarray(edge.astype(np.uint8) * 255))
+    return picture
+
+
+def _label(
+    draw: ImageDraw.ImageDraw, text: str, corner: Sequence[float], colour: Colour, size: tuple[int, int]
+) -> None:
+    """The text on its colour, above the box where there is room, else inside; never beyond the picture."""
+    font = _font(12)
+    width, height = draw.textlength(text, font) + 6, 16
+    left = max(0, min(corner[0], size[0] - width))
+    top = corner[1] - height if corner[1] >= height else max(0, min(corner[1], size[1] - height))
+    draw.rectangle((left, top, left + width, top + height), fill=colour)
+    draw.text((left + 3, top + 1), text, _on(colour), font=font)
+
+
+def _head(title: str, about: Sequence[str], colours: Mapping[str, Colour], width: int) -> Image.Image:
+    """Title, lines about it and what the colours mean, over as many lines as the classes need."""
+    above = 38 + 19 * len(about) + 5
+    lines, places, x, y = 1, [], MARGIN, above
+    for name in colours:
+        room = 16 + _font(13).getlength(name) + 18
+        if x + room > width - MARGIN and x > MARGIN:
+            lines, x, y = lines + 1, MARGIN, y + 20
+        places.append((name, x, y))
+        x += room
+    head = Image.new("RGB", (width, above + 20 * lines + 10), PAPER)
+    draw = ImageDraw.Draw(head)
+    draw.text((MARGIN, 10), _shortened(title, _font(20), width - 2 * MARGIN), INK, font=_font(20))
+    for number, line in enumerate(about):
+        draw.text((MARGIN, 38 + 19 * number), _shortened(line, _font(13), width - 2 * MARGIN), SOFT, font=_font(13))
+    for name, x, y in places:
+        draw.rectangle((x, y + 3, x + 11, y + 14), fill=colours[name])
+        draw.text((x + 16, y), name, INK, font=_font(13))
+    return head
+
+
+def _on(colour: Colour) -> Colour:
+    """Black or white, whichever can be read on a colour."""
+    return INK if colour[0] * 0.299 + colour[1] * 0.587 + colour[2] * 0.114 > 140 else PAPER
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    while font.getlength(text) > width and len(text) > 2:
+        text = text[:-2].rstrip("…") + "…"
+    return text
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: the same on every machine, with more letters than Pillow's own."""
+    import matplotlib
+
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
