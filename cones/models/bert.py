@@ -1,30 +1,9 @@
 """The text encoder that goes with a detector: sizes -> BERT."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from torch import nn
 
 from cones.models.text_encoder import TextEncoder
-
-NANO_VOCABULARY = Path(__file__).with_name("nano_vocab.txt")
-
-
-@dataclass(frozen=True)
-class TextSizes:
-    """A BERT: D = width; `inner` is the feed-forward width (also of the text layers in GLIP's head)."""
-
-    vocabulary: int = 30522  # 0: the lines of the project's own vocabulary
-    positions: int = 512
-    width: int = 768
-    layers: int = 12
-    heads: int = 12
-    inner: int = 3072
-    dropout: float = 0.1
-
-
-BERT_BASE = TextSizes()
-NANO_TEXT = TextSizes(vocabulary=0, positions=256, width=64, layers=2, heads=4, inner=256, dropout=0.0)
+from cones.models.text_sizes import NANO_VOCABULARY, TextSizes
 
 
 def build_bert(sizes: TextSizes, *, narrow: bool) -> TextEncoder:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from cones.artifacts import load_tensors
 from cones.errors import ConesError, closest
-from cones.models.bert import NANO_VOCABULARY
 from cones.models.detector import GroundedDetector
 from cones.models.glip.build import build_glip, build_glip_text_encoder
 from cones.models.glip.config import SIZES as GLIP_SIZES
 from cones.models.text_encoder import load_tokenizer
+from cones.models.text_sizes import NANO_VOCABULARY
 from cones.models.uninext.build import build_uninext, build_uninext_text_encoder
 from cones.models.uninext.config import SIZES as UNINEXT_SIZES
 

@@ -13,8 +13,8 @@ MARK = "-lr"  # an arm of the grid is named <method>-lr<rate>
 def write_learning_rates(cells: Path, out: Path) -> Path:
     """`<table>_cells.csv` of a suite whose arms are a grid -> one row per model, method, rate and dataset.
 
-    validation_ap  in percent, best epoch, mean over seeds; of the masks where the model predicts some; none where a cell
-                   ended because its loss was not finite
+    validation_ap  in percent, best epoch, mean over seeds; of the masks where the model predicts some; none where a
+                   cell ended because its loss was not finite
     chosen         whether the rate has the method's highest mean over the datasets; the smaller rate of equals
 
     Raises ConesError where a cell of the grid is missing: a choice among some of the rates is none.
@@ -25,7 +25,7 @@ def write_learning_rates(cells: Path, out: Path) -> Path:
         raise ConesError("file is missing", where=cells, next_step="run the suite of this grid first")
     grid = pd.read_csv(cells)
     grid = grid[grid["arm"].str.contains(MARK)]
-    diverged = grid["reason"].fillna("").str.contains(DIVERGED)
+    diverged = grid["reason"].astype("string").str.contains(DIVERGED, na=False).astype(bool)
     if holes := grid[(grid["status"] != "done") & ~diverged]["arm"].tolist():
         raise ConesError(f"{len(holes)} cells of the grid are not done", where=cells, found=holes[0])
     grid = grid.assign(learning_rate=grid["arm"].str.partition(MARK)[2].astype(float))

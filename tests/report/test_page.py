@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cones.config import load_suite
 from cones.errors import ConesError
 from cones.methods import METHODS
 from cones.report.files import REPORT_FILES
@@ -110,18 +109,16 @@ def test_the_page_needs_nothing_else(tmp_path, monkeypatch):
 
 def test_hostile_names_stay_text(tmp_path, monkeypatch):
     evil = "<script>alert('x')</script> & $x_1$ \"q\""
-    nano = load_suite("miniature").models["glip_nano"]
     plan = finished(
         tmp_path,
         monkeypatch,
         title=evil,
-        models={evil.replace("/", "-"): nano.model_dump()},
         datasets=["bccd", "tn3k"],
         outcomes=lambda cell: f"reason {evil}" if cell.dataset == "tn3k" else 1.0,
     )
     page = text_of(plan, overrides={"title": evil})
     assert "<script" not in page and evil not in page
-    assert page.count("&lt;script&gt;") > 5
+    assert page.count("&lt;script&gt;") > 3
 
 
 def test_no_model_is_loaded_and_nothing_heavy_is_imported(tmp_path, monkeypatch):

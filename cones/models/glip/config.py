@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from cones.models.bert import BERT_BASE, NANO_TEXT, TextSizes
+from cones.models.text_sizes import BERT_BASE, NANO_TEXT, TextSizes
 
 
 @dataclass(frozen=True)
