@@ -12,6 +12,7 @@ sys.path.insert(0, workflow.basedir)
 
 from cones.cell import settings_digest
 from cones.provenance import code_digest
+from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
 from workflow.context import Context
 from workflow.stale_lock import remove_stale_lock
 
@@ -26,9 +27,11 @@ wildcard_constraints:
     suite=plan.suite.suite,
     source=plan.suite.source,
     model="|".join(plan.suite.models),
-    dataset="|".join(plan.suite.datasets),
+    dataset="|".join(plan.suite.all_datasets),
     arm="|".join(plan.suite.arms),
     seed=r"\d+",
+    grid="|".join(plan.suite.grids),
+    table="|".join(ALL_TABLES),
     name="[A-Za-z0-9_-]+",
 
 

@@ -6,7 +6,7 @@ from cones.prompts import CaptionPrompt, Prompt, encode_caption
 
 
 class FullFinetuning(TuningMethod):
-    """All but what the model freezes for every method (GLIP: the patch embedding and the first stage)."""
+    """All but what the model freezes for every method (its stem and first stage)."""
 
     not_for_generators = "training the whole UNet for one subject is DreamBooth, which the paper does not run"
 

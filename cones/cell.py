@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from cones.artifacts import read_json
@@ -45,7 +46,7 @@ class Plan:
     def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
         loaded = load_suite(suite, overrides)
         registry = load_registries(loaded.registry)
-        for dataset in loaded.datasets:
+        for dataset in loaded.all_datasets:
             if dataset not in registry:
                 raise ConesError(
                     f'dataset "{dataset}" is not in {" or ".join(["datasets.yaml", *loaded.registry])}',
@@ -55,19 +56,21 @@ class Plan:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         return cls(loaded, registry)
 
-    def cells(self) -> Iterator[Cell]:
-        """Models, datasets, arms, seeds, in the order of the config."""
-        for model in self.suite.models:
-            for dataset in self.suite.datasets:
-                for arm in self.suite.arms:
-                    for seed in self.suite.seeds:
-                        yield Cell(self.suite.suite, model, dataset, arm, seed)
+    def cells(self, grid: str) -> Iterator[Cell]:
+        """Models, datasets, arms, seeds of one table, in the order of the config."""
+        models, datasets, arms = self.suite.grid(grid)
+        for model, dataset, arm, seed in product(models, datasets, arms, self.suite.seeds):
+            yield Cell(self.suite.suite, model, dataset, arm, seed)
+
+    def all_cells(self) -> list[Cell]:
+        """The cells of every grid; one that several tables show is there once."""
+        return list(dict.fromkeys(cell for grid in self.suite.grids for cell in self.cells(grid)))
 
     def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
         """A cell of this suite; a name that is not in it ends in one line."""
         for kind, name, known in (
             ("model", model, self.suite.models),
-            ("dataset", dataset, self.suite.datasets),
+            ("dataset", dataset, self.suite.all_datasets),
             ("arm", arm, self.suite.arms),
             ("seed", seed, self.suite.seeds),
         ):

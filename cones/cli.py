@@ -139,11 +139,16 @@ def evaluate(
 
 
 @app.command()
-def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}", partial: bool = False) -> None:
-    """Gather the cells of a suite into cells.csv and Tables 1, 8 and 10."""
-    from cones.steps.collect import collect_suite
+def collect(
+    grid: Annotated[str, typer.Argument(help="a grid of the suite: table1 (also makes Tables 8 and 10), …")],
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+    partial: bool = False,
+) -> None:
+    """Gather the cells of a grid into its tables."""
+    from cones.steps.collect import collect_grid
 
-    collect_suite(load_plan(suite, overrides), partial=partial)
+    collect_grid(load_plan(suite, overrides), grid, partial=partial)
 
 
 @app.command()
@@ -156,7 +161,7 @@ def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
 
 @app.command("learning-rates")
 def learning_rates(
-    cells: Path = Path("results/learning_rates/cells.csv"), out: Path = Path("docs/miniature_learning_rates.csv")
+    cells: Path = Path("results/learning_rates/table1_cells.csv"), out: Path = Path("docs/miniature_learning_rates.csv")
 ) -> None:
     """Validation AP of every method at every rate of the grid, and which rate that chooses."""
     from cones.tables.learning_rates import write_learning_rates

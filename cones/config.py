@@ -76,6 +76,18 @@ class Arm(Strict):
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
 
 
+class Grid(Strict):
+    """The cells behind one table: models x datasets x arms x seeds; what is not named is all that the suite has."""
+
+    models: tuple[str, ...] | None = Field(None, min_length=1)
+    datasets: tuple[str, ...] | None = Field(None, min_length=1, description="default: the suite's `datasets`")
+    arms: tuple[str, ...] | None = Field(None, min_length=1)
+
+
+GridName = Literal["table1"]  # `cones.tables.files.TABLES_OF` has what is made of each
+MAIN_GRID: GridName = "table1"
+
+
 class Suite(Strict):
     """One world: datasets from one source, models, arms, seeds, schedule. `config/<suite>.yaml` holds one."""
 
@@ -91,6 +103,11 @@ class Suite(Strict):
     datasets: tuple[str, ...] = Field(min_length=1)
     models: dict[str, Model] = Field(min_length=1)
     arms: dict[str, Arm] = Field(min_length=1)
+    grids: dict[GridName, Grid] = Field(
+        {MAIN_GRID: Grid()},
+        min_length=1,
+        description="table -> its cells; without it Table 1 has every model, dataset and arm",
+    )
     prompts: Literal["plain", "glip_manual"] = Field(
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
     )
@@ -107,18 +124,48 @@ class Suite(Strict):
             value = dict.fromkeys(value)
         return {name: arm or {} for name, arm in value.items()} if isinstance(value, dict) else value
 
+    @field_validator("grids", mode="before")
+    @classmethod
+    def _one_grid(cls, value: Any) -> Any:
+        """`grids: null`, in a suite like another, is one grid of everything."""
+        return {MAIN_GRID: {}} if value is None else value
+
     @model_validator(mode="after")
     def _consistent(self) -> "Suite":
         for name, arm in self.arms.items():
             method = arm.method or name
             if method not in METHODS:
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
-            if "stage1" in METHODS[method].inputs and arm.stage1 not in self.arms:
-                raise ValueError(f'arm "{name}" needs the arm "{arm.stage1}", which is not in the suite')
-            for model_name, model in self.models.items():
-                if METHODS[method].is_tuned and arm.learning_rate is None and method not in model.learning_rate:
-                    raise ValueError(f'models.{model_name}.learning_rate has no value for "{method}" (arm "{name}")')
+        for name in self.grids:
+            self._check_grid(name)
         return self
+
+    def _check_grid(self, name: str) -> None:
+        """Every name of a grid exists; a tuned arm has a learning rate, stage 2 has its stage 1 beside it."""
+        models, _, arms = self.grid(name)
+        for kind, asked, known in (("model", models, self.models), ("arm", arms, self.arms)):
+            for each in asked:
+                if each not in known:
+                    raise ValueError(f'grids.{name}: {kind} "{each}" is not in the suite; {closest(each, known)}')
+        for arm_name in arms:
+            arm = self.arms[arm_name]
+            method = arm.method or arm_name
+            if "stage1" in METHODS[method].inputs and arm.stage1 not in self.arms:
+                raise ValueError(f'arm "{arm_name}" needs the arm "{arm.stage1}", which is not in the suite')
+            for model in models:
+                rates = self.models[model].learning_rate
+                if METHODS[method].is_tuned and arm.learning_rate is None and method not in rates:
+                    raise ValueError(f'models.{model}.learning_rate has no value for "{method}" (arm "{arm_name}")')
+
+    def grid(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """(models, datasets, arms) of a grid, in its order."""
+        grid = self.grids[name]
+        return grid.models or tuple(self.models), grid.datasets or self.datasets, grid.arms or tuple(self.arms)
+
+    @property
+    def all_datasets(self) -> tuple[str, ...]:
+        """The datasets of every grid, in the order in which they first come up."""
+        return tuple(dict.fromkeys(dataset for name in self.grids for dataset in self.grid(name)[1]))
 
 
 class CellSettings(Strict):
@@ -182,7 +229,9 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
         base = merged(_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), base)
     where = f"{path} with overrides {sorted(overrides)}" if overrides else path
     suite = parse(Suite, merged(base, overrides or {}), where=where)
-    for model in suite.models:
-        for arm in suite.arms:
-            cell_settings(suite, model, arm)
+    for grid in suite.grids:
+        models, _, arms = suite.grid(grid)
+        for model in models:
+            for arm in arms:
+                cell_settings(suite, model, arm)
     return suite

@@ -3,6 +3,7 @@
 import contextlib
 
 import torch
+from torch import Tensor
 
 
 def best_device() -> torch.device:
@@ -14,6 +15,11 @@ def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager:
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Half precision -> float32, anything else as it is; losses, boxes and deformable sampling are never in half."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -69,8 +69,8 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "cones_finetuned": MethodEntry("cones.finetune:ConceptFinetuning", "ConES (stage 2)", "fine_tuning", ("stage1",)),
     # not rows of the paper's Table 1
-    "glip_prompt_v2": MethodEntry(
-        "baselines.glip_prompt_v2:GLIPPromptV2", "GLIP's own prompt tuning", "control", ("text_states",)
+    "added_table": MethodEntry(
+        "baselines.added_table:AddedTableTuning", "Prompt tuning after the encoder", "control", ("text_states",)
     ),
     "cones_text_init": MethodEntry(
         "cones.controls:TextInitialisedSearch", "ConES, started from text", "control", ("text_states",)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cones.cell import Plan
 from cones.config import cell_settings, load_suite, merged
 from cones.errors import ConesError
 from cones.schemas import schemas
@@ -32,6 +33,21 @@ def test_arm_wins_over_model_wins_over_suite():
     assert (settings.tuning.weight_decay, settings.tuning.clip_norm, settings.tuning.max_epochs) == (0.3, 3.0, 7)
 
 
+def test_a_grid_is_everything_but_what_it_names_and_shared_cells_are_there_once():
+    grids = {"table1": {"arms": ["zero_shot", "cones"]}}
+    plan = Plan.load("ci", {"grids": grids})
+    assert [(cell.dataset, cell.arm) for cell in plan.cells("table1")] == [
+        ("aquarium", "zero_shot"),
+        ("aquarium", "cones"),
+        ("bccd", "zero_shot"),
+        ("bccd", "cones"),
+    ]
+    assert plan.all_cells() == list(plan.cells("table1"))
+    assert len(Plan.load("ci", {"grids": None}).all_cells()) == 14
+    elsewhere = Plan.load("ci", {"grids": {"table1": {"datasets": ["pothole"]}}})
+    assert elsewhere.suite.all_datasets == ("pothole",)
+
+
 def test_mappings_merge_and_lists_replace():
     assert merged({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}, "d": 2}
 
@@ -47,6 +63,11 @@ def test_mappings_merge_and_lists_replace():
             {"models": {"glip_nano": {"learning_rate": {"conses": 1.0}}}},
             'unknown method "conses"; did you mean "cones"?',
         ),
+        (
+            {"grids": {"table1": {"arms": ["cone"]}}},
+            'grids.table1: arm "cone" is not in the suite; did you mean "cones"?',
+        ),
+        ({"grids": {"table11": {}}}, "grids.table11"),
         ({"seeds": []}, "seeds"),
         ({"suite": "../elsewhere"}, "suite"),
     ],

@@ -274,7 +274,7 @@ def test_controls_start_from_the_text_or_never_train(data):
     ingredients = Ingredients(PHRASES[:2], cell_settings(), torch.Generator().manual_seed(0), text_states=text)
     started = TuningMethod.load("cones_text_init").prompt(ToyDetector(), ingredients)
     assert started.vectors[:, :, 0].tolist() == [[1.0, 1.0], [2.0, 3.0]]
-    table = TuningMethod.load("glip_prompt_v2").prompt(ToyDetector(), ingredients)
+    table = TuningMethod.load("added_table").prompt(ToyDetector(), ingredients)
     assert torch.equal(table(None).hidden, text.hidden) and table.vectors.requires_grad
     untrained = TuningMethod.load("cones_step0")
     assert mark_trainable(ToyDetector(), untrained.prompt(ToyDetector(), ingredients), untrained) == {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from cones import warm
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
-from cones.config import CONFIG_FOLDER
+from cones.config import CONFIG_FOLDER, MAIN_GRID
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
@@ -19,7 +19,7 @@ from cones.miniature.pretrained import shipped
 from cones.models.official import VOCABULARY
 from cones.provenance import code_digest
 from cones.report.files import REPORT_FILES, TEMPLATES
-from cones.tables.files import TABLE_FILES
+from cones.tables.files import files_of
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
 
@@ -89,21 +89,21 @@ class Context:
             files["stage1"] = str(self.plan.stage1(cell).folder / "state.safetensors")
         return files
 
-    def cell_files(self) -> list[str]:
-        """Every file of every cell: what a table depends on, directly."""
-        cells = list(self.plan.cells())
+    def cell_files(self, grid: str) -> list[str]:
+        """Every file of every cell of a grid: what its tables depend on, directly."""
+        cells = list(self.plan.cells(grid))
         text = {
             self.plan.text_states(c.model, c.dataset) for c in cells if "text_states" in self.plan.method(c.arm).inputs
         }
         return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
 
-    def roll_call(self) -> str:
-        """A file written while the workflow is parsed if a file of any cell or table is missing; tables depend on it.
+    def roll_call(self, grid: str) -> str:
+        """A file written while the workflow is parsed if a file of a grid's cells or tables is missing.
 
-        Snakemake leaves a deleted file alone as long as the table made of it exists; a newer roll call makes the table
-        outdated, so that the file is made again, and the table after it.
+        Snakemake leaves a deleted file alone as long as the table made of it exists. The tables depend on the roll
+        call, and a newer one makes them outdated, so that the file is made again, and the table after it.
         """
-        return self._roll_call(".roll-call", [*self.cell_files(), *self._in_suite(TABLE_FILES)])
+        return self._roll_call(f".roll-call-{grid}", [*self.cell_files(grid), *self._in_suite(files_of(grid))])
 
     def report_roll_call(self) -> str:
         """The same for the files of the report, which are copied to where the configured suite's report is."""
@@ -120,7 +120,7 @@ class Context:
 
     def report_inputs(self) -> list[str]:
         """What the report reads besides the tables: how each cell was made, and the suite's learning-rate study."""
-        runs = [str(cell.folder / "run.json") for cell in self.plan.cells()]
+        runs = [str(cell.folder / "run.json") for cell in self.plan.cells(MAIN_GRID)]
         study = self.plan.suite.learning_rate_study
         return [*runs, *([study] if study and os.path.exists(study) else [])]
 

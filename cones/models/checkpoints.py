@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 from cones.artifacts import load_tensors
 from cones.errors import ConesError, closest
+from cones.models.bert import NANO_VOCABULARY
 from cones.models.detector import GroundedDetector
-from cones.models.glip.build import NANO_VOCABULARY, build_glip, build_glip_text_encoder
-from cones.models.glip.config import SIZES
+from cones.models.glip.build import build_glip, build_glip_text_encoder
+from cones.models.glip.config import SIZES as GLIP_SIZES
 from cones.models.text_encoder import load_tokenizer
+from cones.models.uninext.build import build_uninext, build_uninext_text_encoder
+from cones.models.uninext.config import SIZES as UNINEXT_SIZES
 
 State = dict[str, Tensor]
 
@@ -49,7 +52,21 @@ MODELS: dict[str, ModelEntry] = {
         ),
         vocabulary=BERT_VOCABULARY if sizes.text.vocabulary else NANO_VOCABULARY,
     )
-    for name, sizes in SIZES.items()
+    for name, sizes in GLIP_SIZES.items()
+} | {
+    name: ModelEntry(
+        detector=build_uninext,
+        text_encoder=build_uninext_text_encoder,
+        text_prefix="text_encoder.body.model.",
+        unused=re.compile(
+            # the decoder's copies of the heads, and a counter of training steps
+            r"detr\.detr\.transformer\.decoder\.(class_embed|bbox_embed)\.[\w.]+"
+            r"|criterion\._iter"
+            r"|text_encoder\.body\.model\.embeddings\.position_ids"
+        ),
+        vocabulary=BERT_VOCABULARY if sizes.text.vocabulary else NANO_VOCABULARY,
+    )
+    for name, sizes in UNINEXT_SIZES.items()
 }
 
 

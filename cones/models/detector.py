@@ -20,6 +20,7 @@ class Preprocessing:
     std: tuple[float, float, float]
     bgr: bool = True
     size_divisor: int = 32  # batches are padded right and bottom to a multiple of this, with zeros after normalisation
+    pads_at_test: bool = True  # False: to `size_divisor` in training only, at test images of one size form a batch
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Target:
     """The ground truth of one image, in pixels of the resized, unpadded image.
 
     boxes (G, 4) x1, y1, x2, y2 in the model's box convention; labels (G,) int64 class index from 0;
-    masks (G, h, w) bool or None.
+    masks (G, h, w) bool, of the resized, unpadded image as well, or None.
     """
 
     boxes: Tensor
@@ -74,7 +75,11 @@ class Predictions:
 
 @dataclass
 class Detections:
-    """One image, in pixels of the resized image: boxes (M, 4) xyxy, scores (M,), labels (M,) int64 from 0."""
+    """One image, in pixels of the resized, unpadded image (h, w): boxes (M, 4) xyxy, scores (M,), labels (M,) int64
+    from 0; masks (M, h, w) bool, or None from a model without masks.
+
+    Masks become those of the original picture by nearest resizing, once, after everything else (UNINEXT spec 12).
+    """
 
     boxes: Tensor
     scores: Tensor
@@ -88,15 +93,19 @@ class GroundedDetector(nn.Module):
     text_width        D of the language features
     preprocessing     how pixels enter
     inclusive_boxes   True if x2, y2 are the last pixel inside a box (width = x2 - x1 + 1)
+    predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
     always_frozen     names (or prefixes ending in ".") that no method trains
+    loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
     """
 
     text_width: int
     preprocessing: Preprocessing
     inclusive_boxes: bool = False
+    predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
     always_frozen: tuple[str, ...] = ()
+    loss_groups: tuple[str, ...] = ()
 
     @abstractmethod
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
@@ -126,6 +135,9 @@ class GroundedDetector(nn.Module):
     @abstractmethod
     def image_encoder(self) -> list[nn.Module]:
         """The modules behind `encode_image`."""
+
+    def thaw(self) -> None:
+        """Called once before training from random weights; a model whose normalisation is frozen lets it learn."""
 
     def forward(self, images: ImageBatch, language: LanguageFeatures) -> list[Detections]:
         pyramid = self.encode_image(images)

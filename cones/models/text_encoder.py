@@ -178,7 +178,7 @@ def load_tokenizer(vocabulary_path: str | Path):
         raise ConesError(
             "the vocabulary of the text encoder is missing",
             where=vocabulary_path,
-            next_step="put the vocab.txt of the text encoder there (for GLIP that of bert-base-uncased)",
+            next_step="put the vocab.txt of the text encoder there (that of bert-base-uncased)",
         ) from None
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     if missing := [piece for piece in ("[UNK]", "[CLS]", "[SEP]") if piece not in vocabulary]:

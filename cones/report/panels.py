@@ -40,7 +40,7 @@ class Panel:
 
 
 def panels(cells: list[Row], rows: list[Row]) -> list[Panel]:
-    """A panel for each model and group with any AP; `cells` and `rows` are those of `cells.csv` and `table1.csv`."""
+    """A panel for each model and group with any AP; `cells` and `rows` are Table 1's cells and its own."""
     found = []
     for model in dict.fromkeys(row["model"] for row in rows):
         for group in groups_in(rows):

@@ -1,4 +1,4 @@
-"""What the report knows of a cell: its row of `cells.csv`, and its `run.json` where it has one."""
+"""What the report knows of a cell: its row of `table1_cells.csv`, and its `run.json` where it has one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Record:
 
 
 def read_records(cells: str | Path, run_file: Callable[[Row], Path], *, partial: bool = False) -> list[Record]:
-    """The cells of a `cells.csv`, in its order; `run_file` says where the `run.json` of a row lies.
+    """The cells of a `table1_cells.csv`, in its order; `run_file` says where the `run.json` of a row lies.
 
     A cell without one has an empty `run`. A damaged one raises ConesError; with `partial` it counts as missing.
     """

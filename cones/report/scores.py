@@ -61,8 +61,8 @@ def detail_view(
 ) -> dict:
     """Table 8 or 10: one AP per dataset, their average, and the size of each test split.
 
-    Columns are many: what Table 1 says in one line stands in several here. `tested` maps a dataset to the `cells.csv`
-    row of any cell that was scored on it.
+    Columns are many: what Table 1 says in one line stands in several here. `tested` maps a dataset to the row of any
+    cell that was scored on it.
     """
     datasets = datasets_in(columns)
 

@@ -1,4 +1,4 @@
-"""Steps `collect` and `table7`: the cells and the datasets of a suite become tables."""
+"""Steps `collect` and `table7`: the cells of a grid and the datasets of a suite become tables."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from cones.tables.collect import collect
 from cones.tables.table7 import write_table7
 
 
-def collect_suite(plan: Plan, *, partial: bool = False) -> list[Path]:
-    """`cells.csv` and Tables 1, 8 and 10 of the suite; with `partial` what there is so far, with reasons."""
-    cells = list(plan.cells())
+def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
+    """The tables of one grid of the suite, and its cells; with `partial` what there is so far, with reasons."""
+    cells = list(plan.cells(grid))
     expected = [
         ExpectedCell(
             model=cell.model,
@@ -24,6 +24,7 @@ def collect_suite(plan: Plan, *, partial: bool = False) -> list[Path]:
     ]
     return collect(
         suite=plan.suite.suite,
+        grid=grid,
         title=plan.suite.title,
         expected=expected,
         metrics={key: cell.folder / "metrics.json" for key, cell in zip(expected, cells)},
@@ -40,8 +41,8 @@ def count_datasets(plan: Plan) -> Path:
         suite=plan.suite.suite,
         source=plan.suite.source,
         registry=plan.registry,
-        datasets=plan.suite.datasets,
-        manifests={name: plan.data_folder(name) / "manifest.json" for name in plan.suite.datasets},
+        datasets=plan.suite.all_datasets,
+        manifests={name: plan.data_folder(name) / "manifest.json" for name in plan.suite.all_datasets},
     )
 
 

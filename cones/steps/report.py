@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan
-from cones.config import CONFIG_FOLDER
+from cones.config import CONFIG_FOLDER, MAIN_GRID
 from cones.data.state import waiting
 from cones.errors import ConesError
 from cones.report.figures import save_methods_figure
@@ -14,7 +14,7 @@ from cones.report.panels import panels
 from cones.report.rates import read_study
 from cones.report.records import Record, read_records
 from cones.tables.detail import DETAIL_TABLES
-from cones.tables.files import partial_name, read_csv
+from cones.tables.files import cells_file, partial_name, read_csv
 from cones.tables.render import read_rows
 from cones.tables.wording import Row
 
@@ -43,14 +43,14 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
     return Sources(
         suite=suite.suite,
         title=suite.title,
-        records=_records(plan, folder / name("cells.csv"), partial),
+        records=_records(plan, folder / name(cells_file(MAIN_GRID)), partial),
         table1=read_rows(folder / name("table1.csv")),
         details={table: read_csv(folder / name(f"{table}.csv")) for table in DETAIL_TABLES},
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
         study=study,
         missing_study=missing_study,
-        waiting=tuple(waiting(plan.registry, suite.datasets, suite.source, suite.data_dir)),
+        waiting=tuple(waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)),
         unfinished=partial,
     )
 

@@ -1,4 +1,4 @@
-"""`cells.csv`: one row per cell of the experiment, whether it has numbers or a reason for having none."""
+"""`<table>_cells.csv`: one row per cell of a grid, whether it has numbers or a reason for having none."""
 
 from __future__ import annotations
 

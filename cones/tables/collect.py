@@ -1,24 +1,46 @@
-"""From the cells' files to `cells.csv`, Tables 1, 8 and 10, and their Markdown twins."""
+"""From the cells' files to a grid's tidy CSV, its tables, and their Markdown twins."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial as with_arguments
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cones.artifacts import write_text
 from cones.tables.cells import ExpectedCell, collect_cells
-from cones.tables.detail import DETAIL_TABLES, detail_table
+from cones.tables.detail import detail_table
 from cones.tables.detail_render import detail_markdown
-from cones.tables.files import partial_name, read_csv, to_csv
-from cones.tables.render import markdown, read_rows
+from cones.tables.files import TABLES_OF, cells_file, partial_name, read_csv, to_csv
+from cones.tables.render import table1_markdown
 from cones.tables.table1 import table1
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 UNFINISHED = "unfinished: some cells failed or did not run"
+
+
+@dataclass(frozen=True)
+class Table:
+    """`frame(cells, suite=)`: a table of `collect_cells`' rows; `markdown(columns, rows, suite=, title=)`: its page."""
+
+    frame: Callable[..., DataFrame]
+    markdown: Callable[..., str]
+
+
+TABLES: dict[str, Table] = {
+    "table1": Table(table1, table1_markdown),
+    "table8": Table(with_arguments(detail_table, table="table8"), with_arguments(detail_markdown, table="table8")),
+    "table10": Table(with_arguments(detail_table, table="table10"), with_arguments(detail_markdown, table="table10")),
+}
 
 
 def collect(
     *,
     suite: str,
+    grid: str,
     expected: Sequence[ExpectedCell],
     metrics: Mapping[ExpectedCell, Path],
     logs: Mapping[ExpectedCell, Path] | None = None,
@@ -26,7 +48,7 @@ def collect(
     partial: bool = False,
     title: str | None = None,
 ) -> list[Path]:
-    """Write `cells.csv`, and `.csv` and `.md` of `table1`, `table8` and `table10`, into `out_dir`; returns their paths.
+    """Write the files of `files_of(grid)` into `out_dir`; returns their paths.
 
     Each file is whole or absent. `metrics` and `logs` map expected cells to files, which need not exist (see
     `collect_cells`). With `partial`, for a run that failed, the names are those of `partial_name`, and a malformed
@@ -42,10 +64,8 @@ def collect(
         write_text(written[-1], text)
         return written[-1]
 
-    write("cells.csv", to_csv(cells))
-    rows = read_rows(write("table1.csv", to_csv(table1(cells, suite=suite))))
-    write("table1.md", markdown(rows, suite=suite, title=title))
-    for table in DETAIL_TABLES:
-        columns, rows = read_csv(write(f"{table}.csv", to_csv(detail_table(cells, table, suite=suite))))
-        write(f"{table}.md", detail_markdown(columns, rows, table, suite=suite, title=title))
+    write(cells_file(grid), to_csv(cells))
+    for name in TABLES_OF[grid]:
+        columns, rows = read_csv(write(f"{name}.csv", to_csv(TABLES[name].frame(cells, suite=suite))))
+        write(f"{name}.md", TABLES[name].markdown(columns, rows, suite=suite, title=title))
     return written

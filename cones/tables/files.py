@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 DECIMALS = 4
-# what `collect` leaves in the folder of a suite
-TABLE_FILES = ("cells.csv", *(f"{table}.{kind}" for table in ("table1", "table8", "table10") for kind in ("csv", "md")))
+# grid of a suite -> the tables that `collect` makes of its cells
+TABLES_OF: dict[str, tuple[str, ...]] = {"table1": ("table1", "table8", "table10")}
+ALL_TABLES = tuple(table for tables in TABLES_OF.values() for table in tables)
+
+
+def cells_file(grid: str) -> str:
+    """One row per cell of a grid, with every score: the tidy source of its tables."""
+    return f"{grid}_cells.csv"
+
+
+def files_of(grid: str) -> tuple[str, ...]:
+    """What `collect` leaves in the folder of a suite for one of its grids."""
+    return (cells_file(grid), *(f"{table}.{kind}" for table in TABLES_OF[grid] for kind in ("csv", "md")))
 
 
 def partial_name(name: str) -> str:

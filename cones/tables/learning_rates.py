@@ -10,7 +10,7 @@ MARK = "-lr"  # an arm of the grid is named <method>-lr<rate>
 
 
 def write_learning_rates(cells: Path, out: Path) -> Path:
-    """`cells.csv` of a suite whose arms are a grid -> one row per model, method, rate and dataset.
+    """`table1_cells.csv` of a suite whose arms are a grid -> one row per model, method, rate and dataset.
 
     validation_ap  in percent, best epoch, mean over seeds
     chosen         whether the rate has the method's highest mean over the datasets; the smaller rate of equals

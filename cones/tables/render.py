@@ -41,7 +41,7 @@ def read_rows(path: str | Path) -> list[Row]:
     return rows
 
 
-def markdown(rows: list[Row], *, suite: str, title: str | None = None) -> str:
+def table1_markdown(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> str:
     """A Markdown page: title with the suite, the table, a legend for what occurs in it, and numbered notes."""
     if not rows:
         return f"# {heading(suite, title)}\n\n{EMPTY}\n"

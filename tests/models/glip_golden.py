@@ -17,7 +17,7 @@ from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.detector import ImageBatch, Target
 from cones.models.glip.anchors import encode
 from cones.models.glip.atss import assign, centerness_targets
-from cones.models.glip.fpn import unflatten_maps
+from cones.models.levels import unflatten_maps
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "glip"
 TEXT_PREFIX = "language_backbone.body.model."

@@ -6,14 +6,17 @@ import pytest
 import torch
 
 from cones.losses import giou_loss, sigmoid_focal_loss
-from cones.models.glip.anchors import AnchorGenerator, decode, encode, pairwise_iou
+from cones.models.boxes import pairwise_iou
+from cones.models.fusion import BiAttention
+from cones.models.glip.anchors import AnchorGenerator, decode, encode
 from cones.models.glip.atss import assign, centerness_targets
 from cones.models.glip.deformable import Sampling, corners, gather, sampling_plan
 from cones.models.glip.dyconv import offsets_for
-from cones.models.glip.fpn import DropBlock, flatten_maps, unflatten_maps
-from cones.models.glip.fusion import BiAttention
-from cones.models.glip.postprocess import class_scores, class_wise_nms
+from cones.models.glip.fpn import DropBlock
+from cones.models.glip.postprocess import class_scores
 from cones.models.glip.swin import DropPath, Swin, join_windows, shift_mask, split_windows
+from cones.models.levels import flatten_maps, unflatten_maps
+from cones.models.suppression import class_wise_nms
 
 
 @pytest.fixture(autouse=True)
@@ -129,8 +132,8 @@ def test_folded_dropout_keeps_the_plain_form_s_distribution():
 
 def test_iou_and_coding_count_pixels_inclusively():
     box = torch.tensor([[0.0, 0.0, 9.0, 9.0]])
-    assert pairwise_iou(box, torch.tensor([[5.0, 0.0, 14.0, 9.0]])).item() == pytest.approx(50 / 150)
-    assert pairwise_iou(box, torch.tensor([[9.0, 9.0, 9.0, 9.0]])).item() == pytest.approx(1 / 100)
+    assert pairwise_iou(box, torch.tensor([[5.0, 0.0, 14.0, 9.0]]), pixel=1).item() == pytest.approx(50 / 150)
+    assert pairwise_iou(box, torch.tensor([[9.0, 9.0, 9.0, 9.0]]), pixel=1).item() == pytest.approx(1 / 100)
     anchors = torch.tensor([[-28.0, -28.0, 35.0, 35.0]]).expand(20, 4)
     boxes = torch.rand(20, 4) * 50
     boxes[:, 2:] += boxes[:, :2]
@@ -143,7 +146,7 @@ def greedy_nms(boxes, scores, labels, threshold):
     kept = []
     for i in scores.argsort(descending=True).tolist():
         same = [j for j in kept if labels[j] == labels[i]]
-        if not same or pairwise_iou(boxes[i : i + 1], boxes[same]).max() <= threshold:
+        if not same or pairwise_iou(boxes[i : i + 1], boxes[same], pixel=1).max() <= threshold:
             kept.append(i)
     return sorted(kept)
 
@@ -154,7 +157,7 @@ def test_nms_equals_the_greedy_loop(seed):
     boxes = torch.rand(300, 4, generator=generator) * 40
     boxes[:, 2:] += boxes[:, :2] + 10
     scores, labels = torch.rand(300, generator=generator), torch.randint(0, 3, (300,), generator=generator)
-    assert class_wise_nms(boxes, scores, labels, 0.6).tolist() == greedy_nms(boxes, scores, labels, 0.6)
+    assert class_wise_nms(boxes, scores, labels, 0.6, pixel=1).tolist() == greedy_nms(boxes, scores, labels, 0.6)
     assert class_wise_nms(boxes[:0], scores[:0], labels[:0], 0.6).tolist() == []
 
 

@@ -61,7 +61,8 @@ def world(tmp_path, monkeypatch):
 
 def test_the_listed_files_are_those_the_paper_uses():
     files = official.official_files()
-    assert set(files) == {"glip_t", "glip_t_a", "glip_t_b", "glip_t_c", "glip_l", "bert-base-uncased"}
+    glip = {"glip_t", "glip_t_a", "glip_t_b", "glip_t_c", "glip_l"}
+    assert set(files) == glip | {"uninext_r50", "bert-base-uncased"}
     assert files["glip_t"].sha256.startswith("3bec0a3d") and files["glip_l"].size == 6896153761
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from cones.errors import ConesError
+from cones.models.bert import NANO_VOCABULARY
 from cones.models.checkpoints import build_text_encoder, tokenizer_for
-from cones.models.glip.build import NANO_VOCABULARY
 from cones.models.text_encoder import BertLayer, TextEncoder, load_tokenizer
 
 SIZES = {"vocabulary": 50, "positions": 16, "width": 32, "layers": 3, "heads": 4, "inner": 64}

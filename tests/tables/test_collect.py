@@ -3,13 +3,15 @@
 import io
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from rich.console import Console
 
+from cones.config import GridName
 from cones.errors import ConesError
-from cones.tables.collect import collect
-from cones.tables.files import TABLE_FILES
+from cones.tables.collect import TABLES, collect
+from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
 from cones.tables.render import print_table, read_rows
 from cones.tables.wording import heading
 from tests.tables.worlds import grid, write_world
@@ -27,7 +29,7 @@ def finished(folder, suite="miniature", **options):
     models = ("glip_t", "glip_l") if suite == "paper" else ("glip_nano", "glip_nano_deep")
     cells = grid(models=models, seeds=(0, 1, 2))
     paths = write_world(folder, suite, cells, ap_of)
-    return collect(suite=suite, expected=cells, metrics=paths, out_dir=folder / suite, **options)
+    return collect(suite=suite, grid="table1", expected=cells, metrics=paths, out_dir=folder / suite, **options)
 
 
 def printed(path, width=100):
@@ -36,13 +38,18 @@ def printed(path, width=100):
     return console.file.getvalue()
 
 
-FILES = ["cells.csv", "table1.csv", "table1.md", "table8.csv", "table8.md", "table10.csv", "table10.md"]
+FILES = ["table1_cells.csv", "table1.csv", "table1.md", "table8.csv", "table8.md", "table10.csv", "table10.md"]
+
+
+def test_every_grid_of_a_suite_has_its_tables():
+    assert set(get_args(GridName)) == set(TABLES_OF)
+    assert set(ALL_TABLES) == set(TABLES)
 
 
 def test_the_files_are_the_same_every_time(tmp_path):
     first = [path.read_bytes() for path in finished(tmp_path)]
     paths = finished(tmp_path)
-    assert [path.name for path in paths] == FILES == list(TABLE_FILES)
+    assert [path.name for path in paths] == FILES == list(files_of("table1"))
     assert [path.read_bytes() for path in paths] == first
     assert not any(b"\r" in content for content in first)
     assert sorted(path.name for path in (tmp_path / "miniature").glob("*.*")) == sorted(FILES)
@@ -77,7 +84,7 @@ def test_every_suite_but_the_papers_says_that_it_is_not_comparable():
 def test_odd_reasons_break_no_table(tmp_path):
     cells = grid(models=("glip_nano",), methods=("cones",), datasets=("bccd",))
     metrics = write_world(tmp_path, "bccd", cells, lambda cell: "first\nsecond | <third>, 'fourth'")
-    paths = collect(suite="bccd", expected=cells, metrics=metrics, out_dir=tmp_path)
+    paths = collect(suite="bccd", grid="table1", expected=cells, metrics=metrics, out_dir=tmp_path)
     assert paths[2].read_text().endswith("\n1. bccd: skipped (first second / \\<third>, 'fourth')\n")
     assert "[1] bccd: skipped (first second / <third>, 'fourth')" in printed(paths[1])
 
@@ -103,13 +110,19 @@ def test_the_terminal_print_fits_100_columns(tmp_path, suite):
 
 def test_groups_the_suite_does_not_have_are_left_out(tmp_path):
     cells = grid(models=("glip_nano",), datasets=("bccd",))
-    paths = collect(suite="bccd", expected=cells, metrics=write_world(tmp_path, "bccd", cells, ap_of), out_dir=tmp_path)
+    paths = collect(
+        suite="bccd",
+        grid="table1",
+        expected=cells,
+        metrics=write_world(tmp_path, "bccd", cells, ap_of),
+        out_dir=tmp_path,
+    )
     assert "natural" not in paths[2].read_text() and "natural" not in printed(paths[1])
     assert "± " not in paths[2].read_text()
 
 
 def test_no_row_for_table_1(tmp_path):
-    paths = collect(suite="empty", expected=[], metrics={}, out_dir=tmp_path)
+    paths = collect(suite="empty", grid="table1", expected=[], metrics={}, out_dir=tmp_path)
     assert "No cell of this suite" in paths[2].read_text()
     assert "No cell of this suite" in printed(paths[1])
 
@@ -119,7 +132,7 @@ def test_nothing_half_written_when_a_file_is_malformed(tmp_path):
     metrics = write_world(tmp_path / "cells", "bccd", cells, ap_of)
     metrics[cells[0]].write_text("{")
     with pytest.raises(ConesError):
-        collect(suite="bccd", expected=cells, metrics=metrics, out_dir=tmp_path / "out")
+        collect(suite="bccd", grid="table1", expected=cells, metrics=metrics, out_dir=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

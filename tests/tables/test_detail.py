@@ -85,7 +85,9 @@ def test_holes_have_reasons_and_an_average_says_over_how_many(tmp_path):
 def test_markdown_says_its_suite_and_the_papers_names(tmp_path):
     cells = grid(models=("glip_nano",), seeds=(0, 1))
     paths = write_world(tmp_path, "miniature", cells, lambda cell: 30.0 + len(cell.dataset) + cell.seed)
-    written = collect(suite="miniature", expected=cells, metrics=paths, out_dir=tmp_path, title="toy | datasets")
+    written = collect(
+        suite="miniature", grid="table1", expected=cells, metrics=paths, out_dir=tmp_path, title="toy | datasets"
+    )
     text = next(path for path in written if path.name == "table8.md").read_text()
     assert text.startswith("# Table 8 · suite: miniature — toy | datasets, not comparable with the paper\n")
     table = [line for line in text.splitlines() if line.startswith("|")]

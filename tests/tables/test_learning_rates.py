@@ -7,7 +7,7 @@ from cones.tables.learning_rates import COLUMNS, write_learning_rates
 
 def grid(tmp_path, rows):
     columns = ["model", "dataset", "arm", "method", "seed", "status", "validation_ap"]
-    path = tmp_path / "cells.csv"
+    path = tmp_path / "table1_cells.csv"
     pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
     return path
 

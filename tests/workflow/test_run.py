@@ -24,7 +24,7 @@ def test_one_command_ends_in_a_table_without_holes(finished):
         assert row["suite"] == "ci"
         assert (row["natural_datasets"], row["non_radiology_datasets"]) == ("1/1", "1/1")
         assert 0 <= float(row["natural_ap"]) <= 100
-    cells = rows(finished.folder / "results/ci/cells.csv")
+    cells = rows(finished.folder / "results/ci/table1_cells.csv")
     assert len(cells) == 14 and {cell["status"] for cell in cells} == {"done"}
     assert "suite: ci" in (finished.folder / "results/table1.md").read_text()
     assert "The table: results/ci/table1.csv" in finished.said
@@ -64,22 +64,25 @@ def test_a_finished_run_has_nothing_to_do(finished):
 
 def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
     plan = finished.planned(TABLE, "-R", finished.state("bccd", "linear_probing"), *CI)
-    assert plan == {"tune": 1, "evaluate": 1, "collect": 1, "table1": 1}
+    assert plan == {"tune": 1, "evaluate": 1, "collect_table1": 1, "publish": 1}
     method = [finished.state(dataset, "prompt_tuning") for dataset in ("aquarium", "bccd")]
-    assert finished.planned(TABLE, "-R", *method, *CI) == {"tune": 2, "evaluate": 2, "collect": 1, "table1": 1}
+    assert finished.planned(TABLE, "-R", *method, *CI) == {"tune": 2, "evaluate": 2, "collect_table1": 1, "publish": 1}
     dataset = [finished.state("bccd", arm) for arm in ARMS]
-    assert finished.planned(TABLE, "-R", *dataset, *CI) == {"tune": 7, "evaluate": 7, "collect": 1, "table1": 1}
+    assert finished.planned(TABLE, "-R", *dataset, *CI) == {"tune": 7, "evaluate": 7, "collect_table1": 1, "publish": 1}
     stage_1 = finished.planned(TABLE, "-R", finished.state("bccd", "cones"), *CI)
-    assert stage_1 == {"tune": 2, "evaluate": 2, "collect": 1, "table1": 1}
+    assert stage_1 == {"tune": 2, "evaluate": 2, "collect_table1": 1, "publish": 1}
 
 
 @pytest.mark.parametrize(
     ("file", "jobs"),
     [
-        ("glip_nano/aquarium/cones/seed0/metrics.json", {"evaluate": 1, "collect": 1, "table1": 1}),
-        ("glip_nano/aquarium/cones/seed0/predictions.json", {"evaluate": 1, "collect": 1, "table1": 1}),
-        ("glip_nano/aquarium/zero_shot/seed0/state.safetensors", {"tune": 1, "evaluate": 1, "collect": 1, "table1": 1}),
-        ("cells.csv", {"collect": 1, "table1": 1}),
+        ("glip_nano/aquarium/cones/seed0/metrics.json", {"evaluate": 1, "collect_table1": 1, "publish": 1}),
+        ("glip_nano/aquarium/cones/seed0/predictions.json", {"evaluate": 1, "collect_table1": 1, "publish": 1}),
+        (
+            "glip_nano/aquarium/zero_shot/seed0/state.safetensors",
+            {"tune": 1, "evaluate": 1, "collect_table1": 1, "publish": 1},
+        ),
+        ("table1_cells.csv", {"collect_table1": 1, "publish": 1}),
     ],
 )
 def test_deleting_one_file_rebuilds_just_what_depends_on_it(finished, file, jobs):
@@ -99,7 +102,7 @@ def test_the_report_is_made_of_what_is_there_and_made_again_when_it_is_gone(fini
     assert "Nothing to be done" in finished.run(report, *CI)
     (finished.folder / "results/ci/figure_methods.png").unlink()
     assert finished.planned(report, *CI) == {"render_report": 1, "report": 1}
-    assert set(finished.planned(*CI)) == {"all", "render_report", "report", "table8", "table10"}
+    assert set(finished.planned(*CI)) == {"all", "render_report", "report", "publish"}
     finished.run(report, *CI)
 
 

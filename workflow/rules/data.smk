@@ -58,7 +58,9 @@ rule prepare:
 rule downloads:
     input:
         expand(
-            rules.fetch.output, source=plan.suite.source, dataset=plan.suite.datasets
+            rules.fetch.output,
+            source=plan.suite.source,
+            dataset=plan.suite.all_datasets,
         ),
         context.official_records(plan.suite.models),
     localrule: True

@@ -3,7 +3,7 @@
 
 rule render_report:
     input:
-        rules.collect.output,
+        [f"results/{{suite}}/{name}" for name in files_of("table1")],
         context.report_inputs(),
         context.report_roll_call(),
     output:

@@ -59,13 +59,3 @@ def decode(deltas: Tensor, anchors: Tensor) -> Tensor:
     centre = deltas[..., :2] / BOX_WEIGHTS[0] * anchor_size + anchor_centre
     size = (deltas[..., 2:] / BOX_WEIGHTS[2]).clamp(max=LARGEST_LOG_SCALE).exp() * anchor_size
     return torch.cat([centre - (size - 1) / 2, centre + (size - 1) / 2], dim=-1)
-
-
-def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """(N, 4), (M, 4) xyxy inclusive -> intersection over union (N, M)."""
-    size = (
-        torch.minimum(boxes[:, None, 2:], others[:, 2:]) - torch.maximum(boxes[:, None, :2], others[:, :2]) + 1
-    ).clamp(min=0)  # (N, M, 2)
-    intersection = size.prod(dim=-1)
-    areas, other_areas = (sizes_and_centres(each)[0].prod(dim=-1) for each in (boxes, others))
-    return intersection / (areas[:, None] + other_areas - intersection)

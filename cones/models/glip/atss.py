@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cones.models.glip.anchors import pairwise_iou
+from cones.models.boxes import pairwise_iou
 
 CANDIDATES_PER_LEVEL = 9
 MARGIN = 0.01  # pixels by which an anchor's centre lies inside its box
@@ -39,7 +39,7 @@ def assign(boxes: Tensor, anchors: Tensor, level_sizes: list[int]) -> Assignment
         start += len(level)
     candidates = torch.cat(nearest)  # (N, G)
 
-    iou = pairwise_iou(anchors, boxes)  # (V, G)
+    iou = pairwise_iou(anchors, boxes, pixel=1.0)  # (V, G)
     candidate_iou = iou.gather(0, candidates)  # (N, G)
     threshold = candidate_iou.mean(dim=0) + candidate_iou.std(dim=0)  # (G,), unbiased
     centre = centres[candidates]  # (N, G, 2)

@@ -1,21 +1,20 @@
 """Sizes -> modules: the one place where a `GLIPSizes` is read."""
 
-from pathlib import Path
-
 from torch import nn
 
+from cones.models import bert
+from cones.models.bert import build_bert
 from cones.models.detector import Preprocessing
+from cones.models.fusion import SCORE_LIMIT, BiAttention, VLFuse
 from cones.models.glip.anchors import AnchorGenerator
 from cones.models.glip.config import SIZES, STRIDES, GLIPSizes
 from cones.models.glip.detector import GLIP
 from cones.models.glip.dyconv import DeformableConv, DyConv
 from cones.models.glip.fpn import FPN, Backbone
-from cones.models.glip.fusion import SCORE_LIMIT, BiAttention, VLFuse
 from cones.models.glip.head import DyHead
 from cones.models.glip.swin import Swin
 from cones.models.text_encoder import BertLayer, TextEncoder, initialise_bert
 
-NANO_VOCABULARY = Path(__file__).with_name("nano_vocab.txt")
 MEAN_BGR, STD_BGR = (103.530, 116.280, 123.675), (57.375, 57.120, 58.395)
 FREEZABLE = ("backbone.body.patch_embed.", *(f"backbone.body.layers.{stage}." for stage in range(4)))
 
@@ -58,9 +57,8 @@ def build_glip(name: str) -> GLIP:
 
 def start_by_fan_in(module: nn.Module) -> None:
     """Weights whose outputs are about as large as their inputs, whatever the width."""
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.6 * module.in_features**-0.5)
-    elif isinstance(module, DeformableConv):
+    bert.start_by_fan_in(module)
+    if isinstance(module, DeformableConv):
         module.conv.reset_parameters()
 
 
@@ -83,16 +81,5 @@ def build_block(sizes: GLIPSizes) -> list[nn.Module]:
 
 
 def build_glip_text_encoder(name: str) -> TextEncoder:
-    """The BERT that goes with the named GLIP; the nano one counts the lines of the project's own vocabulary."""
-    narrow, sizes = SIZES[name].narrow, SIZES[name].text
-    vocabulary = sizes.vocabulary or len(NANO_VOCABULARY.read_text(encoding="utf-8").splitlines())
-    encoder = TextEncoder(
-        vocabulary=vocabulary,
-        positions=sizes.positions,
-        width=sizes.width,
-        layers=sizes.layers,
-        heads=sizes.heads,
-        inner=sizes.inner,
-        dropout=sizes.dropout,
-    )
-    return encoder.apply(start_by_fan_in) if narrow else encoder
+    """The BERT that goes with the named GLIP."""
+    return build_bert(SIZES[name].text, narrow=SIZES[name].narrow)

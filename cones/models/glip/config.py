@@ -2,18 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-
-@dataclass(frozen=True)
-class TextSizes:
-    """A BERT: D = width; `inner` is the feed-forward width (also of the text layers in GLIP's head)."""
-
-    vocabulary: int = 30522
-    positions: int = 512
-    width: int = 768
-    layers: int = 12
-    heads: int = 12
-    inner: int = 3072
-    dropout: float = 0.1
+from cones.models.bert import BERT_BASE, NANO_TEXT, TextSizes
 
 
 @dataclass(frozen=True)
@@ -27,7 +16,7 @@ class GLIPSizes:
     drop_path: float
     blocks: int
     deep_fusion: bool = True
-    text: TextSizes = TextSizes()
+    text: TextSizes = BERT_BASE
     width: int = 256
     fusion_inner: int = 2048
     fusion_heads: int = 8
@@ -60,7 +49,7 @@ SIZES: dict[str, GLIPSizes] = {
         window=5,
         drop_path=0.0,
         blocks=2,
-        text=TextSizes(vocabulary=0, positions=256, width=64, layers=2, heads=4, inner=256, dropout=0.0),
+        text=NANO_TEXT,
         width=48,
         fusion_inner=128,
         fusion_heads=4,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from cones.devices import full_precision
 from cones.language import LanguageFeatures
 from cones.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
 from cones.models.detector import (
@@ -17,9 +18,10 @@ from cones.models.detector import (
 from cones.models.glip.anchors import AnchorGenerator, decode
 from cones.models.glip.atss import assign, centerness_targets
 from cones.models.glip.config import STRIDES
-from cones.models.glip.fpn import Backbone, flatten_maps
+from cones.models.glip.fpn import Backbone
 from cones.models.glip.head import DyHead, HeadOutputs
 from cones.models.glip.postprocess import detect
+from cones.models.levels import flatten_maps
 
 BOX_WEIGHT = 2.0
 
@@ -142,8 +144,3 @@ class GLIP(GroundedDetector):
 def areas(shapes: tuple[tuple[int, int], ...]) -> list[int]:
     """Locations per level."""
     return [height * width for height, width in shapes]
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """Half precision -> float32; anything else as it is (losses are evaluated in full precision)."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.models.alignment import token_logits
+from cones.models.fusion import VLFuse
 from cones.models.glip.dyconv import DyConv
-from cones.models.glip.fusion import SCORE_LIMIT, VLFuse
 from cones.models.text_encoder import BertLayer
 
 Shapes = tuple[tuple[int, int], ...]
@@ -75,18 +76,10 @@ class DyHead(nn.Module):
             else:
                 raise TypeError(f"a tower holds VLFuse, BertLayer and DyConv, not {type(layer).__name__}")
         return HeadOutputs(
-            logits=self.token_logits(visual, text),
+            logits=token_logits(self, visual, text),
             deltas=self.box_deltas(visual, shapes),
             centerness=F.linear(visual, self.centerness.weight.flatten(1), self.centerness.bias).squeeze(-1),
         )
-
-    def token_logits(self, visual: Tensor, text: Tensor) -> Tensor:
-        """visual (B, V, C), text (B, L, D) -> (B, V, L) (spec 7: normalise, halve, project; bias un-halved)."""
-        text = F.normalize(text, dim=-1)
-        projected = self.dot_product_projection_text(text / 2)  # (B, L, C)
-        bias = text @ self.bias_lang + self.bias0  # (B, L)
-        logits = visual @ (projected / self.log_scale.exp()).transpose(1, 2) + bias[:, None]  # (B, V, L)
-        return logits.clamp(-SCORE_LIMIT, SCORE_LIMIT)
 
     def box_deltas(self, visual: Tensor, shapes: Shapes) -> Tensor:
         """visual (B, V, C) -> (B, V, 4), each level times its own scale."""

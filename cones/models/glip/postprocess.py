@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from cones.models.detector import Detections
-from cones.models.glip.anchors import decode, pairwise_iou
+from cones.models.glip.anchors import decode
 from cones.models.glip.head import HeadOutputs
+from cones.models.suppression import class_wise_nms
 
 SCORE_THRESHOLD = 0.05
 CANDIDATES_PER_LEVEL = 1000
@@ -68,34 +69,7 @@ def select(boxes: Tensor, scores: Tensor, labels: Tensor, size: tuple[int, int],
     last = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])
     boxes = torch.minimum(boxes.clamp(min=0), last)
     kept = (boxes[:, 2:] - boxes[:, :2] + 1 >= 0).all(dim=1).nonzero().flatten()
-    kept = kept[class_wise_nms(boxes[kept], scores[kept], labels[kept], NMS_IOU)]
+    kept = kept[class_wise_nms(boxes[kept], scores[kept], labels[kept], NMS_IOU, pixel=1.0)]
     if len(kept) > limit:
         kept = kept[scores[kept] >= scores[kept].topk(limit).values[-1]]
     return Detections(boxes[kept], scores[kept], labels[kept])
-
-
-def class_wise_nms(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Indices (ascending) of the boxes that greedy suppression by score leaves, each class on its own.
-
-    A box goes if its IoU with a kept, better box of its class is above `threshold`.
-    """
-    kept = [torch.empty(0, dtype=torch.long, device=boxes.device)]
-    for label in labels.unique().tolist():
-        members = (labels == label).nonzero().flatten()
-        members = members[scores[members].argsort(descending=True, stable=True)]
-        overlaps = (pairwise_iou(boxes[members], boxes[members]) > threshold).triu(diagonal=1)  # (N, N), better first
-        kept.append(members[survivors(overlaps)])
-    return torch.cat(kept).sort().values
-
-
-def survivors(overlaps: Tensor) -> Tensor:
-    """overlaps (N, N) bool, upper triangle, best first -> (N,) bool: the fixed point of greedy suppression.
-
-    Each round settles at least the next undecided box, and mostly whole chains, so that few rounds are needed.
-    """
-    alive = torch.ones(len(overlaps), dtype=torch.bool, device=overlaps.device)
-    while True:
-        settled = ~(overlaps & alive[:, None]).any(dim=0)
-        if torch.equal(settled, alive):
-            return alive
-        alive = settled

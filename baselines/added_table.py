@@ -1,4 +1,4 @@
-"""GLIP's own prompt tuning ("v2"): a table, zero at first, added to the text encoder's output by position."""
+"""Prompt tuning after the text encoder: a table, zero at first, added to its output by position."""
 
 import torch
 from torch import nn
@@ -22,8 +22,8 @@ class AddedTable(Prompt):
         return LanguageFeatures(self.hidden + self.vectors, self.mask, self.class_positions)
 
 
-class GLIPPromptV2(TuningMethod):
-    """Only the table trains; the encoder runs once per dataset and receives no gradient (GLIP spec, section 10.1)."""
+class AddedTableTuning(TuningMethod):
+    """Only the table trains; the encoder runs once per dataset and receives no gradient."""
 
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> AddedTable:
         return AddedTable(ingredients.text_states)

@@ -1,10 +1,10 @@
-"""Deep fusion: image and text attend to each other, both ways from one score matrix (GLIP spec 6.1)."""
+"""Fusion: image and text attend to each other, both ways from one score matrix (GLIP spec 6.1, UNINEXT spec 6)."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SCORE_LIMIT = 50000.0  # GLIP clamps scores to +-50000
+SCORE_LIMIT = 50000.0  # GLIP and UNINEXT clamp scores to +-50000
 
 
 class BiAttention(nn.Module):

@@ -1,0 +1,18 @@
+"""How well image positions and words agree: the classifier of a grounded detector."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cones.models.fusion import SCORE_LIMIT
+
+
+def token_logits(head: nn.Module, visual: Tensor, text: Tensor) -> Tensor:
+    """visual (B, V, C), text (B, L, D) -> (B, V, L): normalise, halve, project; the bias is that of the un-halved text.
+
+    `head` holds `dot_product_projection_text`, `log_scale`, `bias_lang` and `bias0` (GLIP spec 7, UNINEXT spec 9).
+    """
+    text = F.normalize(text, dim=-1)
+    projected = head.dot_product_projection_text(text / 2)  # (B, L, C)
+    bias = text @ head.bias_lang + head.bias0  # (B, L)
+    logits = visual @ (projected / head.log_scale.exp()).transpose(1, 2) + bias[:, None]  # (B, V, L)
+    return logits.clamp(-SCORE_LIMIT, SCORE_LIMIT)

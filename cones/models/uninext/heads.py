@@ -1,0 +1,73 @@
+"""What is said of a query: which words it stands for, its box, how good that box is (UNINEXT spec 9)."""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cones.models.alignment import token_logits
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between."""
+
+    def __init__(self, *widths: int):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class AlignmentHead(nn.Module):
+    """Queries against words; at first every word of every query has a probability of about 1 %."""
+
+    def __init__(self, *, visual: int, text: int, log_scale: float = 0.0):
+        super().__init__()
+        self.dot_product_projection_text = nn.Linear(text, visual)
+        self.log_scale = nn.Parameter(torch.full((1,), log_scale))
+        self.bias_lang = nn.Parameter(torch.zeros(text))
+        self.bias0 = nn.Parameter(torch.full((1,), -math.log(99)))
+        nn.init.zeros_(self.dot_product_projection_text.bias)
+
+    def forward(self, queries: Tensor, text: Tensor) -> Tensor:
+        """queries (B, Q, C), text (B, L, D) -> logits (B, Q, L)."""
+        return token_logits(self, queries, text)
+
+
+class ObjectHead(nn.Module):
+    """Whether an image token is an object at all, whatever is said."""
+
+    def __init__(self, *, visual: int):
+        super().__init__()
+        self.body = nn.Linear(visual, 1)
+        nn.init.constant_(self.body.bias, -math.log(99))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, C) -> logits (B, N)."""
+        return self.body(tokens).squeeze(-1)
+
+
+class Resizer(nn.Module):
+    """A text vector at the width of the image side: linear, then LayerNorm."""
+
+    def __init__(self, *, text: int, visual: int):
+        super().__init__()
+        self.fc = nn.Linear(text, visual)
+        self.layer_norm = nn.LayerNorm(visual, eps=1e-12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer_norm(self.fc(x))
+
+
+def box_head(width: int) -> MLP:
+    """Changes of cx, cy, w, h in logit space, none at first."""
+    head = MLP(width, width, width, 4)
+    last = head.layers[-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return head
