@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from cones.artifacts import load_tensors, save_tensors
+from cones.errors import ConesError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,16 +42,29 @@ class SubjectEmbedding:
     mode: str = ""
     record: dict = field(default_factory=dict)
 
-    def save(self, path: Path, base_sha256: str) -> str:
-        """Returns the sha256 of the file; the record is not part of it."""
+    def save(self, path: Path, base: str) -> str:
+        """Returns the sha256 of the file, which holds no record; `base` identifies the weights it was learnt on."""
         tensors = {} if self.vectors is None else {"vectors": self.vectors}
-        metadata = {"method": self.method, "class_word": self.class_word, "mode": self.mode, "base": base_sha256}
+        metadata = {"method": self.method, "class_word": self.class_word, "mode": self.mode, "base": base}
         return save_tensors(path, tensors, metadata)
 
     @classmethod
-    def load(cls, path: Path) -> "SubjectEmbedding":
+    def load(cls, path: Path, base: str) -> "SubjectEmbedding":
+        """An embedding of other weights than `base` is refused."""
         tensors, metadata = load_tensors(path)
+        refuse_other_base(path, metadata["base"], base)
         return cls(metadata["method"], metadata["class_word"], tensors.get("vectors"), metadata["mode"])
+
+
+def refuse_other_base(file: Path, found: str, base: str) -> None:
+    if found != base:
+        raise ConesError(
+            "was made with other base weights",
+            where=file,
+            expected=base,
+            found=found,
+            next_step="delete it and run its step again",
+        )
 
 
 class Generator(ABC):

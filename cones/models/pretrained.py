@@ -3,6 +3,7 @@
 `HF_HUB_OFFLINE` is read when huggingface_hub is imported; here every look-up but an allowed download is local anyway.
 """
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Resolved:
     origin: str
     revision: str | None
 
+    @functools.cached_property
     def lock(self) -> dict:
         """What a result cites: how the directory was found, and size and sha256 of each file of weights."""
         files = sorted(path for path in self.directory.rglob("*") if path.suffix in WEIGHTS)

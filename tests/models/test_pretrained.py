@@ -1,10 +1,8 @@
 """Where a pretrained directory is looked for, in which order, and what is said when it is nowhere."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from models.tiny_diffusion import CPU, tiny_autoencoder, tiny_scheduler, tiny_text, tiny_unet
+from models.tiny_diffusion import CPU, saved, tiny_unet
 
 from cones.artifacts import sha256
 from cones.errors import ConesError
@@ -35,18 +33,6 @@ def no_hub(monkeypatch, tmp_path):
 
     monkeypatch.setattr(downloading, "http_get", refuse)
     return tmp_path / "cache"
-
-
-def saved(folder: Path, *, text: bool) -> Path:
-    torch.manual_seed(0)
-    tiny_unet().save_pretrained(folder / "unet")
-    tiny_autoencoder().save_pretrained(folder / "vae")
-    tiny_scheduler().save_pretrained(folder / "scheduler")
-    if text:
-        parts = tiny_text()
-        parts.encoder.save_pretrained(folder / "text_encoder")
-        parts.tokenizer.save_pretrained(folder / "tokenizer")
-    return folder
 
 
 def test_a_path_wins_over_the_variable_and_the_cache(no_hub, tmp_path):
@@ -85,7 +71,7 @@ def test_a_directory_that_lacks_a_part_is_a_fault(no_hub, tmp_path):
 
 def test_the_lock_names_each_file_of_weights(no_hub, tmp_path):
     folder = saved(tmp_path / "one", text=False)
-    lock = resolve("sd15", path=folder).lock()
+    lock = resolve("sd15", path=folder).lock
     assert set(lock["files"]) == {f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")}
     unet = folder / "unet/diffusion_pytorch_model.safetensors"
     assert lock["files"]["unet/diffusion_pytorch_model.safetensors"]["sha256"] == sha256(unet)
@@ -95,7 +81,9 @@ def test_a_concept_process_never_builds_a_text_encoder(no_hub, tmp_path, monkeyp
     folder = saved(tmp_path / "one", text=True)
     text = load_text(folder, CPU)
     write_text_states(text, ["dog", "stuffed animal"], tmp_path / "states.safetensors", "base")
-    states = read_text_states(tmp_path / "states.safetensors")
+    states = read_text_states(tmp_path / "states.safetensors", "base")
+    with pytest.raises(ConesError, match="other base weights"):
+        read_text_states(tmp_path / "states.safetensors", "another")
     assert states.null.shape == (1, 24, 16) and len(states.class_rows["stuffed animal"]) == 2
     torch.testing.assert_close(states.class_rows["dog"], text.states(["dog"])[0, 1:2])
 
@@ -114,7 +102,7 @@ def test_what_is_loaded_is_what_was_saved(no_hub, tmp_path):
     found = find("sd_nano", text=True, path=folder)
     text = load_text(found.directory, CPU)
     write_text_states(text, [], tmp_path / "states.safetensors", "base")
-    states = read_text_states(tmp_path / "states.safetensors")
+    states = read_text_states(tmp_path / "states.safetensors", "base")
     generator = load_generator(folder, states=states, with_text=True, device=CPU)
     torch.manual_seed(0)
     for name, value in tiny_unet().state_dict().items():

@@ -191,7 +191,7 @@ def test_the_cache_equals_encoding_each_time_for_equal_noise(tmp_path):
 
 def learner_of(generator, folder, method="cones", tuning=SHORT, seed=0):
     subject = painted_subject(folder)
-    context = Context.of(method, generator._ingredients(subject, tuning, seed))
+    context = Context.of(method, generator.ingredients(subject, tuning, seed))
     return generator.learner(subject, context, tuning=tuning, seed=seed, folder=folder, inputs=method)
 
 
@@ -200,7 +200,7 @@ def test_only_the_embedding_changes(method, tmp_path):
     generator = tiny_generator()
     parts = [generator.unet, generator.autoencoder, generator.text.encoder]
     before = [digest(part) for part in parts]
-    start = Context.of(method, generator._ingredients(painted_subject(tmp_path), SHORT, 0)).vectors.detach()
+    start = Context.of(method, generator.ingredients(painted_subject(tmp_path), SHORT, 0)).vectors.detach()
     learnt = generator.learn(painted_subject(tmp_path), method, tuning=SHORT, seed=0, folder=tmp_path)
     assert [digest(part) for part in parts] == before
     assert not torch.equal(learnt.vectors, start)
@@ -216,7 +216,7 @@ def test_four_passes_of_one_give_the_gradient_of_one_pass_of_four(tmp_path):
     for accumulation, batch in ((4, 1), (1, 4)):
         tuning = SubjectTuning(steps=1, accumulation=accumulation, batch=batch)
         learner = learner_of(tiny_generator(), tmp_path, tuning=tuning)
-        learner._step()
+        learner.one_step()
         gradients.append(learner.context.vectors.grad.clone())
     torch.testing.assert_close(*gradients, atol=1e-7, rtol=1e-4)
 
@@ -304,7 +304,7 @@ def test_without_a_text_encoder_concepts_are_learnt_and_drawn_and_nothing_else(m
     tuning = SubjectTuning(steps=1, accumulation=1, mode=mode, tokens=2)
     learnt = generator.learn(painted_subject(tmp_path), "cones", tuning=tuning, seed=0, folder=tmp_path)
     learnt.save(tmp_path / "rex.safetensors", "base")
-    read = SubjectEmbedding.load(tmp_path / "rex.safetensors")
+    read = SubjectEmbedding.load(tmp_path / "rex.safetensors", "base")
     assert torch.equal(read.vectors, learnt.vectors) and read.mode == mode
     (picture,) = generator.sample(read, None, 0, steps=2)
     assert picture.size == (16, 16)

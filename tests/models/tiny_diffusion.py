@@ -89,6 +89,19 @@ def tiny_generator(*, with_text: bool = True, prediction_type: str = "epsilon") 
     )
 
 
+def saved(folder: Path, *, text: bool) -> Path:
+    """A pipeline directory of it, with or without the text parts."""
+    torch.manual_seed(0)
+    tiny_unet().save_pretrained(folder / "unet")
+    tiny_autoencoder().save_pretrained(folder / "vae")
+    tiny_scheduler().save_pretrained(folder / "scheduler")
+    if text:
+        parts = tiny_text()
+        parts.encoder.save_pretrained(folder / "text_encoder")
+        parts.tokenizer.save_pretrained(folder / "tokenizer")
+    return folder
+
+
 def painted_subject(folder: Path, pictures: int = 3) -> Subject:
     """A red striped dog in the snow, so many times."""
     files = []

@@ -68,7 +68,7 @@ class StableDiffusion(Generator):
 
         `base` identifies the weights; a checkpoint of other weights, pictures, method or settings is not taken up.
         """
-        context = Context.of(method, self._ingredients(subject, tuning, seed)).to(self.device)
+        context = Context.of(method, self.ingredients(subject, tuning, seed)).to(self.device)
         mode = context.mode
         if context.vectors is None:
             record = {"optimiser_steps": 0, "passes": 0, "seconds": 0.0, "trained_values": 0, "stored_bytes": 0}
@@ -106,7 +106,7 @@ class StableDiffusion(Generator):
             checkpoint=folder / "resume.pt",
         )
 
-    def _ingredients(self, subject: Subject, tuning: SubjectTuning, seed: int) -> SubjectIngredients:
+    def ingredients(self, subject: Subject, tuning: SubjectTuning, seed: int) -> SubjectIngredients:
         return SubjectIngredients(
             class_word=subject.class_word,
             generator=generator("vectors", subject.name, seed),

@@ -77,7 +77,7 @@ class SubjectLearner:
         for _ in watched(range(run.step, tuning.steps), label="optimiser steps"):
             if tuning.stop_at_plateau and run.plateau_step is not None:
                 break
-            self._step()
+            self.one_step()
             if run.step % tuning.probe_every == 0 or run.step == tuning.steps:
                 self._probe()
             self.on_step(run.step)
@@ -105,7 +105,8 @@ class SubjectLearner:
 
     # ------------------------------------------------------------------------------------------------ one step
 
-    def _step(self) -> None:
+    def one_step(self) -> None:
+        """One optimiser step on the mean gradient of `accumulation` passes."""
         run, accumulation = self.run_so_far, self.tuning.accumulation
         first = run.step * accumulation
         timed = first >= WARM_UP_PASSES

@@ -6,8 +6,10 @@ from pathlib import Path
 import torch
 
 from cones.artifacts import load_tensors, save_tensors
+from cones.cell import settings_digest
 from cones.errors import ConesError
 from cones.miniature.pretrained import FOLDER
+from cones.models.generator import refuse_other_base
 from cones.models.pretrained import Resolved, resolve
 from cones.models.stable_diffusion.contexts import TextParts
 from cones.models.stable_diffusion.generator import StableDiffusion, TextStates
@@ -29,6 +31,12 @@ def find(model: str, *, text: bool = False, path: str | Path | None = None, allo
     if model == SHIPPED:
         return Resolved(Path(path), "path", None)
     return resolve(model, text=text, path=path, allow_download=allow_download)
+
+
+def base_of(found: Resolved) -> str:
+    """What identifies the weights that draw: digits over the sha256 of UNet and autoencoder, text parts or not."""
+    files = found.lock["files"]
+    return settings_digest({name: file for name, file in files.items() if name.startswith(("unet/", "vae/"))})
 
 
 def load_generator(
@@ -66,8 +74,10 @@ def write_text_states(text: TextParts, class_words: Iterable[str], file: Path, b
     save_tensors(file, tensors, {"base": base})
 
 
-def read_text_states(file: Path) -> TextStates:
-    tensors, _ = load_tensors(file)
+def read_text_states(file: Path, base: str) -> TextStates:
+    """States of another checkpoint than `base` are refused."""
+    tensors, metadata = load_tensors(file)
+    refuse_other_base(file, metadata["base"], base)
     rows = {name.removeprefix("class."): tensor for name, tensor in tensors.items() if name.startswith("class.")}
     return TextStates(tensors["null"], rows)
 

@@ -7,11 +7,6 @@ TEMPLATES = tuple(resources.files(__package__).joinpath("templates.txt").read_te
 CLASS_PROMPT = "a photo of a {}"
 
 
-def class_prompt(class_word: str) -> str:
-    """What class-name prompting says on the reconstruction track."""
-    return CLASS_PROMPT.format(class_word)
-
-
 def editing_prompts(generation: dict, subject: str) -> list[str]:
     """The 25 prompts of a subject as the prompt file has them, `{0}` the identifier and `{1}` the class noun.
 
@@ -20,11 +15,10 @@ def editing_prompts(generation: dict, subject: str) -> list[str]:
     return list(generation["prompts"][generation["subjects"][subject]["prompts"]])
 
 
-def without_identifier(prompt: str, class_word: str) -> str:
-    """`a {0} {1} in the snow` -> `a dog in the snow`: for class-name prompting, and for CLIP-T."""
+def without_identifier(prompt: str, class_word: str = "{}") -> str:
+    """`a {0} {1} in the snow` -> `a dog in the snow`, or the template `a {} in the snow`.
+
+    The template is what every method draws: its class noun, pseudo-words or concept embeddings stand for identifier and
+    noun. The text with the noun is what CLIP-T compares with.
+    """
     return " ".join(prompt.format("", class_word).split())
-
-
-def with_pseudo_words(prompt: str, pseudo_words: str) -> str:
-    """`a {0} {1} in the snow` -> `a S* in the snow`: pseudo-words stand for identifier and noun."""
-    return " ".join(prompt.format(pseudo_words, "").split())
