@@ -1,7 +1,6 @@
 """A pipeline directory of Stable Diffusion 1.5's shape with random weights, at 128 pixels: loaded, learnt on, drawn."""
 
-from pathlib import Path
-
+import psutil
 import pytest
 import torch
 from models.tiny_diffusion import CPU, painted_subject, tokenizer
@@ -22,12 +21,6 @@ GIGABYTES = 12  # free memory below which it is not tried
 SIDE = 128
 
 
-def free_gigabytes() -> float:
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        found = dict(line.split(":") for line in lines)
-    return int(found["MemAvailable"].split()[0]) * 1024 / 1e9
-
-
 def filled(module):
     """Half precision; small numbers from one block of random ones over and over: a billion draws would take longer."""
     module = module.half().to_empty(device="cpu")
@@ -43,7 +36,7 @@ def filled(module):
 
 @pytest.fixture
 def directory(tmp_path):
-    if not Path("/proc/meminfo").exists() or free_gigabytes() < GIGABYTES:
+    if psutil.virtual_memory().available < GIGABYTES * 1e9:
         pytest.skip(f"needs {GIGABYTES} GB of free memory")
     folder = tmp_path / "sd15"
     filled(shape.on_meta(lambda: shape.sd15_unet(SIDE))).save_pretrained(folder / "unet")
