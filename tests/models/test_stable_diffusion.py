@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 from models.tiny_diffusion import CPU, WIDTH, painted_subject, tiny_generator, tiny_scheduler, tiny_text
 
 from cones.errors import ConesError
@@ -312,14 +312,17 @@ def test_without_a_text_encoder_concepts_are_learnt_and_drawn_and_nothing_else(m
         generator.sample(read, "a {} in the snow", 0, steps=2)
 
 
-def test_sampling_equals_the_stock_pipeline_that_is_given_embeddings_only():
+@pytest.mark.parametrize("kind", [DDIMScheduler, PNDMScheduler])  # the house's, and 1.5's own
+def test_sampling_equals_the_stock_pipeline_that_is_given_embeddings_only(kind):
     generator = tiny_generator()
+    options = {"skip_prk_steps": True} if kind is PNDMScheduler else {}
+    generator.scheduler = kind.from_config(tiny_scheduler().config, **options)
     pipeline = StableDiffusionPipeline(
         vae=generator.autoencoder,
         text_encoder=None,
         tokenizer=None,
         unet=generator.unet,
-        scheduler=tiny_scheduler(),
+        scheduler=kind.from_config(generator.scheduler.config),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
