@@ -46,13 +46,14 @@ class Plan:
     def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
         loaded = load_suite(suite, overrides)
         registry = load_registries(loaded.registry)
-        for dataset in loaded.all_datasets:
+        for dataset in (*loaded.all_datasets, *loaded.dataset_tuning):
             if dataset not in registry:
                 raise ConesError(
                     f'dataset "{dataset}" is not in {" or ".join(["datasets.yaml", *loaded.registry])}',
                     where=f"{CONFIG_FOLDER / suite}.yaml: datasets",
                     next_step=closest(dataset, registry),
                 )
+        for dataset in loaded.all_datasets:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         return cls(loaded, registry)
 
@@ -83,7 +84,7 @@ class Plan:
         return Cell(self.suite.suite, model, dataset, arm, int(seed))
 
     def settings(self, cell: Cell) -> CellSettings:
-        return cell_settings(self.suite, cell.model, cell.arm)
+        return cell_settings(self.suite, cell.model, cell.arm, cell.dataset)
 
     def method(self, arm: str) -> MethodEntry:
         return METHODS[self.suite.arms[arm].method or arm]

@@ -1,7 +1,8 @@
 """The typed configuration of a suite: which datasets, models, arms and seeds, and how every method is tuned."""
 
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +12,10 @@ from cones.strict import Strict, parse, read_yaml
 
 CONFIG_FOLDER = Path("config")
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # ids become folder names and words of a command line
+
+
+Name = Annotated[str, Field(pattern=IDENTIFIER)]
+LossGroup = Literal["classification", "box", "mask"]
 
 
 class Plateau(Strict):
@@ -31,11 +36,22 @@ class Tuning(Strict):
     micro_batch: int = Field(4, ge=1, description="images per forward pass at most; does not change the numbers")
     weight_decay: float = Field(0.05, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="gradient norm over all trained parameters")
-    bias_lr_factor: float = Field(2.0, gt=0, description='for parameters with "bias" in their name, which do not decay')
-    text_encoder_lr_factor: float = Field(0.1, gt=0, description="GLIP: 1e-5 beside 1e-4")
+    bias_lr_factor: float = Field(2.0, gt=0, description='for parameters with "bias" in their name')
+    bias_decay: bool = Field(False, description="whether these decay like the others")
+    lr_factors: dict[str, float] = Field(
+        {".text_encoder.": 0.1},
+        description="what a parameter's name contains -> factor of its learning rate; the first that fits (GLIP: 1e-5 "
+        "beside 1e-4 for the text encoder)",
+    )
     warmup_steps: int = Field(0, ge=0, description="linear rise of the learning rate")
     plateau: Plateau = Plateau()
+    decay_at: float | None = Field(
+        None, gt=0, lt=1, description="share of max_epochs after which the plateau's factor applies once, instead of it"
+    )
     early_stop: int = Field(8, ge=1, description="evaluations strictly below the best before stopping")
+    selection: Literal["best", "last"] = Field(
+        "best", description="the epoch that counts; with last, validation decides nothing, early stop included"
+    )
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     train_short_sides: tuple[int, ...] = Field(
         (480, 560, 640, 720, 800), description="drawn per image and step, pixels"
@@ -73,6 +89,9 @@ class Arm(Strict):
     init_std: float | None = Field(None, ge=0)
     learning_rate: float | None = Field(None, gt=0)
     stage1: str = Field("cones", description="the arm whose concept embeddings stage 2 fixes")
+    loss_groups: tuple[LossGroup, ...] | None = Field(
+        None, min_length=1, description="the losses that train, where the model's can be told apart; default: all"
+    )
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
 
 
@@ -84,7 +103,7 @@ class Grid(Strict):
     arms: tuple[str, ...] | None = Field(None, min_length=1)
 
 
-GridName = Literal["table1"]  # `cones.tables.files.TABLES_OF` has what is made of each
+GridName = Literal["table1", "table2", "table4"]  # `cones.tables.files.TABLES_OF` has what is made of each
 MAIN_GRID: GridName = "table1"
 
 
@@ -101,8 +120,8 @@ class Suite(Strict):
     registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)
-    models: dict[str, Model] = Field(min_length=1)
-    arms: dict[str, Arm] = Field(min_length=1)
+    models: dict[Name, Model] = Field(min_length=1)
+    arms: dict[Name, Arm] = Field(min_length=1)
     grids: dict[GridName, Grid] = Field(
         {MAIN_GRID: Grid()},
         min_length=1,
@@ -112,6 +131,9 @@ class Suite(Strict):
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
     )
     tuning: Tuning = Tuning()
+    dataset_tuning: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="dataset -> overrides of `tuning` that its protocol asks for"
+    )
     learning_rate_study: str | None = Field(
         None, description="CSV file with the study that the learning rates were chosen by; the report shows it"
     )
@@ -119,9 +141,10 @@ class Suite(Strict):
     @field_validator("arms", mode="before")
     @classmethod
     def _names_only(cls, value: Any) -> Any:
-        """A list of names, or `name: null`, is an arm without overrides."""
+        """A name alone, or `name: null`, is an arm without overrides; a list may hold names and `name: {…}`."""
         if isinstance(value, list):
-            value = dict.fromkeys(value)
+            named = [each if isinstance(each, dict) else {each: None} for each in value]
+            value = {name: arm for each in named for name, arm in each.items()}
         return {name: arm or {} for name, arm in value.items()} if isinstance(value, dict) else value
 
     @field_validator("grids", mode="before")
@@ -178,13 +201,16 @@ class CellSettings(Strict):
     stage1: str
     prompts: str
     tuning: Tuning
+    loss_groups: tuple[LossGroup, ...] | None = None
 
 
-def cell_settings(suite: Suite, model_name: str, arm_name: str) -> CellSettings:
-    """Suite < model < arm, the later wins."""
+def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | None = None) -> CellSettings:
+    """Suite < model < dataset < arm, the later wins."""
     model, arm = suite.models[model_name], suite.arms[arm_name]
     method = arm.method or arm_name
-    tuning = {**suite.tuning.model_dump(), **model.tuning, **arm.tuning}
+    asked = suite.dataset_tuning.get(dataset, {})
+    named = [f"models.{model_name}", *([f"dataset_tuning.{dataset}"] if asked else []), f"arms.{arm_name}"]
+    tuning = {**suite.tuning.model_dump(), **model.tuning, **asked, **arm.tuning}
     return CellSettings(
         method=method,
         tokens_per_class=arm.tokens_per_class or model.tokens_per_class,
@@ -195,8 +221,9 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str) -> CellSettings:
         tuning=parse(
             Tuning,
             tuning,
-            where=f"{CONFIG_FOLDER / suite.suite}.yaml: tuning of models.{model_name} or arms.{arm_name}",
+            where=f"{CONFIG_FOLDER / suite.suite}.yaml: tuning of {' or '.join(named)}",
         ),
+        loss_groups=arm.loss_groups,
     )
 
 
@@ -218,7 +245,7 @@ def _read(path: Path) -> dict:
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
-    A file with `like: <other suite>` holds what differs from that one.
+    A file with `like: <other suite>` holds what differs from that one, and says itself which grids it has.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -226,12 +253,11 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
         raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
     base = _read(path)
     if "like" in base:
-        base = merged(_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), base)
+        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None}, base)
     where = f"{path} with overrides {sorted(overrides)}" if overrides else path
     suite = parse(Suite, merged(base, overrides or {}), where=where)
     for grid in suite.grids:
-        models, _, arms = suite.grid(grid)
-        for model in models:
-            for arm in arms:
-                cell_settings(suite, model, arm)
+        models, datasets, arms = suite.grid(grid)
+        for model, arm, dataset in product(models, arms, (None, *filter(suite.dataset_tuning.get, datasets))):
+            cell_settings(suite, model, arm, dataset)
     return suite

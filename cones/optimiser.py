@@ -1,4 +1,4 @@
-"""Parameter groups of the fine-tuning protocol: the text encoder learns slower, biases faster and without decay."""
+"""Parameter groups of a fine-tuning protocol: some parts learn slower; biases as their rule says."""
 
 from torch import nn
 
@@ -6,16 +6,17 @@ from cones.config import Tuning
 
 
 def parameter_groups(trained: dict[str, nn.Parameter], learning_rate: float, tuning: Tuning) -> list[dict]:
-    """Groups by (rate, decay) after GLIP's rule (spec, section 10).
+    """Groups by (rate, decay); the defaults of `tuning` are GLIP's rule (spec, section 10).
 
-    The test for "bias" is on the name, so it also catches `relative_position_bias_table`, `bias_lang` and `bias0`, as
-    in the published runs; norm weights keep their decay.
+    All tests are on the name, so that for "bias" also catches `relative_position_bias_table`, `bias_lang` and `bias0`,
+    as in the published runs; norm weights keep their decay.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trained.items():
-        rate = learning_rate * (tuning.text_encoder_lr_factor if ".text_encoder." in name else 1.0)
+        rate = learning_rate * next((factor for part, factor in tuning.lr_factors.items() if part in name), 1.0)
         is_bias = "bias" in name
-        key = (rate * tuning.bias_lr_factor, 0.0) if is_bias else (rate, tuning.weight_decay)
+        decays = tuning.bias_decay or not is_bias
+        key = (rate * tuning.bias_lr_factor if is_bias else rate, tuning.weight_decay if decays else 0.0)
         groups.setdefault(key, []).append(parameter)
     return [
         {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}

@@ -1,8 +1,11 @@
 """A detector over a split: images in, COCO results in original pixels out."""
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from cones.data.batches import Split, View, groups_of_equal_size
+from cones.data.masks import encoded
 from cones.devices import mixed_precision
 from cones.evaluation.predictions import to_coco_results
 from cones.language import LanguageFeatures
@@ -19,7 +22,7 @@ def predict(
     batches = [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
     results: dict[int, list[dict]] = {}
     for batch in watched(batches, label=label):
-        for samples in groups_of_equal_size([split.sample(view) for view in batch], batch_size):
+        for samples in groups_of_equal_size([split.sample(view, at_test=True) for view in batch], batch_size):
             with mixed_precision(language.hidden.device):
                 pyramid = pyramids(samples)
                 detections = model.detect(model.ground(pyramid, language.for_batch(len(samples))))
@@ -36,5 +39,13 @@ def predict(
                     found.scores.float().cpu().numpy(),
                     found.labels.cpu().numpy(),
                     inclusive=model.inclusive_boxes,
+                    segmentations=None if found.masks is None else segmentations(found.masks, image),
                 )
     return [result for image_id in sorted(results) for result in results[image_id]]
+
+
+def segmentations(masks: Tensor, image: dict) -> list[dict]:
+    """(M, h, w) bool of the resized image -> RLE of the original, by the nearest rule of PyTorch (UNINEXT spec 12)."""
+    size = (image["height"], image["width"])
+    enlarged = (F.interpolate(mask[None, None].byte(), size, mode="nearest")[0, 0] for mask in masks)  # (H, W) each
+    return [encoded(mask.cpu().numpy()) for mask in enlarged]

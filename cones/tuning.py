@@ -1,8 +1,9 @@
 """The one training loop: every method of every model goes through it, with the same budget and the same rules.
 
 Protocol of GLIP's fine-tuning (spec, section 10): AdamW, gradient clipping, learning rate reduced on a plateau of
-validation AP, early stop, best epoch on validation kept. Everything random is drawn from a generator named after its
-place, so an interrupted run resumes to the same numbers, bit for bit on a CPU.
+validation AP, early stop, best epoch on validation kept; or, as UNINEXT is trained, one step down at a fixed epoch.
+Validation AP is that of the masks where model and dataset have them, else that of the boxes. Everything random is drawn
+from a generator named after its place, so an interrupted run resumes to the same numbers, bit for bit on a CPU.
 """
 
 import time
@@ -210,11 +211,12 @@ class Tuner:
             language = self.language()
         label = f"validation {progress.epoch + 1}"
         results = predict(self.model, language, self.val_split, self.val_pyramids, label=label)
-        ap = evaluate_detections(self.val_split.coco, results, self.model.detections_per_image)["ap"] or 0.0
+        deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
+        ap = evaluate_detections(self.val_split.coco, results, limit, deciding)["ap"] or 0.0
         rate = self.optimiser.param_groups[0]["lr"]
-        if ap > 0:
-            self.scheduler.step(ap)
-        if progress.best_ap is None or ap >= progress.best_ap:  # a tie overwrites the best
+        self._adjust_rate(ap)
+        is_last = self.tuning.selection == "last"
+        if is_last or progress.best_ap is None or ap >= progress.best_ap:  # a tie overwrites the best
             progress.best_ap, progress.best_epoch, progress.below_best = ap, progress.epoch + 1, 0
             self.best = self._snapshot()
         else:
@@ -227,6 +229,15 @@ class Tuner:
         said = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
         log.info("epoch %d: %s, lr %.2g, validation AP %.1f", progress.epoch + 1, said, rate, ap)
         progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
+
+    def _adjust_rate(self, ap: float) -> None:
+        """After an epoch: down once at the share `decay_at` of the budget, or else where validation AP stops rising."""
+        if self.tuning.decay_at is None:
+            if ap > 0:
+                self.scheduler.step(ap)
+        elif self.progress.epoch + 1 == round(self.tuning.decay_at * self.tuning.max_epochs):
+            for group in self.optimiser.param_groups:
+                group["lr"] *= self.tuning.plateau.factor
 
     def _snapshot(self) -> dict[str, Tensor]:
         return {name: parameter.detach().cpu().clone() for name, parameter in self.trained.items()}

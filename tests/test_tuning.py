@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy import ToyDetector, paint_split
+from toy import ToyDetector, ToySegmenter, paint_split
 
 from baselines.linear_probing import LinearProbing
 from cones import tuning
@@ -10,6 +10,7 @@ from cones.config import CellSettings, Tuning
 from cones.data.batches import Split, View, groups_of_equal_size, resized
 from cones.data.fewshot import few_shot
 from cones.errors import ConesError
+from cones.evaluation.coco_ap import evaluate_detections
 from cones.language import ClassPhrase, LanguageFeatures
 from cones.losses import normalised
 from cones.methods import Ingredients, TuningMethod
@@ -18,6 +19,7 @@ from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.prompts import FixedPrompt
 from cones.pyramids import LivePyramids
+from cones.steps.tune import choose_losses
 from cones.tuning import Tuner, mark_trainable
 
 PHRASES = [ClassPhrase(name) for name in "abc"]
@@ -49,7 +51,8 @@ def make_tuner(data, tmp_path, method="cones", model=None, **changes) -> Tuner:
     way = TuningMethod.load(method)
     concepts = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, model.text_width))
     ingredients = Ingredients(PHRASES, settings, torch.Generator().manual_seed(0), concepts, concepts=concepts)
-    splits = {name: Split(data, name, preprocessing=model.preprocessing, inclusive=False) for name in ("train", "val")}
+    options = {"preprocessing": model.preprocessing, "inclusive": False, "masks": model.predicts_masks}
+    splits = {name: Split(data, name, **options) for name in ("train", "val")}
     return Tuner(
         model=model,
         prompt=way.prompt(model, ingredients),
@@ -136,6 +139,64 @@ def test_early_stop_and_plateau(data, tmp_path, monkeypatch):
     assert [entry["learning_rate"] for entry in progress.history] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_where_the_last_epoch_counts_validation_decides_nothing(data, tmp_path, monkeypatch):
+    scores = iter([30.0, 20.0, 10.0, 5.0, 1.0])
+    monkeypatch.setattr(tuning, "evaluate_detections", lambda *_: {"ap": next(scores)})
+    tuner = make_tuner(data, tmp_path, max_epochs=5, early_stop=1, selection="last", decay_at=0.6)
+    snapshots = []
+    validate = tuner._validate
+    monkeypatch.setattr(tuner, "_validate", lambda: (snapshots.append(tuner._snapshot()), validate()))
+    progress = tuner.run()
+    assert (progress.epoch, progress.best_epoch, progress.best_ap) == (5, 5, 1.0)
+    assert torch.equal(tuner.trained["prompt.vectors"], snapshots[4]["prompt.vectors"])
+    assert [entry["learning_rate"] for entry in progress.history] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_a_fixed_step_down_survives_an_interruption(data, tmp_path, monkeypatch):
+    options = {"max_epochs": 3, "decay_at": 0.67}
+    whole = make_tuner(data, tmp_path / "whole", **options)
+    reference = whole.run()
+    cut = make_tuner(data, tmp_path / "cut", **options)
+    validate = cut._validate
+
+    def validate_or_die():
+        if cut.progress.epoch == 2:
+            raise KeyboardInterrupt
+        validate()
+
+    monkeypatch.setattr(cut, "_validate", validate_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        cut.run()
+    again = make_tuner(data, tmp_path / "cut", **options)
+    assert again.run().history == reference.history and states_equal(whole, again)
+    assert [entry["learning_rate"] for entry in reference.history] == pytest.approx([0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize(("model", "asked"), [(ToySegmenter, "segm"), (ToyDetector, "bbox")])
+def test_masks_decide_where_there_are_any(data, tmp_path, monkeypatch, model, asked):
+    seen = []
+
+    def scored(truth, results, limit, iou_type):
+        seen.append(iou_type)
+        return evaluate_detections(truth, results, limit, iou_type)
+
+    monkeypatch.setattr(tuning, "evaluate_detections", scored)
+    tuner = make_tuner(data, tmp_path, model=model(), max_epochs=2)
+    assert tuner.train_split.sample(View(0, 64)).target.masks is None or model is ToySegmenter
+    history = tuner.run().history
+    assert seen == [asked, asked] and all(0 <= entry["val_ap"] <= 100 for entry in history)
+
+
+def test_only_the_losses_asked_for_are_chosen():
+    model = ToySegmenter()
+    choose_losses(model, None, where="a cell")
+    with pytest.raises(ConesError, match=r"a cell: loss_groups.*no loss_groups for this model.*box"):
+        choose_losses(model, ("box",), where="a cell")
+    model.loss_groups = ("classification", "box", "mask")
+    choose_losses(model, ("box", "mask"), where="a cell")
+    assert model.loss_groups == ("box", "mask")
+
+
 def test_cutting_a_batch_changes_neither_loss_nor_gradient(data, tmp_path):
     """Unequal sizes and a small micro-batch: parts share the normalisers of the whole batch."""
     losses, gradients = [], []
@@ -199,7 +260,7 @@ def test_groups_follow_the_published_bias_rule():
         name: torch.nn.Parameter(torch.zeros(1))
         for name in ("model.a.weight", "model.a.bias", "model.relative_position_bias_table", "prompt.text_encoder.w")
     }
-    groups = parameter_groups(parameters, 1.0, Tuning(text_encoder_lr_factor=0.1))
+    groups = parameter_groups(parameters, 1.0, Tuning())
     rates = {
         name: (group["lr"], group["weight_decay"])
         for group in groups
@@ -212,6 +273,20 @@ def test_groups_follow_the_published_bias_rule():
         "model.relative_position_bias_table": (2.0, 0.0),
         "prompt.text_encoder.w": (0.1, 0.05),
     }
+
+
+def test_groups_may_follow_another_rule():
+    """UNINEXT's: the backbone at a tenth, biases like all others; the first part of a name that fits counts."""
+    names = ("model.backbone.text_encoder.w", "model.backbone.bias", "model.head.bias", "prompt.text_encoder.w")
+    parameters = {name: torch.nn.Parameter(torch.zeros(1)) for name in names}
+    rule = Tuning(bias_lr_factor=1.0, bias_decay=True, lr_factors={"backbone": 0.1, "text_encoder": 0.5})
+    rates = {
+        name: (group["lr"], group["weight_decay"])
+        for group in parameter_groups(parameters, 2.0, rule)
+        for name, parameter in parameters.items()
+        if any(parameter is each for each in group["params"])
+    }
+    assert rates == dict(zip(names, [(0.2, 0.05), (0.2, 0.05), (2.0, 0.05), (1.0, 0.05)]))
 
 
 def test_a_view_scales_clips_and_mirrors_boxes(data):

@@ -8,11 +8,13 @@ import torch
 from PIL import Image
 from torch import nn
 
+from cones.data.masks import encoded
 from cones.language import LanguageFeatures
 from cones.losses import LossTerm
 from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, Predictions, Preprocessing
 
 WIDTH, STRIDE = 8, 16
+LOWER_RIGHT = np.add.outer(range(STRIDE), range(STRIDE)) >= STRIDE - 1
 
 
 class ToyDetector(GroundedDetector):
@@ -42,7 +44,7 @@ class ToyDetector(GroundedDetector):
     def ground(self, pyramid, language: LanguageFeatures, targets=None):
         language = language.for_batch(pyramid.maps[0].shape[0])
         weights = language.class_positions.float()
-        rows = weights @ language.hidden / weights.sum(-1, keepdim=True)  # (B, K, D)
+        rows = weights @ language.hidden / weights.sum(-1, keepdim=True).clamp(min=1)  # (B, K, D)
         logits = torch.einsum("bchw,bkc->bkhw", self.dropout(pyramid.maps[0]), rows) * self.scale
         return Predictions({"logits": logits}, language, pyramid)
 
@@ -77,8 +79,22 @@ class ToyDetector(GroundedDetector):
         return found
 
 
+class ToySegmenter(ToyDetector):
+    """Masks too: each the lower right half of its box, as the painted squares have them."""
+
+    predicts_masks = True
+
+    def detect(self, predictions, sizes=None):
+        found = super().detect(predictions, sizes)
+        for one, (height, width) in zip(found, sizes or predictions.pyramid.sizes):
+            one.masks = torch.zeros(len(one.boxes), height, width, dtype=torch.bool)
+            for mask, (x1, y1, x2, y2) in zip(one.masks, one.boxes.int().tolist()):
+                mask[y1:y2, x1:x2] = torch.from_numpy(LOWER_RIGHT)[: max(height - y1, 0), : max(width - x1, 0)]
+        return found
+
+
 def paint_split(folder: Path, name: str, *, images: int, seed: int, sizes=((64, 64), (96, 64))) -> None:
-    """`<name>.json` and pictures with one 16-pixel square of one of three colours each."""
+    """`<name>.json` and pictures with one 16-pixel square of one of three colours each; its mask is half of it."""
     rng = np.random.default_rng(seed)
     documents = {"images": [], "annotations": [], "categories": [{"id": k + 1, "name": "abc"[k]} for k in range(3)]}
     (folder / "raw").mkdir(parents=True, exist_ok=True)
@@ -93,5 +109,7 @@ def paint_split(folder: Path, name: str, *, images: int, seed: int, sizes=((64, 
         image_id = index + 1
         documents["images"].append({"id": image_id, "file_name": file, "width": width, "height": height})
         box = {"id": image_id, "image_id": image_id, "category_id": label + 1, "bbox": [x, y, STRIDE, STRIDE]}
-        documents["annotations"].append({**box, "area": STRIDE**2, "iscrowd": 0})
+        mask = np.zeros((height, width), bool)
+        mask[y : y + STRIDE, x : x + STRIDE] = LOWER_RIGHT
+        documents["annotations"].append({**box, "area": STRIDE**2, "iscrowd": 0, "segmentation": encoded(mask)})
     (folder / f"{name}.json").write_text(json.dumps(documents))

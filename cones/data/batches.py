@@ -13,6 +13,8 @@ from torch import Tensor
 from cones.artifacts import read_json
 from cones.data.fewshot import few_shot
 from cones.data.images import load_image
+from cones.data.masks import boxes_of, decoded
+from cones.evaluation.coco_ap import IouType
 from cones.models.detector import ImageBatch, Preprocessing, Target
 
 
@@ -27,12 +29,12 @@ class View:
 
 @dataclass
 class Sample:
-    """A view made: pixels (3, H, W) normalised and padded to the size divisor; size = unpadded (height, width)."""
+    """A view made: pixels (3, H, W) normalised and padded; size = unpadded (height, width); at test without target."""
 
     view: View
     pixels: Tensor
     size: tuple[int, int]
-    target: Target
+    target: Target | None
 
 
 def resized(width: int, height: int, short_side: int, long_side_cap: int) -> tuple[int, int]:
@@ -49,7 +51,8 @@ def resized(width: int, height: int, short_side: int, long_side_cap: int) -> tup
 class Split:
     """One split of a prepared dataset (`<folder>/<name>.json`, images under `<folder>/raw/`).
 
-    Resized pixels are kept in memory up to `cache_mb`, so small sets are decoded once.
+    With `masks`, targets hold the objects' masks if every object of the split has one (`has_masks`). Resized pixels are
+    kept in memory up to `cache_mb`, so small sets are decoded once; masks stay as they are in the file.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Split:
         inclusive: bool,
         shots: int | None = None,
         shot_seed: int | None = None,
+        masks: bool = False,
         cache_mb: int = 512,
     ):
         self.coco = read_json(folder / f"{name}.json")
@@ -75,11 +79,17 @@ class Split:
         for annotation in self.coco["annotations"]:
             if not annotation.get("iscrowd"):
                 self._annotations[annotation["image_id"]].append(annotation)
+        self.has_masks = masks and all(annotation.get("segmentation") for annotation in self.coco["annotations"])
         self._cache: dict[tuple[int, int], np.ndarray] = {}
         self._cache_bytes_left = cache_mb * 2**20
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def iou_types(self) -> tuple[IouType, ...]:
+        """What detections on this split are compared by, the one that decides last."""
+        return ("bbox", "segm") if self.has_masks else ("bbox",)
 
     def trainable_indices(self) -> list[int]:
         """Images with at least one box longer than a pixel on both sides (spec 1.5)."""
@@ -89,17 +99,25 @@ class Split:
             if any(min(annotation["bbox"][2:]) > 1 for annotation in self._annotations[image["id"]])
         ]
 
-    def sample(self, view: View) -> Sample:
-        image = self.images[view.index]
+    def sample(self, view: View, *, at_test: bool = False) -> Sample:
+        """`at_test`: padded as the model wants it outside of training, and the ground truth is not looked up."""
         pixels = self._resized_pixels(view.index, view.short_side)  # (h, w, 3) uint8
-        height, width = pixels.shape[:2]
-        boxes, labels = self._boxes(image, width, height)
+        size = pixels.shape[:2]
+        target = None if at_test else self._target(self.images[view.index], *size)
         if view.flip:
             pixels = pixels[:, ::-1]
-            mirrored = width - 1 if self.inclusive else width
-            boxes[:, [0, 2]] = mirrored - boxes[:, [2, 0]]
-        target = Target(torch.from_numpy(boxes), torch.from_numpy(labels), image["id"])
-        return Sample(view, normalised_pixels(pixels, self.preprocessing), (height, width), target)
+            target = target and mirrored(target, size[1], inclusive=self.inclusive)
+        padded = self.preprocessing.pads_at_test or not at_test
+        return Sample(view, normalised_pixels(pixels, self.preprocessing, padded=padded), size, target)
+
+    def _target(self, image: dict, height: int, width: int) -> Target:
+        """The boxes of the file, or with masks the boxes around what is left of each mask in the resized image."""
+        if not self.has_masks:
+            boxes, labels = self._boxes(image, width, height)
+            return Target(torch.from_numpy(boxes), torch.from_numpy(labels), image["id"])
+        masks, labels = self._masks(image, width, height)
+        boxes = boxes_of(masks) - np.float32([0, 0, self.inclusive, self.inclusive])
+        return Target(torch.from_numpy(boxes), torch.from_numpy(labels), image["id"], torch.from_numpy(masks))
 
     def _resized_pixels(self, index: int, short_side: int) -> np.ndarray:
         key = (index, short_side)
@@ -117,7 +135,7 @@ class Split:
         """COCO xywh of the original -> xyxy (G, 4) float32 of the resized image, clipped, empty ones dropped."""
         annotations = self._annotations[image["id"]]
         xywh = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(-1, 4)
-        labels = np.array([annotation["category_id"] - 1 for annotation in annotations], dtype=np.int64)
+        labels = self._labels(image)
         one = 1.0 if self.inclusive else 0.0
         boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + np.maximum(xywh[:, 2:] - one, 0)], axis=1)  # (G, 4)
         limit = np.array([image["width"], image["height"]] * 2) - one
@@ -126,15 +144,38 @@ class Split:
         scale = np.array([width / image["width"], height / image["height"]] * 2)
         return (boxes[kept] * scale).astype(np.float32), labels[kept]
 
+    def _masks(self, image: dict, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """COCO segmentations of the original -> (G, height, width) bool, resized by nearest, empty ones dropped."""
+        original = (image["height"], image["width"])
+        masks = np.zeros((len(self._annotations[image["id"]]), height, width), bool)
+        for row, annotation in zip(masks, self._annotations[image["id"]]):
+            mask = Image.fromarray(decoded(annotation["segmentation"], original))
+            row[:] = np.asarray(mask.resize((width, height), Image.Resampling.NEAREST))
+        kept = masks.any(axis=(1, 2))
+        return masks[kept], self._labels(image)[kept]
 
-def normalised_pixels(pixels: np.ndarray, p: Preprocessing) -> Tensor:
-    """(h, w, 3) RGB uint8 -> (3, H, W) float32, H and W padded with zeros to the size divisor."""
+    def _labels(self, image: dict) -> np.ndarray:
+        """(G,) int64, from 0."""
+        return np.array([one["category_id"] - 1 for one in self._annotations[image["id"]]], dtype=np.int64)
+
+
+def mirrored(target: Target, width: int, *, inclusive: bool) -> Target:
+    """Left and right swapped in an image of `width` pixels."""
+    boxes = target.boxes.clone()
+    boxes[:, [0, 2]] = (width - 1 if inclusive else width) - boxes[:, [2, 0]]
+    masks = None if target.masks is None else target.masks.flip(-1)
+    return Target(boxes, target.labels, target.image_id, masks)
+
+
+def normalised_pixels(pixels: np.ndarray, p: Preprocessing, *, padded: bool = True) -> Tensor:
+    """(h, w, 3) RGB uint8 -> (3, H, W) float32, H and W with zeros up to the size divisor if `padded`."""
     channels = pixels[:, :, ::-1] if p.bgr else pixels
     normal = (channels.astype(np.float32) - np.float32(p.mean)) / np.float32(p.std)
-    height, width = (-(-side // p.size_divisor) * p.size_divisor for side in pixels.shape[:2])
-    padded = torch.zeros(3, height, width)
-    padded[:, : pixels.shape[0], : pixels.shape[1]] = torch.from_numpy(normal.transpose(2, 0, 1).copy())
-    return padded
+    divisor = p.size_divisor if padded else 1
+    height, width = (-(-side // divisor) * divisor for side in pixels.shape[:2])
+    result = torch.zeros(3, height, width)
+    result[:, : pixels.shape[0], : pixels.shape[1]] = torch.from_numpy(normal.transpose(2, 0, 1).copy())
+    return result
 
 
 def groups_of_equal_size(samples: Sequence[Sample], at_most: int) -> list[list[Sample]]:

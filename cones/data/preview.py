@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cones.artifacts import read_json, replacing
 from cones.data.download import dataset_dir
 from cones.data.images import load_image
+from cones.data.masks import decoded
 from cones.data.registry import SPLITS, Dataset
 from cones.errors import ConesError
 
@@ -127,22 +129,9 @@ def _with_masks(picture: Image.Image, objects: list[dict], names: dict[int, str]
         return picture
     tint = picture.copy()
     for one in masked:
-        colour, mask = colours[names[one["category_id"]]], _mask(one["segmentation"], picture.size)
-        tint.paste(colour, (0, 0), mask)
+        mask = decoded(one["segmentation"], picture.size[::-1])
+        tint.paste(colours[names[one["category_id"]]], (0, 0), Image.fromarray(mask.astype(np.uint8) * 255))
     return Image.blend(picture, tint, 0.45)
-
-
-def _mask(segmentation: object, size: tuple[int, int]) -> Image.Image:
-    if isinstance(segmentation, list):
-        mask = Image.new("L", size)
-        for polygon in segmentation:
-            ImageDraw.Draw(mask).polygon(polygon, fill=255)
-        return mask
-    from pycocotools import mask as coco_mask
-
-    if isinstance(segmentation["counts"], list):
-        segmentation = coco_mask.frPyObjects(segmentation, *segmentation["size"])
-    return Image.fromarray(coco_mask.decode(segmentation) * 255)
 
 
 def _head(dataset: Dataset, source: str, manifest: dict, colours: dict, width: int) -> Image.Image:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
+IouType = Literal["bbox", "segm"]
 DECIMALS = 6  # of a percentage: beyond any meaning, and short in a file
 AREAS = {"all": 0, "small": 1, "medium": 2, "large": 3}  # pycocotools' order; small < 32² px, large > 96² px
 STATISTICS = (
@@ -31,7 +32,7 @@ def evaluate_detections(
     ground_truth: dict,
     results: list[dict],
     detections_per_image: int,
-    iou_type: Literal["bbox", "segm"] = "bbox",
+    iou_type: IouType = "bbox",
 ) -> dict:
     """Scores in percent (0..100) of COCO results against canonical COCO ground truth.
 
@@ -101,7 +102,7 @@ def _mean_percent(values) -> float | None:
     return round(100 * float(existing.mean()), DECIMALS) if existing.size else None
 
 
-def _accumulated(ground_truth: dict, results: list[dict], detections_per_image: int, iou_type: str) -> COCOeval:
+def _accumulated(ground_truth: dict, results: list[dict], detections_per_image: int, iou_type: IouType) -> COCOeval:
     """pycocotools' curves, with its printing swallowed; images and categories are those of the ground truth, sorted."""
     with contextlib.redirect_stdout(io.StringIO()):
         from pycocotools.cocoeval import COCOeval
@@ -127,7 +128,7 @@ def _as_coco(ground_truth: dict) -> COCO:
     return coco
 
 
-def _results_as_coco(ground_truth: dict, results: list[dict], iou_type: str) -> COCO:
+def _results_as_coco(ground_truth: dict, results: list[dict], iou_type: IouType) -> COCO:
     """Results in an order of their own (ties in score would otherwise be settled by the order of the file)."""
     if not results:  # pycocotools' loadRes fails on an empty list; no annotation at all is what it means
         return _as_coco({**ground_truth, "annotations": []})
@@ -160,7 +161,7 @@ def _check_ground_truth(ground_truth: dict) -> None:
     _refuse("annotations without an area", (a["id"] for a in annotations if not is_finite(a.get("area"))), where)
 
 
-def _check_against(ground_truth: dict, results: list[dict], iou_type: str) -> None:
+def _check_against(ground_truth: dict, results: list[dict], iou_type: IouType) -> None:
     """Every detection is finite and belongs to an image and a category of the ground truth."""
     where = "detections"
     check_results(results, where=where)

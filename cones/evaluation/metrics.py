@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from cones.artifacts import read_json, write_json
+from cones.evaluation.coco_ap import IouType
 from cones.strict import Strict, parse
 
 SCHEMA_VERSION = 1
 
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
-IouType = Literal["bbox", "segm"]
 
 
 class CellKey(Strict):
@@ -29,10 +29,12 @@ class CellKey(Strict):
 
 
 class Selection(Strict):
-    """How the reported weights were chosen: the epoch with the best AP on the validation split."""
+    """How the reported weights were chosen: the epoch with the best AP on the validation split, or the last."""
 
     epoch: Count = Field(description="passes over the training set before the chosen weights; 0 is untrained")
     validation_ap: Percent | None
+    by: Literal["best", "last"] = "best"
+    iou_type: IouType = Field("bbox", description="what validation_ap is the AP of")
 
 
 class ClassScores(Strict):

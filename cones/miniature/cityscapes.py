@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -33,7 +34,7 @@ def paint(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
     for piece, patch in put(arrange(wanted, canvas, ground, SETTING, rng), canvas, ground, SETTING, rng, shown):
         drawn.append(Drawn(piece.name, canvas.clip(patch.box), outline([patch])))
     develop(canvas, rng)
-    return Painted(canvas.image(), drawn)
+    return Painted(canvas.image(), [replace(one, mask=mask) for one, mask in zip(drawn, _visible(drawn))])
 
 
 def _group(canvas: Canvas, ground: backgrounds.Ground, rng, shown: list[Visible]) -> Drawn:
@@ -59,6 +60,14 @@ def outline(patches: list[Patch]) -> tuple[tuple[int, int], ...]:
     right = [(int(columns[-1]), y) for y, columns in lines]
     left = [(int(columns[0]), y) for y, columns in lines]
     return tuple(right + left[::-1])
+
+
+def _visible(drawn: list[Drawn]) -> list[np.ndarray]:
+    """What the outlines leave of each other, later ones over earlier: (HEIGHT, WIDTH) bool each."""
+    numbers = Image.new("I", (WIDTH, HEIGHT), 0)
+    for number, one in enumerate(drawn, start=1):
+        ImageDraw.Draw(numbers).polygon(one.outline, fill=number)
+    return [np.asarray(numbers) == number for number in range(1, len(drawn) + 1)]
 
 
 def layout(dataset: Dataset, source: Source, pages: list[Page]) -> dict[str, dict[str, bytes]]:

@@ -62,8 +62,12 @@ def painter(setting: Setting):
         more = int(rng.integers(setting.count[0], setting.count[1] + 1)) - len(wanted)
         wanted += [theme[int(rng.integers(len(theme)))] for _ in range(max(more, 0))]
         pieces = arrange(wanted, canvas, ground, setting, rng)
-        placed = put(pieces, canvas, ground, setting, rng)
-        drawn = [Drawn(piece.name, canvas.clip(patch.box)) for piece, patch in placed]
+        shown: list[Visible] = []
+        placed = put(pieces, canvas, ground, setting, rng, shown)
+        drawn = [
+            Drawn(piece.name, canvas.clip(patch.box), mask=visible.mask)
+            for (piece, patch), visible in zip(placed, shown)
+        ]
         develop(canvas, rng)
         if setting.finish:
             setting.finish(canvas, rng)

@@ -11,17 +11,7 @@ from cones.tables.table7 import write_table7
 def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
     """The tables of one grid of the suite, and its cells; with `partial` what there is so far, with reasons."""
     cells = list(plan.cells(grid))
-    expected = [
-        ExpectedCell(
-            model=cell.model,
-            dataset=cell.dataset,
-            group=plan.registry[cell.dataset].group,
-            arm=cell.arm,
-            method=plan.settings(cell).method,
-            seed=cell.seed,
-        )
-        for cell in cells
-    ]
+    expected = [_expected(plan, cell) for cell in cells]
     return collect(
         suite=plan.suite.suite,
         grid=grid,
@@ -31,6 +21,19 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
         logs={key: last_log(cell) for key, cell in zip(expected, cells)},
         out_dir=RESULTS / plan.suite.suite,
         partial=partial,
+    )
+
+
+def _expected(plan: Plan, cell: Cell) -> ExpectedCell:
+    settings = plan.settings(cell)
+    return ExpectedCell(
+        model=cell.model,
+        dataset=cell.dataset,
+        group=plan.registry[cell.dataset].group,
+        arm=cell.arm,
+        method=settings.method,
+        seed=cell.seed,
+        losses=settings.loss_groups,
     )
 
 

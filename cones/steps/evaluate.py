@@ -38,11 +38,13 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
         metrics = CellMetrics(
             **common,
             status="done",
-            scores={"bbox": Scores(**scores)},
+            scores={iou_type: Scores(**found) for iou_type, found in scores.items()},
             parameters=Parameters(**tuning["parameters"]),
-            selection=_selection(tuning),
+            selection=_selection(tuning, plan.settings(cell).tuning.selection),
         )
-        log.info("AP %.1f, AP50 %.1f on %d test images", scores["ap"], scores["ap50"], scores["images"])
+        for iou_type, found in scores.items():
+            said = "masks" if iou_type == "segm" else "boxes"
+            log.info("%s: AP %.1f, AP50 %.1f on %d test images", said, found["ap"], found["ap50"], found["images"])
     write_predictions(cell.folder / "predictions.json", results)
     outputs = {"state.safetensors": sha256(state_file(cell))}
     outputs["predictions.json"] = sha256(cell.folder / "predictions.json")
@@ -52,14 +54,16 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
     write_metrics(cell.folder / "metrics.json", metrics)
 
 
-def _selection(tuning: dict) -> Selection | None:
+def _selection(tuning: dict, by: str) -> Selection | None:
     if not tuning["history"]:
         return None
-    return Selection(epoch=tuning["best_epoch"], validation_ap=tuning["best_val_ap"])
+    return Selection(
+        epoch=tuning["best_epoch"], validation_ap=tuning["best_val_ap"], by=by, iou_type=tuning["decided_by"]
+    )
 
 
-def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> tuple[list[dict], dict, dict]:
-    """(COCO results, scores, inference cost). No text encoder is built: the state holds what the detector hears."""
+def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> tuple[list[dict], dict[str, dict], dict]:
+    """(COCO results, scores by IoU type, inference cost). No text encoder is built: the state holds what is heard."""
     device, weights = best_device(), plan.weights(cell.model)
     model = load_detector(cell.model, weights)
     state.apply_to(model, where=state_file(cell), base_sha256=sha256(weights))
@@ -73,4 +77,6 @@ def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> t
         "seconds_per_image": (time.monotonic() - started) / max(len(split), 1),
         "peak_memory_bytes": peak_memory_bytes(device),
     }
-    return results, evaluate_detections(split.coco, results, manifest["detections_per_image"]), inference
+    limit = manifest["detections_per_image"]
+    scores = {iou_type: evaluate_detections(split.coco, results, limit, iou_type) for iou_type in split.iou_types}
+    return results, scores, inference

@@ -17,6 +17,7 @@ from cones.progress import log
 
 SD_NANO = "sd_nano"
 SCORED = ("aquarium", *sorted(PAINTERS))
+SCORED_WITH_MASKS = ("cityscapes", "dfuc2022", "kvasir_seg")
 
 
 def pretrain(model: str, folder: Path) -> None:
@@ -41,7 +42,7 @@ def pretrain(model: str, folder: Path) -> None:
     digest = save_tensors(weights, trainer.state(), {"recipe": f"python -m cones pretrain {model}"})
     registry = load_registry()
     scores = {}
-    for dataset in SCORED:
+    for dataset in SCORED + (SCORED_WITH_MASKS if trainer.detector.predicts_masks else ()):
         scores[dataset] = zero_shot_ap(model, trainer.detector, trainer.text_encoder, registry[dataset])
         log.info("%s: %s", dataset, scores[dataset])
     record = {

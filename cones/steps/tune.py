@@ -10,6 +10,7 @@ from cones.cost import count_parameters
 from cones.data.batches import Split
 from cones.determinism import generator, make_deterministic
 from cones.devices import best_device, peak_memory_bytes
+from cones.errors import ConesError
 from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
@@ -44,15 +45,19 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
     ingredients, files, encoder_size = _gather(plan, cell, manifest)
+    choose_losses(model, ingredients.settings.loss_groups, where=cell)
     prompt = method.prompt(model, ingredients)
     checkpoint = cell.folder / "resume.pt"
+    decided_by = None
     if plan.method(cell.arm).is_tuned:
+        val = open_split(plan, cell, "val", model, few_shot=True)
+        decided_by = val.iou_types[-1]
         progress = Tuner(
             model=model,
             prompt=prompt,
             method=method,
             train=open_split(plan, cell, "train", model, few_shot=True),
-            val=open_split(plan, cell, "val", model, few_shot=True),
+            val=val,
             settings=ingredients.settings,
             seed=cell.seed,
             device=device,
@@ -77,6 +82,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "history": progress.history,
         "best_epoch": progress.best_epoch,
         "best_val_ap": progress.best_ap,
+        "decided_by": decided_by,
         "micro_batch": progress.micro_batch,
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
@@ -85,6 +91,20 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     }
     write_json(cell.folder / "tuning.json", record)
     checkpoint.unlink(missing_ok=True)
+
+
+def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, where: object) -> None:
+    """Tell the detector which groups of its losses train (paper, Table 4); None is all of them."""
+    if groups is None:
+        return
+    if unknown := set(groups) - set(model.loss_groups):
+        raise ConesError(
+            "this model's losses cannot be told apart so",
+            where=f"{where}: loss_groups",
+            expected=", ".join(model.loss_groups) or "no loss_groups for this model",
+            found=", ".join(sorted(unknown)),
+        )
+    model.loss_groups = groups
 
 
 def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:
@@ -97,6 +117,7 @@ def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, fe
         inclusive=model.inclusive_boxes,
         shots=tuning.shots if few_shot else None,
         shot_seed=tuning.shot_seed,
+        masks=model.predicts_masks,
     )
 
 

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 
-def scored(cells: DataFrame) -> Series:
-    """Which cells have an AP: `cells[scored(cells)]`; all others are holes."""
-    return (cells["status"] == "done") & cells["ap"].notna()
+def scored(cells: DataFrame, column: str = "ap") -> Series:
+    """Which cells have an AP, of boxes or of masks (`mask_ap`): `cells[scored(cells)]`; all others are holes."""
+    return (cells["status"] == "done") & cells[column].notna()
 
 
-def per_dataset(cells: DataFrame) -> dict[str, OverSeeds]:
+def per_dataset(cells: DataFrame, column: str = "ap") -> dict[str, OverSeeds]:
     """Mean and spread over the seeds of each dataset that has any AP; `cells` are of one model and one method."""
-    return {dataset: over_seeds(list(aps.values())) for dataset, aps in _aps(cells).items()}
+    return {dataset: over_seeds(list(aps.values())) for dataset, aps in _aps(cells, column).items()}
 
 
 def average(cells: DataFrame) -> dict:
@@ -48,7 +48,7 @@ def seeds_behind(cells: DataFrame) -> str | None:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
-def _aps(cells: DataFrame) -> dict[str, dict[int, float]]:
+def _aps(cells: DataFrame, column: str = "ap") -> dict[str, dict[int, float]]:
     """{dataset: {seed: AP}}, datasets by name."""
-    found = cells[scored(cells)]
-    return {str(dataset): dict(zip(rows["seed"], rows["ap"])) for dataset, rows in found.groupby("dataset")}
+    found = cells[scored(cells, column)]
+    return {str(dataset): dict(zip(rows["seed"], rows[column])) for dataset, rows in found.groupby("dataset")}

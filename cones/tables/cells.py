@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 KEYS = ("suite", "model", "dataset", "group", "arm", "method", "seed")
+ALL_LOSSES = ("all",)
 MASK_STATISTICS = ("ap", "ap50", "ap75")
 PARAMETER_COLUMNS = tuple(
     f"{part}_{convention}" for convention in ("used", "paper") for part in ("trained", "total", "text_encoder")
 )
 COLUMNS = (
     *KEYS,
-    *("status", "reason", "selected_epoch", "validation_ap"),
+    *("losses", "status", "reason", "selected_epoch", "selected_by", "validation_ap"),
     *STATISTICS,
     *(f"mask_{name}" for name in MASK_STATISTICS),
     *("images", "boxes", "detections", "categories_not_annotated"),
@@ -44,6 +45,7 @@ class ExpectedCell:
     method: str
     seed: int
     unsupported_reason: str | None = None  # why this model cannot carry the method, if so
+    losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
 
 
 def collect_cells(
@@ -68,7 +70,8 @@ def collect_cells(
     rows = []
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
-        rows.append({**identity, **_outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)})
+        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)
+        rows.append({**identity, "losses": "+".join(cell.losses or ALL_LOSSES), **outcome})
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
     return cells.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
 
@@ -106,7 +109,8 @@ def _columns(content: CellMetrics) -> dict:
     reason = " ".join(content.reason.split()) if content.reason else None  # one line, whoever wrote it
     columns: dict = {"status": content.status, "reason": reason}
     if content.selection:
-        columns |= {"selected_epoch": content.selection.epoch, "validation_ap": content.selection.validation_ap}
+        chosen = content.selection
+        columns |= {"selected_epoch": chosen.epoch, "selected_by": chosen.by, "validation_ap": chosen.validation_ap}
     if boxes := content.scores.get("bbox"):
         counts = ("images", "boxes", "detections")
         columns |= {name: getattr(boxes, name) for name in (*STATISTICS, *counts)}

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.artifacts import write_text
+from cones.tables.box_mask_render import table2_markdown, table4_markdown
 from cones.tables.cells import ExpectedCell, collect_cells
 from cones.tables.detail import detail_table
 from cones.tables.detail_render import detail_markdown
 from cones.tables.files import TABLES_OF, cells_file, partial_name, read_csv, to_csv
 from cones.tables.render import table1_markdown
 from cones.tables.table1 import table1
+from cones.tables.table2 import table2
+from cones.tables.table4 import table4
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -32,6 +35,8 @@ class Table:
 
 TABLES: dict[str, Table] = {
     "table1": Table(table1, table1_markdown),
+    "table2": Table(table2, table2_markdown),
+    "table4": Table(table4, table4_markdown),
     "table8": Table(with_arguments(detail_table, table="table8"), with_arguments(detail_markdown, table="table8")),
     "table10": Table(with_arguments(detail_table, table="table10"), with_arguments(detail_markdown, table="table10")),
 }

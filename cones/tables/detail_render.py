@@ -14,9 +14,8 @@ from cones.tables.wording import (
     md_line,
     md_page,
     method_label,
-    number,
     numbered_notes,
-    signed,
+    published_lines,
     signs,
 )
 
@@ -42,9 +41,8 @@ def detail_markdown(columns: list[str], rows: list[Row], table: str, *, suite: s
         aps = [*(ap(row, name) for name in datasets), average(row, "average")]
         lines.append(md_line([model, method_label(row), *aps, markers(row, numbers)]))
         if suite == "paper":
-            names = [*datasets, "average"]
-            lines.append(md_line(["", "paper", *(number(row[f"{name}_paper"]) for name in names), ""]))
-            lines.append(md_line(["", "difference", *(signed(row[f"{name}_difference"]) for name in names), ""]))
+            for said, numbers_beside in published_lines(row, [*datasets, "average"]).items():
+                lines.append(md_line(["", said, *numbers_beside, ""]))
     return md_page(what, "\n".join(lines), detail_legend(datasets, rows, suite), numbers)
 
 

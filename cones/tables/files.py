@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 DECIMALS = 4
 # grid of a suite -> the tables that `collect` makes of its cells
-TABLES_OF: dict[str, tuple[str, ...]] = {"table1": ("table1", "table8", "table10")}
+TABLES_OF: dict[str, tuple[str, ...]] = {
+    "table1": ("table1", "table8", "table10"),
+    "table2": ("table2",),
+    "table4": ("table4",),
+}
 ALL_TABLES = tuple(table for tables in TABLES_OF.values() for table in tables)
 
 

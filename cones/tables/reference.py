@@ -12,6 +12,8 @@ from cones.strict import read_yaml
 
 PAPER_TABLES = Path(__file__).resolve().parents[2] / "workflow" / "reference" / "paper_tables.yaml"
 
+NAMES = ("block", "model", "method")  # keys of a row that say whose numbers it holds
+
 
 class Group(NamedTuple):
     """A column group of Table 1: its title, its column in the published table, and what the paper averages there."""
@@ -66,8 +68,9 @@ class Reference:
         return rows[0].get(column) if rows else None
 
     def labels(self, table: str) -> dict[str, str]:
-        """{dataset: the paper's name for it} of a table with one column per dataset, in the paper's order."""
-        datasets = [key for key in self.rows(table)[0] if key not in ("model", "method") and not key.startswith("avg_")]
+        """{dataset: the paper's name for it} of a table with columns per dataset, in the paper's order."""
+        keys = [key for key in self.rows(table)[0] if key not in NAMES and not key.startswith(("avg_", "params_"))]
+        datasets = dict.fromkeys(key.removesuffix("_box").removesuffix("_mask") for key in keys)
         return dict(zip(datasets, self.content[table]["columns"], strict=True))
 
     def order(self, key: str) -> list[str]:

@@ -34,6 +34,25 @@ def rows_of(
         yield block, model, method, cells[(cells["model"] == model) & (cells["method"] == method)]
 
 
+def parameters(cells: DataFrame) -> tuple[dict, list[str]]:
+    """Millions, by the paper's convention; the largest where datasets differ, and a note that says so."""
+    row, notes = {}, []
+    for column, count, word in (("trained_M", "trained_paper", "trained"), ("all_M", "total_paper", "all")):
+        values = sorted({int(value) / 1e6 for value in cells[count].dropna()})
+        row[column] = values[-1] if values else None
+        if len(values) > 1:
+            low, high = f"{values[0]:.4g}", f"{values[-1]:.4g}"
+            notes.append(f"{word} parameters differ between datasets ({low} to {high} M); the largest is shown")
+    return row, notes
+
+
+def published_parameters(model: str, method: str, reference: Reference, table: str) -> dict[str, float | None]:
+    return {
+        "paper_trained_M": reference.value(table, model, method, "params_unfrozen_M"),
+        "paper_all_M": reference.value(table, model, method, "params_all_M"),
+    }
+
+
 def holes(cells: DataFrame) -> list[str]:
     """One note per reason: `aquarium, raccoon (seed 2): failed (out of memory)`; `cells` are those of one row."""
     missing = cells[~scored(cells)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cones.tables.averages import average, scored, seeds_behind
 from cones.tables.reference import GROUPS, Reference, paper
-from cones.tables.rows import holes, other_datasets, rows_of
+from cones.tables.rows import holes, other_datasets, parameters, published_parameters, rows_of
 from cones.tables.wording import join_notes
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def table1(cells: DataFrame, *, suite: str, reference: Reference | None = None) 
 def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
     """Everything of one row but its name; `cells` are those of one model and one method."""
     model, method = cells["model"].iloc[0], cells["method"].iloc[0]
-    row, notes = _parameters(cells)
+    row, notes = parameters(cells)
     for name in GROUPS:
         group_cells = cells[cells["group"] == name]
         if len(group_cells):
@@ -59,23 +59,8 @@ def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
     return row
 
 
-def _parameters(cells: DataFrame) -> tuple[dict, list[str]]:
-    """Millions, by the paper's convention; the largest where datasets differ, and a note that says so."""
-    row, notes = {}, []
-    for column, count, word in (("trained_M", "trained_paper", "trained"), ("all_M", "total_paper", "all")):
-        values = sorted({int(value) / 1e6 for value in cells[count].dropna()})
-        row[column] = values[-1] if values else None
-        if len(values) > 1:
-            low, high = f"{values[0]:.4g}", f"{values[-1]:.4g}"
-            notes.append(f"{word} parameters differ between datasets ({low} to {high} M); the largest is shown")
-    return row, notes
-
-
 def _published(row: dict, cells: DataFrame, model: str, method: str, reference: Reference) -> dict:
-    published = {
-        "paper_trained_M": reference.value("table1", model, method, "params_unfrozen_M"),
-        "paper_all_M": reference.value("table1", model, method, "params_all_M"),
-    }
+    published = published_parameters(model, method, reference, "table1")
     for name, group in GROUPS.items():
         value = reference.value("table1", model, method, group.column)
         published[f"{name}_paper"] = value

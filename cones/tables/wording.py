@@ -68,6 +68,14 @@ def is_whole(count: str) -> bool:
     return done == expected
 
 
+def published_lines(row: Row, names: list[str]) -> dict[str, list[str]]:
+    """{"paper": the published values, "difference": ours minus theirs} from `<name>_paper` and `<name>_difference`."""
+    return {
+        "paper": [number(row[f"{name}_paper"]) for name in names],
+        "difference": [signed(row[f"{name}_difference"]) for name in names],
+    }
+
+
 def join_notes(notes: list[str]) -> str | None:
     """The notes of a row as one field of a CSV file; None where there are none."""
     return NOTE_SEPARATOR.join(note.replace(NOTE_SEPARATOR, " / ") for note in notes) or None

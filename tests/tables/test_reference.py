@@ -85,7 +85,7 @@ def test_every_average_of_table_3():
 def test_values_are_as_published():
     assert paper_value("table1", "glip_t", "cones", "radiology4") == 41.3
     assert paper_value("table10", "glip_l", "cones_finetuned", "bccd") == 63.5
-    assert paper_value("table2", "uninext", "cones", "kvasir_mask") == 63.2
+    assert paper_value("table2", "uninext_r50", "cones", "kvasir_seg_mask") == 63.2
     assert paper_value("table1", "glip_t", "zero_shot", "params_all_M") is None
     assert paper_value("table1", "glip_nano", "cones", "radiology4") is None
 

@@ -31,22 +31,33 @@ def metrics_path(folder: Path, suite: str, cell: ExpectedCell) -> Path:
     return folder / suite / cell.model / cell.dataset / cell.arm / f"seed{cell.seed}" / "metrics.json"
 
 
-def write_done(path: Path, suite: str, cell: ExpectedCell, ap: float | None, *, trained=196_608, total=123_060_000):
+def scores_of(ap: float | None) -> Scores:
     none = dict.fromkeys(STATISTICS)
-    scores = Scores(
-        **{**none, "ap": ap, "ap50": ap},
-        per_class=[],
-        categories_not_annotated=[],
-        **{"images": 4, "boxes": 9, "detections": 20},
-    )
+    counts = {"images": 4, "boxes": 9, "detections": 20}
+    return Scores(**{**none, "ap": ap, "ap50": ap}, per_class=[], categories_not_annotated=[], **counts)
+
+
+def write_done(
+    path: Path,
+    suite: str,
+    cell: ExpectedCell,
+    ap: float | None,
+    mask_ap: float | None = None,
+    *,
+    trained=196_608,
+    total=123_060_000,
+    by="best",
+):
+    """A cell with a box AP and, if it is given one, a mask AP."""
+    masks = {} if mask_ap is None else {"segm": scores_of(mask_ap)}
     count = {"trained": trained, "total": total, "text_encoder": 0}
     content = CellMetrics(
         cell=_key(suite, cell),
         group=cell.group,
         task="detection",
         status="done",
-        selection=Selection(epoch=3, validation_ap=ap),
-        scores={"bbox": scores},
+        selection=Selection(epoch=3, validation_ap=ap, by=by),
+        scores={"bbox": scores_of(ap), **masks},
         parameters=Parameters(used=count, paper=count),
     )
     write_metrics(path, content)
@@ -76,7 +87,8 @@ def row_of(table, model, method):
 
 
 def write_world(folder: Path, suite: str, cells, ap_of) -> dict[ExpectedCell, Path]:
-    """{cell: path}; `ap_of(cell)` gives an AP, None for a cell that leaves no file, or a text: skipped, with reason."""
+    """{cell: path}; `ap_of(cell)` gives an AP, a pair of box and mask AP, None for a cell that leaves no file, or a
+    text: skipped, with reason."""
     paths = {}
     for cell in cells:
         paths[cell] = metrics_path(folder, suite, cell)
@@ -84,7 +96,7 @@ def write_world(folder: Path, suite: str, cells, ap_of) -> dict[ExpectedCell, Pa
         if isinstance(outcome, str):
             write_skipped(paths[cell], suite, cell, outcome)
         elif outcome is not None:
-            write_done(paths[cell], suite, cell, outcome)
+            write_done(paths[cell], suite, cell, *(outcome if isinstance(outcome, tuple) else (outcome,)))
     return paths
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cones.data.converters.records import NativeFiles, Object, Record
+from cones.data.masks import encoded
 from cones.strict import Strict
 
 VERSION = 1
@@ -179,12 +180,3 @@ def object_of(class_name: str, window: tuple[slice, slice], area: int, region: A
     if region is None:
         return Object(class_name=class_name, box=box)
     return Object(class_name=class_name, box=box, area=area, segmentation=encoded(region))
-
-
-def encoded(region: Any) -> dict:
-    """A (height, width) bool mask as COCO's compressed RLE, its counts as text."""
-    import numpy as np
-    from pycocotools import mask as rle
-
-    code = rle.encode(np.asfortranarray(region, dtype=np.uint8))
-    return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}

@@ -9,10 +9,12 @@ class Recipe:
 
     images      scenes seen, each once
     sentences   share of the scenes that are described by a sentence instead of a list of names
+    masks       whether objects carry masks; their boxes are then those of what is visible, as in COCO
     """
 
     images: int
     sentences: float
+    masks: bool = False
     batch_size: int = 4
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)
@@ -28,4 +30,5 @@ RECIPES: dict[str, Recipe] = {
     "glip_nano_a": Recipe(images=10_000, sentences=0.0),  # as GLIP-T (A): no deep fusion, no sentences
     "glip_nano_b": Recipe(images=10_000, sentences=0.0),  # as GLIP-T (B): the same with deep fusion
     "glip_nano_c": Recipe(images=20_000, sentences=0.3),  # as GLIP-T (C): and sentences
+    "uninext_nano": Recipe(images=32_000, sentences=0.3, masks=True),
 }

@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cones.data.batches import normalised_pixels
+from cones.data.masks import boxes_of
 from cones.miniature.painter import generator_of
 from cones.miniature.pretraining.captions import Said, class_list, sentence
 from cones.miniature.pretraining.recipes import Recipe
-from cones.miniature.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
+from cones.miniature.pretraining.scenes import Scene, names_to_learn, paint_scene, shape_of_batch
 from cones.models.checkpoints import tokenizer_for
 from cones.models.detector import ImageBatch, Preprocessing, Target
 
@@ -55,11 +56,17 @@ class SceneBatches(Dataset):
         batch = torch.zeros(len(pixels), 3, height, width)
         for row, each in zip(batch, pixels):
             row[:, : each.shape[1], : each.shape[2]] = each
-        targets = [
-            Target(torch.from_numpy(scene.boxes), torch.tensor(words.labels, dtype=torch.int64), number)
-            for scene, words in zip(scenes, said)
-        ]
+        targets = [self._target(scene, words.labels, number) for scene, words in zip(scenes, said)]
         return SceneBatch(ImageBatch(batch, [scene.pixels.shape[:2] for scene in scenes]), targets, *_padded(said))
+
+    def _target(self, scene: Scene, labels: list[int], number: int) -> Target:
+        """The boxes of whole objects, or of their masks where the recipe has masks; what is hidden has none."""
+        labels = torch.tensor(labels, dtype=torch.int64)
+        if not self.recipe.masks:
+            return Target(torch.from_numpy(scene.boxes), labels, number)
+        seen = scene.masks.any(axis=(1, 2))
+        masks = scene.masks[seen]
+        return Target(torch.from_numpy(boxes_of(masks)), labels[seen], number, torch.from_numpy(masks))
 
 
 def painted_ahead(batches: SceneBatches, start: int) -> DataLoader:

@@ -5,6 +5,7 @@ proportions; world 0, in which the datasets are drawn, is never used. A share of
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from cones.miniature import backgrounds
 from cones.miniature.canvas import Canvas, Patch, Sprite, blob, mix, noise, smooth
 from cones.miniature.objects import EMBLEMS, class_names, paint_object
 from cones.miniature.pretraining.hardships import weathered
-from cones.miniature.scenes import Setting, arrange, develop, put
+from cones.miniature.scenes import Setting, Visible, arrange, develop, put
 
 WORLDS = 4096
 EMBLEM_WORLD = 1  # emblems have other looks in every world: a word can only mean one
@@ -38,13 +39,15 @@ GROUNDS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """pixels (h, w, 3) uint8 RGB with a long side of 160; boxes (G, 4) float32 left, top, right, bottom, the latter two
-    the last pixel inside; names of the G objects; where it takes place."""
+    """pixels (h, w, 3) uint8 RGB with a long side of 160; boxes (G, 4) float32 left, top, right, bottom of the whole
+    objects, the latter two the last pixel inside; names of the G objects; where it takes place; masks (G, h, w) bool of
+    what can be seen of each."""
 
     pixels: np.ndarray
     boxes: np.ndarray
     names: list[str]
     place: str
+    masks: np.ndarray
 
 
 def names_to_learn() -> list[str]:
@@ -71,10 +74,15 @@ def paint_scene(rng: np.random.Generator, ratio: float, names: list[str]) -> Sce
     return _scaled(canvas, found, place, rng)
 
 
-Found = list[tuple[str, tuple[int, int, int, int]]]  # name, box with right and bottom exclusive
+class Found(NamedTuple):
+    """An object on its canvas: box with right and bottom exclusive; mask (height, width) bool of what can be seen."""
+
+    name: str
+    box: tuple[int, int, int, int]
+    mask: np.ndarray
 
 
-def _things(canvas: Canvas, rng, names: list[str]) -> tuple[Found, str]:
+def _things(canvas: Canvas, rng, names: list[str]) -> tuple[list[Found], str]:
     world = int(rng.integers(1, WORLDS))
     count = int(rng.integers(2, 9))
     share = np.array([EMBLEM_SHARE if name in EMBLEMS else 1.0 for name in names])
@@ -92,29 +100,31 @@ def _things(canvas: Canvas, rng, names: list[str]) -> tuple[Found, str]:
         paint=lambda name, rng, size: _paint(name, rng, size, world),
     )
     ground = ground_of(canvas, rng)
-    placed = put(arrange(wanted, canvas, ground, setting, rng), canvas, ground, setting, rng)
+    shown: list[Visible] = []
+    placed = put(arrange(wanted, canvas, ground, setting, rng), canvas, ground, setting, rng, shown)
     develop(canvas, rng)
-    return [(piece.name, patch.box) for piece, patch in placed], GROUNDS[ground_of]
+    found = [Found(piece.name, patch.box, visible.mask) for (piece, patch), visible in zip(placed, shown)]
+    return found, GROUNDS[ground_of]
 
 
 def _paint(name: str, rng: np.random.Generator, size: float, world: int) -> Sprite:
     return paint_object(name, rng, size, world=EMBLEM_WORLD if name in EMBLEMS else world, spread=1.5)
 
 
-def _soft_shapes(canvas: Canvas, rng) -> Found:
+def _soft_shapes(canvas: Canvas, rng) -> list[Found]:
     """Clouds of noise with blobs whose edges fade: brighter ("dot"), darker ("hole"), hollow ("ring") or rough
     ("region")."""
     base = mix((60, 60, 64), (190, 190, 186), rng.uniform()) * rng.uniform(0.8, 1.1, 3).astype(np.float32)
     canvas.pixels[:] = base
     for cells in (2, 5, 13, 40):
         canvas.add_noise(rng, cells=cells, strength=rng.uniform(3, 22))
-    found: Found = []
+    found: list[Found] = []
     for _ in range(int(rng.integers(1, 5))):
         name = SOFT_SHAPES[int(rng.integers(len(SOFT_SHAPES)))]
         size = rng.uniform(6, 0.27 * min(canvas.width, canvas.height))
         x, y = rng.uniform(size, canvas.width - size), rng.uniform(size, canvas.height - size)
-        if not any(_touches(box, x, y, size) for _, box in found):
-            found.append((name, _soft_shape(canvas, rng, name, x, y, size)))
+        if not any(_touches(one.box, x, y, size) for one in found):
+            found.append(_soft_shape(canvas, rng, name, x, y, size))
     return found
 
 
@@ -123,7 +133,7 @@ def _touches(box: tuple[int, int, int, int], x: float, y: float, size: float) ->
     return left < x + size and x - size < right and top < y + size and y - size < bottom
 
 
-def _soft_shape(canvas: Canvas, rng, name: str, x: float, y: float, size: float) -> tuple[int, int, int, int]:
+def _soft_shape(canvas: Canvas, rng, name: str, x: float, y: float, size: float) -> Found:
     wobble = [(rng.uniform(0, 0.22 if name == "region" else 0.1) / (k + 1), rng.uniform(0, 6)) for k in range(3)]
     shape = blob(x, y, size, size * rng.uniform(0.6, 1), angle=rng.uniform(0, 3), wobble=wobble)
     edge = rng.uniform(0.1, 0.6)
@@ -135,16 +145,24 @@ def _soft_shape(canvas: Canvas, rng, name: str, x: float, y: float, size: float)
         alpha = alpha * np.clip(0.7 + 0.6 * noise(rng, width, height, 7), 0, 1)
     contrast = rng.uniform(0.25, 0.8)
     colour = (12, 12, 14) if name == "hole" else (250, 250, 246)
-    canvas.paint(Patch(shape.patch.left, shape.patch.top, alpha.astype(np.float32)), colour, opacity=contrast)
-    return shape.patch.box
+    soft = Patch(shape.patch.left, shape.patch.top, alpha.astype(np.float32))
+    canvas.paint(soft, colour, opacity=contrast)
+    return Found(name, shape.patch.box, Visible(soft, canvas).mask)
 
 
-def _scaled(canvas: Canvas, found: Found, place: str, rng) -> Scene:
+def _scaled(canvas: Canvas, found: list[Found], place: str, rng) -> Scene:
     picture = canvas.image()
     scale = LONG_SIDE / max(picture.size)
     size = tuple(round(side * scale) for side in picture.size)
     pixels = weathered(np.asarray(picture.resize(size, Image.Resampling.BILINEAR)), rng)
-    boxes = np.array([canvas.clip(box) for _, box in found], np.float32).reshape(-1, 4) - np.float32([0, 0, 1, 1])
+    boxes = np.array([canvas.clip(one.box) for one in found], np.float32).reshape(-1, 4) - np.float32([0, 0, 1, 1])
     boxes *= np.float32([size[0] / picture.width, size[1] / picture.height] * 2)
     kept = [k for k, box in enumerate(boxes) if min(box[2:] - box[:2]) > 2]
-    return Scene(pixels, boxes[kept], [found[k][0] for k in kept], place)
+    masks = np.array([_scaled_mask(found[k].mask, size) for k in kept], bool).reshape(-1, *size[::-1])  # (G, h, w)
+    return Scene(pixels, boxes[kept], [found[k].name for k in kept], place, masks)
+
+
+def _scaled_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A pixel belongs to the object if at least half of what it is made of does; filtered as the picture is."""
+    covered = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(covered) >= 128

@@ -34,16 +34,20 @@ class Run:
 
 
 class Pretrainer:
-    """A new detector with a new text encoder, both drawn from the recipe's seed, trained together."""
+    """A new detector with a new text encoder, both drawn from the recipe's seed, trained together.
+
+    What a model draws at random while it trains depends on the step alone, so that a run can be taken up again.
+    """
 
     def __init__(self, *, model: str, recipe: Recipe, checkpoint: Path):
         self.model, self.recipe, self.checkpoint = model, recipe, checkpoint
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of("pretraining", recipe.seed))
             self.detector, self.text_encoder = build_detector(model).train(), build_text_encoder(model).train()
+        self.detector.thaw()
         self.batches = SceneBatches(model, recipe, self.detector.preprocessing)
-        parts = {"detector": self.detector, "text_encoder": self.text_encoder}
-        self.trained = {f"{part}.{n}": p for part, module in parts.items() for n, p in module.named_parameters()}
+        self.parts = nn.ModuleDict({"detector": self.detector, "text_encoder": self.text_encoder})
+        self.trained = dict(self.parts.named_parameters())
         matrices = [p for p in self.trained.values() if p.ndim > 1]
         others = [p for p in self.trained.values() if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -71,6 +75,7 @@ class Pretrainer:
 
     def _step(self, batch: SceneBatch) -> None:
         run = self.run_so_far
+        torch.manual_seed(seed_of("pretraining", self.recipe.seed, run.step))
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, run.step, len(self.batches))
         self.optimiser.zero_grad(set_to_none=True)
@@ -97,7 +102,7 @@ class Pretrainer:
         content = {
             "recipe": settings_digest(asdict(self.recipe)),
             "run": vars(self.run_so_far),
-            "trained": {name: parameter.detach() for name, parameter in self.trained.items()},
+            "state": self.parts.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
         with replacing(self.checkpoint) as temporary:
@@ -111,8 +116,7 @@ class Pretrainer:
             log.info("%s belongs to another recipe: starting afresh", self.checkpoint)
             return
         self.run_so_far = Run(**content["run"])
-        for name, value in content["trained"].items():
-            self.trained[name].data.copy_(value)
+        self.parts.load_state_dict(content["state"])
         self.optimiser.load_state_dict(content["optimiser"])
         log.info("taken up again at step %d", self.run_so_far.step)
 
