@@ -8,6 +8,8 @@ from cones.prompts import CaptionPrompt, Prompt, encode_caption
 class FullFinetuning(TuningMethod):
     """All but what the model freezes for every method (its stem and first stage)."""
 
+    not_for_generators = "training the whole UNet for one subject is DreamBooth, which the paper does not run"
+
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> CaptionPrompt:
         return CaptionPrompt(ingredients.text_encoder, encode_caption(ingredients.tokenizer, ingredients.phrases))
 

@@ -9,6 +9,8 @@ from cones.prompts import SoftCaption, random_word_vectors
 class PromptTuning(TuningMethod):
     """Caption "V1 V2 V3 fish. V1 V2 V3 shark" with its own context per class (eq. 3); the name is the positive."""
 
+    not_for_generators = "contexts beside the class name are not part of the paper's generation experiment"
+
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> SoftCaption:
         tokens = ingredients.settings.tokens_per_class
         said, stands_for_class = [], []

@@ -6,7 +6,12 @@ from cones.prompts import SoftCaption, random_word_vectors
 
 
 class TextualInversion(TuningMethod):
-    """Caption "S1 S2 S3. S1 S2 S3" with its own pseudo-words per class; the encoder is frozen, in the gradient path."""
+    """Caption "S1 S2 S3. S1 S2 S3" with its own pseudo-words per class; the encoder is frozen, in the gradient path.
+
+    For a generator the pseudo-words start as the class noun and are said in 27 sentences, as in the public protocol.
+    """
+
+    not_for_generators = None
 
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> SoftCaption:
         classes, tokens = len(ingredients.phrases), ingredients.settings.tokens_per_class

@@ -6,7 +6,12 @@ from cones.prompts import FixedPrompt
 
 
 class ZeroShot(TuningMethod):
-    """The text encoder's output is constant per dataset: it is read from the text step's file."""
+    """The text encoder's output is constant per dataset: it is read from the text step's file.
+
+    A generator hears "a photo of a dog", or an editing prompt with the class noun.
+    """
+
+    not_for_generators = None
 
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> FixedPrompt:
         return FixedPrompt(ingredients.text_states)

@@ -10,6 +10,8 @@ from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
 class TextInitialisedSearch(ConceptEmbeddingSearch):
     """ConES started from what the text encoder says of each class: does the random start cost anything?"""
 
+    not_for_generators = "a control of the detection tables"
+
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> ConceptEmbedding:
         text, tokens = ingredients.text_states, ingredients.settings.tokens_per_class
         rows = []
@@ -21,6 +23,8 @@ class TextInitialisedSearch(ConceptEmbeddingSearch):
 
 class UntrainedConcepts(ConceptEmbeddingSearch):
     """ConES at step 0: what random vectors score before any search."""
+
+    not_for_generators = "a control of the detection tables"
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return False

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cones.prompts import Prompt
 
 Input = Literal["text_states", "text_encoder", "stage1"]
+GENERATORS = frozenset({"sd15", "sd_nano"})  # models that draw pictures; all others detect
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class MethodEntry:
     inputs: tuple[Input, ...] = ()
     is_tuned: bool = True
     has_vectors: bool = True  # N vectors per class stand in the language
+    context: str | None = None  # "module:Class" of what a generator hears, where the method can draw pictures
 
     @property
     def module(self) -> str:
@@ -41,16 +43,31 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     "zero_shot": MethodEntry(
-        "baselines.zero_shot:ZeroShot", "Zero-shot", "zero_shot", ("text_states",), is_tuned=False, has_vectors=False
+        "baselines.zero_shot:ZeroShot",
+        "Zero-shot",
+        "zero_shot",
+        ("text_states",),
+        is_tuned=False,
+        has_vectors=False,
+        context="cones.models.stable_diffusion.contexts:ClassNameContext",
     ),
     "linear_probing": MethodEntry(
         "baselines.linear_probing:LinearProbing", "Linear probing", "peft", ("text_states",), has_vectors=False
     ),
     "textual_inversion": MethodEntry(
-        "baselines.textual_inversion:TextualInversion", "Textual inversion", "peft", ("text_encoder",)
+        "baselines.textual_inversion:TextualInversion",
+        "Textual inversion",
+        "peft",
+        ("text_encoder",),
+        context="cones.models.stable_diffusion.contexts:PseudoWordContext",
     ),
     "prompt_tuning": MethodEntry("baselines.prompt_tuning:PromptTuning", "Prompt tuning", "peft", ("text_encoder",)),
-    "cones": MethodEntry("cones.search:ConceptEmbeddingSearch", "ConES (stage 1)", "peft"),
+    "cones": MethodEntry(
+        "cones.search:ConceptEmbeddingSearch",
+        "ConES (stage 1)",
+        "peft",
+        context="cones.models.stable_diffusion.contexts:ConceptContext",
+    ),
     "full_finetuning": MethodEntry(
         "baselines.full_finetuning:FullFinetuning",
         "Full fine-tuning",
@@ -91,7 +108,10 @@ class TuningMethod(ABC):
     """How the language features are made and what trains; nothing else differs between the rows of a table.
 
     Parameter names are those of `{"model": detector, "prompt": prompt}`, such as "model.rpn.head.log_scale".
+    not_for_generators  why no generator can carry the method, or None for one with a `context` in the registry
     """
+
+    not_for_generators: str | None = "not defined for image generation"
 
     @staticmethod
     def load(name: str) -> TuningMethod:
@@ -100,7 +120,7 @@ class TuningMethod(ABC):
 
     def supports(self, model_name: str) -> str | None:
         """None, or the reason why this model cannot carry the method; tables print it."""
-        return None
+        return self.not_for_generators if model_name in GENERATORS else None
 
     @abstractmethod
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> Prompt:

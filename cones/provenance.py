@@ -75,6 +75,7 @@ def revision() -> str | None:
 def how(*, inputs: dict[str, str], settings: dict, device: str) -> dict:
     """The part of `run.json` every step shares: command, settings, digests of inputs, revision, versions, machine."""
     names = ("torch", "numpy", "pycocotools", "pillow", "safetensors", "tokenizers", "snakemake")
+    names += ("diffusers", "transformers")
     return {
         "command": ["python", "-m", "cones", *sys.argv[1:]],
         "overrides": json.loads(os.environ.get("CONES_SET", "{}")),

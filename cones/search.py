@@ -24,7 +24,9 @@ class ConceptEmbedding(Prompt):
 
 
 class ConceptEmbeddingSearch(TuningMethod):
-    """Only the concept embeddings train; the detector is frozen, the text encoder is never built."""
+    """Only the concept embeddings train; the detector or UNet is frozen, the text encoder is never built."""
+
+    not_for_generators = None
 
     def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> ConceptEmbedding:
         settings = ingredients.settings

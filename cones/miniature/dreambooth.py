@@ -1,89 +1,71 @@
 """Thirty subjects, four to six pictures each, packed as the DreamBooth repository.
 
-A subject is one particular thing: its figure and its colours stay, light, place and pose change. The text file of class
-words and prompts is that of github.com/google/dreambooth (CC BY 4.0), word for word.
+A subject is one particular icon: its figure, colours and pattern stay, place, shade and pose change; so bold that the
+nano model can draw it. The text file of class words and prompts is that of github.com/google/dreambooth (CC BY 4.0),
+word for word.
 """
 
 import itertools
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
 
 from cones.data.registry import Dataset, Source
-from cones.miniature import backgrounds
-from cones.miniature.canvas import Canvas, Colour
-from cones.miniature.figures import animals, toys, vehicles
+from cones.miniature.icons import PLACES, Icon, paint_icon
 from cones.miniature.layouts import ORIGIN, Page, jpeg
-from cones.miniature.objects import Draw, look_of, paint_object
 from cones.miniature.painter import Drawn, Painted
-from cones.miniature.scenes import develop
 
 PROMPTS = "dreambooth_prompts_and_classes.txt"
-PLACES = (backgrounds.room, backgrounds.meadow, backgrounds.studio, backgrounds.forest_floor, backgrounds.table_top)
-WHITE, BLACK = (244, 242, 238), (34, 32, 36)
+SOMEWHERE = next(iter(PLACES))  # a subject's place is another in each picture
 
-_PUP = animals.quadruped(ears="flop", tail="brush", leg=0.34, head=0.27, snout=0.08, belly=0.26)
-_SPITZ = animals.quadruped(ears="point", tail="brush", leg=0.42, head=0.24, snout=0.13, belly=0.3)
-_SPOTTED = animals.quadruped(ears="flop", tail="thin", leg=0.46, head=0.24, snout=0.12, texture="patches", pitch=0.3)
-_PLAIN_CAT = animals.quadruped(ears="point", tail="thin", leg=0.38, head=0.26, snout=0.03, belly=0.24)
 
-# subject -> (pictures, the class whose look it has, its colours or None, a figure of its own or None)
-Subject = tuple[int, str, tuple[Colour, ...] | None, Draw | None]
-SUBJECTS: dict[str, Subject] = {
-    "backpack": (6, "backpack", None, None),
-    "backpack_dog": (5, "backpack", ((206, 160, 104), (240, 220, 180)), toys.dog_backpack),
-    "bear_plushie": (5, "stuffed animal", None, None),
-    "berry_bowl": (6, "bowl", None, None),
-    "can": (6, "can", None, None),
-    "candle": (5, "candle", None, None),
-    "cat": (5, "cat", None, None),
-    "cat2": (5, "cat", ((120, 124, 134), (80, 84, 94)), _PLAIN_CAT),
-    "clock": (6, "clock", None, None),
-    "colorful_sneaker": (5, "sneaker", ((60, 190, 120), (240, 70, 160)), None),
-    "dog": (5, "dog", ((226, 170, 100), (190, 120, 60)), _PUP),
-    "dog2": (6, "dog", ((240, 232, 220), (200, 150, 100)), _SPITZ),
-    "dog3": (6, "dog", (BLACK, (120, 70, 40)), None),
-    "dog5": (5, "dog", ((150, 96, 60), (90, 54, 34)), _PUP),
-    "dog6": (5, "dog", ((222, 150, 74), WHITE), _SPITZ),
-    "dog7": (5, "dog", (WHITE, (60, 50, 48)), _SPOTTED),
-    "dog8": (5, "dog", ((140, 144, 152), (80, 82, 90)), None),
-    "duck_toy": (4, "toy", None, None),
-    "fancy_boot": (6, "boot", None, None),
-    "grey_sloth_plushie": (5, "stuffed animal", ((140, 140, 144), (206, 200, 190)), toys.plushie("none")),
-    "monster_toy": (5, "toy", ((70, 190, 160), (250, 210, 90)), toys.monster),
-    "pink_sunglasses": (6, "glasses", None, None),
-    "poop_emoji": (5, "toy", ((130, 84, 48), WHITE), toys.swirl),
-    "rc_car": (5, "toy", ((60, 130, 240), BLACK), vehicles.car),
-    "red_cartoon": (4, "cartoon", None, None),
-    "robot_toy": (5, "toy", ((200, 204, 210), (60, 200, 230)), toys.robot),
-    "shiny_sneaker": (6, "sneaker", ((226, 200, 90), (250, 240, 200)), None),
-    "teapot": (5, "teapot", None, None),
-    "vase": (6, "vase", None, None),
-    "wolf_plushie": (5, "stuffed animal", ((90, 94, 108), (226, 226, 230)), toys.plushie("point")),
+def _subject(noun: str, main: str, second: str, pattern: str = "plain", figure: int = 0) -> Icon:
+    return Icon(noun, main, second, pattern, SOMEWHERE, figure)
+
+
+# subject -> (pictures, its icon); class words are those of the text file
+SUBJECTS: dict[str, tuple[int, Icon]] = {
+    "backpack": (6, _subject("backpack", "red", "orange")),
+    "backpack_dog": (5, _subject("backpack", "orange", "white", figure=1)),
+    "bear_plushie": (5, _subject("stuffed animal", "brown", "white")),
+    "berry_bowl": (6, _subject("bowl", "white", "red")),
+    "can": (6, _subject("can", "blue", "yellow", "striped")),
+    "candle": (5, _subject("candle", "white", "green")),
+    "cat": (5, _subject("cat", "orange", "white", "striped")),
+    "cat2": (5, _subject("cat", "grey", "white")),
+    "clock": (6, _subject("clock", "yellow", "white")),
+    "colorful_sneaker": (5, _subject("sneaker", "green", "pink", "checked")),
+    "dog": (5, _subject("dog", "orange", "brown")),
+    "dog2": (6, _subject("dog", "white", "orange", figure=1)),
+    "dog3": (6, _subject("dog", "black", "brown")),
+    "dog5": (5, _subject("dog", "brown", "black", "spotted")),
+    "dog6": (5, _subject("dog", "orange", "white", figure=1)),
+    "dog7": (5, _subject("dog", "white", "black", "spotted")),
+    "dog8": (5, _subject("dog", "grey", "black")),
+    "duck_toy": (4, _subject("toy", "yellow", "orange", figure=0)),
+    "fancy_boot": (6, _subject("boot", "white", "brown", "spotted")),
+    "grey_sloth_plushie": (5, _subject("stuffed animal", "grey", "white", figure=2)),
+    "monster_toy": (5, _subject("toy", "green", "yellow", figure=1)),
+    "pink_sunglasses": (6, _subject("glasses", "pink", "purple")),
+    "poop_emoji": (5, _subject("toy", "brown", "white", figure=3)),
+    "rc_car": (5, _subject("toy", "blue", "black", figure=4)),
+    "red_cartoon": (4, _subject("cartoon", "red", "pink")),
+    "robot_toy": (5, _subject("toy", "grey", "blue", figure=2)),
+    "shiny_sneaker": (6, _subject("sneaker", "yellow", "white")),
+    "teapot": (5, _subject("teapot", "blue", "white", "spotted")),
+    "vase": (6, _subject("vase", "red", "yellow", "striped")),
+    "wolf_plushie": (5, _subject("stuffed animal", "black", "white", figure=1)),
 }
 
 
 def paint(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
-    """Picture `index` of all subjects in the order of `classes`: one subject, large, on one of PLACES."""
+    """Picture `index` of all subjects in the order of `classes`: one subject, large, in one of PLACES."""
     owners = list(itertools.chain.from_iterable([name] * SUBJECTS[name][0] for name in classes))
     subject = owners[index]
-    _, look, colours, figure = SUBJECTS[subject]
-    side = 8 * int(rng.integers(20, 25))
-    canvas = Canvas(side, side)
-    ground = PLACES[index % len(PLACES)](canvas, rng)
-    sprite = paint_object(
-        look,
-        rng,
-        side * rng.uniform(0.24, 0.38),
-        spread=0.4,
-        colours=colours or look_of(look).colours,
-        draw=figure,
-        angle=rng.uniform(-0.12, 0.12),
-    )
-    x, y = side * rng.uniform(0.42, 0.58), side * rng.uniform(0.5, 0.6)
-    patch = sprite.place(canvas, x, y, haze=ground.haze, depth=rng.uniform(0, 0.08), light=rng.uniform(0.1, 0.3))
-    develop(canvas, rng)
-    return Painted(canvas.image(), [Drawn(subject, canvas.clip(patch.box))])
+    icon = replace(SUBJECTS[subject][1], place=list(PLACES)[index % len(PLACES)])
+    picture, box = paint_icon(icon, rng, 8 * int(rng.integers(20, 25)))
+    return Painted(picture, [Drawn(subject, box)])
 
 
 def layout(dataset: Dataset, source: Source, pages: list[Page]) -> dict[str, bytes]:

@@ -15,14 +15,24 @@ from cones.miniature.pretraining.scores import zero_shot_ap
 from cones.miniature.pretraining.training import Pretrainer
 from cones.progress import log
 
+SD_NANO = "sd_nano"
 SCORED = ("aquarium", *sorted(PAINTERS))
 SCORED_WITH_MASKS = ("cityscapes", "dfuc2022", "kvasir_seg")
 
 
 def pretrain(model: str, folder: Path) -> None:
-    """Writes `<folder>/<model>.safetensors` and `<model>.json`; an interrupted run goes on where it was."""
+    """Writes `<folder>/<model>.safetensors` and `<model>.json`; an interrupted run goes on where it was.
+
+    `sd_nano` is no detector: a pipeline directory of its own (`cones/steps/pretrain_diffusion.py`).
+    """
+    if model == SD_NANO:
+        from cones.steps.pretrain_diffusion import pretrain_diffusion
+
+        return pretrain_diffusion(folder)
     if model not in RECIPES:
-        raise ConesError("there is no recipe for this model", found=model, next_step=closest(model, RECIPES))
+        raise ConesError(
+            "there is no recipe for this model", found=model, next_step=closest(model, [*RECIPES, SD_NANO])
+        )
     make_deterministic()
     torch.set_num_threads(1)
     recipe, checkpoint = RECIPES[model], folder / f"{model}.resume.pt"

@@ -4,6 +4,7 @@ import colorsys
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from cones.miniature.canvas import FINE, Colour, Sprite, curve, mix
 
@@ -74,6 +75,13 @@ class Figure(Sprite):
                 wobble = [rng.uniform(0.5, 1.1) * pitch for _ in range(7)]
                 turns = np.linspace(0, 2 * np.pi, 7, endpoint=False)
                 self.mark(curve([(x + r * np.cos(t), y + r * np.sin(t)) for r, t in zip(wobble, turns)]), colour)
+
+    def texture_on(self, ground: Colour, kind: str, colour: Colour, rng, *, pitch: float) -> None:
+        """Lay a texture over what is of colour `ground`, and nothing else."""
+        before = np.asarray(self.colour).copy()
+        self.texture(kind, colour, rng, pitch=pitch)
+        elsewhere = (before != np.uint8(ground)).any(axis=-1)  # (h, w)
+        self.colour.paste(Image.fromarray(before), mask=Image.fromarray(elsewhere))
 
     base_of_texture: Colour = WHITE  # what shows between rings
 

@@ -1,0 +1,206 @@
+"""Stable Diffusion as a `Generator`: a frozen UNet and autoencoder, and a context that a method learns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from cones.determinism import generator
+from cones.devices import mixed_precision
+from cones.errors import ConesError
+from cones.models.generator import Generator, Subject, SubjectEmbedding
+from cones.models.stable_diffusion.contexts import ConceptContext, Context, SubjectIngredients, TextParts, spliced
+from cones.models.stable_diffusion.draws import PairedDraws, probe_draws
+from cones.models.stable_diffusion.learning import CachedLatents, EncodedLatents, SubjectLearner
+from cones.models.stable_diffusion.prompts import CLASS_PROMPT
+from cones.models.stable_diffusion.sampling import denoised
+from cones.models.stable_diffusion.settings import SubjectTuning
+from cones.models.stable_diffusion.views import posteriors, views
+from cones.progress import log
+
+SAMPLING_BATCH = 4
+
+
+@dataclass(frozen=True)
+class TextStates:
+    """What a text encoder said once: null (1, L, D) of the empty prompt; the rows (P, D) of class nouns."""
+
+    null: Tensor
+    class_rows: dict[str, Tensor]
+
+
+class StableDiffusion(Generator):
+    """Nothing of it trains. Without `text` it can learn and draw ConES's vectors, which need no text encoder."""
+
+    def __init__(
+        self,
+        *,
+        unet: nn.Module,
+        autoencoder: nn.Module,
+        scheduler,
+        states: TextStates,
+        text: TextParts | None = None,
+        device: torch.device,
+    ):
+        self.unet, self.autoencoder, self.scheduler = unet, autoencoder, scheduler
+        self.states, self.text, self.device = states, text, device
+        for module in (unet, autoencoder, *([text.encoder] if text else [])):
+            module.to(device).eval().requires_grad_(False)
+
+    @property
+    def side(self) -> int:
+        """Pixels of a picture's side."""
+        return self.unet.config.sample_size * 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        return (self.unet.config.in_channels, self.unet.config.sample_size, self.unet.config.sample_size)
+
+    # ------------------------------------------------------------------------------------------------ learning
+
+    def learn(
+        self, subject: Subject, method: str, *, tuning: SubjectTuning, seed: int, folder: Path, base: str = ""
+    ) -> SubjectEmbedding:
+        """The subject as the method says it; `folder` gets `resume.pt` while it lasts and the grids of samples.
+
+        `base` identifies the weights; a checkpoint of other weights, pictures, method or settings is not taken up.
+        """
+        context = Context.of(method, self.ingredients(subject, tuning, seed)).to(self.device)
+        mode = context.mode
+        if context.vectors is None:
+            record = {"optimiser_steps": 0, "passes": 0, "seconds": 0.0, "trained_values": 0, "stored_bytes": 0}
+            return SubjectEmbedding(method, subject.class_word, None, mode, {**record, "seed": seed})
+        learner = self.learner(subject, context, tuning=tuning, seed=seed, folder=folder, inputs=f"{method} {base}")
+        learner.on_step = self._grids(subject, method, context, tuning, folder)
+        learner.run()
+        learner.checkpoint.unlink(missing_ok=True)
+        vectors = context.vectors.detach().cpu().clone()
+        return SubjectEmbedding(method, subject.class_word, vectors, mode, {**learner.record(), "seed": seed})
+
+    def learner(
+        self, subject: Subject, context: Context, *, tuning: SubjectTuning, seed: int, folder: Path, inputs: str
+    ) -> SubjectLearner:
+        """The loop over one subject, with the draws that every method shares."""
+        pictures = views(subject.pictures, self.side, tuning.fit).to(self.device)
+        if tuning.cache_posteriors:
+            scaling = self.autoencoder.config.scaling_factor
+            latents = CachedLatents(posteriors(self.autoencoder, pictures), scaling)
+        else:
+            latents = EncodedLatents(self.autoencoder, pictures)
+        timesteps = self.scheduler.config.num_train_timesteps
+        shape = self.latent_shape
+        return SubjectLearner(
+            unet=self.unet,
+            scheduler=self.scheduler,
+            context=context,
+            latents_of=latents,
+            draws=PairedDraws(
+                pictures=len(subject.pictures), latent_shape=shape, timesteps=timesteps, seed=seed, batch=tuning.batch
+            ),
+            probe=probe_draws(views=len(pictures), latent_shape=shape, timesteps=timesteps, template=CLASS_PROMPT),
+            tuning=tuning,
+            inputs=f"{inputs} {subject.name} {seed} {float(pictures.double().sum())}",
+            checkpoint=folder / "resume.pt",
+        )
+
+    def ingredients(self, subject: Subject, tuning: SubjectTuning, seed: int) -> SubjectIngredients:
+        return SubjectIngredients(
+            class_word=subject.class_word,
+            generator=generator("vectors", subject.name, seed),
+            null=self.states.null,
+            tokens=tuning.tokens,
+            mode=tuning.mode,
+            init=tuning.init,
+            init_std=tuning.init_std,
+            class_rows=self.states.class_rows.get(subject.class_word),
+            text=self.text,
+        )
+
+    def _grids(self, subject: Subject, method: str, context: Context, tuning: SubjectTuning, folder: Path):
+        def on_step(step: int) -> None:
+            if tuning.grid_every and step % tuning.grid_every == 0:
+                now = SubjectEmbedding(method, subject.class_word, context.vectors.detach().cpu(), context.mode)
+                pictures = self.sample(
+                    now,
+                    None,
+                    0,
+                    count=tuning.grid_pictures,
+                    guidance=tuning.guidance,
+                    steps=tuning.sampling_steps,
+                )
+                path = folder / f"grid_{step:05d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                side_by_side(pictures).save(path)
+                log.info("%s: %d pictures after %d steps", path, len(pictures), step)
+
+        return on_step
+
+    # ------------------------------------------------------------------------------------------------ sampling
+
+    @torch.no_grad()
+    def sample(
+        self,
+        embedding: SubjectEmbedding,
+        prompt: str | None,
+        seed: int,
+        *,
+        count: int = 1,
+        guidance: float = 7.5,
+        steps: int = 50,
+    ) -> list[Image.Image]:
+        context = self.context_of(embedding, prompt)  # (1, L, D)
+        null = self.states.null.to(context)
+        noise = torch.stack(
+            [torch.randn(self.latent_shape, generator=generator("sampling", seed, number)) for number in range(count)]
+        )
+        pictures: list[Image.Image] = []
+        for part in noise.to(self.device).split(SAMPLING_BATCH):
+            with mixed_precision(self.device):
+                latents = denoised(
+                    self.unet,
+                    self.scheduler,
+                    part,
+                    context.expand(len(part), -1, -1),
+                    null.expand(len(part), -1, -1),
+                    guidance=guidance,
+                    steps=steps,
+                )
+                decoded = self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor).sample
+            pictures += to_images(decoded.float())
+        return pictures
+
+    @torch.no_grad()
+    def context_of(self, embedding: SubjectEmbedding, prompt: str | None) -> Tensor:
+        """(1, L, D) what the UNet hears of an embedding; for ConES with a prompt, its vectors spliced into the text."""
+        if embedding.mode and prompt is not None:
+            if self.text is None:
+                raise ConesError(
+                    "a concept embedding has no text context",
+                    found=repr(prompt),
+                    next_step="sample without a prompt, or load the text encoder to splice the embedding into the text",
+                )
+            return spliced(self.text, prompt, embedding.class_word, embedding.vectors.to(self.device))
+        if embedding.mode:
+            context: Context = ConceptContext(embedding.vectors, self.states.null, embedding.mode)
+        else:
+            tokens = 1 if embedding.vectors is None else len(embedding.vectors)
+            ingredients = SubjectIngredients(
+                embedding.class_word, torch.Generator(), self.states.null, tokens, text=self.text
+            )
+            context = Context.of(embedding.method, ingredients)
+            if embedding.vectors is not None:
+                context.vectors.data.copy_(embedding.vectors)
+        return context.to(self.device)([prompt or CLASS_PROMPT])
+
+
+def to_images(pictures: Tensor) -> list[Image.Image]:
+    """(B, 3, H, W) in -1 … 1, clipped."""
+    pixels = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return [Image.fromarray(each) for each in pixels.permute(0, 2, 3, 1).cpu().numpy()]
+
+
+def side_by_side(pictures: list[Image.Image]) -> Image.Image:
+    return Image.fromarray(np.concatenate([np.asarray(picture) for picture in pictures], axis=1))
