@@ -90,11 +90,13 @@ def blending(points: ClassPoints, seed: int) -> dict[str, float | int | None]:
 
 def stability(seeds: Sequence[VectorSet]) -> float | None:
     """Correlation of the class-by-class cosines of two seeds, mean over pairs: near 1 if structure is learned, near 0
-    if it is random. None for one seed, or where seeds have other classes.
+    if it is random. Over the classes that every seed has; None for one seed or fewer than three classes.
     """
-    shared = [one.points for one in seeds]
-    if len(shared) < 2 or len(shared[0]) < 3 or any(list(p.names) != list(shared[0].names) for p in shared):
+    classes = [dict(zip(zip(one.points.datasets, one.points.names), one.points.vectors)) for one in seeds]
+    shared = [name for name in classes[0] if all(name in mine for mine in classes)]
+    if len(seeds) < 2 or len(shared) < 3:
         return None
-    above = np.triu_indices(len(shared[0]), k=1)
-    cosines = [points.cosines[above] for points in shared]
+    above = np.triu_indices(len(shared), k=1)
+    vectors = [np.stack([mine[name] for name in shared]) for mine in classes]  # (classes, D) of each seed
+    cosines = [(each @ each.T)[above] for each in vectors]
     return fmean(float(np.corrcoef(a, b)[0, 1]) for a, b in combinations(cosines, 2))

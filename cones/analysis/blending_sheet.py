@@ -54,7 +54,8 @@ LEGEND = [
     "In brackets: 95 % bootstrap interval over the classes of each domain.",
     "p: how often mixing (k = 5) is as low when classes, or whole datasets, exchange their domain.",
     "dataset mixing: mixing (k = 5) with datasets instead of domains, over datasets with several classes.",
-    "stability: correlation of the cosines between classes from two training seeds; 0 for random vectors.",
+    "stability: correlation of the cosines between classes from two training seeds, over the classes tuned with both;"
+    " 0 for random vectors.",
     f"{NO_NUMBER}: not defined for these vectors, or only one seed.",
 ]
 

@@ -108,6 +108,14 @@ def test_stability_is_near_one_for_the_same_structure_and_near_zero_for_random_v
     assert stability([a_set(random_vectors())]) is None
 
 
+def test_seeds_are_compared_over_the_classes_that_all_have():
+    everything = two_clouds(0)
+    some = everything.datasets != "d0"
+    fields = (everything.vectors, everything.datasets, everything.groups, everything.names)
+    fewer = ClassPoints(*(field[some][::-1] for field in fields))
+    assert stability([a_set(everything), a_set(fewer, seed=1)]) == pytest.approx(1)
+
+
 def test_one_domain_or_few_classes_have_no_numbers_but_a_row(tmp_path):
     alone = ClassPoints.of([("aquarium", "natural", ["fish", "shark"], np.eye(2, 8))])
     outside = ClassPoints.of([("cityscapes", "segmentation", ["car"], np.eye(1, 8))])

@@ -102,7 +102,7 @@ def test_the_report_is_made_of_what_is_there_and_made_again_when_it_is_gone(fini
     assert "Nothing to be done" in finished.run(report, *CI)
     (finished.folder / "results/ci/figure_methods.png").unlink()
     assert finished.planned(report, *CI) == {"render_report": 1, "report": 1}
-    assert set(finished.planned(*CI)) == {"all", "render_report", "report", "publish"}
+    assert set(finished.planned(*CI)) == {"all", "efficiency", "render_report", "report", "publish"}
     finished.run(report, *CI)
 
 
