@@ -115,7 +115,7 @@ class Context:
         """The tables and figures in `results/` that the suite's grids make."""
         grids = self.plan.suite.grids
         tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
-        names = [f"{table}.csv" for table in [*tables, "efficiency"]]
+        names = [f"{table}.csv" for table in [*tables, *(["efficiency"] if MAIN_GRID in grids else [])]]
         names += [f"{figure}.csv" for figure in PUBLISHED if figure in grids]
         names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in grids]
         return [f"results/{name}" for name in names]

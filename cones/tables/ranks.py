@@ -53,7 +53,7 @@ def ranks_table(cells: DataFrame, *, suite: str) -> DataFrame:
         means = {dataset: found.mean for dataset, found in per_dataset(mine).items()}
         by_model.setdefault(model, {})[method] = (block, means)
     rows = [row for model, methods in by_model.items() for row in _model_rows(suite, model, methods)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("wins", "ties", "losses"), "Int64"))
 
 
 def _model_rows(suite: str, model: str, methods: dict[str, tuple[str, dict[str, float]]]) -> list[dict]:
@@ -141,7 +141,7 @@ def ranks_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str |
     for row in rows:
         duel = [NO_NUMBER] * 4
         if row["champion"]:
-            against = f"{row['wins']} / {row['ties']} / {row['losses']}".replace(".0", "")
+            against = f"{row['wins']} / {row['ties']} / {row['losses']}"
             duel = [against, _signed(row["median_difference"]), p_value(row["wilcoxon_p"]), p_value(row["holm_p"])]
         rank = f"{float(row['mean_rank']):.2f}" if row["mean_rank"] else NO_NUMBER
         body.append([row["model"], BLOCKS[row["block"]], method_label(row), rank, *duel, markers(row, numbers)])

@@ -64,23 +64,25 @@ if BOXES_GRID in plan.suite.grids:
             "python -m cones table3 --suite {wildcards.suite} > {log} 2>&1"
 
 
-rule efficiency:
-    input:
-        "results/{suite}/table1_cells.csv",
-        [str(cell.folder / "run.json") for cell in plan.cells(MAIN_GRID)],
-        context.analysis_roll_call("efficiency", [], EFFICIENCY),
-    output:
-        [f"results/{{suite}}/{name}" for name in EFFICIENCY],
-    log:
-        "logs/{suite}/efficiency.log",
-    localrule: True
-    params:
-        code=code_digest("cones.steps.efficiency"),
-        title=plan.suite.title,
-    message:
-        "what every method of suite {wildcards.suite} cost"
-    shell:
-        "python -m cones efficiency --suite {wildcards.suite} > {log} 2>&1"
+if MAIN_GRID in plan.suite.grids:
+
+    rule efficiency:
+        input:
+            "results/{suite}/table1_cells.csv",
+            [str(cell.folder / "run.json") for cell in plan.cells(MAIN_GRID)],
+            context.analysis_roll_call("efficiency", [], EFFICIENCY),
+        output:
+            [f"results/{{suite}}/{name}" for name in EFFICIENCY],
+        log:
+            "logs/{suite}/efficiency.log",
+        localrule: True
+        params:
+            code=code_digest("cones.steps.efficiency"),
+            title=plan.suite.title,
+        message:
+            "what every method of suite {wildcards.suite} cost"
+        shell:
+            "python -m cones efficiency --suite {wildcards.suite} > {log} 2>&1"
 
 
 rule publish_figure:

@@ -17,10 +17,11 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
         params:
             code=code_digest("cones.steps.collect"),
             title=plan.suite.title,
+            grid=grid,  # an f-string in `shell` is read when the job runs: it would name the last grid
         message:
             f"collecting the cells behind {', '.join(TABLES_OF[grid])} of suite {{wildcards.suite}}"
         shell:
-            f"python -m cones collect {grid} --suite {{wildcards.suite}} > {{log}} 2>&1"
+            "python -m cones collect {params.grid} --suite {wildcards.suite} > {log} 2>&1"
 
 
 rule table7:
