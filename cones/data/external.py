@@ -69,12 +69,17 @@ def volumes_of(archive: Path, guard: Guard) -> list[Path] | None:
     return [parts[number] for number in numbers]
 
 
-def unpack_with_tool(volumes: Sequence[Path], target: Path, guard: Guard) -> str:
-    """Unpack into the existing folder `target`; returns the program used. ConesError if unsafe, damaged or no tool."""
+def unpack_with_tool(volumes: Sequence[Path], target: Path, guard: Guard, *, why: str | None = None) -> str:
+    """Unpack into the existing folder `target`; returns the program used. ConesError if unsafe, damaged or no tool.
+
+    `why`: what keeps Python from reading an archive of a kind that it knows.
+    """
     installed = [tool for tool in TOOLS if shutil.which(tool.program)]
     if not installed:
         names = ", ".join(tool.program for tool in TOOLS)
-        raise guard.fault("needs a tool that is not installed", expected=f"one of {names}", next_step=INSTALL)
+        what = "needs a tool that is not installed"
+        what = f"the archive is damaged or locked, or {what} ({why})" if why else what
+        raise guard.fault(what, expected=f"one of {names}", next_step=INSTALL)
     for tool in installed:
         members = tool.listing(volumes)
         if not members:

@@ -1,6 +1,11 @@
-"""Masks of objects: COCO's forms and back, and the boxes around them."""
+"""Masks of objects: COCO's forms and back, and the boxes around them. Imports nothing heavy: converters stand on it."""
 
-import numpy as np
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def decoded(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
@@ -16,6 +21,7 @@ def decoded(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
 
 def encoded(mask: np.ndarray) -> dict:
     """(height, width) bool -> COCO's compressed RLE, its counts as text."""
+    import numpy as np
     from pycocotools import mask as coco_mask
 
     code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
@@ -24,6 +30,8 @@ def encoded(mask: np.ndarray) -> dict:
 
 def boxes_of(masks: np.ndarray) -> np.ndarray:
     """(G, h, w) bool, none of them empty -> (G, 4) float32 x1, y1, x2, y2, their edges: width = x2 - x1."""
+    import numpy as np
+
     corners = []
     for occupied in (masks.any(axis=1), masks.any(axis=2)):  # (G, w), (G, h)
         corners.append((occupied.argmax(axis=1), occupied.shape[1] - occupied[:, ::-1].argmax(axis=1)))

@@ -171,7 +171,7 @@ def _unpack_zip(archive: Path, target: Path, guard: _Guard) -> None:
 
 
 def _unpack_odd_zip(archive: Path, target: Path, guard: _Guard, why: str) -> None:
-    program = unpack_with_tool([archive], target, guard)
+    program = unpack_with_tool([archive], target, guard, why=why)
     log.warning("dataset %s: %s unpacked by %s (%s)", guard.dataset_id, archive.name, program, why)
 
 
