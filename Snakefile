@@ -33,7 +33,6 @@ wildcard_constraints:
     dataset="|".join(plan.suite.all_datasets),
     arm="|".join(map(re.escape, plan.suite.arms)),
     seed=r"\d+",
-    grid="|".join(plan.suite.grids),
     table="|".join([*ALL_TABLES, *PUBLISHED]),
     figure="|".join(SHOWN),
     name="[A-Za-z0-9_-]+",

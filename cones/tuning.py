@@ -30,6 +30,7 @@ from cones.prediction import predict
 from cones.progress import log, watched
 from cones.prompts import Prompt, PromptContext
 from cones.pyramids import FrozenPyramids, LivePyramids
+from cones.resume import read_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
@@ -264,16 +265,8 @@ class Tuner:
             torch.save(content, temporary)
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
-            return
-        try:
-            content = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
-            fits = content["identity"] == self._identity()
-        except Exception as error:
-            log.info("the checkpoint of an earlier run cannot be read (%s): starting afresh", error)
-            return
-        if not fits:
-            log.info("the checkpoint of an earlier run belongs to other settings: starting afresh")
+        content = read_checkpoint(self.checkpoint, self._identity())
+        if content is None:
             return
         self.progress = Progress(**content["progress"])
         for name, value in content["trained"].items():

@@ -1,6 +1,7 @@
 """What the UNet hears: one module per method, `context(templates) -> (B, L, D)`. The generation side of a method."""
 
 import importlib
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -88,13 +89,13 @@ class Context(nn.Module):
         return getattr(importlib.import_module(module), attribute).started(ingredients)
 
     @classmethod
+    @abstractmethod
     def started(cls, ingredients: SubjectIngredients) -> "Context":
         """As it is before the first step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, templates: Sequence[str]) -> Tensor:
         """(B, L, D), one row per template; a template holds `{}` where the subject is said."""
-        raise NotImplementedError
 
 
 class ClassNameContext(Context):

@@ -21,6 +21,7 @@ from cones.models.stable_diffusion.draws import Draw, PairedDraws
 from cones.models.stable_diffusion.objective import denoising_loss, sampled_latents
 from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.progress import log, watched
+from cones.resume import read_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 WARM_UP_PASSES = 20  # not timed
@@ -168,16 +169,8 @@ class SubjectLearner:
             torch.save(content, temporary)
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
-            return
-        try:
-            content = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
-            fits = content["identity"] == self.identity
-        except Exception as error:
-            log.info("the checkpoint of an earlier run cannot be read (%s): starting afresh", error)
-            return
-        if not fits:
-            log.info("the checkpoint of an earlier run belongs to other settings: starting afresh")
+        content = read_checkpoint(self.checkpoint, self.identity)
+        if content is None:
             return
         self.run_so_far = LearningRun(**content["run"])
         self.context.vectors.data.copy_(content["vectors"])
