@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import ConesError, closest
+from cones.generation import Generation
 from cones.methods import METHODS
 from cones.strict import Strict, parse, read_yaml
 
@@ -126,10 +127,9 @@ class Suite(Strict):
     models: dict[Name, Model] = Field(min_length=1)
     arms: dict[Name, Arm] = Field(min_length=1)
     grids: dict[GridName, Grid] = Field(
-        {MAIN_GRID: Grid()},
-        min_length=1,
-        description="table -> its cells; without it Table 1 has every model, dataset and arm",
+        {MAIN_GRID: Grid()}, description="table -> its cells; without it Table 1 has every model, dataset and arm"
     )
+    generation: Generation | None = Field(None, description="pictures of subjects: generation.csv, Figures 3 and 6")
     prompts: Literal["plain", "glip_manual"] = Field(
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
     )
@@ -153,7 +153,7 @@ class Suite(Strict):
     @field_validator("grids", mode="before")
     @classmethod
     def _one_grid(cls, value: Any) -> Any:
-        """`grids: null`, in a suite like another, is one grid of everything."""
+        """`grids: null`, in a suite like another, is one grid of everything; `grids: {}` is none."""
         return {MAIN_GRID: {}} if value is None else value
 
     @model_validator(mode="after")
@@ -164,6 +164,8 @@ class Suite(Strict):
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
         for name in self.grids:
             self._check_grid(name)
+        if not self.grids and not self.generation:
+            raise ValueError("neither a grid nor generation: there is nothing to do")
         return self
 
     def _check_grid(self, name: str) -> None:
@@ -190,8 +192,9 @@ class Suite(Strict):
 
     @property
     def all_datasets(self) -> tuple[str, ...]:
-        """The datasets of every grid, in the order in which they first come up."""
-        return tuple(dict.fromkeys(dataset for name in self.grids for dataset in self.grid(name)[1]))
+        """The datasets of every grid and of generation, in the order in which they first come up."""
+        drawn = [self.generation.dataset] if self.generation else []
+        return tuple(dict.fromkeys([*(dataset for name in self.grids for dataset in self.grid(name)[1]), *drawn]))
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """The seeds of a grid."""
@@ -256,7 +259,7 @@ def _read(path: Path) -> dict:
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
-    A file with `like: <other suite>` holds what differs from that one, and says itself which grids it has.
+    A file with `like: <other suite>` holds what differs from that one; its grids and generation are its own.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -264,11 +267,13 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
         raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
     base = _read(path)
     if "like" in base:
-        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None}, base)
+        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None, "generation": None}, base)
     where = f"{path} with overrides {sorted(overrides)}" if overrides else path
     suite = parse(Suite, merged(base, overrides or {}), where=where)
     for grid in suite.grids:
         models, datasets, arms = suite.grid(grid)
         for model, arm, dataset in product(models, arms, (None, *filter(suite.dataset_tuning.get, datasets))):
             cell_settings(suite, model, arm, dataset)
+    for arm in suite.generation.arms if suite.generation else ():
+        suite.generation.settings(arm)
     return suite

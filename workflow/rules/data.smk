@@ -63,4 +63,5 @@ rule downloads:
             dataset=plan.suite.all_datasets,
         ),
         context.official_records(plan.suite.models),
+        context.pretrained_records(),
     localrule: True
