@@ -16,9 +16,9 @@ rule find_pretrained:
         "checkpoints/pretrained/{pretrained}.json",
     log:
         "logs/checkpoints/pretrained-{pretrained}.log",
-    localrule: True
     wildcard_constraints:
         pretrained="|".join(generation.pretrained),
+    localrule: True
     params:
         code=code_digest("cones.models.pretrained"),
         given=lambda wildcards: context.pretrained_digest(wildcards.pretrained),
@@ -72,11 +72,11 @@ rule learn_subject:
         record=f"{SUBJECT}/tuning.json",
     log:
         f"{SUBJECT_LOG}/learn.log",
+    wildcard_constraints:
+        arm="|".join(map(re.escape, generation.arms)),
     threads: 1
     resources:
         gpu=1,
-    wildcard_constraints:
-        arm="|".join(map(re.escape, generation.arms)),
     params:
         digest=context.learning_digest,
     message:
@@ -95,11 +95,11 @@ rule draw_subject:
         [f"{SUBJECT}/images/{track}/prompts.json" for track in generation.pictures],
     log:
         f"{SUBJECT_LOG}/draw.log",
+    wildcard_constraints:
+        arm="|".join(map(re.escape, generation.arms)),
     threads: 1
     resources:
         gpu=1,
-    wildcard_constraints:
-        arm="|".join(map(re.escape, generation.arms)),
     params:
         code=code_digest("cones.models.stable_diffusion.generator"),
         pictures=generation.pictures,
@@ -121,11 +121,11 @@ rule score_subject:
         f"{SUBJECT}/run.json",
     log:
         f"{SUBJECT_LOG}/score.log",
+    wildcard_constraints:
+        arm="|".join(map(re.escape, generation.arms)),
     threads: 1
     resources:
         gpu=1,
-    wildcard_constraints:
-        arm="|".join(map(re.escape, generation.arms)),
     params:
         code=code_digest("cones.steps.generation"),
     message:
