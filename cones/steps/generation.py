@@ -153,8 +153,8 @@ def learn_subject(world: World, cell: Cell) -> None:
         "method": method,
         "settings": tuning.model_dump(mode="json"),
         "weights": world.found.lock,
-        "inputs_sha256": {picture.name: sha256(picture) for picture in subject.pictures},
-        "state_sha256": learnt.save(state, world.base),
+        "inputs_sha256": {str(picture): sha256(picture) for picture in subject.pictures},
+        "sha256": {"state.safetensors": learnt.save(state, world.base)},
         "learning": {**learnt.record, "resident_parameters": generator.parameters, "device": str(generator.device)},
     }
     write_json(cell.folder / "tuning.json", record)
@@ -168,11 +168,13 @@ def draw_subject(world: World, cell: Cell) -> None:
     """
     make_deterministic()
     folder = cell.folder / "images"
-    if "skipped" in read_json(cell.folder / "tuning.json"):
+    tuning = read_json(cell.folder / "tuning.json")
+    if "skipped" in tuning:
         for track in world.said.pictures:
             write_json(folder / track / "prompts.json", [])
         return
-    embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", world.base)
+    recorded = tuning["sha256"]["state.safetensors"]
+    embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", world.base, recorded)
     reads = bool(METHODS[embedding.method].inputs) or "editing" in world.said.pictures
     generator = world.generator(with_text=reads)
     for track, count in world.said.pictures.items():
@@ -201,11 +203,13 @@ def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, tr
 
 
 def score_subject(world: World, cell: Cell) -> None:
-    """Writes `metrics.json` of the tracks that were drawn, and `run.json`: how everything of the cell was made."""
+    """Writes `metrics.json` of the tracks that were drawn, then `run.json`: how everything of the cell was made.
+
+    `run.json` comes last: it seals the cell with the sha256 of its other files, pictures included.
+    """
     make_deterministic()
     tuning, device, name = read_json(cell.folder / "tuning.json"), best_device(), world.subject_name(cell)
     common = {"cell": CellKey(**vars(cell), method=world.said.method(cell.arm)), "subject": name}
-    outputs = {"state.safetensors": sha256(cell.folder / "state.safetensors")}
     if "skipped" in tuning:
         metrics = GenerationMetrics(**common, status="skipped", reason=tuning["skipped"])
     else:
@@ -215,12 +219,13 @@ def score_subject(world: World, cell: Cell) -> None:
             tracks[track] = _track_metrics(world, cell.folder / "images" / track, name, extractors)
         word = world.described[name]["class_word"]
         metrics = GenerationMetrics(**common, status="done", class_word=word, base=world.base, tracks=tracks)
-    for picture in sorted((cell.folder / "images").rglob("*.png")):
-        outputs[picture.relative_to(cell.folder).as_posix()] = sha256(picture)
+    write_generation_metrics(cell.folder / "metrics.json", metrics)
+    files = [cell.folder / name for name in ("metrics.json", "state.safetensors", "tuning.json")]
+    files += [path for path in sorted((cell.folder / "images").rglob("*")) if path.suffix in (".png", ".json")]
+    outputs = {path.relative_to(cell.folder).as_posix(): sha256(path) for path in files}
     provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=tuning.get("settings", {}), device=str(device))
     scoring = {"peak_memory_bytes": peak_memory_bytes(device)}
     write_json(cell.folder / "run.json", {**provenance, "sha256": outputs, "tuning": tuning, "scoring": scoring})
-    write_generation_metrics(cell.folder / "metrics.json", metrics)
 
 
 def _track_metrics(world: World, folder: Path, name: str, extractors: dict[str, FeatureExtractor]) -> TrackMetrics:

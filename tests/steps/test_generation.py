@@ -113,7 +113,7 @@ def test_from_pictures_to_numbers_and_figures(world):
     assert said == ["a dog in the snow", "a red dog"]
     assert len(list((folder / "images/editing").glob("*.png"))) == 4
     recorded = read_json(folder / "run.json")["sha256"]
-    assert len(recorded) == 1 + 3 + 4 and "images/reconstruction/00_02.png" in recorded
+    assert len(recorded) == 3 + 2 + 3 + 4 and "images/reconstruction/00_02.png" in recorded
     metrics = read_generation_metrics(folder / "metrics.json")
     assert (metrics.cell.dataset, metrics.cell.method, metrics.class_word) == ("three-rex", "cones", "dog")
     track = metrics.tracks["reconstruction"]
