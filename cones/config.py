@@ -196,6 +196,11 @@ class Suite(Strict):
         drawn = [self.generation.dataset] if self.generation else []
         return tuple(dict.fromkeys([*(dataset for name in self.grids for dataset in self.grid(name)[1]), *drawn]))
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the suite makes: its grids, and "generation" if it draws pictures."""
+        return (*self.grids, *(["generation"] if self.generation else []))
+
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """The seeds of a grid."""
         return self.grids[name].seeds or self.seeds

@@ -134,20 +134,16 @@ class Context:
         grids = self.plan.suite.grids
         tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
         names = [f"{table}.csv" for table in [*tables, *(["efficiency"] if MAIN_GRID in grids else [])]]
-        made = self._made()
+        made = self.plan.suite.parts
         names += [f"{name}.csv" for name in PUBLISHED if name in made]
         names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in made]
         return [f"results/{name}" for name in names]
 
     def analyses(self) -> list[str]:
         """Everything else that the report shows: the files of the grids beside Table 1's."""
-        others = [name for name in self._made() if name != MAIN_GRID]
+        others = [name for name in self.plan.suite.parts if name != MAIN_GRID]
         tables = [name for grid in others if grid in TABLES_OF for name in files_of(grid)]
         return self._in_suite([*tables, *(name for grid in others for name in FILES_OF.get(grid, ()))])
-
-    def _made(self) -> list[str]:
-        """The suite's grids and, if it draws pictures, "generation"."""
-        return [*self.plan.suite.grids, *(["generation"] if self.plan.suite.generation else [])]
 
     def embeddings(self, *grids: str) -> list[str]:
         """What an analysis reads: the class vectors and box features of the cells of those grids the suite has."""

@@ -1,4 +1,4 @@
-"""What the report shows beside Table 1: the sheets and pictures that the suite's other grids have."""
+"""What the report shows beside Table 1: the sheets and pictures that the suite's other parts have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cones.analysis.blending_sheet import blending_sheet
 from cones.analysis.table3_sheets import table3_sheets
 from cones.config import MAIN_GRID
 from cones.tables.files import read_csv
+from cones.tables.generation_render import generation_sheet
 from cones.tables.ranks import ranks_sheet
 from cones.tables.sheet import Sheet
 from cones.tables.table5 import table5_sheet
@@ -19,9 +20,9 @@ from cones.tables.table9 import table9_sheet
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: which grid it needs, the CSV files' stem, how that is shown, and its pictures."""
+    """A section of the page: which part of a suite it needs, the CSV files' stem, how that is shown, and its pictures."""
 
-    grid: str
+    part: str
     stem: str
     title: str
     said: str
@@ -61,6 +62,14 @@ SECTIONS = (
         table3_sheets,
         ("figure5.png",),
     ),
+    Section(
+        "generation",
+        "generation",
+        "Figures 3 and 6: personalised generation",
+        "A few pictures of a subject, learnt by each method: is it the same subject again, and what did that cost?",
+        generation_sheet,
+        ("figure3.png", "figure6.png"),
+    ),
 )
 
 
@@ -76,15 +85,15 @@ class Shown:
 
 
 def analyses(
-    folder: Path, grids: Collection[str], *, suite: str, title: str, rename: Callable[[str], str] = str
+    folder: Path, parts: Collection[str], *, suite: str, title: str, rename: Callable[[str], str] = str
 ) -> list[Shown]:
-    """The sections whose grid the suite has, in the order of the page; empty where its file is not made yet.
+    """The sections whose part the suite has, in the order of the page; empty where its file is not made yet.
 
     `rename` gives the name of a file in `folder`; pictures are shown under their own name alone.
     """
     shown = []
     for section in SECTIONS:
-        if section.grid not in grids:
+        if section.part not in parts:
             continue
         path = folder / rename(f"{section.stem}.csv")
         sheets = section.sheets(*read_csv(path), suite=suite, title=title) if path.exists() else []

@@ -49,7 +49,7 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
         details={table: read_csv(folder / name(f"{table}.csv")) for table in DETAIL_TABLES},
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
-        analyses=tuple(analyses(folder, suite.grids, suite=suite.suite, title=suite.title, rename=name)),
+        analyses=tuple(analyses(folder, suite.parts, suite=suite.suite, title=suite.title, rename=name)),
         study=study,
         missing_study=missing_study,
         waiting=tuple(waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)),
