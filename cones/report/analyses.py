@@ -20,7 +20,7 @@ from cones.tables.table9 import table9_sheet
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: which part of a suite it needs, the CSV files' stem, how that is shown, and its pictures."""
+    """A section of the page: the part of a suite it needs, its files' stem, how that is shown, its pictures."""
 
     part: str
     stem: str
