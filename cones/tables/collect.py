@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.artifacts import write_text
-from cones.tables.box_mask_render import table2_markdown, table4_markdown
+from cones.tables.box_mask_sheets import table2_sheet, table4_sheet
 from cones.tables.cells import ExpectedCell, collect_cells
 from cones.tables.detail import detail_table
-from cones.tables.detail_render import detail_markdown
+from cones.tables.detail_sheet import detail_sheet
 from cones.tables.files import TABLES_OF, cells_file, partial_name, read_csv, to_csv
 from cones.tables.ranks import ranks_sheet, ranks_table
-from cones.tables.render import table1_markdown
+from cones.tables.render import table1_sheet
 from cones.tables.sheet import Sheet, sheet_markdown
 from cones.tables.table1 import table1
 from cones.tables.table2 import table2
@@ -31,26 +31,21 @@ UNFINISHED = "unfinished: some cells failed or did not run"
 
 @dataclass(frozen=True)
 class Table:
-    """`frame(cells, suite=)`: a table of `collect_cells`' rows; `markdown(columns, rows, suite=, title=)`: its page."""
+    """`frame(cells, suite=)`: a table of `collect_cells`' rows; `sheet(columns, rows, suite=, title=)`: for people."""
 
     frame: Callable[..., DataFrame]
-    markdown: Callable[..., str]
-
-
-def of_sheet(sheet: Callable[..., Sheet]) -> Callable[..., str]:
-    """The Markdown of a table that is shown as a sheet."""
-    return lambda columns, rows, **said: sheet_markdown(sheet(columns, rows, **said))
+    sheet: Callable[..., Sheet]
 
 
 TABLES: dict[str, Table] = {
-    "table1": Table(table1, table1_markdown),
-    "table2": Table(table2, table2_markdown),
-    "table4": Table(table4, table4_markdown),
-    "table8": Table(with_arguments(detail_table, table="table8"), with_arguments(detail_markdown, table="table8")),
-    "table10": Table(with_arguments(detail_table, table="table10"), with_arguments(detail_markdown, table="table10")),
-    "ranks": Table(ranks_table, of_sheet(ranks_sheet)),
-    "table5": Table(table5, of_sheet(table5_sheet)),
-    "table9": Table(table9, of_sheet(table9_sheet)),
+    "table1": Table(table1, table1_sheet),
+    "table2": Table(table2, table2_sheet),
+    "table4": Table(table4, table4_sheet),
+    "table8": Table(with_arguments(detail_table, table="table8"), with_arguments(detail_sheet, table="table8")),
+    "table10": Table(with_arguments(detail_table, table="table10"), with_arguments(detail_sheet, table="table10")),
+    "ranks": Table(ranks_table, ranks_sheet),
+    "table5": Table(table5, table5_sheet),
+    "table9": Table(table9, table9_sheet),
 }
 
 
@@ -84,5 +79,5 @@ def collect(
     write(cells_file(grid), to_csv(cells))
     for name in TABLES_OF[grid]:
         columns, rows = read_csv(write(f"{name}.csv", to_csv(TABLES[name].frame(cells, suite=suite))))
-        write(f"{name}.md", TABLES[name].markdown(columns, rows, suite=suite, title=title))
+        write(f"{name}.md", sheet_markdown(TABLES[name].sheet(columns, rows, suite=suite, title=title)))
     return written

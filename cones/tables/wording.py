@@ -15,6 +15,8 @@ AP_MEANS = (
     "AP: COCO box AP at IoU .50:.95 in percent, on the test split, of the weights that were best on validation;"
     " mean over seeds"
 )
+PARAMETERS_MEAN = "trained, all: parameters in millions, counted as the paper does (256 learnable vectors)."
+DIFFERENCE_MEANS = "difference: ours minus the published number."
 
 
 def heading(suite: str, title: str | None = None, *, what: str = "Table 1") -> str:
