@@ -42,6 +42,7 @@ from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.progress import log
 from cones.provenance import how
 from cones.strict import parse
+from cones.verification import fingerprints
 
 DATASET = "dreambooth"
 TRACKS: tuple[Track, ...] = ("reconstruction", "editing")
@@ -162,8 +163,9 @@ def score_subject(world: World, cell: Cell, subject: Subject) -> None:
         tracks={track: _track_metrics(world, cell.folder / "images" / track, subject, extractors) for track in drawn},
     )
     provenance = how(inputs=tuning["inputs_sha256"], settings=tuning["settings"], device=str(device))
-    write_json(cell.folder / "run.json", {**provenance, "tuning": tuning})
     write_generation_metrics(cell.folder / "metrics.json", metrics)
+    files = fingerprints(cell.folder, ("metrics.json", "state.safetensors", "tuning.json"))
+    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": tuning})
 
 
 def _track_metrics(
