@@ -11,6 +11,8 @@ from pathlib import Path
 
 from cones.errors import ConesError
 
+DIGESTS = "tensor_sha256"  # of a safetensors file's metadata: {name: sha256 of type, shape and values}
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -78,15 +80,42 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_sha256(path: str | Path, expected: str) -> None:
+    """ConesError unless the file is there and is the one whose sha256 was recorded."""
+    if not Path(path).exists():
+        raise ConesError("file is missing", where=path, next_step="run the step that makes it")
+    if (found := sha256(path)) != expected:
+        raise ConesError(
+            "content changed since it was recorded",
+            where=path,
+            expected=f"sha256 {expected}",
+            found=found,
+            next_step="delete it and run again",
+        )
+
+
 def save_tensors(path: str | Path, tensors: dict, metadata: dict[str, str] | None = None) -> str:
-    """Write `{name: tensor}` as safetensors, sorted so that equal content gives equal bytes; returns the sha256."""
+    """Write `{name: tensor}` as safetensors, sorted so that equal content gives equal bytes; returns the sha256.
+
+    The file holds a digest of each tensor, which `load_tensors` checks: a flipped bit would load without a word.
+    """
     from safetensors.torch import save_file
 
     ordered = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
+    said = {**(metadata or {}), DIGESTS: {name: _digest(tensor) for name, tensor in ordered.items()}}
     with replacing(path) as temporary:
         # one entry: safetensors writes several in an order of its own, different every time
-        save_file(ordered, temporary, metadata={"cones": json.dumps(metadata or {}, sort_keys=True)})
+        save_file(ordered, temporary, metadata={"cones": json.dumps(said, sort_keys=True)})
     return sha256(path)
+
+
+def _digest(tensor) -> str:
+    """sha256 of a tensor's type, shape and values."""
+    import torch
+
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+    digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def load_tensors(
@@ -94,25 +123,28 @@ def load_tensors(
 ) -> tuple[dict, dict[str, str]]:
     """`({name: tensor}, metadata)`; a damaged file, or one whose sha256 is not the recorded one, is refused.
 
-    Only tensors whose name is `wanted` are read.
+    Only tensors whose name is `wanted` are read, and held against the digests in the file, where it has them.
     """
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():
         raise ConesError("file is missing", where=path, next_step="run the step that makes it")
-    if expected_sha256 and (found := sha256(path)) != expected_sha256:
-        raise ConesError(
-            "content changed since it was recorded",
-            where=path,
-            expected=f"sha256 {expected_sha256}",
-            found=found,
-            next_step="delete it and run again",
-        )
+    if expected_sha256:
+        check_sha256(path, expected_sha256)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118
-            return tensors, json.loads((file.metadata() or {}).get("cones", "{}"))
-    except SafetensorError as error:
+            metadata = json.loads((file.metadata() or {}).get("cones", "{}"))
+    except (SafetensorError, ValueError) as error:
         raise ConesError(
             "not a whole safetensors file", where=path, found=error, next_step="delete it and run again"
         ) from error
+    digests = metadata.pop(DIGESTS, {})
+    for name, tensor in tensors.items():
+        if digests and _digest(tensor) != digests.get(name):
+            raise ConesError(
+                f'the values of "{name}" are not those that were written',
+                where=path,
+                next_step="the file is damaged: delete it and run again",
+            )
+    return tensors, metadata

@@ -254,6 +254,23 @@ def report(suite: SuiteOption = "miniature", overrides: SetOption = "{}", partia
 
 
 @app.command()
+def verify(
+    tree: Annotated[Path, typer.Argument(help="results, a suite's folder or a cell's")] = Path("results"),
+) -> None:
+    """Check a finished tree again: every file against its recorded sha256, every table against its cells."""
+    from cones.steps.verify import verify as verify_tree
+
+    found = verify_tree(tree)
+    for fault in found.faults:
+        print(f"off: {fault}")
+    for path in sorted(found.absent):
+        print(f"not compared, because it is not here: {path}")
+    if found.faults:
+        raise ConesError(f"not all is as it was recorded ({found})", where=tree, found=f"{len(found.faults)} faults")
+    print(f"{tree}: {found}: all as recorded")
+
+
+@app.command()
 def finish(
     suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0
 ) -> None:

@@ -106,7 +106,8 @@ class Context:
         if "text_states" in inputs:
             files["text"] = str(self.plan.text_states(cell.model, cell.dataset))
         if "stage1" in inputs:
-            files["stage1"] = str(self.plan.stage1(cell).folder / "state.safetensors")
+            first = self.plan.stage1(cell).folder
+            files |= {"stage1": str(first / "state.safetensors"), "stage1_record": str(first / "tuning.json")}
         return files
 
     def cell_files(self, grid: str) -> list[str]:

@@ -6,20 +6,26 @@ from cones.cell import RESULTS, Cell, Plan
 from cones.tables.cells import ExpectedCell
 from cones.tables.collect import collect
 from cones.tables.table7 import write_table7
+from cones.verification import Digests, check_cell
 
 
 def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
-    """The tables of one grid of the suite, and its cells; with `partial` what there is so far, with reasons."""
+    """The tables of one grid of the suite, and its cells; with `partial` what there is so far, with reasons.
+
+    A cell that is not what its `run.json` says is refused (with `partial`: is a hole, with the reason).
+    """
     cells = list(plan.cells(grid))
     expected = [_expected(plan, cell) for cell in cells]
+    folders, digests = {key: cell.folder for key, cell in zip(expected, cells)}, Digests(states=False)
     return collect(
         suite=plan.suite.suite,
         grid=grid,
         title=plan.suite.title,
         expected=expected,
-        metrics={key: cell.folder / "metrics.json" for key, cell in zip(expected, cells)},
+        metrics={key: folder / "metrics.json" for key, folder in folders.items()},
         logs={key: last_log(cell) for key, cell in zip(expected, cells)},
         out_dir=RESULTS / plan.suite.suite,
+        check=lambda cell: check_cell(folders[cell], digests),
         partial=partial,
     )
 

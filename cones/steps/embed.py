@@ -1,5 +1,7 @@
 """Step `embed`: the class vectors of a cell and, where Table 3 asks, its boxes beside them."""
 
+from pathlib import Path
+
 import torch
 
 from cones.analysis.boxes import box_vectors
@@ -14,16 +16,27 @@ from cones.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_capt
 from cones.state import State
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
+from cones.verification import recorded_state
+
+
+def embeddings_file(cell: Cell) -> Path:
+    return cell.folder / "embeddings.safetensors"
+
+
+def embeddings_of(cell: Cell) -> Embeddings:
+    """The embeddings of a cell; ConesError if they were made of another state than the cell now has."""
+    return Embeddings.load(embeddings_file(cell), state_sha256=recorded_state(cell.folder))
 
 
 def embed_cell(plan: Plan, cell: Cell) -> None:
     """Writes `embeddings.safetensors`. The boxes of a dataset are the same for every model, method and seed."""
     make_deterministic()
-    state, path = State.load(state_file(cell)), cell.folder / "embeddings.safetensors"
+    digest, path = recorded_state(cell.folder), embeddings_file(cell)
+    state = State.load(state_file(cell), digest)
     if state.skipped:
-        Embeddings(skipped=state.skipped).save(path)
+        Embeddings(skipped=state.skipped, state_sha256=digest).save(path)
         return
-    found = Embeddings(classes={TOGETHER: class_vectors(state.language)})
+    found = Embeddings(classes={TOGETHER: class_vectors(state.language)}, state_sha256=digest)
     if plan.settings(cell).method == "zero_shot":
         found.classes[ISOLATED] = isolated_names(plan, cell)
     if plan.compares_boxes(cell):

@@ -9,6 +9,7 @@ from cones.analysis.figure4 import save_figure4
 from cones.analysis.points import DOMAINS, ClassPoints
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan
+from cones.steps.embed import embeddings_of
 from cones.tables.files import read_csv, to_csv
 from cones.tables.sheet import sheet_markdown
 from cones.tables.wording import join_notes
@@ -41,7 +42,7 @@ def vector_sets(plan: Plan) -> list[VectorSet]:
             cells.setdefault((cell.model, cell.arm, cell.seed), []).append(cell)
     sets = []
     for (model, arm, seed), mine in cells.items():
-        found = {cell: Embeddings.load(cell.folder / "embeddings.safetensors") for cell in mine}
+        found = {cell: embeddings_of(cell) for cell in mine}
         forms = dict.fromkeys([TOGETHER, *(form for each in found.values() for form in each.classes)])
         for form in forms:
             sets.append(_vector_set(plan, model, ISOLATED_NAMES if form == ISOLATED else arm, seed, form, found))

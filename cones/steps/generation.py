@@ -35,6 +35,7 @@ from cones.models.stable_diffusion.loading import (
 from cones.models.stable_diffusion.prompts import CLASS_PROMPT, editing_prompts, without_identifier
 from cones.progress import log
 from cones.provenance import how
+from cones.verification import fingerprints
 
 LOGS = Path("logs")
 DRAWING = ("unet", "vae")  # the parts without which nothing is learnt or drawn
@@ -220,12 +221,12 @@ def score_subject(world: World, cell: Cell) -> None:
         word = world.described[name]["class_word"]
         metrics = GenerationMetrics(**common, status="done", class_word=word, base=world.base, tracks=tracks)
     write_generation_metrics(cell.folder / "metrics.json", metrics)
-    files = [cell.folder / name for name in ("metrics.json", "state.safetensors", "tuning.json")]
-    files += [path for path in sorted((cell.folder / "images").rglob("*")) if path.suffix in (".png", ".json")]
-    outputs = {path.relative_to(cell.folder).as_posix(): sha256(path) for path in files}
+    drawn = [path for path in (cell.folder / "images").rglob("*") if path.suffix in (".png", ".json")]
+    pictures = sorted(path.relative_to(cell.folder).as_posix() for path in drawn)
+    files = fingerprints(cell.folder, ("metrics.json", "state.safetensors", "tuning.json", *pictures))
     provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=tuning.get("settings", {}), device=str(device))
     scoring = {"peak_memory_bytes": peak_memory_bytes(device)}
-    write_json(cell.folder / "run.json", {**provenance, "sha256": outputs, "tuning": tuning, "scoring": scoring})
+    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": tuning, "scoring": scoring})
 
 
 def _track_metrics(world: World, folder: Path, name: str, extractors: dict[str, FeatureExtractor]) -> TrackMetrics:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from cones.analysis.embeddings import Embeddings
 from cones.analysis.figure5 import save_figure5
 from cones.analysis.table3 import Place, table3
 from cones.analysis.table3_sheets import table3_sheets
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Plan
 from cones.config import BOXES_GRID
+from cones.steps.embed import embeddings_of
 from cones.tables.files import read_csv, to_csv
 from cones.tables.sheet import sheet_markdown
 
@@ -17,8 +17,7 @@ def write_table3(plan: Plan) -> list[Path]:
     """`table3.csv`, `.md`, `figure5.png` and `.pdf`; a cell's arm stands for its method in both."""
     folder, suite, title = RESULTS / plan.suite.suite, plan.suite.suite, plan.suite.title
     found = {
-        Place(cell.model, cell.arm, cell.dataset, cell.seed): Embeddings.load(cell.folder / "embeddings.safetensors")
-        for cell in plan.cells(BOXES_GRID)
+        Place(cell.model, cell.arm, cell.dataset, cell.seed): embeddings_of(cell) for cell in plan.cells(BOXES_GRID)
     }
     csv = folder / "table3.csv"
     write_text(csv, to_csv(table3(found, suite=suite)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,13 +58,15 @@ def collect_cells(
     logs: Mapping[ExpectedCell, Path] | None = None,
     *,
     suite: str,
+    check: Callable[[ExpectedCell], None] | None = None,
     partial: bool = False,
 ) -> DataFrame:
     """One row per expected cell, in the order given; COLUMNS, missing values as pandas' NA.
 
     `status` is "done", "skipped" (declared in the file, or `unsupported_reason`), "failed" (no metrics file, but a
     log, whose last line is the reason) or "not run". A metrics file that is malformed or belongs to another cell
-    raises ConesError; with `partial` it makes that cell "failed" instead.
+    raises ConesError, and so does a cell whose files `check` does not believe; with `partial` it makes that cell
+    "failed" instead.
     """
     import pandas as pd
 
@@ -75,7 +77,7 @@ def collect_cells(
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
         asked = {"tokens_per_class": cell.tokens_per_class, "losses": "+".join(cell.losses or ALL_LOSSES)}
-        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)
+        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), check, partial)
         rows.append({**identity, **asked, **outcome})
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
     return cells.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
@@ -85,7 +87,14 @@ def _key(suite: str, cell: ExpectedCell) -> tuple:
     return (suite, cell.model, cell.dataset, cell.group, cell.arm, cell.method, cell.seed)
 
 
-def _outcome(cell: ExpectedCell, identity: dict, metrics: Path | None, log: Path | None, partial: bool) -> dict:
+def _outcome(
+    cell: ExpectedCell,
+    identity: dict,
+    metrics: Path | None,
+    log: Path | None,
+    check: Callable[[ExpectedCell], None] | None,
+    partial: bool,
+) -> dict:
     """The columns beyond the key: numbers, or status and reason."""
     if metrics is None or not Path(metrics).exists():
         if cell.unsupported_reason:
@@ -95,6 +104,8 @@ def _outcome(cell: ExpectedCell, identity: dict, metrics: Path | None, log: Path
     try:
         content = read_metrics(metrics)
         _check_identity(content, identity, metrics)
+        if check:
+            check(cell)
     except ConesError as error:
         if not partial:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cones.methods import METHODS
 from cones.report.quantities import count, memory, seconds
-from cones.tables.sheet import Sheet, said_once
+from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.wording import NO_NUMBER, Row, heading, markers, numbered_notes
 
 NAMES = {"zero_shot": "Class name", "cones": "ConES"}  # here there are no stages
@@ -21,7 +21,7 @@ HEADS = [
         "parameters in memory",
         "peak memory",
     ),
-    "notes",
+    NOTES,
 ]
 LEGEND = [
     "fidelity: mean cosine of drawn and real pictures of a subject (CLIP-I, DINO), mean over subjects with its 95 %"
