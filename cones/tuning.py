@@ -90,7 +90,7 @@ class Tuner:
         self.best: dict[str, Tensor] = self._snapshot()
 
     def _pyramids(self) -> FrozenPyramids | LivePyramids:
-        if self.frozen_encoder:
+        if self.frozen_encoder and self.tuning.exact_savings:
             return FrozenPyramids(self.model, self.device, self.tuning.pyramid_cache_mb // 2)
         return LivePyramids(self.model, self.device)
 

@@ -10,6 +10,7 @@ from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
 from cones.evaluation.predictions import write_predictions
 from cones.models.checkpoints import load_detector
+from cones.models.reference_path import take_reference_path
 from cones.prediction import predict
 from cones.progress import log
 from cones.prompts import FixedPrompt, PromptContext
@@ -72,6 +73,8 @@ def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> t
     state.apply_to(model, where=state_file(cell), base_sha256=sha256(weights))
     model.detections_per_image = manifest["detections_per_image"]
     model.to(device).eval()
+    if not plan.settings(cell).tuning.exact_savings:
+        take_reference_path(model)
     split = open_split(plan, cell, "test", model)
     language = FixedPrompt(state.language).to(device)(PromptContext())
     started = time.monotonic()

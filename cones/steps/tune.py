@@ -15,6 +15,7 @@ from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
+from cones.models.reference_path import take_reference_path
 from cones.progress import log
 from cones.prompts import PromptContext
 from cones.state import State, refuse_other_weights
@@ -45,6 +46,8 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     device, weights = best_device(), plan.weights(cell.model)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
+    if not plan.settings(cell).tuning.exact_savings:
+        take_reference_path(model)
     ingredients, inputs, encoder_size = _gather(plan, cell, manifest)
     choose_losses(model, ingredients.settings.loss_groups, where=cell)
     prompt = method.prompt(model, ingredients)
