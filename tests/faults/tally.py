@@ -16,6 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fault(what): breaks something on purpose (tests/faults/index.py)")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m fault` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if what := TESTS.get(item.nodeid.partition("[")[0]):

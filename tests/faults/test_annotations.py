@@ -88,6 +88,12 @@ def read_coco(native, text: str) -> None:
     sound_or_one_line(native, coco, coco.Parameters(files={"train": "boxes.json"}))
 
 
+def test_the_document_is_fine_before_it_is_mangled(native):
+    (native.raw / "boxes.json").write_text(json.dumps(DOCUMENT))
+    records = list(coco.convert(native, coco.Parameters(files={"train": "boxes.json"})))
+    assert [len(annotations) for annotations in gate.gate(records, native).annotations.values()] == [1, 1]
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(mangled())
 def test_mangled_coco(native, document):
