@@ -1,9 +1,11 @@
 """Files that are either whole or absent: everything is written beside its place and renamed in."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,41 +15,76 @@ from cones.errors import ConesError
 
 DIGESTS = "tensor_sha256"  # of a safetensors file's metadata: {name: sha256 of type, shape and values}
 
+# why a file cannot be written, and what a person can do
+SPACE, RIGHTS = "free some space and run again", "make this folder writable, or work in another one"
+CURES = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f) and run again",
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.EROFS: RIGHTS,
+}
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary file beside `path`: on success fsynced and renamed to `path`, on error removed."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)  # mkstemp gives 0600, which would shut out the group of a shared results folder
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o644)  # mkstemp gives 0600, which would shut out the group of a shared results folder
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def replacing_directory(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes the place of `path`, on error it is removed."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    temporary.chmod(0o755)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary.chmod(0o755)
+        try:
+            yield temporary
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+            elif path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """A full disk or a folder without write permission becomes a ConesError; other errors pass."""
     try:
-        yield temporary
-        if path.is_symlink() or path.is_file():
-            path.unlink()
-        elif path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except Exception as error:
+        if (number := _errno(error)) not in CURES:
+            raise
+        raise ConesError("cannot be written", where=path, found=os.strerror(number), next_step=CURES[number]) from error
+
+
+def _errno(error: BaseException | None) -> int | None:
+    """The system's error number behind an exception: PyTorch hides it in the context, safetensors in the message."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return error.errno
+        if said := re.search(r"\(os error (\d+)\)", str(error)):
+            return int(said[1])
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -57,6 +57,12 @@ class Plan:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         return cls(loaded, registry)
 
+    @property
+    def digest(self) -> str:
+        """Of all that config and registry say about this plan."""
+        entries = (self.registry[name] for name in self.suite.all_datasets)
+        return settings_digest([self.suite.model_dump(mode="json"), *map(settings_digest, entries)])
+
     def cells(self, grid: str) -> Iterator[Cell]:
         """Models, datasets, arms, seeds of one table, in the order of the config."""
         models, datasets, arms = self.suite.grid(grid)

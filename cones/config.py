@@ -144,6 +144,14 @@ class Suite(Strict):
         None, description="CSV file with the study that the learning rates were chosen by; the report shows it"
     )
 
+    @field_validator("data_dir", "mirror")
+    @classmethod
+    def _is_a_folder(cls, value: str | None) -> str | None:
+        """It becomes part of paths that Snakemake reads braces in."""
+        if value is not None and (not value.strip() or any(each in value for each in "{}\n\0")):
+            raise ValueError("must be the path of a folder, without braces or line breaks")
+        return value
+
     @field_validator("arms", mode="before")
     @classmethod
     def _names_only(cls, value: Any) -> Any:

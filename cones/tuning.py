@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import replacing
 from cones.cell import settings_digest
 from cones.config import CellSettings
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
@@ -30,7 +29,7 @@ from cones.prediction import predict
 from cones.progress import log, watched
 from cones.prompts import Prompt, PromptContext
 from cones.pyramids import FrozenPyramids, LivePyramids
-from cones.resume import read_checkpoint
+from cones.resume import read_checkpoint, write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
@@ -159,9 +158,9 @@ class Tuner:
                 self.optimiser.zero_grad(set_to_none=True)
                 losses = self._accumulate(samples)
                 break
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
                 if self.progress.micro_batch == 1:
-                    raise
+                    raise self._no_memory(samples) from error
                 self.progress.micro_batch //= 2
                 log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
         norm = nn.utils.clip_grad_norm_(self.trained.values(), self.tuning.clip_norm)
@@ -193,6 +192,14 @@ class Tuner:
             for term, value in values.items():
                 losses[term] = losses.get(term, 0.0) + value.item()
         return losses
+
+    def _no_memory(self, samples: list[Sample]) -> ConesError:
+        return ConesError(
+            f"out of memory with one image per forward pass, at step {self.progress.step + 1}",
+            where=self.checkpoint.parent,
+            found=f"images {[sample.target.image_id for sample in samples]}",
+            next_step="set smaller train_short_sides, or use a device with more memory; the run goes on from here",
+        )
 
     def _stop_because(self, what: str, samples: list[Sample]) -> None:
         raise ConesError(
@@ -261,8 +268,7 @@ class Tuner:
             "optimiser": self.optimiser.state_dict(),
             "scheduler": {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")},
         }
-        with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+        write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
         content = read_checkpoint(self.checkpoint, self._identity())

@@ -51,11 +51,13 @@ class Context:
 
         Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
         depends on is in its digests. A process that Snakemake starts for one job (`is_main` is false) parses the
-        workflow too: it keeps the address it inherited, and for a single job a server of its own would not pay.
+        workflow too: it keeps the address and the plan's digest it inherited (the job was planned by that one), and for
+        a single job a server of its own would not pay.
         """
         os.environ["CONES_SUITE"] = self.plan.suite.suite
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
         if is_main:
+            os.environ["CONES_PLAN"] = self.plan.digest
             warm.offer()
 
     # --------------------------------------------------------------------------------------------------- files

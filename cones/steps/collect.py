@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cones.cell import RESULTS, Cell, Plan
+from cones.steps.holes import log_of_failure
 from cones.tables.cells import ExpectedCell
 from cones.tables.collect import collect
 from cones.tables.table7 import write_table7
@@ -23,7 +24,7 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
         title=plan.suite.title,
         expected=expected,
         metrics={key: folder / "metrics.json" for key, folder in folders.items()},
-        logs={key: last_log(cell) for key, cell in zip(expected, cells)},
+        logs={key: log_of_failure(plan, cell) for key, cell in zip(expected, cells)},
         out_dir=RESULTS / plan.suite.suite,
         check=lambda cell: check_cell(folders[cell], digests),
         partial=partial,
@@ -54,9 +55,3 @@ def count_datasets(plan: Plan) -> Path:
         datasets=plan.suite.all_datasets,
         manifests={name: plan.data_folder(name) / "manifest.json" for name in plan.suite.all_datasets},
     )
-
-
-def last_log(cell: Cell) -> Path:
-    """The log of the last step of a cell that has run."""
-    folder = Path("logs") / cell.folder.relative_to(RESULTS)
-    return folder / ("evaluate.log" if (folder / "evaluate.log").exists() else "tune.log")

@@ -8,6 +8,7 @@ from cones.config import MAIN_GRID
 from cones.data.state import waiting
 from cones.report.files import PAGE
 from cones.steps.collect import collect_grid
+from cones.steps.holes import holes, told
 from cones.steps.report import write_report
 from cones.tables.files import TABLES_OF, cells_file, files_of, partial_name
 from cones.tables.render import print_table
@@ -34,7 +35,12 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
         print_table(folder / partial_name("table1.csv"), title=plan.suite.title)
         (report,) = write_report(plan, overrides=overrides, partial=True)
         where = f"{where}; the report: {report}"
-    print(f"Not complete. The table so far, with reasons: {where}; logs are under logs/.")
+    missing = holes(plan, plan.all_cells())
+    count = sum(map(len, missing.values()))
+    print(f"\nNot complete. {count or 'None'} of {len(plan.all_cells())} cells have no numbers{':' if count else '.'}")
+    print(*told(missing), sep="\n")
+    print(f"The table so far, with reasons: {where}; logs are under logs/.")
+    print("Mend that and run the same command again: what is finished is kept.", flush=True)
 
 
 def collected(plan: Plan) -> list[str]:

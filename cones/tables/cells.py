@@ -35,6 +35,7 @@ WHOLE_NUMBERS = (
     *PARAMETER_COLUMNS,
 )
 LONGEST_REASON = 200
+WITHOUT_A_WORD = "ended without an error, as if it was killed (out of memory?)"
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,16 @@ def _columns(content: CellMetrics) -> dict:
     return columns
 
 
-def last_line(log: str | Path | None) -> str | None:
-    """The last line of a log that says something, without colours, or None where there is no such file."""
+def last_line(log: str | Path | None, longest: int | None = LONGEST_REASON) -> str | None:
+    """The last line of a log that says something, without colours, or None where there is no such file.
+
+    A step that fails says so in a line with "error"; one that is killed from outside has no last word, which is told.
+    """
     if log is None or not Path(log).exists():
         return None
     text = Path(log).read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()]
-    line = next((line for line in reversed(lines) if line), "the log is empty")
-    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
+    line = next((line for line in reversed(lines) if line), "nothing")
+    if "error" not in line.lower():
+        line = f"{WITHOUT_A_WORD}; its last line: {line}"
+    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
