@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from cones.artifacts import replacing
 from cones.cell import settings_digest
 from cones.config import CellSettings
+from cones.data.ahead import ahead
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.determinism import generator, seed_of
-from cones.devices import mixed_precision
+from cones.devices import mixed_precision, release_memory
 from cones.errors import ConesError
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.language import LanguageFeatures
@@ -73,7 +74,8 @@ class Tuner:
         self.checkpoint = checkpoint
         self.trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(self.trained, settings.learning_rate, self.tuning)
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay)
+        fused = device.type == "cuda" or None  # one kernel for all parameters
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, fused=fused)
         plateau = self.tuning.plateau
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimiser,
@@ -132,8 +134,10 @@ class Tuner:
         self._keep_frozen_parts_in_eval_mode()
         batches = self._batches(progress.epoch)[progress.step_in_epoch :]
         started = saved = time.monotonic()
-        for batch in watched(batches, label=f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"):
-            for term, value in self._step([self.train_split.sample(view) for view in batch]).items():
+        loaded = ahead(self._samples, batches, device_type=self.device.type)
+        label = f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"
+        for samples in watched(loaded, label=label, total=len(batches)):
+            for term, value in self._step(samples).items():
                 progress.loss_sums[term] = progress.loss_sums.get(term, 0.0) + value
             progress.step += 1
             progress.step_in_epoch += 1
@@ -142,6 +146,9 @@ class Tuner:
             if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self._save()
                 saved = now
+
+    def _samples(self, batch: list[View]) -> list[Sample]:
+        return [self.train_split.sample(view) for view in batch]
 
     def _keep_frozen_parts_in_eval_mode(self) -> None:
         for name, module in self.model.named_modules():
@@ -164,6 +171,7 @@ class Tuner:
                     raise
                 self.progress.micro_batch //= 2
                 log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
+            release_memory(self.device)
         norm = nn.utils.clip_grad_norm_(self.trained.values(), self.tuning.clip_norm)
         if not torch.isfinite(norm):
             self._stop_because("gradient", samples)

@@ -9,7 +9,7 @@ from cones.cell import Cell, Plan
 from cones.cost import count_parameters
 from cones.data.batches import Split
 from cones.determinism import generator, make_deterministic
-from cones.devices import best_device, peak_memory_bytes
+from cones.devices import best_device, peak_memory_bytes, precision
 from cones.errors import ConesError
 from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
@@ -83,7 +83,9 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "best_epoch": progress.best_epoch,
         "best_val_ap": progress.best_ap,
         "decided_by": decided_by,
+        "batch_size": ingredients.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
+        "precision": precision(device),
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
