@@ -17,6 +17,7 @@ from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer
 from cones.models.detector import GroundedDetector
 from cones.progress import log
 from cones.prompts import PromptContext
+from cones.ranks import Ranks
 from cones.state import State
 from cones.steps.text import phrases_of
 from cones.tuning import Progress, Tuner, mark_trainable
@@ -42,6 +43,7 @@ def tune_cell(plan: Plan, cell: Cell) -> None:
 
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     device, weights = best_device(), plan.weights(cell.model)
+    ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
     ingredients, files, encoder_size = _gather(plan, cell, manifest)
@@ -62,9 +64,12 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             seed=cell.seed,
             device=device,
             checkpoint=checkpoint,
+            ranks=ranks,
         ).run()
     else:
         progress = Progress()
+    if ranks.rank:
+        return  # the first process writes what all of them found
     trained = mark_trainable(model, prompt, method)
     with torch.no_grad():
         language = prompt.eval()(PromptContext())
@@ -85,6 +90,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "decided_by": decided_by,
         "batch_size": ingredients.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
+        "processes": ranks.size,
         "precision": precision(device),
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
