@@ -46,7 +46,7 @@ def cell_settings(method="cones", **changes) -> CellSettings:
     )
 
 
-def make_tuner(data, tmp_path, method="cones", model=None, **changes) -> Tuner:
+def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, **changes) -> Tuner:
     settings, model = cell_settings(method, **changes), model or ToyDetector()
     way = TuningMethod.load(method)
     concepts = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, model.text_width))
@@ -62,6 +62,7 @@ def make_tuner(data, tmp_path, method="cones", model=None, **changes) -> Tuner:
         seed=0,
         device=torch.device("cpu"),
         checkpoint=tmp_path / "resume.pt",
+        ranks=ranks,
     )
 
 

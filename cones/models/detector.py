@@ -31,7 +31,9 @@ class ImageBatch:
     sizes: list[tuple[int, int]]
 
     def to(self, device: torch.device) -> "ImageBatch":
-        return ImageBatch(self.pixels.to(device, non_blocking=True), self.sizes)
+        """To a GPU from pinned memory, so that the copy does not wait for what the GPU is computing."""
+        pixels = self.pixels.pin_memory() if device.type == "cuda" and self.pixels.is_cpu else self.pixels
+        return ImageBatch(pixels.to(device, non_blocking=True), self.sizes)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from cones.cell import Cell, Plan
 from cones.cost import count_parameters
 from cones.data.batches import Split
 from cones.determinism import generator, make_deterministic
-from cones.devices import best_device, peak_memory_bytes
+from cones.devices import best_device, peak_memory_bytes, precision
 from cones.errors import ConesError
 from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
@@ -18,6 +18,7 @@ from cones.models.detector import GroundedDetector
 from cones.models.reference_path import take_reference_path
 from cones.progress import log
 from cones.prompts import PromptContext
+from cones.ranks import Ranks
 from cones.state import State, refuse_other_weights
 from cones.steps.text import phrases_of
 from cones.tuning import Progress, Tuner, mark_trainable
@@ -44,6 +45,7 @@ def tune_cell(plan: Plan, cell: Cell) -> None:
 
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     device, weights = best_device(), plan.weights(cell.model)
+    ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
     if not plan.settings(cell).tuning.exact_savings:
@@ -66,9 +68,12 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             seed=cell.seed,
             device=device,
             checkpoint=checkpoint,
+            ranks=ranks,
         ).run()
     else:
         progress = Progress()
+    if ranks.rank:
+        return  # the first process writes what all of them found
     trained = mark_trainable(model, prompt, method)
     with torch.no_grad():
         language = prompt.eval()(PromptContext())
@@ -87,7 +92,10 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "best_epoch": progress.best_epoch,
         "best_val_ap": progress.best_ap,
         "decided_by": decided_by,
+        "batch_size": ingredients.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
+        "processes": ranks.size,
+        "precision": precision(device),
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
