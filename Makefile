@@ -49,4 +49,5 @@ schema: $(READY) ## export the JSON schemas of config and registry
 	python -m cones schema
 
 clean: ## remove results, logs and drawn data, keep downloads and the environment
-	rm -rf results/*/ results/table* results/report.html logs data/miniature .snakemake
+	find results -mindepth 1 -not -name README.md -delete
+	rm -rf logs data/miniature .snakemake

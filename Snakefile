@@ -15,7 +15,14 @@ from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
 from cones.cell import settings_digest
 from cones.config import BOXES_GRID, MAIN_GRID
 from cones.provenance import code_digest
-from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
+from cones.tables.files import (
+    ALL_TABLES,
+    DATASETS,
+    METHOD_GRIDS,
+    TABLE7,
+    TABLES_OF,
+    files_of,
+)
 from workflow.context import Context
 from workflow.stale_lock import remove_stale_lock
 
@@ -33,7 +40,7 @@ wildcard_constraints:
     dataset="|".join(plan.suite.all_datasets),
     arm="|".join(map(re.escape, plan.suite.arms)),
     seed=r"\d+",
-    table="|".join([*ALL_TABLES, *PUBLISHED]),
+    table="|".join([*ALL_TABLES, DATASETS, *PUBLISHED]),
     figure="|".join(SHOWN),
     name="[A-Za-z0-9_-]+",
 

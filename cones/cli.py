@@ -220,10 +220,10 @@ def collect(
 
 @app.command()
 def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Count the datasets of a suite into table7.csv, beside the paper's Table 7."""
+    """Count the datasets of a suite into Table 7, beside the paper's counts."""
     from cones.steps.collect import count_datasets
 
-    print(f"written: {count_datasets(load_plan(suite, overrides))}")
+    print("written:", *count_datasets(load_plan(suite, overrides)))
 
 
 @app.command()
@@ -244,7 +244,7 @@ def table3(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
 
 @app.command()
 def efficiency(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Parameters, seconds, memory and steps of every method, from the records of Table 1's cells."""
+    """Parameters, seconds, memory and steps of every method, from the records of the cells of Tables 1 and 2."""
     from cones.steps.efficiency import write_efficiency
 
     print("written:", *write_efficiency(load_plan(suite, overrides)))
@@ -305,11 +305,11 @@ def schema() -> None:
 
 
 @app.command()
-def show(table: str) -> None:
-    """Print a finished table, such as results/table1.csv."""
-    from cones.tables.render import print_table
+def show(table: Annotated[Path, typer.Argument(help="a CSV file, such as results/table1.csv")]) -> None:
+    """Print a finished table."""
+    from cones.steps.show import show_table
 
-    print_table(table)
+    show_table(table)
 
 
 class Stopped(BaseException):

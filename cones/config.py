@@ -140,8 +140,8 @@ class Suite(Strict):
     dataset_tuning: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="dataset -> overrides of `tuning` that its protocol asks for"
     )
-    learning_rate_study: str | None = Field(
-        None, description="CSV file with the study that the learning rates were chosen by; the report shows it"
+    learning_rate_studies: tuple[str, ...] = Field(
+        (), description="CSV files with the studies that the learning rates were chosen by; the report shows them"
     )
 
     @field_validator("data_dir", "mirror")

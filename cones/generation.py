@@ -36,7 +36,6 @@ class Generation(Strict):
     )
     figure3: tuple[str, ...] = Field((), description="subjects of Figure 3; Figure 6 shows the others")
     figure_arms: tuple[str, ...] = Field((), description="columns of the figures; default: all arms that can draw")
-    learning_rate_study: str | None = Field(None, description="CSV file with all rates that were tried")
 
     @model_validator(mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cones import warm
-from cones.analysis.files import FILES_OF, GRID_OF, PUBLISHED, SHOWN
+from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
@@ -24,7 +24,7 @@ from cones.models.official import VOCABULARY
 from cones.models.pretrained import WEIGHTS, pretrained_models, record_file
 from cones.provenance import code_digest
 from cones.report.files import REPORT_FILES, TEMPLATES
-from cones.tables.files import TABLES_OF, files_of
+from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
 
@@ -136,17 +136,28 @@ class Context:
         """The tables and figures in `results/` that the suite's grids make."""
         grids = self.plan.suite.grids
         tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
-        names = [f"{table}.csv" for table in [*tables, *(["efficiency"] if MAIN_GRID in grids else [])]]
+        names = [f"{table}.csv" for table in [*tables, DATASETS, *["efficiency"] * bool(self.method_cells())]]
         made = self.plan.suite.parts
         names += [f"{name}.csv" for name in PUBLISHED if name in made]
         names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in made]
         return [f"results/{name}" for name in names]
 
     def analyses(self) -> list[str]:
-        """Everything else that the report shows: the files of the grids beside Table 1's."""
+        """Everything else that the report shows: datasets, costs, and the files of the grids beside Table 1's."""
         others = [name for name in self.plan.suite.parts if name != MAIN_GRID]
         tables = [name for grid in others if grid in TABLES_OF for name in files_of(grid)]
-        return self._in_suite([*tables, *(name for grid in others for name in FILES_OF.get(grid, ()))])
+        figures = [name for grid in others for name in FILES_OF.get(grid, ())]
+        return self._in_suite([*tables, *figures, *TABLE7, *EFFICIENCY])
+
+    def method_cells(self) -> list[str]:
+        """The lists of cells that the costs are taken from: those of the tables whose rows are methods."""
+        grids = [grid for grid in METHOD_GRIDS if grid in self.plan.suite.grids]
+        return self._in_suite(cells_file(grid) for grid in grids)
+
+    def runs(self, grids: Iterable[str]) -> list[str]:
+        """How each cell of those grids was made."""
+        cells = dict.fromkeys(cell for grid in grids if grid in self.plan.suite.grids for cell in self.plan.cells(grid))
+        return [str(cell.folder / "run.json") for cell in cells]
 
     def embeddings(self, *grids: str) -> list[str]:
         """What an analysis reads: the class vectors and box features of the cells of those grids the suite has."""
@@ -168,10 +179,8 @@ class Context:
         return path
 
     def report_inputs(self) -> list[str]:
-        """What the report reads besides the tables: how each cell was made, and the suite's learning-rate study."""
-        runs = [str(cell.folder / "run.json") for cell in self.plan.cells(MAIN_GRID)]
-        study = self.plan.suite.learning_rate_study
-        return [*runs, *([study] if study and os.path.exists(study) else [])]
+        """What the report reads besides the tables: how each cell was made, and the suite's learning-rate studies."""
+        return [*self.runs(TABLES_OF), *filter(os.path.exists, self.plan.suite.learning_rate_studies)]
 
     # -------------------------------------------------------------------------------------------------- digests
 

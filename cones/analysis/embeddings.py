@@ -29,6 +29,7 @@ class Embeddings:
     """classes: {TOGETHER or ISOLATED: (K, D)}, the input of the first fusion layer; labels (G,) class of each box.
 
     boxes: {source: `BoxVectors`}, empty where Table 3 does not ask for the cell. A skipped cell has only the reason.
+    missing: why a cell of an unfinished run has no such file; not written.
     """
 
     classes: dict[str, Tensor] = field(default_factory=dict)
@@ -36,6 +37,12 @@ class Embeddings:
     boxes: dict[str, BoxVectors] = field(default_factory=dict)
     skipped: str = ""
     state_sha256: str = ""  # of the cell's state that they were made of
+    missing: str = ""
+
+    @property
+    def hole(self) -> str:
+        """Why there is nothing, as the notes of a table say it; empty where there is something."""
+        return f"skipped ({self.skipped})" if self.skipped else self.missing
 
     def save(self, path: Path) -> str:
         """Returns the sha256 of the file."""

@@ -11,7 +11,7 @@ from cones.methods import METHODS
 from cones.report.quantities import count, memory, seconds, span
 from cones.report.records import Record, grouped
 from cones.tables.sheet import Sheet, said_once
-from cones.tables.wording import NO_NUMBER, heading
+from cones.tables.wording import NO_NUMBER, Row, heading
 
 COUNTS = ("trained", "total", "resident")
 COLUMNS = (
@@ -91,14 +91,14 @@ def efficiency_csv(rows: list[dict]) -> str:
     return text.getvalue()
 
 
-def efficiency_sheet(rows: list[dict], *, suite: str, title: str | None = None) -> Sheet:
-    """The table for people."""
+def efficiency_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The table for people, made of the rows of the CSV file alone."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     body = [
         [
             row["model"],
             row["method"],
-            *(span([row[f"{name}_low"], row[f"{name}_high"]], count) for name in COUNTS),
+            *(span([float(row[f"{name}_{end}"]) for end in ("low", "high")], count) for name in COUNTS),
             _as(seconds, row["seconds_per_step"]),
             f"{_as(count, row['steps_to_best'])} of {_as(count, row['steps'])}" if row["steps"] else NO_NUMBER,
             _as(seconds, row["tuning_seconds"]),
@@ -132,5 +132,5 @@ LEGEND = [
 ]
 
 
-def _as(form: Callable[[float], str], value: float | None) -> str:
-    return NO_NUMBER if value is None else form(value)
+def _as(form: Callable[[float], str], text: str) -> str:
+    return form(float(text)) if text else NO_NUMBER

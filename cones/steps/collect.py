@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan
 from cones.steps.holes import log_of_failure
 from cones.tables.cells import ExpectedCell
 from cones.tables.collect import collect
-from cones.tables.table7 import write_table7
+from cones.tables.files import named, read_csv
+from cones.tables.sheet import sheet_markdown
+from cones.tables.table7 import table7_sheet, write_table7
+from cones.tables.wording import said_of_suite
 from cones.verification import Digests, check_cell
 
 
@@ -45,13 +49,16 @@ def _expected(plan: Plan, cell: Cell) -> ExpectedCell:
     )
 
 
-def count_datasets(plan: Plan) -> Path:
-    """`table7.csv` of the suite, from the manifests of its datasets."""
-    return write_table7(
-        RESULTS / plan.suite.suite / "table7.csv",
-        suite=plan.suite.suite,
+def count_datasets(plan: Plan, *, partial: bool = False) -> list[Path]:
+    """`table7.csv` and `.md` of the suite, from the manifests of its datasets; `partial` as in `collect_grid`."""
+    suite, title = plan.suite.suite, said_of_suite(plan.suite.title, partial)
+    csv = write_table7(
+        RESULTS / suite / named("table7.csv", partial),
+        suite=suite,
         source=plan.suite.source,
         registry=plan.registry,
         datasets=plan.suite.all_datasets,
         manifests={name: plan.data_folder(name) / "manifest.json" for name in plan.suite.all_datasets},
     )
+    write_text(csv.with_suffix(".md"), sheet_markdown(table7_sheet(*read_csv(csv), suite=suite, title=title)))
+    return [csv, csv.with_suffix(".md")]

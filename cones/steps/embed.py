@@ -1,7 +1,5 @@
 """Step `embed`: the class vectors of a cell and, where Table 3 asks, its boxes beside them."""
 
-from pathlib import Path
-
 import torch
 
 from cones.analysis.boxes import box_vectors
@@ -14,24 +12,16 @@ from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer
 from cones.progress import log
 from cones.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_caption
 from cones.state import State
+from cones.steps.embeddings import FILE as EMBEDDINGS
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
 from cones.verification import recorded_state
 
 
-def embeddings_file(cell: Cell) -> Path:
-    return cell.folder / "embeddings.safetensors"
-
-
-def embeddings_of(cell: Cell) -> Embeddings:
-    """The embeddings of a cell; ConesError if they were made of another state than the cell now has."""
-    return Embeddings.load(embeddings_file(cell), state_sha256=recorded_state(cell.folder))
-
-
 def embed_cell(plan: Plan, cell: Cell) -> None:
     """Writes `embeddings.safetensors`. The boxes of a dataset are the same for every model, method and seed."""
     make_deterministic()
-    digest, path = recorded_state(cell.folder), embeddings_file(cell)
+    digest, path = recorded_state(cell.folder), cell.folder / EMBEDDINGS
     state = State.load(state_file(cell), digest)
     if state.skipped:
         Embeddings(skipped=state.skipped, state_sha256=digest).save(path)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cones.cell import RESULTS, Cell, Plan
+from cones.models.pretrained import record_file
 from cones.tables.cells import last_line
 
 LOGS = Path("logs")
@@ -37,19 +38,37 @@ def told(found: dict[Path | None, list[Cell]]) -> Iterator[str]:
 
 def _way(plan: Plan, cell: Cell) -> Iterator[tuple[Path, Path]]:
     """(log, what the step would have left) of every step of a cell, the last first."""
-    data = plan.data_folder(cell.dataset)
-    data_logs = LOGS / "data" / plan.suite.source / cell.dataset
+    drawn = plan.suite.generation
+    if drawn and cell.model == drawn.model:
+        yield from _own_of_subject(cell)
+        yield LOGS / "checkpoints" / f"pretrained-{cell.model}.log", record_file(cell.model)
+        yield from _of_data(plan, drawn.dataset)
+        return
     yield from _own(cell)
     if "stage1" in plan.method(cell.arm).inputs:
         yield from _own(plan.stage1(cell))
     text = plan.text_states(cell.model, cell.dataset)
     yield LOGS / text.parent.relative_to(RESULTS) / "text.log", text
     yield LOGS / "checkpoints" / f"{cell.model}.log", plan.weights(cell.model)
-    yield data_logs / "prepare.log", data / "manifest.json"
-    yield data_logs / "fetch.log", data / "fetch.json"
-    for archive in plan.registry[cell.dataset].source(plan.suite.source).archives:
-        drawn = data.parent / "mirror" / cell.dataset / archive.filename
-        yield data_logs / f"draw-{archive.filename}.log", drawn
+    yield from _of_data(plan, cell.dataset)
+
+
+def _of_data(plan: Plan, dataset: str) -> Iterator[tuple[Path, Path]]:
+    data, logs = plan.data_folder(dataset), LOGS / "data" / plan.suite.source / dataset
+    yield logs / "prepare.log", data / "manifest.json"
+    yield logs / "fetch.log", data / "fetch.json"
+    for archive in plan.registry[dataset].source(plan.suite.source).archives:
+        yield logs / f"draw-{archive.filename}.log", data.parent / "mirror" / dataset / archive.filename
+
+
+def _own_of_subject(cell: Cell) -> Iterator[tuple[Path, Path]]:
+    folder, shared = LOGS / cell.folder.relative_to(RESULTS), RESULTS / cell.suite / cell.model
+    yield folder / "score.log", cell.folder / "metrics.json"
+    yield folder / "draw.log", cell.folder / "images" / "reconstruction" / "prompts.json"
+    yield folder / "learn.log", cell.folder / "state.safetensors"
+    dataset = cell.dataset.partition("-")[0]
+    for step, file in (("look", "real.safetensors"), ("encode", "text.safetensors")):
+        yield LOGS / cell.suite / cell.model / dataset / f"{step}.log", shared / dataset / file
 
 
 def _own(cell: Cell) -> Iterator[tuple[Path, Path]]:

@@ -13,7 +13,7 @@ from cones.tables.box_mask_sheets import table2_sheet, table4_sheet
 from cones.tables.cells import ExpectedCell, collect_cells
 from cones.tables.detail import detail_table
 from cones.tables.detail_sheet import detail_sheet
-from cones.tables.files import TABLES_OF, cells_file, partial_name, read_csv, to_csv
+from cones.tables.files import TABLES_OF, cells_file, named, read_csv, to_csv
 from cones.tables.ranks import ranks_sheet, ranks_table
 from cones.tables.render import table1_sheet
 from cones.tables.sheet import Sheet, sheet_markdown
@@ -22,11 +22,10 @@ from cones.tables.table2 import table2
 from cones.tables.table4 import table4
 from cones.tables.table5 import table5, table5_sheet
 from cones.tables.table9 import table9, table9_sheet
+from cones.tables.wording import said_of_suite
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-UNFINISHED = "unfinished: some cells failed or did not run"
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,10 @@ def collect(
     describes the suite in a few words.
     """
     cells = collect_cells(expected, metrics, logs, suite=suite, check=check, partial=partial)
-    if partial:
-        title = ", ".join(filter(None, [title, UNFINISHED]))
-    written = []
+    title, written = said_of_suite(title, partial), []
 
     def write(name: str, text: str) -> Path:
-        written.append(Path(out_dir) / (partial_name(name) if partial else name))
+        written.append(Path(out_dir) / named(name, partial))
         write_text(written[-1], text)
         return written[-1]
 

@@ -11,6 +11,7 @@ from cones.tables.files import read_csv
 from cones.tables.reference import GROUPS
 from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.table1 import COLUMNS
+from cones.tables.terminal import print_end, print_line
 from cones.tables.wording import (
     AP_MEANS,
     BLOCKS,
@@ -81,12 +82,8 @@ def print_table(path: str | Path, *, title: str | None = None, console: Console 
     console.print(Text(heading(suite, title), style="bold"))
     console.print()
     for line, style in _terminal_lines(rows, numbers, suite):
-        console.print(Text(line, style=style), no_wrap=True, overflow="ignore", crop=False)
-    console.print()
-    for line in legend(rows, suite):
-        console.print(Text(line, style="dim"))
-    for note, place in numbers.items():
-        console.print(Text(f"[{place}] {note}"))
+        print_line(console, line, style)
+    print_end(console, legend(rows, suite), numbers)
 
 
 def _terminal_lines(rows: list[Row], numbers: dict[str, int], suite: str) -> Iterator[tuple[str, str]]:

@@ -65,12 +65,12 @@ if BOXES_GRID in plan.suite.grids:
             "python -m cones table3 --suite {wildcards.suite} > {log} 2>&1"
 
 
-if MAIN_GRID in plan.suite.grids:
+if context.method_cells():
 
     rule efficiency:
         input:
-            "results/{suite}/table1_cells.csv",
-            [str(cell.folder / "run.json") for cell in plan.cells(MAIN_GRID)],
+            context.method_cells(),
+            context.runs(METHOD_GRIDS),
             context.analysis_roll_call("efficiency", [], EFFICIENCY),
         output:
             [f"results/{{suite}}/{name}" for name in EFFICIENCY],

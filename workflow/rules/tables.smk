@@ -31,13 +31,15 @@ rule table7:
             source=plan.suite.source,
             dataset=plan.suite.all_datasets,
         ),
+        context.analysis_roll_call("table7", [], TABLE7),
     output:
-        "results/{suite}/table7.csv",
+        [f"results/{{suite}}/{name}" for name in TABLE7],
     log:
         "logs/{suite}/table7.log",
     localrule: True
     params:
         code=code_digest("cones.tables.table7"),
+        title=plan.suite.title,
         entries=[
             settings_digest(plan.registry[name]) for name in plan.suite.all_datasets
         ],
