@@ -140,6 +140,12 @@ class Suite(Strict):
     dataset_tuning: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="dataset -> overrides of `tuning` that its protocol asks for"
     )
+    feature_cache_gb: float = Field(
+        0.0,
+        ge=0,
+        description="disk for the image features that the cells of a model and dataset share where their image encoder "
+        "is frozen; 0: each cell computes its own. Changes no number",
+    )
     learning_rate_study: str | None = Field(
         None, description="CSV file with the study that the learning rates were chosen by; the report shows it"
     )

@@ -18,6 +18,7 @@ from cones.models.detector import GroundedDetector
 from cones.models.reference_path import take_reference_path
 from cones.progress import log
 from cones.prompts import PromptContext
+from cones.pyramid_file import PyramidFile
 from cones.state import State
 from cones.steps.text import phrases_of
 from cones.tuning import Progress, Tuner, mark_trainable
@@ -45,6 +46,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     device, weights = best_device(), plan.weights(cell.model)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
+    features = shared_features(plan, cell)
     if not plan.settings(cell).tuning.exact_savings:
         take_reference_path(model)
     ingredients, files, encoder_size = _gather(plan, cell, manifest)
@@ -65,6 +67,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             seed=cell.seed,
             device=device,
             checkpoint=checkpoint,
+            features=features,
         ).run()
     else:
         progress = Progress()
@@ -90,6 +93,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
+        "shared_views": 0 if features is None else len(features.views),
         "inputs_sha256": {str(path): sha256(path) for path in files},
     }
     write_json(cell.folder / "tuning.json", record)
@@ -108,6 +112,13 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
             found=", ".join(sorted(unknown)),
         )
     model.loss_groups = groups
+
+
+def shared_features(plan: Plan, cell: Cell) -> PyramidFile | None:
+    """The image features that are there for this cell to read; without them it computes its own."""
+    index = plan.features(cell.model, cell.dataset)
+    is_read = plan.settings(cell).tuning.exact_savings and not plan.method(cell.arm).trains_image_encoder
+    return PyramidFile(index) if is_read and index is not None and index.exists() else None
 
 
 def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:
