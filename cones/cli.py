@@ -124,6 +124,16 @@ def text(
 
 
 @app.command()
+def features(
+    model: ModelOption, dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}"
+) -> None:
+    """Encode a dataset's images once for all cells of a model whose image encoder is frozen."""
+    from cones.steps.features import compute_features
+
+    compute_features(load_plan(suite, overrides), model, dataset)
+
+
+@app.command()
 def tune(
     model: ModelOption,
     dataset: DatasetOption,
