@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cones.report.origin import command
 from cones.report.sheets import SHEETS
 from cones.tables.files import METHOD_GRIDS, named, read_csv
-from cones.tables.sheet import Sheet
+from cones.tables.sheet import Sheet, trimmed
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,14 @@ class Shown:
     name: str
     title: str
     said: str
+    command: str  # makes it again
     sheets: list[Sheet] = field(default_factory=list)
     pictures: list[tuple[str, str]] = field(default_factory=list)
 
 
-def analyses(folder: Path, parts: Collection[str], *, suite: str, title: str, partial: bool = False) -> list[Shown]:
+def analyses(
+    folder: Path, parts: Collection[str], *, suite: str, title: str, overrides: dict, partial: bool = False
+) -> list[Shown]:
     """The sections that the suite's parts allow, in the order of the page; empty where its file is not made yet.
 
     With `partial` they are made of the files that a failed run left.
@@ -99,7 +103,8 @@ def analyses(folder: Path, parts: Collection[str], *, suite: str, title: str, pa
             if path.exists() and picture.exists()
         ]
         sheets = sheets if isinstance(sheets, list) else [sheets]
-        shown.append(Shown(section.stem, section.title, section.said, sheets, uris))
+        again = command(suite, overrides, target=f"results/{section.stem}.csv")
+        shown.append(Shown(section.stem, section.title, section.said, again, list(map(trimmed, sheets)), uris))
     return shown
 
 

@@ -52,7 +52,9 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
         details={table: read_csv(folder / named(f"{table}.csv", partial)) for table in DETAIL_TABLES},
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
-        analyses=tuple(analyses(folder, suite.parts, suite=suite.suite, title=suite.title, partial=partial)),
+        analyses=tuple(
+            analyses(folder, suite.parts, suite=suite.suite, title=suite.title, overrides=overrides, partial=partial)
+        ),
         study=studies,
         missing_studies=missing_studies,
         waiting=tuple(waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)),

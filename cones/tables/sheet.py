@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cones.tables.wording import md_line, md_page
 
@@ -30,8 +30,16 @@ class Sheet:
         return [place < self.names or head == NOTES for place, head in enumerate(self.heads)]
 
 
+def trimmed(sheet: Sheet) -> Sheet:
+    """Without the column of notes where there are none."""
+    if sheet.notes or sheet.heads[-1] != NOTES:
+        return sheet
+    return replace(sheet, heads=sheet.heads[:-1], rows=[row[:-1] for row in sheet.rows])
+
+
 def sheet_markdown(sheet: Sheet) -> str:
     """Title, table, legend, numbered notes."""
+    sheet = trimmed(sheet)
     if not sheet.rows:
         return f"# {sheet.heading}\n\n{sheet.empty}\n"
     rule = ["---" if is_word else "--:" for is_word in sheet.are_words]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cones.tables.sheet import Sheet
+from cones.tables.sheet import Sheet, trimmed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,7 @@ def print_sheet(sheet: Sheet, console: Console) -> None:
     """Heading, table, legend, numbered notes."""
     from rich.text import Text
 
+    sheet = trimmed(sheet)
     console.print(Text(sheet.heading, style="bold"))
     if not sheet.rows:
         console.print(Text(sheet.empty))
