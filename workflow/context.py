@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from snakemake.io import local
+
 from cones import warm
 from cones.analysis.files import FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
@@ -31,6 +33,7 @@ class Context:
 
     def __init__(self, plan: Plan, overrides: dict):
         self.plan, self.overrides, self.providers = plan, overrides, Providers()
+        self._tune_digests: dict[tuple, str] = {}
 
     @classmethod
     def from_config(cls, config: dict) -> "Context":
@@ -69,7 +72,7 @@ class Context:
 
     def weights_inputs(self, wildcards) -> list[str]:
         if self.plan.suite.models[wildcards.model].initial_seed is None and (files := shipped(wildcards.model)):
-            return [os.path.relpath(path) for path in files]
+            return [local(os.path.relpath(path)) for path in files]
         return self.official_records([wildcards.model])
 
     def official_records(self, models) -> list[str]:
@@ -77,13 +80,19 @@ class Context:
         official = [name for name in models if self.plan.suite.models[name].initial_seed is None and not shipped(name)]
         return [f"checkpoints/official/{name}.json" for name in [*official, VOCABULARY] if official]
 
-    def manifest(self, wildcards) -> str:
-        return str(self.plan.data_folder(wildcards.dataset) / "manifest.json")
+    @property
+    def manifest(self) -> str:
+        """A pattern, not a function: those are inspected and called for every job of a large grid."""
+        return str(self.plan.data_folder("{dataset}") / "manifest.json")
+
+    def of_datasets(self, name: str) -> list[str]:
+        """A file of every dataset of the suite."""
+        return [str(self.plan.data_folder(dataset) / name) for dataset in self.plan.suite.all_datasets]
 
     def tune_inputs(self, wildcards) -> dict[str, str]:
         """The files that the method's registry line names."""
         cell = self.cell(wildcards)
-        files = {"weights": str(self.plan.weights(cell.model)), "manifest": self.manifest(wildcards)}
+        files = {"weights": str(self.plan.weights(cell.model)), "manifest": self.manifest.format(dataset=cell.dataset)}
         inputs = self.plan.method(cell.arm).inputs
         if "text_states" in inputs:
             files["text"] = str(self.plan.text_states(cell.model, cell.dataset))
@@ -146,18 +155,25 @@ class Context:
         return path
 
     def report_inputs(self) -> list[str]:
-        """What the report reads besides the tables: how each cell was made, and the suite's learning-rate study."""
-        runs = [str(cell.folder / "run.json") for cell in self.plan.cells(MAIN_GRID)]
+        """What the report reads besides the tables: how each cell was made."""
+        return [str(cell.folder / "run.json") for cell in self.plan.cells(MAIN_GRID)]
+
+    def study(self) -> list[str]:
+        """The suite's learning-rate study, a file of the project, if there is one."""
         study = self.plan.suite.learning_rate_study
-        return [*runs, *([study] if study and os.path.exists(study) else [])]
+        return [study] if study and os.path.exists(study) else []
 
     # -------------------------------------------------------------------------------------------------- digests
 
     def tune_digest(self, wildcards) -> str:
-        """Settings of the cell, and the code of the loop and of this cell's method and model."""
+        """Settings of the cell, and the code of the loop and of its method and model; the same for many cells."""
         cell = self.cell(wildcards)
-        method = self.plan.method(cell.arm).module
-        return f"{settings_digest(self.plan.settings(cell))}-{code_digest('cones.steps.tune', method)}"
+        place = (cell.model, cell.arm, cell.dataset if cell.dataset in self.plan.suite.dataset_tuning else None)
+        if place not in self._tune_digests:
+            method = self.plan.method(cell.arm).module
+            digests = settings_digest(self.plan.settings(cell)), code_digest("cones.steps.tune", method)
+            self._tune_digests[place] = "-".join(digests)
+        return self._tune_digests[place]
 
     def report_digest(self) -> str:
         """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""

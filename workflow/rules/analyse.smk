@@ -5,7 +5,7 @@ rule embed:
     input:
         state=rules.tune.output.state,
         weights="checkpoints/{model}.safetensors",
-        manifest=lambda wildcards: context.manifest(wildcards),
+        manifest=context.manifest,
     output:
         "results/{suite}/{model}/{dataset}/{arm}/seed{seed}/embeddings.safetensors",
     log:
@@ -30,7 +30,7 @@ if "figure4" in plan.suite.grids:
     rule draw_figure4:
         input:
             vectors,
-            context.analysis_roll_call("figure4", vectors, FILES_OF["figure4"]),
+            local(context.analysis_roll_call("figure4", vectors, FILES_OF["figure4"])),
         output:
             [f"results/{{suite}}/{name}" for name in FILES_OF["figure4"]],
         log:
@@ -50,7 +50,7 @@ if BOXES_GRID in plan.suite.grids:
     rule table3:
         input:
             boxes,
-            context.analysis_roll_call("table3", boxes, FILES_OF[BOXES_GRID]),
+            local(context.analysis_roll_call("table3", boxes, FILES_OF[BOXES_GRID])),
         output:
             [f"results/{{suite}}/{name}" for name in FILES_OF[BOXES_GRID]],
         log:
@@ -70,7 +70,7 @@ if MAIN_GRID in plan.suite.grids:
         input:
             "results/{suite}/table1_cells.csv",
             [str(cell.folder / "run.json") for cell in plan.cells(MAIN_GRID)],
-            context.analysis_roll_call("efficiency", [], EFFICIENCY),
+            local(context.analysis_roll_call("efficiency", [], EFFICIENCY)),
         output:
             [f"results/{{suite}}/{name}" for name in EFFICIENCY],
         log:

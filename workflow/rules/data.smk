@@ -57,10 +57,6 @@ rule prepare:
 
 rule downloads:
     input:
-        expand(
-            rules.fetch.output,
-            source=plan.suite.source,
-            dataset=plan.suite.all_datasets,
-        ),
+        context.of_datasets("fetch.json"),
         context.official_records(plan.suite.models),
     localrule: True

@@ -8,7 +8,7 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
             f"collect_{grid}"
         input:
             context.cell_files(grid),
-            context.roll_call(grid),
+            local(context.roll_call(grid)),
         output:
             [f"results/{{suite}}/{name}" for name in files_of(grid)],
         log:
@@ -26,11 +26,7 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
 
 rule table7:
     input:
-        expand(
-            rules.prepare.output[0],
-            source=plan.suite.source,
-            dataset=plan.suite.all_datasets,
-        ),
+        context.of_datasets("manifest.json"),
     output:
         "results/{suite}/table7.csv",
     log:
