@@ -65,6 +65,11 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/analyse.smk"
 
 
+if plan.suite.generation:
+
+    include: "workflow/rules/generate.smk"
+
+
 if MAIN_GRID in plan.suite.grids:
 
     include: "workflow/rules/report.smk"

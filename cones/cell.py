@@ -57,6 +57,12 @@ class Plan:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         return cls(loaded, registry)
 
+    @property
+    def digest(self) -> str:
+        """Of all that config and registry say about this plan."""
+        entries = (self.registry[name] for name in self.suite.all_datasets)
+        return settings_digest([self.suite.model_dump(mode="json"), *map(settings_digest, entries)])
+
     def cells(self, grid: str) -> Iterator[Cell]:
         """Models, datasets, arms, seeds of one table, in the order of the config."""
         models, datasets, arms = self.suite.grid(grid)
@@ -66,6 +72,31 @@ class Plan:
     def all_cells(self) -> list[Cell]:
         """The cells of every grid; one that several tables show is there once."""
         return list(dict.fromkeys(cell for grid in self.suite.grids for cell in self.cells(grid)))
+
+    def subject_cells(self) -> list[Cell]:
+        """The cells of the suite's generation, arm by arm: a subject is a dataset, `dreambooth-dog6`."""
+        if (said := self.suite.generation) is None:
+            return []
+        places = product(said.drawing_arms, said.subjects or self.registry[said.dataset].classes, said.seeds)
+        return [self.subject_cell(subject, arm, seed) for arm, subject, seed in places]
+
+    def subject_cell(self, subject: str, arm: str, seed: int) -> Cell:
+        """A cell of the suite's generation; a name that is not in it ends in one line."""
+        said = self.suite.generation
+        where = f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
+        if said is None:
+            raise ConesError("the suite draws no pictures", where=where, next_step="add `generation:` to it")
+        known_subjects = self.registry[said.dataset].classes
+        for kind, name, known in (
+            ("subject", subject, known_subjects),
+            ("arm that draws", arm, said.drawing_arms),
+            ("seed", seed, said.seeds),
+        ):
+            if name not in known:
+                raise ConesError(
+                    f'{kind} "{name}" is not in the suite', where=where, next_step=closest(str(name), map(str, known))
+                )
+        return Cell(self.suite.suite, said.model, f"{said.dataset}-{subject}", arm, seed)
 
     def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
         """A cell of this suite; a name that is not in it ends in one line."""

@@ -1,8 +1,11 @@
 """The command line: `python -m cones <step> …`. Each command is thin and imports its step when called."""
 
+import contextlib
 import json
 import os
+import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -32,19 +35,32 @@ SeedOption = Annotated[int, typer.Option("--seed")]
 
 
 def load_plan(suite: str, overrides: str, source: str | None = None):
-    """The plan of a suite; `source` is that of the suite unless the caller names another."""
+    """The plan of a suite; `source` is that of the suite unless the caller names another.
+
+    A step of a workflow refuses to work after another plan than the one its job was made of (CONES_PLAN, its digest).
+    """
     from cones.cell import Plan
 
-    return Plan.load(suite, json.loads(overrides) | ({"source": source} if source else {}))
+    try:
+        changed = json.loads(overrides)
+    except ValueError as error:
+        raise ConesError("not JSON", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'") from None
+    plan = Plan.load(suite, changed | ({"source": source} if source else {}))
+    if os.environ.get("CONES_PLAN", plan.digest) != plan.digest:
+        raise ConesError(
+            "config or registry was edited while this run was going on",
+            where=f"config/{suite}.yaml, datasets.yaml",
+            next_step="run the same command again: it plans anew and keeps what the edit does not touch",
+        )
+    return plan
 
 
 @app.command()
-def draw(dataset: DatasetOption, data_dir: str = "data") -> None:
+def draw(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
     """Draw a dataset of the miniature world as an archive in its native format."""
-    from cones.data.registry import dataset_named
-    from cones.miniature.archives import draw as draw_archive
+    from cones.steps.data import draw_dataset
 
-    draw_archive(dataset_named(dataset), data_dir)
+    draw_dataset(load_plan(suite, overrides), dataset)
 
 
 @app.command()
@@ -254,6 +270,23 @@ def report(suite: SuiteOption = "miniature", overrides: SetOption = "{}", partia
 
 
 @app.command()
+def verify(
+    tree: Annotated[Path, typer.Argument(help="results, a suite's folder or a cell's")] = Path("results"),
+) -> None:
+    """Check a finished tree again: every file against its recorded sha256, every table against its cells."""
+    from cones.steps.verify import verify as verify_tree
+
+    found = verify_tree(tree)
+    for fault in found.faults:
+        print(f"off: {fault}")
+    for path in sorted(found.absent):
+        print(f"not compared, because it is not here: {path}")
+    if found.faults:
+        raise ConesError(f"not all is as it was recorded ({found})", where=tree, found=f"{len(found.faults)} faults")
+    print(f"{tree}: {found}: all as recorded")
+
+
+@app.command()
 def finish(
     suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0
 ) -> None:
@@ -279,15 +312,51 @@ def show(table: Annotated[Path, typer.Argument(help="a CSV file, such as results
     show_table(table)
 
 
+class Stopped(BaseException):
+    """SIGINT or SIGTERM reached this step."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+
 def main() -> None:
-    """A ConesError is one line and exit code 1; anything else is a bug and keeps its traceback."""
+    """A ConesError is one line and exit code 1; anything else is a bug: its traceback, then such a line."""
     start_logging()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _stop_on(number)
     try:
         app()
     except ConesError as error:
-        typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+        _say_error(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except Stopped as stop:
+        name = signal.Signals(stop.number).name
+        _say_error(ConesError(f"stopped by {name}", next_step="run the same command again: what is finished is kept"))
+        sys.exit(128 + stop.number)
     except BrokenPipeError:
         os._exit(1)
+    except Exception as error:
+        traceback.print_exc()
+        what = f"{type(error).__name__}: {error}"
+        _say_error(ConesError(what, next_step="this is not foreseen: report it with the lines above"))
+        sys.exit(1)
+
+
+def _say_error(error: ConesError) -> None:
+    typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+
+
+def _stop_on(number: signal.Signals) -> None:
+    """Let a signal end this step in order: temporary files go, the log says why. One that is ignored stays so."""
+    before = signal.getsignal(number)
+    if before in (signal.SIG_IGN, None):
+        return
+
+    def stop(number: int, frame: object) -> None:
+        if callable(before):  # Python's own for Ctrl-C, or the one of a warm process, which hears the second of two
+            with contextlib.suppress(KeyboardInterrupt):
+                before(number, frame)
+                return
+        raise Stopped(number)
+
+    signal.signal(number, stop)

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cones.data.batches import Split, View, groups_of_equal_size
+from cones.data.ahead import ahead
+from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.data.masks import encoded
-from cones.devices import mixed_precision
+from cones.devices import mixed_precision, release_memory
 from cones.evaluation.predictions import to_coco_results
 from cones.language import LanguageFeatures
-from cones.models.detector import GroundedDetector
+from cones.models.detector import Detections, GroundedDetector
 from cones.progress import watched
 
 
@@ -21,12 +22,11 @@ def predict(
     views = [View(index, model.preprocessing.short_side) for index in range(len(split))]
     batches = [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
     results: dict[int, list[dict]] = {}
-    for batch in watched(batches, label=label):
-        for samples in groups_of_equal_size([split.sample(view, at_test=True) for view in batch], batch_size):
-            with mixed_precision(language.hidden.device):
-                pyramid = pyramids(samples)
-                detections = model.detect(model.ground(pyramid, language.for_batch(len(samples))))
-            for sample, found in zip(samples, detections):
+    device = language.hidden.device
+    loaded = ahead(lambda batch: [split.sample(v, at_test=True) for v in batch], batches, device_type=device.type)
+    for batch in watched(loaded, label=label, total=len(batches)):
+        for samples in groups_of_equal_size(batch, batch_size):
+            for sample, found in zip(samples, detections(model, language, pyramids, samples)):
                 image = split.images[sample.view.index]
                 height, width = sample.size
                 scale = torch.tensor([image["width"] / width, image["height"] / height] * 2, device=found.boxes.device)
@@ -42,6 +42,23 @@ def predict(
                     segmentations=None if found.masks is None else segmentations(found.masks, image),
                 )
     return [result for image_id in sorted(results) for result in results[image_id]]
+
+
+def detections(
+    model: GroundedDetector, language: LanguageFeatures, pyramids, samples: list[Sample]
+) -> list[Detections]:
+    """Of samples of one padded size; after an out-of-memory error of one half after the other."""
+    device = language.hidden.device
+    try:
+        with mixed_precision(device):
+            pyramid = pyramids(samples)
+            return model.detect(model.ground(pyramid, language.for_batch(len(samples))))
+    except torch.OutOfMemoryError:
+        if len(samples) == 1:
+            raise
+    release_memory(device)
+    half = len(samples) // 2
+    return [found for part in (samples[:half], samples[half:]) for found in detections(model, language, pyramids, part)]
 
 
 def segmentations(masks: Tensor, image: dict) -> list[dict]:

@@ -13,24 +13,25 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import replacing
 from cones.cell import settings_digest
 from cones.config import CellSettings
+from cones.data.ahead import ahead
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.determinism import generator, seed_of
-from cones.devices import mixed_precision
+from cones.devices import mixed_precision, release_memory
 from cones.errors import ConesError
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.language import LanguageFeatures
 from cones.losses import add_normalisers, normalised
 from cones.methods import TuningMethod
-from cones.models.detector import GroundedDetector
+from cones.models.detector import GroundedDetector, Target
 from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.progress import log, watched
 from cones.prompts import Prompt, PromptContext
 from cones.pyramids import FrozenPyramids, LivePyramids
-from cones.resume import read_checkpoint
+from cones.ranks import Ranks
+from cones.resume import read_checkpoint, write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
@@ -66,14 +67,16 @@ class Tuner:
         seed: int,
         device: torch.device,
         checkpoint: Path,
+        ranks: Ranks | None = None,
     ):
         self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
         self.train_split, self.val_split = train, val
         self.settings, self.tuning, self.seed, self.device = settings, settings.tuning, seed, device
-        self.checkpoint = checkpoint
+        self.checkpoint, self.ranks = checkpoint, ranks or Ranks()
         self.trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(self.trained, settings.learning_rate, self.tuning)
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay)
+        fused = device.type == "cuda" or None  # one kernel for all parameters
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, fused=fused)
         plateau = self.tuning.plateau
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimiser,
@@ -90,7 +93,7 @@ class Tuner:
         self.best: dict[str, Tensor] = self._snapshot()
 
     def _pyramids(self) -> FrozenPyramids | LivePyramids:
-        if self.frozen_encoder:
+        if self.frozen_encoder and self.tuning.exact_savings:
             return FrozenPyramids(self.model, self.device, self.tuning.pyramid_cache_mb // 2)
         return LivePyramids(self.model, self.device)
 
@@ -130,10 +133,12 @@ class Tuner:
         progress = self.progress
         self.method.set_modes(self.model, self.prompt)
         self._keep_frozen_parts_in_eval_mode()
-        batches = self._batches(progress.epoch)[progress.step_in_epoch :]
+        batches = [self.ranks.share(batch) for batch in self._batches(progress.epoch)[progress.step_in_epoch :]]
         started = saved = time.monotonic()
-        for batch in watched(batches, label=f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"):
-            for term, value in self._step([self.train_split.sample(view) for view in batch]).items():
+        loaded = ahead(self._samples, batches, device_type=self.device.type)
+        label = f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"
+        for samples in watched(loaded, label=label, total=len(batches)):
+            for term, value in self._step(samples).items():
                 progress.loss_sums[term] = progress.loss_sums.get(term, 0.0) + value
             progress.step += 1
             progress.step_in_epoch += 1
@@ -142,6 +147,9 @@ class Tuner:
             if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self._save()
                 saved = now
+
+    def _samples(self, batch: list[View]) -> list[Sample]:
+        return [self.train_split.sample(view) for view in batch]
 
     def _keep_frozen_parts_in_eval_mode(self) -> None:
         for name, module in self.model.named_modules():
@@ -154,32 +162,36 @@ class Tuner:
         if step <= warmup:
             for group in self.optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * (step + 1) / (warmup + 1)
-        while True:
-            try:
-                self.optimiser.zero_grad(set_to_none=True)
-                losses = self._accumulate(samples)
-                break
-            except torch.OutOfMemoryError:
-                if self.progress.micro_batch == 1:
-                    raise
-                self.progress.micro_batch //= 2
-                log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
+        while (losses := self._try_to_accumulate(samples)) is None:
+            release_memory(self.device)
+            self.progress.micro_batch //= 2
+            log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
+        self.ranks.sum_gradients(self.trained.values())
         norm = nn.utils.clip_grad_norm_(self.trained.values(), self.tuning.clip_norm)
         if not torch.isfinite(norm):
             self._stop_because("gradient", samples)
         self.optimiser.step()
         return losses
 
+    def _try_to_accumulate(self, samples: list[Sample]) -> dict[str, float] | None:
+        """None if memory ran out, here or in another process, and a smaller micro-batch is left to try."""
+        self.optimiser.zero_grad(set_to_none=True)
+        try:
+            losses = self._accumulate(samples)
+        except torch.OutOfMemoryError as error:
+            if self.progress.micro_batch == 1:
+                raise self._no_memory(samples) from error
+            losses = None
+        return None if self.ranks.any(losses is None) else losses
+
     def _accumulate(self, samples: list[Sample]) -> dict[str, float]:
         """Gradients of the whole batch's loss, part by part, every part divided by the whole batch's normalisers."""
-        torch.manual_seed(seed_of("dropout", self.seed, self.progress.step))
+        rank = (self.ranks.rank,) if self.ranks.rank else ()
+        torch.manual_seed(seed_of("dropout", self.seed, self.progress.step, *rank))
         parts = groups_of_equal_size(samples, self.progress.micro_batch)
         targets = [[sample.target.to(self.device) for sample in part] for part in parts]
-        shared = None
-        if len(parts) > 1:
-            sizes = [tuple(part[0].pixels.shape[1:]) for part in parts]
-            shared = add_normalisers([self.model.normalisers(t, size) for t, size in zip(targets, sizes)])
-        losses: dict[str, float] = {}
+        shared = self._normalisers(parts, targets) if len(parts) > 1 or self.ranks.size > 1 else None
+        losses: dict[str, float] = dict.fromkeys(shared or (), 0.0)
         for part, target in zip(parts, targets):
             with mixed_precision(self.device):
                 pyramid = self.train_pyramids(part)
@@ -193,6 +205,21 @@ class Tuner:
             for term, value in values.items():
                 losses[term] = losses.get(term, 0.0) + value.item()
         return losses
+
+    def _no_memory(self, samples: list[Sample]) -> ConesError:
+        return ConesError(
+            f"out of memory with one image per forward pass, at step {self.progress.step + 1}",
+            where=self.checkpoint.parent,
+            found=f"images {[sample.target.image_id for sample in samples]}",
+            next_step="set smaller train_short_sides, or use a device with more memory; the run goes on from here",
+        )
+
+    def _normalisers(self, parts: list[list[Sample]], targets: list[list[Target]]) -> dict[str, Tensor]:
+        """Those of the whole batch, in all processes; one that got none of its images adds nothing."""
+        sizes = [tuple(part[0].pixels.shape[1:]) for part in parts]
+        own = [self.model.normalisers(t, size) for t, size in zip(targets, sizes)]
+        nothing = (self.model.preprocessing.size_divisor,) * 2
+        return self.ranks.sum(add_normalisers(own or [self.model.normalisers([], nothing)]))
 
     def _stop_because(self, what: str, samples: list[Sample]) -> None:
         raise ConesError(
@@ -208,12 +235,7 @@ class Tuner:
         progress = self.progress
         self.model.eval()
         self.prompt.eval()
-        with torch.no_grad():
-            language = self.language()
-        label = f"validation {progress.epoch + 1}"
-        results = predict(self.model, language, self.val_split, self.val_pyramids, label=label)
-        deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
-        ap = evaluate_detections(self.val_split.coco, results, limit, deciding)["ap"] or 0.0
+        ap = self.ranks.first(self._validation_ap)
         rate = self.optimiser.param_groups[0]["lr"]
         self._adjust_rate(ap)
         is_last = self.tuning.selection == "last"
@@ -223,13 +245,24 @@ class Tuner:
         else:
             progress.below_best += 1
         steps = max(progress.step_in_epoch, 1)
-        losses = {term: total / steps for term, total in progress.loss_sums.items()}
+        sums = progress.loss_sums
+        if self.ranks.size > 1:
+            sums = {term: total.item() for term, total in self.ranks.sum(sums).items()}
+        losses = {term: total / steps for term, total in sums.items()}
         progress.history.append(
             {"epoch": progress.epoch + 1, "steps": progress.step, "learning_rate": rate, "val_ap": ap, "losses": losses}
         )
         said = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
         log.info("epoch %d: %s, lr %.2g, validation AP %.1f", progress.epoch + 1, said, rate, ap)
         progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
+
+    def _validation_ap(self) -> float:
+        with torch.no_grad():
+            language = self.language()
+        label = f"validation {self.progress.epoch + 1}"
+        results = predict(self.model, language, self.val_split, self.val_pyramids, label=label)
+        deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
+        return evaluate_detections(self.val_split.coco, results, limit, deciding)["ap"] or 0.0
 
     def _adjust_rate(self, ap: float) -> None:
         """After an epoch: down once at the share `decay_at` of the budget, or else where validation AP stops rising."""
@@ -251,7 +284,7 @@ class Tuner:
         return settings_digest([self.settings.model_dump(mode="json"), self.seed, len(self.train_split), shapes])
 
     def _save(self) -> None:
-        if not self.trained:
+        if not self.trained or self.ranks.rank:
             return
         content = {
             "identity": self._identity(),
@@ -261,14 +294,15 @@ class Tuner:
             "optimiser": self.optimiser.state_dict(),
             "scheduler": {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")},
         }
-        with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+        write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
         content = read_checkpoint(self.checkpoint, self._identity())
         if content is None:
             return
         self.progress = Progress(**content["progress"])
+        if self.ranks.rank:  # it is the first process's, whose sums are its own
+            self.progress.loss_sums = dict.fromkeys(self.progress.loss_sums, 0.0)
         for name, value in content["trained"].items():
             self.trained[name].data.copy_(value)
         self.best = content["best"]

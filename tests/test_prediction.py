@@ -48,6 +48,31 @@ class Oracle(ToySegmenter):
         return found
 
 
+def test_after_an_out_of_memory_error_one_half_is_predicted_after_the_other(tmp_path):
+    paint_split(tmp_path, "val", images=5, seed=1)
+    split = Split(tmp_path, "val", preprocessing=ToyDetector.preprocessing, inclusive=False)
+    model, language = ToyDetector().eval(), LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8))
+    pyramids, passes = LivePyramids(model, torch.device("cpu")), []
+
+    def with_room_for(images):
+        def encode(samples):
+            passes.append(len(samples))
+            if len(samples) > images:
+                raise torch.OutOfMemoryError
+            return pyramids(samples)
+
+        return encode
+
+    whole = predict(model, language, split, with_room_for(4), label="val")
+    passes.clear()
+    halves = predict(model, language, split, with_room_for(1), label="val")
+    assert max(passes) > 1 and passes.count(1) == 5
+    assert [each["image_id"] for each in halves] == [each["image_id"] for each in whole]
+    assert [each["score"] for each in halves] == pytest.approx([each["score"] for each in whole], abs=1e-5)
+    with pytest.raises(torch.OutOfMemoryError):
+        predict(model, language, split, with_room_for(0), label="val")
+
+
 def test_results_have_masks_that_score_against_the_ground_truth(tmp_path):
     paint_split(tmp_path, "val", images=4, seed=1, sizes=((64, 64), (32, 64)))
     split = Split(tmp_path, "val", preprocessing=ToyDetector.preprocessing, inclusive=False, masks=True)

@@ -17,8 +17,11 @@ from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
-from cones.miniature.pretrained import shipped
+from cones.generation import SHIPPED
+from cones.methods import METHODS
+from cones.miniature.pretrained import FOLDER, shipped
 from cones.models.official import VOCABULARY
+from cones.models.pretrained import WEIGHTS, pretrained_models, record_file
 from cones.provenance import code_digest
 from cones.report.files import REPORT_FILES, TEMPLATES
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
@@ -48,11 +51,13 @@ class Context:
 
         Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
         depends on is in its digests. A process that Snakemake starts for one job (`is_main` is false) parses the
-        workflow too: it keeps the address it inherited, and for a single job a server of its own would not pay.
+        workflow too: it keeps the address and the plan's digest it inherited (the job was planned by that one), and for
+        a single job a server of its own would not pay.
         """
         os.environ["CONES_SUITE"] = self.plan.suite.suite
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
         if is_main:
+            os.environ["CONES_PLAN"] = self.plan.digest
             warm.offer()
 
     # --------------------------------------------------------------------------------------------------- files
@@ -77,6 +82,21 @@ class Context:
         official = [name for name in models if self.plan.suite.models[name].initial_seed is None and not shipped(name)]
         return [f"checkpoints/official/{name}.json" for name in [*official, VOCABULARY] if official]
 
+    def shipped_files(self, model: str) -> list[str]:
+        """The files of a generator that ships with the project; none of another."""
+        return [os.path.relpath(path) for path in sorted((FOLDER / model).rglob("*.safetensors"))]
+
+    def subject_files(self) -> list[str]:
+        """Every file of every subject's cell, and its pictures' index on each track."""
+        tracks = [f"images/{track}/prompts.json" for track in self.plan.suite.generation.pictures]
+        names = ("metrics.json", "run.json", "state.safetensors", "tuning.json", *tracks)
+        return [str(cell.folder / name) for cell in self.plan.subject_cells() for name in names]
+
+    def pretrained_records(self) -> list[str]:
+        """Of the models that have to be found before anything is drawn."""
+        drawn = self.plan.suite.generation
+        return [str(record_file(name)) for name in drawn.pretrained] if drawn else []
+
     def manifest(self, wildcards) -> str:
         return str(self.plan.data_folder(wildcards.dataset) / "manifest.json")
 
@@ -88,7 +108,8 @@ class Context:
         if "text_states" in inputs:
             files["text"] = str(self.plan.text_states(cell.model, cell.dataset))
         if "stage1" in inputs:
-            files["stage1"] = str(self.plan.stage1(cell).folder / "state.safetensors")
+            first = self.plan.stage1(cell).folder
+            files |= {"stage1": str(first / "state.safetensors"), "stage1_record": str(first / "tuning.json")}
         return files
 
     def cell_files(self, grid: str) -> list[str]:
@@ -116,13 +137,14 @@ class Context:
         grids = self.plan.suite.grids
         tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
         names = [f"{table}.csv" for table in [*tables, DATASETS, *["efficiency"] * bool(self.method_cells())]]
-        names += [f"{figure}.csv" for figure in PUBLISHED if figure in grids]
-        names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in grids]
+        made = self.plan.suite.parts
+        names += [f"{name}.csv" for name in PUBLISHED if name in made]
+        names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in made]
         return [f"results/{name}" for name in names]
 
     def analyses(self) -> list[str]:
         """Everything else that the report shows: datasets, costs, and the files of the grids beside Table 1's."""
-        others = [grid for grid in self.plan.suite.grids if grid != MAIN_GRID]
+        others = [name for name in self.plan.suite.parts if name != MAIN_GRID]
         tables = [name for grid in others if grid in TABLES_OF for name in files_of(grid)]
         figures = [name for grid in others for name in FILES_OF.get(grid, ())]
         return self._in_suite([*tables, *figures, *TABLE7, *EFFICIENCY])
@@ -167,6 +189,23 @@ class Context:
         cell = self.cell(wildcards)
         method = self.plan.method(cell.arm).module
         return f"{settings_digest(self.plan.settings(cell))}-{code_digest('cones.steps.tune', method)}"
+
+    def learning_digest(self, wildcards) -> str:
+        """How a subject is learnt, and the code of the loop and of the arm's method."""
+        said = self.plan.suite.generation
+        context = METHODS[said.method(wildcards.arm)].context.partition(":")[0]
+        code = code_digest("cones.models.stable_diffusion.learning", context)
+        return f"{settings_digest(said.settings(wildcards.arm))}-{code}"
+
+    def pretrained_digest(self, name: str) -> str:
+        """Where the user says a pretrained model lies and what is there; its revision, where it comes from the hub."""
+        if name == SHIPPED:
+            return ""
+        entry = pretrained_models()[name]
+        folder = os.environ.get(entry.env, "")
+        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in WEIGHTS) if folder else []
+        seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        return settings_digest([folder, entry.revision, seen])
 
     def report_digest(self) -> str:
         """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""

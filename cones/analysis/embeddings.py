@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cones.artifacts import load_tensors, save_tensors
+from cones.errors import ConesError
 from cones.language import LanguageFeatures
 
 TOGETHER, ISOLATED = "together", "isolated"  # class names in one caption, and each in a caption of its own
@@ -35,6 +36,7 @@ class Embeddings:
     labels: Tensor | None = None
     boxes: dict[str, BoxVectors] = field(default_factory=dict)
     skipped: str = ""
+    state_sha256: str = ""  # of the cell's state that they were made of
     missing: str = ""
 
     @property
@@ -49,11 +51,20 @@ class Embeddings:
             tensors |= {f"boxes.{source}.{name}": tensor for name, tensor in vars(found).items()}
         if self.labels is not None:
             tensors["labels"] = self.labels
-        return save_tensors(path, tensors, {"skipped": self.skipped})
+        return save_tensors(path, tensors, {"skipped": self.skipped, "state_sha256": self.state_sha256})
 
     @classmethod
-    def load(cls, path: Path) -> "Embeddings":
+    def load(cls, path: Path, *, state_sha256: str | None = None) -> "Embeddings":
+        """Embeddings of another state than the one of `state_sha256` are refused."""
         tensors, metadata = load_tensors(path)
+        if state_sha256 and metadata["state_sha256"] != state_sha256:
+            raise ConesError(
+                "were made of another state than the cell has now",
+                where=path,
+                expected=f"state.safetensors of sha256 {state_sha256}",
+                found=metadata["state_sha256"],
+                next_step="delete it and run again",
+            )
         parts = {tuple(name.split(".")): tensor for name, tensor in tensors.items()}
         sources = dict.fromkeys(name[1] for name in parts if name[0] == "boxes")
         return cls(
@@ -64,6 +75,7 @@ class Embeddings:
                 for source in sources
             },
             skipped=metadata["skipped"],
+            state_sha256=metadata["state_sha256"],
         )
 
 

@@ -15,13 +15,17 @@ from cones.tables.sheet import Sheet, trimmed
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: the stem of its CSV file, the grids of which it needs one (none: any suite), pictures."""
+    """A section of the page: the stem of its CSV file, the parts of a suite of which it needs one, pictures.
+
+    The `supplement` is a picture that the page keeps folded.
+    """
 
     stem: str
-    grids: tuple[str, ...]
+    parts: tuple[str, ...]  # none: any suite has it
     title: str
     said: str
     pictures: tuple[str, ...] = ()
+    supplement: tuple[str, ...] = ()
 
 
 SECTIONS = (
@@ -49,7 +53,8 @@ SECTIONS = (
         ("figure4",),
         "Figure 4: where the class vectors lie",
         "Do the vectors of natural and medical classes blend, and would random vectors do the same?",
-        ("figure4.png", "figure4_supplement.png"),
+        ("figure4.png",),
+        ("figure4_supplement.png",),
     ),
     Section("table4", ("table4",), "Table 4: losses", "Which losses the concept embeddings are searched with."),
     Section("table5", ("table5",), "Table 5: tokens per class", "ConES with one to five vectors per class."),
@@ -60,13 +65,20 @@ SECTIONS = (
         "Table 9: deep fusion and pretraining data",
         "The same model without deep fusion, and pretrained on less.",
     ),
+    Section(
+        "generation",
+        ("generation",),
+        "Figures 3 and 6: personalised generation",
+        "A few pictures of a subject, learnt by each method: is it the same subject again, and what did that cost?",
+        ("figure3.png", "figure6.png"),
+    ),
     Section("efficiency", METHOD_GRIDS, "Costs", "What each method needs: parameters, seconds, memory, steps."),
 )
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A section as the page has it; pictures are (alt text, data URI)."""
+    """A section as the page has it; pictures and supplement are (alt text, data URI)."""
 
     name: str
     title: str
@@ -74,30 +86,34 @@ class Shown:
     command: str  # makes it again
     sheets: list[Sheet] = field(default_factory=list)
     pictures: list[tuple[str, str]] = field(default_factory=list)
+    supplement: list[tuple[str, str]] = field(default_factory=list)
 
 
 def analyses(
-    folder: Path, grids: Collection[str], *, suite: str, title: str, overrides: dict, partial: bool = False
+    folder: Path, parts: Collection[str], *, suite: str, title: str, overrides: dict, partial: bool = False
 ) -> list[Shown]:
-    """The sections that the suite's grids allow, in the order of the page; empty where its file is not made yet.
+    """The sections that the suite's parts allow, in the order of the page; empty where its file is not made yet.
 
     With `partial` they are made of the files that a failed run left.
     """
     shown = []
     for section in SECTIONS:
-        if section.grids and not set(section.grids) & set(grids):
+        if section.parts and not set(section.parts) & set(parts):
             continue
         path = folder / named(f"{section.stem}.csv", partial)
         sheets = SHEETS[section.stem](*read_csv(path), suite=suite, title=title) if path.exists() else []
-        pictures = [folder / named(name, partial) for name in section.pictures]
-        uris = [
-            (f"{section.title}, suite {suite}; the numbers are in the table", _data_uri(picture))
-            for picture in pictures
-            if path.exists() and picture.exists()
-        ]
-        sheets = sheets if isinstance(sheets, list) else [sheets]
+        sheets = [trimmed(sheet) for sheet in (sheets if isinstance(sheets, list) else [sheets])]
+        alt = f"{section.title}, suite {suite}; the numbers are in the table"
+        pictures, supplement = (
+            [
+                (alt, _data_uri(picture))
+                for name in names
+                if path.exists() and (picture := folder / named(name, partial)).exists()
+            ]
+            for names in (section.pictures, section.supplement)
+        )
         again = command(suite, overrides, target=f"results/{section.stem}.csv")
-        shown.append(Shown(section.stem, section.title, section.said, again, list(map(trimmed, sheets)), uris))
+        shown.append(Shown(section.stem, section.title, section.said, again, sheets, pictures, supplement))
     return shown
 
 

@@ -6,6 +6,7 @@ from cones.analysis.blending_sheet import blending_sheet
 from cones.analysis.table3_sheets import table3_sheets
 from cones.report.efficiency import efficiency_sheet
 from cones.tables.collect import TABLES
+from cones.tables.generation_render import generation_sheet
 from cones.tables.sheet import Sheet
 from cones.tables.table7 import table7_sheet
 
@@ -16,4 +17,5 @@ SHEETS: dict[str, Callable[..., Sheet | list[Sheet]]] = {
     "table7": table7_sheet,
     "figure4": blending_sheet,
     "efficiency": efficiency_sheet,
+    "generation": generation_sheet,
 }

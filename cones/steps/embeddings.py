@@ -7,12 +7,16 @@ from cones.analysis.embeddings import Embeddings
 from cones.cell import RESULTS, Cell
 from cones.errors import ConesError
 from cones.tables.cells import last_line
+from cones.verification import recorded_state
 
 FILE = "embeddings.safetensors"
 
 
 def read_embeddings(cells: Iterable[Cell], *, partial: bool = False) -> dict[Cell, Embeddings]:
-    """{cell: what it has}; a cell without a readable file is an error or, with `partial`, has the reason instead."""
+    """{cell: what it has}; a cell without a readable file, or with one made of another state, is an error.
+
+    With `partial` it has the reason instead.
+    """
     return {cell: _embeddings(cell, partial) for cell in cells}
 
 
@@ -21,7 +25,7 @@ def _embeddings(cell: Cell, partial: bool) -> Embeddings:
     if partial and not path.exists():
         return Embeddings(missing=_why(cell))
     try:
-        return Embeddings.load(path)
+        return Embeddings.load(path, state_sha256=recorded_state(cell.folder))
     except ConesError as error:
         if not partial:
             raise

@@ -26,7 +26,7 @@ def write_figure4(plan: Plan, *, partial: bool = False) -> list[Path]:
     csv, supplement = (folder / named(name, partial) for name in ("figure4.csv", "figure4_supplement.png"))
     write_text(csv, to_csv(blending_table(sets, suite=suite)))
     columns, rows = read_csv(csv)
-    write_text(folder / "figure4.md", sheet_markdown(blending_sheet(columns, rows, suite=suite, title=title)))
+    write_text(csv.with_suffix(".md"), sheet_markdown(blending_sheet(columns, rows, suite=suite, title=title)))
     first = {(one.model, one.vectors): one for one in reversed(sets)}
     shown = [one for one in sets if first[one.model, one.vectors] is one]
     drawn = save_figure4(shown, rows, csv.with_suffix(".png"), supplement, suite=suite, title=title)

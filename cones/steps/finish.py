@@ -9,9 +9,11 @@ from cones.config import BOXES_GRID, MAIN_GRID
 from cones.data.state import waiting
 from cones.report.files import PAGE
 from cones.steps.collect import collect_grid, count_datasets
+from cones.steps.collect_subjects import collect_subjects
 from cones.steps.efficiency import write_efficiency
 from cones.steps.embeddings import FILE as EMBEDDINGS
 from cones.steps.figure4 import write_figure4
+from cones.steps.holes import holes, told
 from cones.steps.report import write_report
 from cones.steps.table3 import write_table3
 from cones.tables.files import METHOD_GRIDS, TABLES_OF, cells_file, partial_name
@@ -42,7 +44,13 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
         print_table(folder / partial_name("table1.csv"), title=plan.suite.title)
         (report,) = write_report(plan, overrides=overrides, partial=True)
         where = f"{where}; the report: {report}"
-    print(f"Not complete. The table so far, with reasons: {where}; logs are under logs/.")
+    cells = [*plan.all_cells(), *plan.subject_cells()]
+    missing = holes(plan, cells)
+    count = sum(map(len, missing.values()))
+    print(f"\nNot complete. {count or 'None'} of {len(cells)} cells have no numbers{':' if count else '.'}")
+    print(*told(missing), sep="\n")
+    print(f"The table so far, with reasons: {where}; logs are under logs/.")
+    print("Mend that and run the same command again: what is finished is kept.", flush=True)
 
 
 def _analyse(plan: Plan, begun: list[str]) -> Iterator[Path]:
@@ -52,6 +60,8 @@ def _analyse(plan: Plan, begun: list[str]) -> Iterator[Path]:
     for grid, write in (("figure4", write_figure4), (BOXES_GRID, write_table3)):
         if grid in plan.suite.grids and any((cell.folder / EMBEDDINGS).exists() for cell in plan.cells(grid)):
             yield write(plan, partial=True)[1]
+    if any((cell.folder / "metrics.json").exists() for cell in plan.subject_cells()):
+        yield collect_subjects(plan, partial=True)[-1]
 
 
 def collected(plan: Plan) -> list[str]:

@@ -53,7 +53,7 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
         analyses=tuple(
-            analyses(folder, suite.grids, suite=suite.suite, title=suite.title, overrides=overrides, partial=partial)
+            analyses(folder, suite.parts, suite=suite.suite, title=suite.title, overrides=overrides, partial=partial)
         ),
         study=studies,
         missing_studies=missing_studies,

@@ -4,22 +4,25 @@ from pathlib import Path
 
 import torch
 
-from cones.artifacts import load_tensors, sha256, write_json
+from cones.artifacts import check_sha256, load_tensors, sha256, write_json
 from cones.cell import Cell, Plan
 from cones.cost import count_parameters
 from cones.data.batches import Split
 from cones.determinism import generator, make_deterministic
-from cones.devices import best_device, peak_memory_bytes
+from cones.devices import best_device, peak_memory_bytes, precision
 from cones.errors import ConesError
 from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
+from cones.models.reference_path import take_reference_path
 from cones.progress import log
 from cones.prompts import PromptContext
-from cones.state import State
+from cones.ranks import Ranks
+from cones.state import State, refuse_other_weights
 from cones.steps.text import phrases_of
 from cones.tuning import Progress, Tuner, mark_trainable
+from cones.verification import recorded_state
 
 
 def state_file(cell: Cell) -> Path:
@@ -27,24 +30,27 @@ def state_file(cell: Cell) -> Path:
 
 
 def tune_cell(plan: Plan, cell: Cell) -> None:
-    """Writes `state.safetensors` and `tuning.json` (how it went: history, parameters, seconds, inputs)."""
+    """Writes `state.safetensors` and `tuning.json` (its sha256; how it went: history, parameters, seconds, inputs)."""
     make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
     reason = manifest["reason"] if manifest["status"] == "skipped" else method.supports(cell.model)
     if reason:
         log.info("skipped: %s", reason)
-        State(skipped=reason).save(state_file(cell))
-        write_json(cell.folder / "tuning.json", {"skipped": reason})
+        digest = State(skipped=reason).save(state_file(cell))
+        write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
     else:
         _tune(plan, cell, method, manifest)
 
 
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     device, weights = best_device(), plan.weights(cell.model)
+    ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
-    ingredients, files, encoder_size = _gather(plan, cell, manifest)
+    if not plan.settings(cell).tuning.exact_savings:
+        take_reference_path(model)
+    ingredients, inputs, encoder_size = _gather(plan, cell, manifest)
     choose_losses(model, ingredients.settings.loss_groups, where=cell)
     prompt = method.prompt(model, ingredients)
     checkpoint = cell.folder / "resume.pt"
@@ -62,13 +68,16 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             seed=cell.seed,
             device=device,
             checkpoint=checkpoint,
+            ranks=ranks,
         ).run()
     else:
         progress = Progress()
+    if ranks.rank:
+        return  # the first process writes what all of them found
     trained = mark_trainable(model, prompt, method)
     with torch.no_grad():
         language = prompt.eval()(PromptContext())
-    State(trained, language, sha256(weights)).save(state_file(cell))
+    digest = State(trained, language, inputs[weights]).save(state_file(cell))
     counts = count_parameters(
         model,
         prompt,
@@ -83,11 +92,15 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "best_epoch": progress.best_epoch,
         "best_val_ap": progress.best_ap,
         "decided_by": decided_by,
+        "batch_size": ingredients.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
+        "processes": ranks.size,
+        "precision": precision(device),
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
-        "inputs_sha256": {str(path): sha256(path) for path in files},
+        "inputs_sha256": {str(path): found for path, found in inputs.items()},
+        "sha256": {"state.safetensors": digest},
     }
     write_json(cell.folder / "tuning.json", record)
     checkpoint.unlink(missing_ok=True)
@@ -108,10 +121,11 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
 
 
 def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:
-    """A split of the cell's dataset; with `few_shot` cut to the suite's shots, if it has any."""
-    tuning = plan.settings(cell).tuning
+    """A split of the cell's dataset, as its manifest knows it; with `few_shot` cut to the suite's shots, if any."""
+    tuning, folder = plan.settings(cell).tuning, plan.data_folder(cell.dataset)
+    check_sha256(folder / f"{name}.json", plan.manifest(cell.dataset)["splits"][name]["sha256"])
     return Split(
-        plan.data_folder(cell.dataset),
+        folder,
         name,
         preprocessing=model.preprocessing,
         inclusive=model.inclusive_boxes,
@@ -121,25 +135,32 @@ def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, fe
     )
 
 
-def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, list[Path], int]:
-    """What the method's registry line asks for, the files behind it, and the size of the encoder it listens to."""
+def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, dict[Path, str], int]:
+    """What the method's registry line asks for, {file behind it: sha256}, and the size of the encoder it listens to.
+
+    A file that is not what was recorded of it, or was made of other weights, is refused.
+    """
     ingredients = Ingredients(
         phrases=phrases_of(manifest, plan.suite.prompts),
         settings=plan.settings(cell),
         generator=generator("vectors", cell.dataset, cell.seed),
     )
-    files = [plan.weights(cell.model), plan.data_folder(cell.dataset) / "manifest.json"]
+    weights = plan.weights(cell.model)
+    files = {path: sha256(path) for path in (weights, plan.data_folder(cell.dataset) / "manifest.json")}
     inputs, encoder_size = plan.method(cell.arm).inputs, 0
     if "text_states" in inputs:
-        files.append(plan.text_states(cell.model, cell.dataset))
-        tensors, metadata = load_tensors(files[-1])
+        path = plan.text_states(cell.model, cell.dataset)
+        files[path] = sha256(path)
+        tensors, metadata = load_tensors(path)
+        refuse_other_weights(metadata["base_sha256"], files[weights], where=path)
         ingredients.text_states = LanguageFeatures(**tensors)
         encoder_size = int(metadata["text_encoder_parameters"])
     if "text_encoder" in inputs:
-        ingredients.text_encoder = load_text_encoder(cell.model, plan.weights(cell.model))
+        ingredients.text_encoder = load_text_encoder(cell.model, weights)
         ingredients.tokenizer = tokenizer_for(cell.model)
         encoder_size = sum(parameter.numel() for parameter in ingredients.text_encoder.parameters())
     if "stage1" in inputs:
-        files.append(state_file(plan.stage1(cell)))
-        ingredients.concepts = State.load(files[-1]).language
+        first = plan.stage1(cell)
+        files[state_file(first)] = recorded_state(first.folder)
+        ingredients.concepts = State.load(state_file(first), files[state_file(first)]).language
     return ingredients, files, encoder_size

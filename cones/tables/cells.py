@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,17 +24,27 @@ PARAMETER_COLUMNS = tuple(
 )
 COLUMNS = (
     *KEYS,
-    *("tokens_per_class", "losses", "status", "reason", "selected_epoch", "selected_by", "validation_ap"),
+    *(
+        "tokens_per_class",
+        "losses",
+        "initial_seed",
+        "status",
+        "reason",
+        "selected_epoch",
+        "selected_by",
+        "validation_ap",
+    ),
     *STATISTICS,
     *(f"mask_{name}" for name in MASK_STATISTICS),
     *("images", "boxes", "detections", "classes", "categories_not_annotated"),
     *PARAMETER_COLUMNS,
 )
 WHOLE_NUMBERS = (
-    *("tokens_per_class", "selected_epoch", "images", "boxes", "detections", "classes"),
+    *("tokens_per_class", "initial_seed", "selected_epoch", "images", "boxes", "detections", "classes"),
     *PARAMETER_COLUMNS,
 )
 LONGEST_REASON = 200
+WITHOUT_A_WORD = "ended without an error, as if it was killed (out of memory?)"
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class ExpectedCell:
     unsupported_reason: str | None = None  # why this model cannot carry the method, if so
     tokens_per_class: int | None = None  # of the vectors that the cell learns, if it learns any
     losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
+    initial_seed: int | None = None  # of the random weights that the model starts from, if it is not pretrained
 
 
 def collect_cells(
@@ -58,13 +69,15 @@ def collect_cells(
     logs: Mapping[ExpectedCell, Path] | None = None,
     *,
     suite: str,
+    check: Callable[[ExpectedCell], None] | None = None,
     partial: bool = False,
 ) -> DataFrame:
     """One row per expected cell, in the order given; COLUMNS, missing values as pandas' NA.
 
     `status` is "done", "skipped" (declared in the file, or `unsupported_reason`), "failed" (no metrics file, but a
     log, whose last line is the reason) or "not run". A metrics file that is malformed or belongs to another cell
-    raises ConesError; with `partial` it makes that cell "failed" instead.
+    raises ConesError, and so does a cell whose files `check` does not believe; with `partial` it makes that cell
+    "failed" instead.
     """
     import pandas as pd
 
@@ -74,8 +87,12 @@ def collect_cells(
     rows = []
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
-        asked = {"tokens_per_class": cell.tokens_per_class, "losses": "+".join(cell.losses or ALL_LOSSES)}
-        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)
+        asked = {
+            "tokens_per_class": cell.tokens_per_class,
+            "losses": "+".join(cell.losses or ALL_LOSSES),
+            "initial_seed": cell.initial_seed,
+        }
+        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), check, partial)
         rows.append({**identity, **asked, **outcome})
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
     return cells.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
@@ -85,7 +102,14 @@ def _key(suite: str, cell: ExpectedCell) -> tuple:
     return (suite, cell.model, cell.dataset, cell.group, cell.arm, cell.method, cell.seed)
 
 
-def _outcome(cell: ExpectedCell, identity: dict, metrics: Path | None, log: Path | None, partial: bool) -> dict:
+def _outcome(
+    cell: ExpectedCell,
+    identity: dict,
+    metrics: Path | None,
+    log: Path | None,
+    check: Callable[[ExpectedCell], None] | None,
+    partial: bool,
+) -> dict:
     """The columns beyond the key: numbers, or status and reason."""
     if metrics is None or not Path(metrics).exists():
         if cell.unsupported_reason:
@@ -95,6 +119,8 @@ def _outcome(cell: ExpectedCell, identity: dict, metrics: Path | None, log: Path
     try:
         content = read_metrics(metrics)
         _check_identity(content, identity, metrics)
+        if check:
+            check(cell)
     except ConesError as error:
         if not partial:
             raise
@@ -129,11 +155,16 @@ def _columns(content: CellMetrics) -> dict:
     return columns
 
 
-def last_line(log: str | Path | None) -> str | None:
-    """The last line of a log that says something, without colours, or None where there is no such file."""
+def last_line(log: str | Path | None, longest: int | None = LONGEST_REASON) -> str | None:
+    """The last line of a log that says something, without colours, or None where there is no such file.
+
+    A step that fails says so in a line with "error"; one that is killed from outside has no last word, which is told.
+    """
     if log is None or not Path(log).exists():
         return None
     text = Path(log).read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()]
-    line = next((line for line in reversed(lines) if line), "the log is empty")
-    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
+    line = next((line for line in reversed(lines) if line), "nothing")
+    if "error" not in line.lower():
+        line = f"{WITHOUT_A_WORD}; its last line: {line}"
+    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"

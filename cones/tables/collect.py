@@ -56,16 +56,18 @@ def collect(
     metrics: Mapping[ExpectedCell, Path],
     logs: Mapping[ExpectedCell, Path] | None = None,
     out_dir: str | Path,
+    check: Callable[[ExpectedCell], None] | None = None,
     partial: bool = False,
     title: str | None = None,
 ) -> list[Path]:
     """Write the files of `files_of(grid)` into `out_dir`; returns their paths.
 
-    Each file is whole or absent. `metrics` and `logs` map expected cells to files, which need not exist (see
-    `collect_cells`). With `partial`, for a run that failed, the names are those of `partial_name`, and a malformed
-    metrics file is a reason in the tables rather than an error. `title` describes the suite in a few words.
+    Each file is whole or absent. `metrics` and `logs` map expected cells to files, which need not exist, and `check`
+    may refuse a cell (see `collect_cells`). With `partial`, for a run that failed, the names are those of
+    `partial_name`, and a cell whose files are of no use is a hole with its reason rather than an error. `title`
+    describes the suite in a few words.
     """
-    cells = collect_cells(expected, metrics, logs, suite=suite, partial=partial)
+    cells = collect_cells(expected, metrics, logs, suite=suite, check=check, partial=partial)
     title, written = said_of_suite(title, partial), []
 
     def write(name: str, text: str) -> Path:

@@ -4,6 +4,7 @@
 rule embed:
     input:
         state=rules.tune.output.state,
+        record=rules.tune.output.record,
         weights="checkpoints/{model}.safetensors",
         manifest=lambda wildcards: context.manifest(wildcards),
     output:

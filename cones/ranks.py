@@ -1,0 +1,63 @@
+"""Several processes, each with a device of its own, tune one cell: `torchrun --nproc-per-node 4 -m cones tune …`."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+Item = TypeVar("Item")
+PATIENCE = timedelta(hours=12)  # the others wait while the first process validates
+
+
+class Ranks:
+    """This process's `rank` among `size`. A process alone is rank 0 of 1, for which nothing here does anything.
+
+    Every process takes its share of each batch. Losses are sums over normalisers known beforehand, so with those of all
+    processes added up, the added gradients are those of the whole batch; every process then takes the same step.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None):
+        self.rank, self.size, self.device = rank, size, device
+
+    @classmethod
+    def joined(cls, device: torch.device) -> "Ranks":
+        """The processes that `torchrun` started, or this one alone."""
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+            return cls()
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        return cls(distributed.get_rank(), distributed.get_world_size(), device)
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Every `size`-th, from the `rank`-th on; may be empty."""
+        return items[self.rank :: self.size]
+
+    def sum(self, values: dict[str, Tensor | float]) -> dict[str, Tensor]:
+        """Each value added up over the processes, which all have the same names."""
+        added = torch.stack([torch.as_tensor(value, device=self.device) for value in values.values()])
+        if self.size > 1:
+            distributed.all_reduce(added)
+        return dict(zip(values, added))
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """One that has none yet gets zeros: a process without an image takes part all the same."""
+        if self.size == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            distributed.all_reduce(parameter.grad)
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        return flag if self.size == 1 else bool(self.sum({"": float(flag)})[""] > 0)
+
+    def first(self, call: Callable[[], float]) -> float:
+        """What the first process finds, in all of them."""
+        if self.size == 1:
+            return call()
+        found = torch.tensor(call() if self.rank == 0 else 0.0, dtype=torch.float64, device=self.device)
+        distributed.broadcast(found, src=0)
+        return found.item()
