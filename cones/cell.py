@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from cones.errors import ConesError, closest
 from cones.methods import METHODS, MethodEntry
 
 RESULTS = Path("results")
+FEATURES = Path("features")  # may be deleted at any time
 CHECKPOINTS = Path("checkpoints")
 
 
@@ -137,6 +140,24 @@ class Plan:
 
     def text_states(self, model: str, dataset: str) -> Path:
         return RESULTS / self.suite.suite / model / dataset / "text.safetensors"
+
+    def features(self, model: str, dataset: str) -> Path | None:
+        """The index of the image features that the cells of a model and dataset share; None if they share none."""
+        is_shared = self.suite.feature_cache_gb and (model, dataset) in self.sharing
+        return FEATURES / self.suite.suite / model / f"{dataset}.json" if is_shared else None
+
+    def feature_budget(self) -> int:
+        """Bytes for one such file: all get the same."""
+        return int(self.suite.feature_cache_gb * 1e9) // len(self.sharing)
+
+    @cached_property
+    def sharing(self) -> dict[tuple[str, str], list[Cell]]:
+        """{(model, dataset): its cells with a frozen image encoder}, where there is more than one."""
+        cells: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+        for cell in self.all_cells():
+            if not self.method(cell.arm).trains_image_encoder:
+                cells[cell.model, cell.dataset].append(cell)
+        return {pair: several for pair, several in cells.items() if len(several) > 1}
 
     def compares_boxes(self, cell: Cell) -> bool:
         """Whether Table 3 and Figure 5 ask how far this cell's class vectors are from its boxes' features."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cones import cli_datasets, cli_generation
+from cones import cli_datasets, cli_generation, cli_plan
 from cones.errors import ConesError
 from cones.progress import start_logging
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 app.add_typer(cli_datasets.app, name="datasets", help="List the datasets, show one, or draw a preview of it.")
 app.add_typer(cli_generation.app, name="generation", help="Learn, draw and score subjects with Stable Diffusion.")
+app.command()(cli_plan.plan)
 
 SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
 SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
@@ -121,6 +122,16 @@ def text(
     from cones.steps.text import encode_class_names
 
     encode_class_names(load_plan(suite, overrides), model, dataset)
+
+
+@app.command()
+def features(
+    model: ModelOption, dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}"
+) -> None:
+    """Encode a dataset's images once for all cells of a model whose image encoder is frozen."""
+    from cones.steps.features import compute_features
+
+    compute_features(load_plan(suite, overrides), model, dataset)
 
 
 @app.command()

@@ -143,6 +143,12 @@ class Suite(Strict):
     learning_rate_studies: tuple[str, ...] = Field(
         (), description="CSV files with the studies that the learning rates were chosen by; the report shows them"
     )
+    feature_cache_gb: float = Field(
+        0.0,
+        ge=0,
+        description="disk for the image features that the cells of a model and dataset share where their image encoder "
+        "is frozen; 0: each cell computes its own. Changes no number",
+    )
 
     @field_validator("data_dir", "mirror")
     @classmethod

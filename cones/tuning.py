@@ -29,7 +29,8 @@ from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.progress import log, watched
 from cones.prompts import Prompt, PromptContext
-from cones.pyramids import FrozenPyramids, LivePyramids
+from cones.pyramid_file import PyramidFile
+from cones.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, trains_image_encoder
 from cones.ranks import Ranks
 from cones.resume import read_checkpoint, write_checkpoint
 
@@ -68,6 +69,7 @@ class Tuner:
         device: torch.device,
         checkpoint: Path,
         ranks: Ranks | None = None,
+        features: PyramidFile | None = None,
     ):
         self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
         self.train_split, self.val_split = train, val
@@ -86,16 +88,15 @@ class Tuner:
             threshold=plateau.threshold,
             min_lr=plateau.min_lr,
         )
-        encoder = {id(parameter) for module in model.image_encoder() for parameter in module.parameters()}
-        self.frozen_encoder = not any(id(parameter) in encoder for parameter in self.trained.values())
-        self.train_pyramids, self.val_pyramids = self._pyramids(), self._pyramids()
+        self.train_pyramids, self.val_pyramids = (self._pyramids(split, features) for split in (train, val))
         self.progress = Progress(micro_batch=self.tuning.micro_batch)
         self.best: dict[str, Tensor] = self._snapshot()
 
-    def _pyramids(self) -> FrozenPyramids | LivePyramids:
-        if self.frozen_encoder and self.tuning.exact_savings:
-            return FrozenPyramids(self.model, self.device, self.tuning.pyramid_cache_mb // 2)
-        return LivePyramids(self.model, self.device)
+    def _pyramids(self, split: Split, features: PyramidFile | None) -> FrozenPyramids | LivePyramids:
+        if trains_image_encoder(self.model, self.trained) or not self.tuning.exact_savings:
+            return LivePyramids(self.model, self.device)
+        budget = self.tuning.pyramid_cache_mb // 2
+        return FrozenPyramids(self.model, self.device, budget, SharedPyramids(features, split))
 
     def run(self) -> Progress:
         """Train until the budget or patience ends; an unfinished run of the same settings is taken up again."""

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from snakemake.io import ancient
+
 from cones import warm
 from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
@@ -104,13 +106,30 @@ class Context:
         """The files that the method's registry line names."""
         cell = self.cell(wildcards)
         files = {"weights": str(self.plan.weights(cell.model)), "manifest": self.manifest(wildcards)}
-        inputs = self.plan.method(cell.arm).inputs
+        method = self.plan.method(cell.arm)
+        inputs = method.inputs
         if "text_states" in inputs:
             files["text"] = str(self.plan.text_states(cell.model, cell.dataset))
         if "stage1" in inputs:
             first = self.plan.stage1(cell).folder
             files |= {"stage1": str(first / "state.safetensors"), "stage1_record": str(first / "tuning.json")}
+        if method.is_tuned:
+            files |= self.features(wildcards)
         return files
+
+    def features(self, wildcards) -> dict[str, str]:
+        """The image features a cell may share. Ancient: they can be deleted and made again without re-running a cell,
+        since a cell computes what it does not find, to the same bits."""
+        cell = self.cell(wildcards)
+        index = self.plan.features(cell.model, cell.dataset)
+        is_read = index is not None and not self.plan.method(cell.arm).trains_image_encoder
+        return {"features": ancient(str(index))} if is_read else {}
+
+    def features_digest(self, wildcards) -> str:
+        """What decides which views are computed, how many fit, and how."""
+        cells = self.plan.sharing[wildcards.model, wildcards.dataset]
+        settings = sorted({settings_digest(self.plan.settings(cell).tuning) for cell in cells})
+        return settings_digest([settings, self.plan.feature_budget(), code_digest("cones.steps.features")])
 
     def cell_files(self, grid: str) -> list[str]:
         """Every file of every cell of a grid: what its tables depend on, directly."""

@@ -127,6 +127,8 @@ LEGEND = [
     "resident while tuning: a frozen text encoder runs once per dataset and its output is read from a file, so that it"
     " is in memory only where gradients pass through it or it trains.",
     "Seconds: of optimiser steps, without validation; means over cells, beside whatever else ran on the machine.",
+    "Where cells share image features (`shared_views` in run.json), these were computed before, once"
+    " for all methods with a frozen image encoder: the seconds of these methods are without them.",
     "steps to best: up to the epoch that was kept, of those that ran.",
     "Peak memory: of the device's allocator on a GPU, of the whole process on a CPU; the highest of any cell.",
 ]

@@ -15,9 +15,9 @@ from cones.prediction import predict
 from cones.progress import log
 from cones.prompts import FixedPrompt, PromptContext
 from cones.provenance import how
-from cones.pyramids import LivePyramids
+from cones.pyramids import LivePyramids, SharedPyramids
 from cones.state import State
-from cones.steps.tune import open_split, state_file
+from cones.steps.tune import open_split, shared_features, state_file
 from cones.verification import fingerprints, recorded_state
 
 
@@ -73,15 +73,18 @@ def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> t
     state.apply_to(model, where=state_file(cell), base_sha256=sha256(weights))
     model.detections_per_image = manifest["detections_per_image"]
     model.to(device).eval()
-    if not plan.settings(cell).tuning.exact_savings:
-        take_reference_path(model)
     split = open_split(plan, cell, "test", model)
     language = FixedPrompt(state.language).to(device)(PromptContext())
+    features = shared_features(plan, cell)
+    pyramids = LivePyramids(model, device, SharedPyramids(features, split))
+    if not plan.settings(cell).tuning.exact_savings:
+        take_reference_path(model)
     started = time.monotonic()
-    results = predict(model, language, split, LivePyramids(model, device), label="test")
+    results = predict(model, language, split, pyramids, label="test")
     inference = {
         "seconds_per_image": (time.monotonic() - started) / max(len(split), 1),
         "peak_memory_bytes": peak_memory_bytes(device),
+        "shared_views": 0 if features is None else len(features.views),
     }
     limit = manifest["detections_per_image"]
     scores = {iou_type: evaluate_detections(split.coco, results, limit, iou_type) for iou_type in split.iou_types}

@@ -18,6 +18,7 @@ from cones.models.detector import GroundedDetector
 from cones.models.reference_path import take_reference_path
 from cones.progress import log
 from cones.prompts import PromptContext
+from cones.pyramid_file import PyramidFile
 from cones.ranks import Ranks
 from cones.state import State, refuse_other_weights
 from cones.steps.text import phrases_of
@@ -48,6 +49,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
+    features = shared_features(plan, cell)
     if not plan.settings(cell).tuning.exact_savings:
         take_reference_path(model)
     ingredients, inputs, encoder_size = _gather(plan, cell, manifest)
@@ -69,6 +71,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             device=device,
             checkpoint=checkpoint,
             ranks=ranks,
+            features=features,
         ).run()
     else:
         progress = Progress()
@@ -99,6 +102,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
+        "shared_views": 0 if features is None else len(features.views),
         "inputs_sha256": {str(path): found for path, found in inputs.items()},
         "sha256": {"state.safetensors": digest},
     }
@@ -118,6 +122,13 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
             found=", ".join(sorted(unknown)),
         )
     model.loss_groups = groups
+
+
+def shared_features(plan: Plan, cell: Cell) -> PyramidFile | None:
+    """The image features that are there for this cell to read; without them it computes its own."""
+    index = plan.features(cell.model, cell.dataset)
+    is_read = plan.settings(cell).tuning.exact_savings and not plan.method(cell.arm).trains_image_encoder
+    return PyramidFile(index) if is_read and index is not None and index.exists() else None
 
 
 def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:

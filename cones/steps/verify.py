@@ -96,7 +96,12 @@ def _check_content(folder: Path) -> None:
     cell = (read_generation_metrics if is_drawn else read_metrics)(metrics).cell
     here, said = folder.parts[-5:], (cell.suite, cell.model, cell.dataset, cell.arm, f"seed{cell.seed}")
     if here != said[-len(here) :]:
-        raise ConesError("lies in the place of another cell", where=metrics, expected="/".join(said))
+        raise ConesError(
+            "lies in the place of another cell",
+            where=metrics,
+            expected="/".join(said),
+            next_step="move the folder where it belongs, or delete it and run again",
+        )
     if is_drawn:
         return
     read_predictions(folder / "predictions.json")

@@ -44,7 +44,7 @@ WHOLE_NUMBERS = (
     *PARAMETER_COLUMNS,
 )
 LONGEST_REASON = 200
-WITHOUT_A_WORD = "ended without an error, as if it was killed (out of memory?)"
+WITHOUT_A_WORD = "no error of its own: killed (out of memory?), or refused by Snakemake"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,13 @@ def _check_identity(content: CellMetrics, identity: dict, path: Path) -> None:
     found = {**content.cell.model_dump(), "group": content.group}
     for key, value in identity.items():
         if found[key] != value:
-            raise ConesError(f"{key} is that of another cell", where=path, expected=value, found=found[key])
+            raise ConesError(
+                f"{key} is that of another cell",
+                where=path,
+                expected=value,
+                found=found[key],
+                next_step="delete the cell's folder and run again",
+            )
 
 
 def _columns(content: CellMetrics) -> dict:

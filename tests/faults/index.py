@@ -111,7 +111,6 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "tests/test_tuning.py::test_out_of_memory_with_one_image_is_one_line",
     ),
     "two at once on one folder": (
-        "tests/workflow/test_faults.py::test_the_lock_of_a_living_run_is_left_alone",
         "tests/faults/test_together.py::test_two_that_prepare_one_dataset_at_once_leave_it_whole",
         "tests/faults/test_together.py::test_two_that_write_one_file_at_once_leave_one_of_both",
         "tests/data/test_download.py::test_datasets_fetched_at_once_do_not_lose_each_others_checksums",
@@ -134,6 +133,10 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "tests/data/test_own_data.py::test_what_does_not_fit_together_is_one_line",
         "tests/faults/test_last_words.py::test_overrides_that_are_no_json_are_one_line",
     ),
+    "clocks that differ": (
+        "tests/faults/test_clock.py::test_an_input_from_the_future_is_refused_by_name_and_nothing_is_believed",
+    ),
+    "a lock that a killed run left": ("tests/workflow/test_faults.py::test_the_lock_of_a_living_run_is_left_alone",),
     "config edited while a run goes on": (
         "tests/faults/test_last_words.py::test_config_edited_while_a_run_goes_on_is_refused_until_the_run_is_planned_anew",
     ),

@@ -135,12 +135,10 @@ def _step_at_work(folder: Path, since: float) -> str | None:
 
 
 def _let_clocks_differ(folder: Path) -> None:
-    """What was prepared seems to come from the future, what was made of it from the past."""
-    for part, hours in zip(PARTS, (0, 1, -1)):
-        for path in (folder / part).rglob("*"):
-            if path.is_file():
-                now = path.stat().st_mtime
-                os.utime(path, (now, now + 3600 * hours))
+    """The machine that wrote the results was an hour behind: they are older than what they are made of."""
+    for path in (folder / "results").rglob("*"):
+        if path.is_file():
+            os.utime(path, (time.time(), path.stat().st_mtime - 3600))
 
 
 def _wait_for_the_group(group: int) -> None:

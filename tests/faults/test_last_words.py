@@ -11,6 +11,7 @@ from cones import cli
 from cones.cell import Plan
 from cones.errors import ConesError
 from cones.steps.finish import finish_run
+from cones.tables.cells import WITHOUT_A_WORD
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_failed_run_lists_its_holes_with_reason_and_log(world, capsys):
     assert said[place + 1 : place + 7] == [
         "  error: dataset aquarium: a picture is damaged; next: fetch again",
         "    glip_nano · aquarium · zero_shot · seed 0 and 1 more; log: logs/data/miniature/aquarium/prepare.log",
-        "  ended without an error, as if it was killed (out of memory?); its last line: 12:00:00 begun",
+        f"  {WITHOUT_A_WORD}; its last line: 12:00:00 begun",
         "    glip_nano · bccd · zero_shot · seed 0; log: logs/ci/glip_nano/bccd/zero_shot/seed0/evaluate.log",
         "  error: the loss is not finite; next: lower the rate",
         "    glip_nano · bccd · cones · seed 0; log: logs/ci/glip_nano/bccd/cones/seed0/tune.log",

@@ -1,0 +1,156 @@
+"""What `python -m cones plan` reckons with at first: operations of the official models, seconds of the nano ones.
+
+    python benchmarks/reference_costs.py
+
+Official models have random weights of their real shape: one image of 320 x 544 pixels, 16 text rows, every operation
+counted by `torch.utils.flop_counter` (one multiply-add is two), the way forward and the way back. Nano models are tuned
+for a few epochs with every method, on one drawn dataset, with the processor's clock in place of the wall's, so that
+other work on the machine does not count. Needs that dataset and the nano weights in place (any run of the miniature
+suite leaves them). Writes cones/forecast/reference.json.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import fmean
+from types import SimpleNamespace
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import cones.cell as cell_module
+import cones.steps.evaluate as evaluate_module
+import cones.tuning as tuning_module
+from cones.cell import Plan
+from cones.forecast.rates import REFERENCE, read_records
+from cones.language import LanguageFeatures
+from cones.methods import METHODS, TuningMethod
+from cones.models.checkpoints import build_detector, build_text_encoder
+from cones.models.detector import GroundedDetector, ImageBatch
+from cones.steps.evaluate import evaluate_cell
+from cones.steps.text import encode_class_names
+from cones.steps.tune import tune_cell
+from cones.tuning import mark_trainable
+
+OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50")
+NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg"}  # and the dataset of the miniature suite
+EPOCHS = 6
+LIKE = {
+    **dict.fromkeys(("glip_t_b", "glip_t_c"), "glip_t"),
+    **dict.fromkeys(("glip_nano_a", "glip_nano_b", "glip_nano_c"), "glip_nano"),
+}
+HEIGHT, WIDTH, TEXT_ROWS = 320, 544, 16
+JOB_SECONDS = {"nano": 0.5, "official": 20.0}  # a warm start; an assumption: imports, and gigabytes of weights to read
+
+
+def operations(name: str) -> dict:
+    """GFLOP of the passes of one image, and the parameters that each method without vectors trains."""
+    torch.manual_seed(0)
+    model, encoder = build_detector(name).eval(), build_text_encoder(name).eval()
+    images = ImageBatch(torch.randn(1, 3, HEIGHT, WIDTH), [(HEIGHT, WIDTH)])
+    language = sentence(torch.randn(1, TEXT_ROWS, model.text_width))
+    model.requires_grad_(False)
+    gflop = {}
+    with torch.no_grad():
+        pyramid = counted(gflop, "encode", lambda: model.encode_image(images))
+        counted(gflop, "ground", lambda: model.ground(pyramid, language))
+        tokens = torch.ones(1, TEXT_ROWS, dtype=torch.long)
+        counted(gflop, "text", lambda: encoder(input_ids=tokens))
+    heard = language.hidden.requires_grad_()
+    said = summed(model.ground(pyramid, sentence(heard)))
+    counted(gflop, "back_to_language", said.backward)
+    del said
+    mark_trainable(model, nn.Module(), TuningMethod.load("full_finetuning"))
+    said = summed(model.ground(model.encode_image(images), language))
+    counted(gflop, "back_through_everything", said.backward)
+    return {
+        "counted_at": {"height": HEIGHT, "width": WIDTH, "text_rows": TEXT_ROWS},
+        "gflop": gflop,
+        "job_seconds": JOB_SECONDS["official"],
+        "test_short_side": model.preprocessing.short_side,
+        **sizes(model, encoder),
+    }
+
+
+def sizes(model: GroundedDetector, encoder: nn.Module) -> dict:
+    """Values of the whole model, and those that each method trains beside its vectors."""
+    without_encoder = nn.Module()
+    counted = {}
+    for method, entry in METHODS.items():
+        prompt = encoder if "text_encoder" in entry.inputs else without_encoder
+        marked = mark_trainable(model, prompt, TuningMethod.load(method))
+        counted[method] = sum(parameter.numel() for parameter in marked.values())
+    every = [*model.parameters(), *encoder.parameters()]
+    return {
+        "text_width": model.text_width,
+        "parameters": sum(parameter.numel() for parameter in every),
+        "trained": {method: values for method, values in counted.items() if values},
+    }
+
+
+def sentence(hidden: Tensor) -> LanguageFeatures:
+    valid = torch.ones(hidden.shape[:2], dtype=torch.bool)
+    return LanguageFeatures(hidden, valid, valid[:, None].clone())
+
+
+def summed(predictions) -> Tensor:
+    """One number that depends on everything the losses look at."""
+    return sum(o.sum() for o in predictions.outputs.values() if isinstance(o, Tensor) and o.requires_grad)
+
+
+def counted(into: dict, name: str, call):
+    started = time.monotonic()
+    with FlopCounterMode(display=False) as counter:
+        result = call()
+    into[name] = round(counter.get_total_flops() / 1e9, 1)
+    print(f"  {name}: {into[name]} GFLOP, {time.monotonic() - started:.1f} s here", flush=True)
+    return result
+
+
+def measured(name: str, dataset: str) -> dict:
+    """Seconds of a nano model's steps, by method, and of its detection, on one core."""
+    torch.set_num_threads(1)
+    tuning = {"max_epochs": EPOCHS, "early_stop": EPOCHS}
+    plan = Plan.load("miniature", {"tuning": tuning})
+    clock = SimpleNamespace(monotonic=time.process_time)
+    step_seconds, image_seconds = {}, []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(cell_module, "RESULTS", Path(folder)),
+        mock.patch.object(tuning_module, "time", clock),
+        mock.patch.object(evaluate_module, "time", clock),
+    ):
+        encode_class_names(plan, name, dataset)
+        for method in plan.suite.models[name].learning_rate:
+            cell = plan.cell(name, dataset, method, 0)
+            tune_cell(plan, cell)
+            evaluate_cell(plan, cell)
+        for record in read_records(Path(folder), [name]):
+            step_seconds[record.method] = round(record.step, 4)
+            image_seconds.append(record.image)
+    return {
+        "measured_at": {"batch_size": record.batch, "area": record.area},
+        "step_seconds": step_seconds,
+        "image_seconds": round(fmean(image_seconds), 4),
+        "device": record.device,
+        "job_seconds": JOB_SECONDS["nano"],
+        **sizes(build_detector(name), build_text_encoder(name)),
+    }
+
+
+def main() -> None:
+    models = {}
+    for name, dataset in NANO.items():
+        models[name] = measured(name, dataset)
+    for name in OFFICIAL:
+        print(name)
+        models[name] = operations(name)
+    report = {"made_by": "benchmarks/reference_costs.py", "torch": torch.__version__, "like": LIKE, "models": models}
+    REFERENCE.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

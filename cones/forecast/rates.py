@@ -1,0 +1,157 @@
+"""Seconds of an optimiser step and of a detected image: recorded by finished cells, else from a shipped table."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from cones.artifacts import read_json
+from cones.config import CellSettings, Tuning
+from cones.errors import ConesError
+from cones.methods import METHODS
+
+REFERENCE = Path(__file__).with_name("reference.json")  # made by benchmarks/reference_costs.py
+TFLOPS = 30.0  # what a GPU is taken to sustain where operations were counted and nothing was measured
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one unit of work takes, and how that is known.
+
+    step     seconds of an optimiser step; None for a method that is not tuned
+    image    seconds of detecting on one image
+    device   "cpu", or what `run.json` or the assumption calls the GPU
+    basis    "recorded" (finished cells), "measured" (the shipped table) or "counted" (operations over TFLOP/s)
+    epochs   mean of the recorded cells that had the same budget, else None
+    """
+
+    step: float | None
+    image: float
+    device: str
+    basis: str
+    epochs: float | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished cell says: seconds as in `Rate`, at its batch size and its training sizes."""
+
+    model: str
+    dataset: str
+    method: str
+    step: float | None
+    image: float
+    batch: int
+    area: float
+    epochs: int
+    budget: tuple
+    device: str
+
+
+def mean_area(tuning: Tuning) -> float:
+    """Mean squared short side of the training sizes: what a step's seconds and operations are proportional to."""
+    return fmean(side**2 for side in tuning.train_short_sides)
+
+
+def budget(tuning: Tuning) -> tuple:
+    """What decides after how many epochs tuning ends."""
+    return tuning.max_epochs, tuning.early_stop, tuning.selection
+
+
+def read_records(results: Path, models: Iterable[str]) -> Iterator[Record]:
+    """The finished cells of these models in any suite; one that an earlier version wrote otherwise is passed over."""
+    for model in models:
+        for path in sorted(results.glob(f"*/{model}/*/*/seed*/run.json")):
+            try:
+                yield _record(model, path.parts[-4], read_json(path))
+            except (ConesError, KeyError, TypeError, ValueError):
+                continue
+
+
+def _record(model: str, dataset: str, run: dict) -> Record:
+    settings, tuned = CellSettings(**run["settings"]), run["tuning"]
+    return Record(
+        model=model,
+        dataset=dataset,
+        method=settings.method,
+        step=tuned["seconds"] / tuned["steps"] if tuned["steps"] else None,
+        image=run["inference"]["seconds_per_image"],
+        batch=settings.tuning.batch_size,
+        area=mean_area(settings.tuning),
+        epochs=len(tuned["history"]),
+        budget=budget(settings.tuning),
+        device=run["machine"]["accelerator"] or run["device"],
+    )
+
+
+class Rates:
+    """`of(model, dataset, settings)`: from finished cells of the dataset, else of the model, else of the table."""
+
+    def __init__(self, records: Iterable[Record], *, tflops: float = TFLOPS, reference: Path = REFERENCE):
+        self.records, self.tflops, self.reference = list(records), tflops, read_json(reference)
+
+    def known(self, model: str) -> dict | None:
+        """The shipped table's entry of a model, or of the one it is like."""
+        return self.reference["models"].get(self.reference["like"].get(model, model))
+
+    def of(self, model: str, dataset: str, settings: CellSettings) -> Rate | None:
+        """None for a model of which nothing is known."""
+        same = [record for record in self.records if (record.model, record.method) == (model, settings.method)]
+        nearest = [record for record in same if record.dataset == dataset] or same
+        if nearest:
+            return _recorded(nearest, settings.tuning)
+        known = self.known(model)
+        if known is None:
+            return None
+        return self._counted(known, settings) if "gflop" in known else _measured(known, settings)
+
+    def _counted(self, known: dict, settings: CellSettings) -> Rate:
+        """Operations of a step's passes over an assumed speed; all but the text's grow with the picture's area."""
+        gflop, at = known["gflop"], known["counted_at"]["height"] ** 2
+        tuning, speed = settings.tuning, 1000 * self.tflops
+        step = None
+        if METHODS[settings.method].is_tuned:
+            seen, heard = passes(settings.method)
+            images = sum(gflop[name] for name in seen) * mean_area(tuning) / at
+            step = tuning.batch_size * (images + heard * gflop["text"]) / speed
+        image = (gflop["encode"] + gflop["ground"]) * known["test_short_side"] ** 2 / at / speed
+        return Rate(step, image, f"GPU at {self.tflops:g} TFLOP/s", "counted")
+
+
+def passes(method: str) -> tuple[tuple[str, ...], int]:
+    """(passes of an image through the detector, passes of the text through its encoder) in a step of a tuned method.
+
+    The way back is as far as what trains: through everything, to the language that the vectors stand in or behind
+    (then also through a frozen text encoder), or not at all for the heads' last projections.
+    """
+    entry = METHODS[method]
+    listens = "text_encoder" in entry.inputs
+    if entry.block == "fine_tuning":
+        return ("encode", "ground", "back_through_everything"), 3 if listens else 0
+    if entry.has_vectors or entry.block == "control":
+        return ("encode", "ground", "back_to_language"), 2 if listens else 0
+    return ("encode", "ground"), 0
+
+
+def _recorded(records: list[Record], tuning: Tuning) -> Rate:
+    """Means over the records, each scaled to the batch size and the training sizes that are asked for."""
+    area = mean_area(tuning)
+    steps = [r.step * tuning.batch_size / r.batch * area / r.area for r in records if r.step is not None]
+    epochs = [r.epochs for r in records if r.budget == budget(tuning)]
+    return Rate(
+        step=fmean(steps) if steps else None,
+        image=fmean(r.image for r in records),
+        device=", ".join(dict.fromkeys(r.device for r in records)),
+        basis="recorded",
+        epochs=fmean(epochs) if epochs else None,
+    )
+
+
+def _measured(known: dict, settings: CellSettings) -> Rate:
+    tuning, at = settings.tuning, known["measured_at"]
+    step = None
+    if METHODS[settings.method].is_tuned:
+        seconds = known["step_seconds"]
+        step = seconds.get(settings.method, max(seconds.values()))
+        step *= tuning.batch_size / at["batch_size"] * mean_area(tuning) / at["area"]
+    return Rate(step, known["image_seconds"], known["device"], "measured")

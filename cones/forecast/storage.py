@@ -1,0 +1,72 @@
+"""What has to be downloaded or placed by hand, and what will lie on disk."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cones.cell import CHECKPOINTS, Plan
+from cones.data.registry import DRAWN
+from cones.data.state import State, state, stored_bytes
+from cones.forecast.targets import checkpoints
+from cones.forecast.work import Pictures
+from cones.models.official import official_files
+from cones.strict import read_yaml
+
+SIZES = Path(__file__).with_name("sizes.yaml")
+BYTES_PER_PICTURE = 200_000  # where nothing better is known
+HERE = ("ready", "fetched", "placed", "drawn")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset or a checkpoint: whether it is here, comes by itself or needs a person, and how large it is.
+
+    state  "ready", "fetched", "placed", "to fetch", "to draw", "needs form", …
+    bytes  of the archives; `is_exact` where registry or disk say so, else reckoned
+    """
+
+    name: str
+    kind: str  # "dataset" or "checkpoint"
+    state: str
+    reason: str | None
+    bytes: int
+    is_exact: bool
+
+    @property
+    def is_here(self) -> bool:
+        return self.state in HERE
+
+    @property
+    def is_downloaded(self) -> bool:
+        return self.state == "to fetch"
+
+
+def dataset_sources(plan: Plan, seen: dict[str, Pictures | None]) -> list[Source]:
+    """One per dataset; what the miniature draws is a fraction of a megabyte and counts by its pictures."""
+    roughly, suite = read_yaml(SIZES), plan.suite
+    sources = []
+    for name, counted in seen.items():
+        entry = plan.registry[name]
+        mirror = None if suite.source == DRAWN else suite.mirror
+        found: State = state(entry, suite.source, suite.data_dir, mirror=mirror)
+        exact = stored_bytes(entry, suite.source, suite.data_dir)
+        size = exact
+        if size is None:
+            pictures = 0 if counted is None else counted.train + counted.val + counted.test
+            known = 0 if suite.source == DRAWN else roughly.get(name)
+            size = int(known or pictures * (25_000 if suite.source == DRAWN else BYTES_PER_PICTURE))
+        sources.append(Source(name, "dataset", found.word, found.reason, size, exact is not None))
+    return sources
+
+
+def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, int]) -> list[Source]:
+    """The official files behind the models; one of unknown size is taken to hold its parameters twice, as GLIP's do."""
+    files, sources = official_files(), []
+    for name in checkpoints(plan, models):
+        archive, folder = files[name], CHECKPOINTS / "official"
+        found = "ready" if (folder / f"{name}.json").exists() else "to fetch"
+        if found != "ready" and (folder / archive.filename).exists():
+            found = "placed"
+        size = archive.size or 8 * parameters.get(name, 0)
+        sources.append(Source(name, "checkpoint", found, None, size, archive.size is not None))
+    return sources

@@ -1,0 +1,85 @@
+"""How much a cell has to do: pictures of its dataset, optimiser steps, detected images, bytes that it leaves."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from cones.artifacts import read_json
+from cones.cell import Cell, Plan
+from cones.config import CellSettings, Tuning
+from cones.data.registry import SPLITS
+from cones.errors import ConesError
+from cones.forecast.rates import Rate
+from cones.methods import METHODS
+
+BYTES_PER_DETECTION = 96  # of predictions.json; masks take more
+RECORD_BYTES = 20_000  # metrics.json, run.json, tuning.json
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures per split and classes of a dataset; `is_counted` where it is prepared, else as the registry expects."""
+
+    train: int
+    val: int
+    test: int
+    classes: int
+    is_counted: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """(least, most): the epochs of a tuned cell are known only within the bounds of early stop and budget."""
+
+    steps: tuple[int, int]
+    images: tuple[int, int]  # detected: validation after each epoch, and the test split
+
+
+def pictures(plan: Plan, dataset: str) -> Pictures | None:
+    """None for files of the user's own that are neither prepared nor described."""
+    entry = plan.registry[dataset]
+    try:
+        splits = read_json(plan.data_folder(dataset) / "manifest.json")["splits"]
+        return Pictures(*(splits[split]["images"] for split in SPLITS), len(entry.classes), True)
+    except (ConesError, KeyError, TypeError):
+        expected = entry.source(plan.suite.source).expected
+    if expected is None:
+        return None
+    images = expected.images
+    return Pictures(images.train, images.val, images.test, len(entry.classes), False)
+
+
+def epochs(tuning: Tuning, rate: Rate, assumed: int | None) -> tuple[float, float]:
+    """(least, most): as recorded or assumed, else from the first at which early stop can end to the whole budget."""
+    if known := rate.epochs or assumed:
+        return (min(known, tuning.max_epochs),) * 2
+    if tuning.selection == "last":
+        return (tuning.max_epochs,) * 2
+    return min(tuning.early_stop + 1, tuning.max_epochs), tuning.max_epochs
+
+
+def work(settings: CellSettings, seen: Pictures, rate: Rate, assumed_epochs: int | None = None) -> Work:
+    """A few-shot cell is taken to have `shots` pictures per class."""
+    tuning = settings.tuning
+    if not METHODS[settings.method].is_tuned:
+        return Work((0, 0), (seen.test, seen.test))
+    train, val = seen.train, seen.val
+    if tuning.shots is not None:
+        train, val = (min(count, tuning.shots * seen.classes) for count in (train, val))
+    per_epoch = ceil(train * tuning.copies / tuning.batch_size)
+    bounds = epochs(tuning, rate, assumed_epochs)
+    steps = tuple(round(count * per_epoch) for count in bounds)
+    return Work(steps, tuple(round(count * val) + seen.test for count in bounds))
+
+
+def seconds(done: Work, rate: Rate, per_job: float, jobs: int) -> tuple[float, float]:
+    """(least, most) of the jobs of a cell on their device."""
+    both = zip(done.steps, done.images)
+    return tuple(steps * (rate.step or 0.0) + images * rate.image + jobs * per_job for steps, images in both)
+
+
+def bytes_left(plan: Plan, cell: Cell, settings: CellSettings, seen: Pictures, known: dict) -> int:
+    """state.safetensors in float32, predictions.json with as many detections as the dataset allows, the records."""
+    vectors = seen.classes * settings.tokens_per_class if METHODS[settings.method].has_vectors else 0
+    values = known["trained"].get(settings.method, 0) + vectors * known["text_width"]
+    detections = seen.test * plan.registry[cell.dataset].detections_per_image
+    return 4 * values + detections * BYTES_PER_DETECTION + RECORD_BYTES

@@ -1,0 +1,190 @@
+"""The forecast reckons from records before tables, knows what waits for a person, and sums nothing it does not know."""
+
+import json
+from math import ceil
+
+import pytest
+from typer.testing import CliRunner
+
+from cones.artifacts import write_json
+from cones.cell import Cell, Plan
+from cones.cli import app
+from cones.errors import ConesError
+from cones.forecast.forecast import forecast
+from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
+from cones.forecast.targets import DONE, cells_of, grids_of
+from cones.forecast.work import Pictures, work
+
+REFERENCE = {
+    "like": {"glip_nano_a": "glip_nano"},
+    "models": {
+        "glip_nano": {
+            "measured_at": {"batch_size": 2, "area": 6400},
+            "step_seconds": {"cones": 0.1, "full_finetuning": 0.3},
+            "image_seconds": 0.02,
+            "device": "cpu",
+        },
+        "glip_t": {
+            "counted_at": {"height": 320},
+            "gflop": {"encode": 30, "ground": 40, "text": 3, "back_to_language": 50, "back_through_everything": 200},
+            "test_short_side": 640,
+        },
+    },
+}
+
+
+@pytest.fixture
+def rates(tmp_path):
+    write_json(tmp_path / "reference.json", REFERENCE)
+    return lambda records=(): Rates(records, tflops=10.0, reference=tmp_path / "reference.json")
+
+
+def finished(plan: Plan, cell: Cell, *, seconds=6.0, steps=12, epochs=2, **changes):
+    """What a cell leaves that a forecast looks at, in the working directory."""
+    for name in DONE:
+        write_json(cell.folder / name, {})
+    run = {
+        "settings": plan.settings(cell).model_dump(mode="json"),
+        "tuning": {"seconds": seconds, "steps": steps, "history": [{}] * epochs},
+        "inference": {"seconds_per_image": 0.5},
+        "device": "cuda:0",
+        "machine": {"accelerator": "GPU X"},
+    }
+    write_json(cell.folder / "run.json", run | changes)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, request):
+    """An empty folder with the shipped config and registry."""
+    for name in ("config", "datasets.yaml"):
+        (tmp_path / name).symlink_to(request.config.rootpath / name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_counted_seconds_follow_batch_size_training_sizes_and_speed(rates):
+    plan = Plan.load("paper", {"tuning": {"train_short_sides": [320, 640], "batch_size": 4}})
+    settings = plan.settings(plan.cell("glip_t", "bccd", "cones", 0))
+    rate = rates().of("glip_t", "bccd", settings)
+    assert mean_area(settings.tuning) == (320**2 + 640**2) / 2
+    assert rate.step == pytest.approx(4 * (30 + 40 + 50) * 2.5 / 10_000)  # the mean area is 2.5 times the counted one
+    assert rate.image == pytest.approx((30 + 40) * 4 / 10_000)
+    tuned = plan.settings(plan.cell("glip_t", "bccd", "prompt_tuning", 0))
+    assert rates().of("glip_t", "bccd", tuned).step == pytest.approx(rate.step + 4 * 2 * 3 / 10_000)
+    assert rates().of("glip_t", "bccd", plan.settings(plan.cell("glip_t", "bccd", "zero_shot", 0))).step is None
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("linear_probing", (("encode", "ground"), 0)),
+        ("cones", (("encode", "ground", "back_to_language"), 0)),
+        ("textual_inversion", (("encode", "ground", "back_to_language"), 2)),
+        ("full_finetuning", (("encode", "ground", "back_through_everything"), 3)),
+        ("cones_finetuned", (("encode", "ground", "back_through_everything"), 0)),
+    ],
+)
+def test_a_step_goes_back_as_far_as_what_trains(method, expected):
+    assert passes(method) == expected
+
+
+def test_measured_seconds_are_scaled_and_a_model_may_be_like_another(rates):
+    plan = Plan.load("miniature", {"tuning": {"train_short_sides": [160], "batch_size": 4}})
+    settings = plan.settings(plan.cell("glip_nano", "bccd", "cones", 0))
+    assert rates().of("glip_nano_a", "bccd", settings) == Rate(pytest.approx(0.1 * 2 * 4), 0.02, "cpu", "measured")
+    assert rates().of("unheard_of", "bccd", settings) is None
+
+
+def test_records_go_before_the_table_and_those_of_the_dataset_before_others(here, rates):
+    plan = Plan.load("miniature")
+    cells = [plan.cell("glip_nano", dataset, "cones", 0) for dataset in ("bccd", "pothole")]
+    finished(plan, cells[0], seconds=6.0, steps=12, epochs=2)
+    finished(plan, cells[1], seconds=12.0, steps=12, epochs=4)
+    finished(plan, plan.cell("glip_nano", "tn3k", "cones", 0), settings={"of": "an earlier version"})
+    known = rates(read_records(cells[0].folder.parents[4], ["glip_nano"]))
+    settings = plan.settings(cells[0])
+    assert known.of("glip_nano", "bccd", settings) == Rate(0.5, 0.5, "GPU X", "recorded", 2.0)
+    assert known.of("glip_nano", "raccoon", settings) == Rate(0.75, 0.5, "GPU X", "recorded", 3.0)
+    other = Plan.load("miniature", {"tuning": {"batch_size": 8, "max_epochs": 99}})
+    rate = known.of("glip_nano", "bccd", other.settings(cells[0]))
+    assert (rate.step, rate.epochs) == (1.0, None)  # twice the images; another budget says nothing of the epochs
+
+
+def test_work_is_bounded_by_early_stop_and_budget():
+    plan = Plan.load("paper")
+    seen, rate = Pictures(train=255, val=73, test=36, classes=3, is_counted=False), Rate(1.0, 0.1, "cpu", "measured")
+    settings = plan.settings(plan.cell("glip_t", "bccd", "cones", 0))
+    per_epoch = ceil(255 / 4)
+    assert work(settings, seen, rate).steps == (5 * per_epoch, 200 * per_epoch)
+    assert work(settings, seen, rate).images == (5 * 73 + 36, 200 * 73 + 36)
+    assert work(settings, seen, rate, 20).steps == (20 * per_epoch,) * 2
+    assert work(settings, seen, Rate(1.0, 0.1, "cpu", "recorded", 7.0), 20).steps == (7 * per_epoch,) * 2
+    few = Plan.load("paper", {"tuning": {"shots": 5, "copies": 2}})
+    assert work(few.settings(few.cell("glip_t", "bccd", "cones", 0)), seen, rate, 1).steps == (ceil(15 * 2 / 4),) * 2
+    untuned = plan.settings(plan.cell("glip_t", "bccd", "zero_shot", 0))
+    assert work(untuned, seen, rate).images == (36, 36)
+
+
+def test_targets_name_their_grids():
+    plan = Plan.load("miniature")
+    assert grids_of(plan, []) == list(plan.suite.grids)
+    assert grids_of(plan, ["results/table1.csv", "table10", "results/miniature/ranks.csv"]) == ["table1"]
+    assert grids_of(plan, ["results/figure4.pdf", "figure5"]) == ["figure4", "stability", "table3"]
+    for target, said in (
+        ("results/paper/table1.csv", "another suite"),
+        ("tabel2", 'did you mean "table2"'),
+        ("table4", "does not make it"),
+    ):
+        with pytest.raises(ConesError, match=said):
+            grids_of(plan if target != "table4" else Plan.load("bccd"), [target])
+
+
+def test_stage_2_brings_its_stage_1_and_a_dataset_can_be_asked_for_alone():
+    plan = Plan.load("miniature", {"grids": {"table1": {"arms": ["cones_finetuned"]}}})
+    cells = cells_of(plan, ["table1"], ["bccd"])
+    assert [(cell.dataset, cell.arm) for cell in cells] == [("bccd", "cones_finetuned"), ("bccd", "cones")]
+    with pytest.raises(ConesError, match='did you mean "bccd"'):
+        cells_of(plan, ["table1"], ["bcdd"])
+
+
+def test_finished_cells_cost_nothing_more(here):
+    plan = Plan.load("miniature")
+    whole = forecast(plan, ["table1"], datasets=["bccd"], tflops=30)
+    assert (whole.cells, whole.done, set(whole.seconds)) == (7, 0, {"cpu"})
+    finished(plan, plan.cell("glip_nano", "bccd", "full_finetuning", 0))
+    rest = forecast(plan, ["table1"], datasets=["bccd"], tflops=30)
+    assert (rest.cells, rest.done, set(rest.seconds)) == (7, 1, {"cpu"})
+    assert rest.seconds["cpu"][1] < whole.seconds["cpu"][1]
+    again = forecast(plan, ["table1"], datasets=["bccd"], tflops=30, from_scratch=True)
+    assert again.done == 0 and set(again.seconds) == {"cpu", "GPU X"}
+    assert whole.jobs == rest.jobs == again.jobs
+
+
+def test_the_paper_suite_says_what_must_be_downloaded_and_what_placed_by_hand(here, monkeypatch):
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    plan = Plan.load("paper")
+    found = forecast(plan, tflops=30)
+    states = {source.name: source.state for source in found.sources}
+    assert states["bccd"] == states["glip_t"] == "to fetch"
+    assert "dfuc2020" in [source.name for source in found.by_hand] and states["dfuc2020"] == "needs form"
+    glip = next(source for source in found.sources if source.name == "glip_t")
+    assert (glip.bytes, glip.is_exact, glip.kind) == (3_710_104_213, True, "checkpoint")
+    assert found.download_bytes > 10e9 and found.cells == len(plan.all_cells())
+    most = [next(iter(forecast(plan, tflops=speed).seconds.values()))[1] for speed in (30, 15, 1e9)]
+    assert most[1] - most[2] == pytest.approx(2 * (most[0] - most[2]), rel=1e-3)  # but for the start of the jobs
+
+
+def test_own_files_of_unknown_number_are_in_no_sum(here, monkeypatch, tmp_path):
+    monkeypatch.setenv("CONES_FUSEG", str(tmp_path / "nothing"))
+    found = forecast(Plan.load("fuseg"), tflops=30)
+    assert found.cells and all(line.unknown == line.cells for line in found.lines)
+    assert found.seconds == {} and [source.state for source in found.by_hand] == ["no folder"]
+
+
+def test_the_command_prints_a_table_or_json(here, monkeypatch):
+    monkeypatch.delenv("CONES_SUITE", raising=False)
+    said = CliRunner().invoke(app, ["plan", "results/table2.csv", "--epochs", "3"]).output
+    assert "uninext_nano" in said and "21, of which 0 are done" in said and "42 tune" not in said
+    document = json.loads(CliRunner().invoke(app, ["plan", "table2", "--json"]).output)
+    assert (document["cells"], document["grids"], document["jobs"]["tune"]) == (21, ["table2"], 21)
+    assert document["seconds"]["cpu"][0] < document["seconds"]["cpu"][1]
