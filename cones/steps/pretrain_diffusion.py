@@ -1,7 +1,7 @@
 """Step `pretrain sd_nano`: from painted icons to a pipeline directory that could be shipped, with its record."""
 
 import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -38,7 +38,8 @@ def pretrain_diffusion(folder: Path) -> None:
     classifier, runs["classifier"] = _classifier(autoencoder, pictures, icons, work)
     ceilings = gate.ceilings(classifier, autoencoder, shown, held_out)
     log.info("classifier: %s", ceilings)
-    denoiser, runs["denoiser"] = _denoiser(autoencoder, pictures, icons, work)
+    denoiser, rounds = _denoiser(autoencoder, pictures, icons, work)
+    runs |= rounds
     pipeline = {**denoiser, "vae": autoencoder, "scheduler": parts.build_scheduler()}
     wanted = gate.caption_grid()
     found = gate.pictures_of_grid(
@@ -115,7 +116,7 @@ def _classifier(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) ->
     return trained["classifier"], run
 
 
-def _denoiser(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) -> tuple[dict, StageRun]:
+def _denoiser(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) -> tuple[dict, dict[str, StageRun]]:
     tokenizer = build_tokenizer()
     modules = {"unet": _fresh(parts.build_unet), "text_encoder": _fresh(parts.build_text_encoder, tokenizer)}
     loss = DenoiserLoss(
@@ -127,8 +128,12 @@ def _denoiser(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) -> t
         scaling=autoencoder.config.scaling_factor,
         stage=recipe.DENOISER,
     )
-    trained, run = _trained("denoiser", modules, loss, recipe.DENOISER, _digest_of(autoencoder), work)
-    return {**trained, "tokenizer": tokenizer}, run
+    digest = _digest_of(autoencoder)
+    first, run = _trained("denoiser", modules, loss, recipe.DENOISER, digest, work)
+    modules = {name: module.requires_grad_(True) for name, module in first.items()}
+    loss = replace(loss, **modules, stage=recipe.DENOISER_AGAIN)
+    trained, again = _trained("denoiser_again", modules, loss, recipe.DENOISER_AGAIN, digest, work)
+    return {**trained, "tokenizer": tokenizer}, {"denoiser": run, "denoiser_again": again}
 
 
 def _digest_of(autoencoder: nn.Module) -> str:

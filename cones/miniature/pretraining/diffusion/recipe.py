@@ -35,5 +35,7 @@ class Stage:
 
 AUTOENCODER = Stage(images=40_000, batch_size=8, learning_rate=2e-3)
 DENOISER = Stage(images=150_000, batch_size=32, learning_rate=1.5e-3)
+# a second round from the averaged weights of the first, which draws nouns and colours right but no pattern yet
+DENOISER_AGAIN = Stage(images=240_000, batch_size=32, learning_rate=1.5e-3, seed=1)
 CLASSIFIER = Stage(images=48_000, batch_size=32, learning_rate=2e-3)
 CAPTIONS_LEFT_OUT = 0.1  # share of training pictures that are said to be "", for classifier-free guidance
