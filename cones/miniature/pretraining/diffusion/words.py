@@ -1,11 +1,17 @@
 """What is said of an icon, and the tokenizer that knows these words."""
 
+import re
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+
 import numpy as np
 
 from cones.miniature.icons import COLOURS, NOUNS, PATTERNS, PLACES, Icon
 from cones.miniature.pretraining.diffusion.recipe import TEXT_POSITIONS
 from cones.models.stable_diffusion.prompts import TEMPLATES
 
+END = "</w>"  # of a word
 WORDS_LEFT_OUT = {"colours": 0.1, "second": 0.25, "pattern": 0.25, "place": 0.3}
 
 
@@ -25,32 +31,39 @@ def caption(icon: Icon, rng: np.random.Generator) -> str:
 
 
 def build_tokenizer():
-    """A CLIP tokenizer whose word pieces are learnt from every word that captions and templates can hold."""
+    """A CLIP tokenizer to which every word that captions and templates can hold is one piece."""
     from tokenizers import pre_tokenizers
-    from tokenizers.trainers import BpeTrainer
     from transformers import CLIPTokenizer
 
-    start, end = "<|startoftext|>", "<|endoftext|>"
     phrases = [*(template.format("") for template in TEMPLATES), *PLACES, *COLOURS, *PATTERNS, *NOUNS, "and"]
-    words = sorted({word for phrase in phrases for word in phrase.split()})
-    empty = CLIPTokenizer(vocab={start: 0, end: 1}, merges=[])
-    trainer = BpeTrainer(
-        vocab_size=4096,
-        special_tokens=[start, end],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
-    empty.backend_tokenizer.train_from_iterator([" ".join(words)] * 2, trainer)
-    model = _model(empty)
-    # CLIP's vocabulary also holds every byte as the end of a word
-    vocabulary = [*model["vocab"], *(f"{piece}</w>" for piece in sorted(pre_tokenizers.ByteLevel.alphabet()))]
-    ordered = {piece: number for number, piece in enumerate(dict.fromkeys(vocabulary))}
-    merges = [tuple(pair) if not isinstance(pair, str) else tuple(pair.split(" ")) for pair in model["merges"]]
+    merges = byte_pair_merges({word for phrase in phrases for word in re.findall(r"\w+|[^\w\s]+", phrase)})
+    # CLIP's vocabulary begins with every byte, then every byte as the end of a word
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = ["<|startoftext|>", "<|endoftext|>", *alphabet, *(f"{each}{END}" for each in alphabet)]
+    vocabulary = dict.fromkeys([*pieces, *map("".join, merges)])
+    ordered = {piece: number for number, piece in enumerate(vocabulary)}
     return CLIPTokenizer(vocab=ordered, merges=merges, model_max_length=TEXT_POSITIONS)
 
 
-def _model(tokenizer) -> dict:
-    import json
+def byte_pair_merges(words: Iterable[str]) -> list[tuple[str, str]]:
+    """The most frequent pair of neighbours first, until every word is one piece.
 
-    return json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    Of equally frequent pairs the first by the alphabet: the trainer of `tokenizers` orders those another way in every
+    process, so that a run that was taken up again would read its own captions wrongly.
+    """
+    spelled = [(*word[:-1], f"{word[-1]}{END}") for word in words]
+    merges = []
+    while pairs := Counter(pair for pieces in spelled for pair in pairwise(pieces)):
+        merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
+        spelled = [_merged(pieces, merges[-1]) for pieces in spelled]
+    return merges
+
+
+def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    found: list[str] = []
+    for piece in pieces:
+        if found and (found[-1], piece) == pair:
+            found[-1] += piece
+        else:
+            found.append(piece)
+    return tuple(found)
