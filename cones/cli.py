@@ -43,9 +43,11 @@ def load_plan(suite: str, overrides: str, source: str | None = None):
     from cones.cell import Plan
 
     try:
-        changed = json.loads(overrides)
-    except ValueError as error:
-        raise ConesError("not JSON", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'") from None
+        changed = dict(json.loads(overrides))
+    except (TypeError, ValueError) as error:
+        raise ConesError(
+            "not a JSON object", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'"
+        ) from None
     plan = Plan.load(suite, changed | ({"source": source} if source else {}))
     if os.environ.get("CONES_PLAN", plan.digest) != plan.digest:
         raise ConesError(

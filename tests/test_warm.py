@@ -128,7 +128,7 @@ def test_the_server_is_of_the_process_group_of_the_run_and_holds_no_stream_of_it
         (["datasets", "show", "bccd"], 0, ""),
         (["datasets", "show", "bcd"], 1, 'error: the registry: no dataset "bcd"; next: did you mean "bccd"?\n'),
         (["text"], 2, "Missing option '--model'"),
-        (["text", "--model", "m", "--dataset", "d", "--set", "{"], 1, "json.decoder.JSONDecodeError: "),
+        (["learning-rates", "--cells", "."], 1, "\nerror: IsADirectoryError: "),
     ],
 )
 def test_output_errors_and_exit_code_are_those_of_a_cold_process(run, words, code, message):

@@ -118,6 +118,7 @@ def test_config_edited_while_a_run_goes_on_is_refused_until_the_run_is_planned_a
     cli.load_plan("ci", overrides)
 
 
-def test_overrides_that_are_no_json_are_one_line(world):
-    with pytest.raises(ConesError, match=r"--set: not JSON; .*next: such as"):
-        cli.load_plan("ci", "{")
+@pytest.mark.parametrize("text", ["{", "[1]", "3"])
+def test_overrides_that_are_no_json_are_one_line(world, text):
+    with pytest.raises(ConesError, match=r"--set: not a JSON object; .*next: such as"):
+        cli.load_plan("ci", text)
