@@ -5,11 +5,12 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+FAULT_SEED ?= 0
 # one pinned environment: rebuilt when the pins or the requirements change
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help table1 bccd test lint format schema clean
+.PHONY: help table1 bccd test faults lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -30,6 +31,9 @@ bccd: $(READY) ## all methods on the real BCCD blood cells (downloads them, or s
 test: $(READY) ## the test suite
 	python -m pytest
 
+faults: $(READY) ## everything that is broken on purpose, with 25 kills at random moments (FAULT_SEED=… for others)
+	KILLS=25 SEED=$(FAULT_SEED) python -m pytest -m fault
+
 lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	ruff check .
 	ruff format --check .
@@ -45,4 +49,5 @@ schema: $(READY) ## export the JSON schemas of config and registry
 	python -m cones schema
 
 clean: ## remove results, logs and drawn data, keep downloads and the environment
-	rm -rf results/*/ results/table* results/report.html logs data/miniature .snakemake
+	find results -mindepth 1 -not -name README.md -delete
+	rm -rf logs data/miniature .snakemake

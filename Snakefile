@@ -17,7 +17,14 @@ from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
 from cones.cell import settings_digest
 from cones.config import BOXES_GRID, MAIN_GRID
 from cones.provenance import code_digest
-from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
+from cones.tables.files import (
+    ALL_TABLES,
+    DATASETS,
+    METHOD_GRIDS,
+    TABLE7,
+    TABLES_OF,
+    files_of,
+)
 from workflow.context import Context
 from workflow.stale_lock import remove_stale_lock
 
@@ -35,7 +42,7 @@ wildcard_constraints:
     dataset="|".join(plan.suite.all_datasets),
     arm="|".join(map(re.escape, plan.suite.arms)),
     seed=r"\d+",
-    table="|".join([*ALL_TABLES, *PUBLISHED]),
+    table="|".join([*ALL_TABLES, DATASETS, *PUBLISHED]),
     figure="|".join(SHOWN),
     name="[A-Za-z0-9_-]+",
 
@@ -54,10 +61,16 @@ rule all:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/text.smk"
+include: "workflow/rules/features.smk"
 include: "workflow/rules/tune.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/analyse.smk"
+
+
+if plan.suite.generation:
+
+    include: "workflow/rules/generate.smk"
 
 
 if MAIN_GRID in plan.suite.grids:

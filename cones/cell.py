@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from cones.errors import ConesError, closest
 from cones.methods import METHODS, MethodEntry
 
 RESULTS = Path("results")
+FEATURES = Path("features")  # may be deleted at any time
 CHECKPOINTS = Path("checkpoints")
 
 
@@ -57,6 +60,12 @@ class Plan:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         return cls(loaded, registry)
 
+    @property
+    def digest(self) -> str:
+        """Of all that config and registry say about this plan."""
+        entries = (self.registry[name] for name in self.suite.all_datasets)
+        return settings_digest([self.suite.model_dump(mode="json"), *map(settings_digest, entries)])
+
     def cells(self, grid: str) -> Iterator[Cell]:
         """Models, datasets, arms, seeds of one table, in the order of the config."""
         models, datasets, arms = self.suite.grid(grid)
@@ -66,6 +75,31 @@ class Plan:
     def all_cells(self) -> list[Cell]:
         """The cells of every grid; one that several tables show is there once."""
         return list(dict.fromkeys(cell for grid in self.suite.grids for cell in self.cells(grid)))
+
+    def subject_cells(self) -> list[Cell]:
+        """The cells of the suite's generation, arm by arm: a subject is a dataset, `dreambooth-dog6`."""
+        if (said := self.suite.generation) is None:
+            return []
+        places = product(said.drawing_arms, said.subjects or self.registry[said.dataset].classes, said.seeds)
+        return [self.subject_cell(subject, arm, seed) for arm, subject, seed in places]
+
+    def subject_cell(self, subject: str, arm: str, seed: int) -> Cell:
+        """A cell of the suite's generation; a name that is not in it ends in one line."""
+        said = self.suite.generation
+        where = f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
+        if said is None:
+            raise ConesError("the suite draws no pictures", where=where, next_step="add `generation:` to it")
+        known_subjects = self.registry[said.dataset].classes
+        for kind, name, known in (
+            ("subject", subject, known_subjects),
+            ("arm that draws", arm, said.drawing_arms),
+            ("seed", seed, said.seeds),
+        ):
+            if name not in known:
+                raise ConesError(
+                    f'{kind} "{name}" is not in the suite', where=where, next_step=closest(str(name), map(str, known))
+                )
+        return Cell(self.suite.suite, said.model, f"{said.dataset}-{subject}", arm, seed)
 
     def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
         """A cell of this suite; a name that is not in it ends in one line."""
@@ -106,6 +140,24 @@ class Plan:
 
     def text_states(self, model: str, dataset: str) -> Path:
         return RESULTS / self.suite.suite / model / dataset / "text.safetensors"
+
+    def features(self, model: str, dataset: str) -> Path | None:
+        """The index of the image features that the cells of a model and dataset share; None if they share none."""
+        is_shared = self.suite.feature_cache_gb and (model, dataset) in self.sharing
+        return FEATURES / self.suite.suite / model / f"{dataset}.json" if is_shared else None
+
+    def feature_budget(self) -> int:
+        """Bytes for one such file: all get the same."""
+        return int(self.suite.feature_cache_gb * 1e9) // len(self.sharing)
+
+    @cached_property
+    def sharing(self) -> dict[tuple[str, str], list[Cell]]:
+        """{(model, dataset): its cells with a frozen image encoder}, where there is more than one."""
+        cells: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+        for cell in self.all_cells():
+            if not self.method(cell.arm).trains_image_encoder:
+                cells[cell.model, cell.dataset].append(cell)
+        return {pair: several for pair, several in cells.items() if len(several) > 1}
 
     def compares_boxes(self, cell: Cell) -> bool:
         """Whether Table 3 and Figure 5 ask how far this cell's class vectors are from its boxes' features."""

@@ -1,8 +1,11 @@
 """The command line: `python -m cones <step> …`. Each command is thin and imports its step when called."""
 
+import contextlib
 import json
 import os
+import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -33,19 +36,32 @@ SeedOption = Annotated[int, typer.Option("--seed")]
 
 
 def load_plan(suite: str, overrides: str, source: str | None = None):
-    """The plan of a suite; `source` is that of the suite unless the caller names another."""
+    """The plan of a suite; `source` is that of the suite unless the caller names another.
+
+    A step of a workflow refuses to work after another plan than the one its job was made of (CONES_PLAN, its digest).
+    """
     from cones.cell import Plan
 
-    return Plan.load(suite, json.loads(overrides) | ({"source": source} if source else {}))
+    try:
+        changed = json.loads(overrides)
+    except ValueError as error:
+        raise ConesError("not JSON", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'") from None
+    plan = Plan.load(suite, changed | ({"source": source} if source else {}))
+    if os.environ.get("CONES_PLAN", plan.digest) != plan.digest:
+        raise ConesError(
+            "config or registry was edited while this run was going on",
+            where=f"config/{suite}.yaml, datasets.yaml",
+            next_step="run the same command again: it plans anew and keeps what the edit does not touch",
+        )
+    return plan
 
 
 @app.command()
-def draw(dataset: DatasetOption, data_dir: str = "data") -> None:
+def draw(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
     """Draw a dataset of the miniature world as an archive in its native format."""
-    from cones.data.registry import dataset_named
-    from cones.miniature.archives import draw as draw_archive
+    from cones.steps.data import draw_dataset
 
-    draw_archive(dataset_named(dataset), data_dir)
+    draw_dataset(load_plan(suite, overrides), dataset)
 
 
 @app.command()
@@ -106,6 +122,16 @@ def text(
     from cones.steps.text import encode_class_names
 
     encode_class_names(load_plan(suite, overrides), model, dataset)
+
+
+@app.command()
+def features(
+    model: ModelOption, dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}"
+) -> None:
+    """Encode a dataset's images once for all cells of a model whose image encoder is frozen."""
+    from cones.steps.features import compute_features
+
+    compute_features(load_plan(suite, overrides), model, dataset)
 
 
 @app.command()
@@ -205,10 +231,10 @@ def collect(
 
 @app.command()
 def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Count the datasets of a suite into table7.csv, beside the paper's Table 7."""
+    """Count the datasets of a suite into Table 7, beside the paper's counts."""
     from cones.steps.collect import count_datasets
 
-    print(f"written: {count_datasets(load_plan(suite, overrides))}")
+    print("written:", *count_datasets(load_plan(suite, overrides)))
 
 
 @app.command()
@@ -229,7 +255,7 @@ def table3(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
 
 @app.command()
 def efficiency(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Parameters, seconds, memory and steps of every method, from the records of Table 1's cells."""
+    """Parameters, seconds, memory and steps of every method, from the records of the cells of Tables 1 and 2."""
     from cones.steps.efficiency import write_efficiency
 
     print("written:", *write_efficiency(load_plan(suite, overrides)))
@@ -255,6 +281,23 @@ def report(suite: SuiteOption = "miniature", overrides: SetOption = "{}", partia
 
 
 @app.command()
+def verify(
+    tree: Annotated[Path, typer.Argument(help="results, a suite's folder or a cell's")] = Path("results"),
+) -> None:
+    """Check a finished tree again: every file against its recorded sha256, every table against its cells."""
+    from cones.steps.verify import verify as verify_tree
+
+    found = verify_tree(tree)
+    for fault in found.faults:
+        print(f"off: {fault}")
+    for path in sorted(found.absent):
+        print(f"not compared, because it is not here: {path}")
+    if found.faults:
+        raise ConesError(f"not all is as it was recorded ({found})", where=tree, found=f"{len(found.faults)} faults")
+    print(f"{tree}: {found}: all as recorded")
+
+
+@app.command()
 def finish(
     suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0
 ) -> None:
@@ -273,22 +316,58 @@ def schema() -> None:
 
 
 @app.command()
-def show(table: str) -> None:
-    """Print a finished table, such as results/table1.csv."""
-    from cones.tables.render import print_table
+def show(table: Annotated[Path, typer.Argument(help="a CSV file, such as results/table1.csv")]) -> None:
+    """Print a finished table."""
+    from cones.steps.show import show_table
 
-    print_table(table)
+    show_table(table)
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM reached this step."""
+
+    def __init__(self, number: int):
+        self.number = number
 
 
 def main() -> None:
-    """A ConesError is one line and exit code 1; anything else is a bug and keeps its traceback."""
+    """A ConesError is one line and exit code 1; anything else is a bug: its traceback, then such a line."""
     start_logging()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _stop_on(number)
     try:
         app()
     except ConesError as error:
-        typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+        _say_error(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except Stopped as stop:
+        name = signal.Signals(stop.number).name
+        _say_error(ConesError(f"stopped by {name}", next_step="run the same command again: what is finished is kept"))
+        sys.exit(128 + stop.number)
     except BrokenPipeError:
         os._exit(1)
+    except Exception as error:
+        traceback.print_exc()
+        what = f"{type(error).__name__}: {error}"
+        _say_error(ConesError(what, next_step="this is not foreseen: report it with the lines above"))
+        sys.exit(1)
+
+
+def _say_error(error: ConesError) -> None:
+    typer.secho(f"error: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+
+
+def _stop_on(number: signal.Signals) -> None:
+    """Let a signal end this step in order: temporary files go, the log says why. One that is ignored stays so."""
+    before = signal.getsignal(number)
+    if before in (signal.SIG_IGN, None):
+        return
+
+    def stop(number: int, frame: object) -> None:
+        if callable(before):  # Python's own for Ctrl-C, or the one of a warm process, which hears the second of two
+            with contextlib.suppress(KeyboardInterrupt):
+                before(number, frame)
+                return
+        raise Stopped(number)
+
+    signal.signal(number, stop)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import ConesError, closest
+from cones.generation import Generation
 from cones.methods import METHODS
 from cones.strict import Strict, parse, read_yaml
 
@@ -59,6 +60,9 @@ class Tuning(Strict):
     shots: int | None = Field(None, ge=1, description="few-shot: about this many images per class, in train and val")
     shot_seed: int | None = Field(None, description="draws the few-shot subset; without it the first images by id")
     pyramid_cache_mb: int = Field(1024, ge=0, description="memory for the pyramids of a frozen image encoder; exact")
+    exact_savings: bool = Field(
+        True, description="false: computed as the published code does, the same numbers for more work (to compare)"
+    )
 
 
 class Model(Strict):
@@ -126,10 +130,9 @@ class Suite(Strict):
     models: dict[Name, Model] = Field(min_length=1)
     arms: dict[Name, Arm] = Field(min_length=1)
     grids: dict[GridName, Grid] = Field(
-        {MAIN_GRID: Grid()},
-        min_length=1,
-        description="table -> its cells; without it Table 1 has every model, dataset and arm",
+        {MAIN_GRID: Grid()}, description="table -> its cells; without it Table 1 has every model, dataset and arm"
     )
+    generation: Generation | None = Field(None, description="pictures of subjects: generation.csv, Figures 3 and 6")
     prompts: Literal["plain", "glip_manual"] = Field(
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
     )
@@ -137,9 +140,23 @@ class Suite(Strict):
     dataset_tuning: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="dataset -> overrides of `tuning` that its protocol asks for"
     )
-    learning_rate_study: str | None = Field(
-        None, description="CSV file with the study that the learning rates were chosen by; the report shows it"
+    learning_rate_studies: tuple[str, ...] = Field(
+        (), description="CSV files with the studies that the learning rates were chosen by; the report shows them"
     )
+    feature_cache_gb: float = Field(
+        0.0,
+        ge=0,
+        description="disk for the image features that the cells of a model and dataset share where their image encoder "
+        "is frozen; 0: each cell computes its own. Changes no number",
+    )
+
+    @field_validator("data_dir", "mirror")
+    @classmethod
+    def _is_a_folder(cls, value: str | None) -> str | None:
+        """It becomes part of paths that Snakemake reads braces in."""
+        if value is not None and (not value.strip() or any(each in value for each in "{}\n\0")):
+            raise ValueError("must be the path of a folder, without braces or line breaks")
+        return value
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -153,7 +170,7 @@ class Suite(Strict):
     @field_validator("grids", mode="before")
     @classmethod
     def _one_grid(cls, value: Any) -> Any:
-        """`grids: null`, in a suite like another, is one grid of everything."""
+        """`grids: null`, in a suite like another, is one grid of everything; `grids: {}` is none."""
         return {MAIN_GRID: {}} if value is None else value
 
     @model_validator(mode="after")
@@ -164,6 +181,8 @@ class Suite(Strict):
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
         for name in self.grids:
             self._check_grid(name)
+        if not self.grids and not self.generation:
+            raise ValueError("neither a grid nor generation: there is nothing to do")
         return self
 
     def _check_grid(self, name: str) -> None:
@@ -190,8 +209,14 @@ class Suite(Strict):
 
     @property
     def all_datasets(self) -> tuple[str, ...]:
-        """The datasets of every grid, in the order in which they first come up."""
-        return tuple(dict.fromkeys(dataset for name in self.grids for dataset in self.grid(name)[1]))
+        """The datasets of every grid and of generation, in the order in which they first come up."""
+        drawn = [self.generation.dataset] if self.generation else []
+        return tuple(dict.fromkeys([*(dataset for name in self.grids for dataset in self.grid(name)[1]), *drawn]))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the suite makes: its grids, and "generation" if it draws pictures."""
+        return (*self.grids, *(["generation"] if self.generation else []))
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """The seeds of a grid."""
@@ -256,7 +281,7 @@ def _read(path: Path) -> dict:
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
-    A file with `like: <other suite>` holds what differs from that one, and says itself which grids it has.
+    A file with `like: <other suite>` holds what differs from that one; its grids and generation are its own.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -264,11 +289,13 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
         raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
     base = _read(path)
     if "like" in base:
-        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None}, base)
+        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None, "generation": None}, base)
     where = f"{path} with overrides {sorted(overrides)}" if overrides else path
     suite = parse(Suite, merged(base, overrides or {}), where=where)
     for grid in suite.grids:
         models, datasets, arms = suite.grid(grid)
         for model, arm, dataset in product(models, arms, (None, *filter(suite.dataset_tuning.get, datasets))):
             cell_settings(suite, model, arm, dataset)
+    for arm in suite.generation.arms if suite.generation else ():
+        suite.generation.settings(arm)
     return suite

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+MAX_POSITIONS = 256  # of a text encoder; the published code pads every text to it
 
 
 @dataclass
@@ -39,6 +42,15 @@ class LanguageFeatures:
             hidden=self.hidden.expand(batch_size, -1, -1),  # (B, L, D)
             mask=self.mask.expand(batch_size, -1),  # (B, L)
             class_positions=self.class_positions.expand(batch_size, -1, -1),  # (B, K, L)
+        )
+
+    def padded(self, rows: int) -> "LanguageFeatures":
+        """The same with rows of zeros after the last, outside of the mask, up to `rows` in all."""
+        more = rows - self.hidden.shape[1]
+        return LanguageFeatures(
+            hidden=F.pad(self.hidden, (0, 0, 0, more)),  # (B, rows, D)
+            mask=F.pad(self.mask, (0, more)),  # (B, rows)
+            class_positions=F.pad(self.class_positions, (0, more)),  # (B, K, rows)
         )
 
     def tensors(self) -> dict[str, Tensor]:

@@ -34,6 +34,7 @@ class MethodEntry:
     inputs: tuple[Input, ...] = ()
     is_tuned: bool = True
     has_vectors: bool = True  # N vectors per class stand in the language
+    trains_image_encoder: bool = False  # then its image features are its own
     context: str | None = None  # "module:Class" of what a generator hears, where the method can draw pictures
 
     @property
@@ -74,8 +75,11 @@ METHODS: dict[str, MethodEntry] = {
         "fine_tuning",
         ("text_encoder",),
         has_vectors=False,
+        trains_image_encoder=True,
     ),
-    "cones_finetuned": MethodEntry("cones.finetune:ConceptFinetuning", "ConES (stage 2)", "fine_tuning", ("stage1",)),
+    "cones_finetuned": MethodEntry(
+        "cones.finetune:ConceptFinetuning", "ConES (stage 2)", "fine_tuning", ("stage1",), trains_image_encoder=True
+    ),
     # not rows of the paper's Table 1
     "added_table": MethodEntry(
         "baselines.added_table:AddedTableTuning",

@@ -14,13 +14,18 @@ from cones.models.detector import Detections, GroundedDetector
 from cones.progress import watched
 
 
+def batches_at_test(split: Split, short_side: int, batch_size: int = 4) -> list[list[View]]:
+    """Every image of the split at one size, in order."""
+    views = [View(index, short_side) for index in range(len(split))]
+    return [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
+
+
 @torch.no_grad()
 def predict(
     model: GroundedDetector, language: LanguageFeatures, split: Split, pyramids, *, label: str, batch_size: int = 4
 ) -> list[dict]:
     """COCO results of every image of the split at the model's test size, images in id order."""
-    views = [View(index, model.preprocessing.short_side) for index in range(len(split))]
-    batches = [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
+    batches = batches_at_test(split, model.preprocessing.short_side, batch_size)
     results: dict[int, list[dict]] = {}
     device = language.hidden.device
     loaded = ahead(lambda batch: [split.sample(v, at_test=True) for v in batch], batches, device_type=device.type)

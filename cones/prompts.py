@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from cones.errors import ConesError
-from cones.language import ClassPhrase, LanguageFeatures, caption, token_positions
+from cones.language import MAX_POSITIONS, ClassPhrase, LanguageFeatures, caption, token_positions
 from cones.methods import Ingredients
 from cones.models.detector import FeaturePyramid
-
-MAX_POSITIONS = 256
 
 
 @dataclass

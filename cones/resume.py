@@ -1,10 +1,18 @@
-"""The checkpoint of an interrupted run: read, and taken up only by the run that it belongs to."""
+"""The checkpoint of an interrupted run: written whole, read, and taken up only by the run that it belongs to."""
 
 from pathlib import Path
 
 import torch
 
+from cones.artifacts import replacing
 from cones.progress import log
+
+
+def write_checkpoint(path: Path, content: dict) -> None:
+    """The earlier checkpoint stays until the new one is whole."""
+    # through a file of Python's: PyTorch's own says nothing of a full disk
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
 
 
 def read_checkpoint(path: Path, identity: object) -> dict | None:

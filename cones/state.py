@@ -42,15 +42,20 @@ class State:
 
     def apply_to(self, model: nn.Module, *, where: Path, base_sha256: str) -> None:
         """Put the trained values of the detector in; other base weights than those it was tuned on are refused."""
-        if base_sha256 != self.base_sha256:
-            raise ConesError(
-                "was tuned on other base weights",
-                where=where,
-                expected=f"sha256 {self.base_sha256}",
-                found=base_sha256,
-                next_step="tune this cell again",
-            )
+        refuse_other_weights(self.base_sha256, base_sha256, where=where)
         values = {n.removeprefix("model."): t for n, t in self.trained.items() if n.startswith("model.")}
         unknown = model.load_state_dict(values, strict=False).unexpected_keys
         if unknown:
             raise ConesError("holds values the model does not have", where=where, found=unknown[0])
+
+
+def refuse_other_weights(made_of: str, found: str, *, where: Path) -> None:
+    """ConesError unless a file was `made_of` the base weights that were `found`, both by their sha256."""
+    if made_of != found:
+        raise ConesError(
+            "was made of other base weights",
+            where=where,
+            expected=f"sha256 {made_of}",
+            found=found,
+            next_step="delete it and run again",
+        )

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import replacing
 from cones.cell import settings_digest
 from cones.config import CellSettings
 from cones.data.ahead import ahead
@@ -30,9 +29,10 @@ from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.progress import log, watched
 from cones.prompts import Prompt, PromptContext
-from cones.pyramids import FrozenPyramids, LivePyramids
+from cones.pyramid_file import PyramidFile
+from cones.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, trains_image_encoder
 from cones.ranks import Ranks
-from cones.resume import read_checkpoint
+from cones.resume import read_checkpoint, write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 
@@ -69,6 +69,7 @@ class Tuner:
         device: torch.device,
         checkpoint: Path,
         ranks: Ranks | None = None,
+        features: PyramidFile | None = None,
     ):
         self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
         self.train_split, self.val_split = train, val
@@ -87,16 +88,15 @@ class Tuner:
             threshold=plateau.threshold,
             min_lr=plateau.min_lr,
         )
-        encoder = {id(parameter) for module in model.image_encoder() for parameter in module.parameters()}
-        self.frozen_encoder = not any(id(parameter) in encoder for parameter in self.trained.values())
-        self.train_pyramids, self.val_pyramids = self._pyramids(), self._pyramids()
+        self.train_pyramids, self.val_pyramids = (self._pyramids(split, features) for split in (train, val))
         self.progress = Progress(micro_batch=self.tuning.micro_batch)
         self.best: dict[str, Tensor] = self._snapshot()
 
-    def _pyramids(self) -> FrozenPyramids | LivePyramids:
-        if self.frozen_encoder:
-            return FrozenPyramids(self.model, self.device, self.tuning.pyramid_cache_mb // 2)
-        return LivePyramids(self.model, self.device)
+    def _pyramids(self, split: Split, features: PyramidFile | None) -> FrozenPyramids | LivePyramids:
+        if trains_image_encoder(self.model, self.trained) or not self.tuning.exact_savings:
+            return LivePyramids(self.model, self.device)
+        budget = self.tuning.pyramid_cache_mb // 2
+        return FrozenPyramids(self.model, self.device, budget, SharedPyramids(features, split))
 
     def run(self) -> Progress:
         """Train until the budget or patience ends; an unfinished run of the same settings is taken up again."""
@@ -179,9 +179,9 @@ class Tuner:
         self.optimiser.zero_grad(set_to_none=True)
         try:
             losses = self._accumulate(samples)
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
             if self.progress.micro_batch == 1:
-                raise
+                raise self._no_memory(samples) from error
             losses = None
         return None if self.ranks.any(losses is None) else losses
 
@@ -206,6 +206,14 @@ class Tuner:
             for term, value in values.items():
                 losses[term] = losses.get(term, 0.0) + value.item()
         return losses
+
+    def _no_memory(self, samples: list[Sample]) -> ConesError:
+        return ConesError(
+            f"out of memory with one image per forward pass, at step {self.progress.step + 1}",
+            where=self.checkpoint.parent,
+            found=f"images {[sample.target.image_id for sample in samples]}",
+            next_step="set smaller train_short_sides, or use a device with more memory; the run goes on from here",
+        )
 
     def _normalisers(self, parts: list[list[Sample]], targets: list[list[Target]]) -> dict[str, Tensor]:
         """Those of the whole batch, in all processes; one that got none of its images adds nothing."""
@@ -287,8 +295,7 @@ class Tuner:
             "optimiser": self.optimiser.state_dict(),
             "scheduler": {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")},
         }
-        with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+        write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
         content = read_checkpoint(self.checkpoint, self._identity())

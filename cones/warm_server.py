@@ -38,6 +38,18 @@ MODULES = (
     "tokenizers",
     "torch._dynamo",
 )
+# Imported when the first step that needs them asks: seconds that a run without pictures does not pay.
+WHEN_ASKED = {
+    "generation": (
+        "cones.steps.collect_subjects",
+        "cones.steps.generation",
+        "diffusers.models.autoencoders.autoencoder_kl",
+        "diffusers.models.unets.unet_2d_condition",
+        "diffusers.schedulers.scheduling_ddim",
+        "transformers.models.clip.modeling_clip",
+        "transformers.models.clip.tokenization_clip",
+    )
+}
 # A terminal sends these to all processes of its group. Those meant for the server's steps are not meant for it.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
@@ -180,8 +192,9 @@ class Server:
     def _fork(self, client: Client) -> Client | None:
         """Returns the client in its new process, None in the server."""
         try:
+            self._import_for(client)
             client.pid = os.fork()
-        except OSError:
+        except (OSError, ImportError):
             self._answer(client, warm.NOT_STARTED)
             return None
         if client.pid == 0:
@@ -190,6 +203,20 @@ class Server:
         client.pidfd = os.pidfd_open(client.pid)
         self._listen_to(client.pidfd, lambda: self._step_ended(client))
         return None
+
+    def _import_for(self, client: Client) -> None:
+        """What only some steps need, before the first of them; an OSError if there must be no fork after that."""
+        modules = [name for name in WHEN_ASKED.get("".join(client.arguments[1:2]), ()) if name not in sys.modules]
+        if not modules:
+            return
+        started = time.monotonic()
+        for name in modules:
+            importlib.import_module(name)
+        if reason := _unfit():
+            self.world = None
+            _say(f"cannot fork any more: {reason}")
+            raise OSError
+        _say(f"ready for {client.arguments[1]} after {time.monotonic() - started:.1f} s")
 
     def _step_ended(self, client: Client) -> None:
         code = os.waitstatus_to_exitcode(os.waitpid(client.pid, 0)[1])
@@ -231,6 +258,11 @@ def _import_all() -> str | None:
 
     for method in METHODS.values():
         importlib.import_module(method.module)
+    return _unfit()
+
+
+def _unfit() -> str | None:
+    """Why this process must not be forked as it is, or None; what it has imported is then shared with its copies."""
     import torch
 
     if (threads := len(os.listdir("/proc/self/task"))) > 1:

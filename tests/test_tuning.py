@@ -246,6 +246,40 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_image(data, tmp_path):
         tuner.run()
 
 
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_a_gradient_that_is_not_finite_stops_and_the_last_good_checkpoint_stands(data, tmp_path, monkeypatch, bad):
+    monkeypatch.setattr(tuning, "SECONDS_BETWEEN_CHECKPOINTS", -1)  # a checkpoint after every step
+    tuner = make_tuner(data, tmp_path)
+    accumulate = tuner._accumulate
+
+    def spoilt(samples):
+        losses = accumulate(samples)
+        if tuner.progress.step == 2:
+            tuner.trained["prompt.vectors"].grad[0, 0, 0] = bad
+        return losses
+
+    monkeypatch.setattr(tuner, "_accumulate", spoilt)
+    with pytest.raises(ConesError, match=r"gradient is not finite at step 3 \(epoch 1\).*images \[.*next: look at"):
+        tuner.run()
+    again = make_tuner(data, tmp_path)
+    again._resume()
+    assert again.progress.step == 2 and again.trained["prompt.vectors"].isfinite().all()
+
+
+def test_out_of_memory_with_one_image_is_one_line(data, tmp_path, monkeypatch):
+    tuner = make_tuner(data, tmp_path)
+
+    def without_memory(samples):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(tuner, "_accumulate", without_memory)
+    with pytest.raises(
+        ConesError, match=r"out of memory with one image per forward pass, at step 1;.*next: set smaller"
+    ):
+        tuner.run()
+    assert tuner.progress.micro_batch == 1
+
+
 def test_parts_that_never_train_stay_in_eval_mode(data, tmp_path):
     tuner = make_tuner(data, tmp_path, "cones_finetuned")
     tuner.method.set_modes(tuner.model, tuner.prompt)

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from snakemake.io import local
+from snakemake.io import ancient, local
 
 from cones import warm
-from cones.analysis.files import FILES_OF, GRID_OF, PUBLISHED, SHOWN
+from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
@@ -19,11 +19,14 @@ from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
-from cones.miniature.pretrained import shipped
+from cones.generation import SHIPPED
+from cones.methods import METHODS
+from cones.miniature.pretrained import FOLDER, shipped
 from cones.models.official import VOCABULARY
+from cones.models.pretrained import WEIGHTS, pretrained_models, record_file
 from cones.provenance import code_digest
 from cones.report.files import REPORT_FILES, TEMPLATES
-from cones.tables.files import TABLES_OF, files_of
+from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 
 CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
 
@@ -51,11 +54,13 @@ class Context:
 
         Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
         depends on is in its digests. A process that Snakemake starts for one job (`is_main` is false) parses the
-        workflow too: it keeps the address it inherited, and for a single job a server of its own would not pay.
+        workflow too: it keeps the address and the plan's digest it inherited (the job was planned by that one), and for
+        a single job a server of its own would not pay.
         """
         os.environ["CONES_SUITE"] = self.plan.suite.suite
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
         if is_main:
+            os.environ["CONES_PLAN"] = self.plan.digest
             warm.offer()
 
     # --------------------------------------------------------------------------------------------------- files
@@ -80,6 +85,21 @@ class Context:
         official = [name for name in models if self.plan.suite.models[name].initial_seed is None and not shipped(name)]
         return [f"checkpoints/official/{name}.json" for name in [*official, VOCABULARY] if official]
 
+    def shipped_files(self, model: str) -> list[str]:
+        """The files of a generator that ships with the project; none of another."""
+        return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*.safetensors"))]
+
+    def subject_files(self) -> list[str]:
+        """Every file of every subject's cell, and its pictures' index on each track."""
+        tracks = [f"images/{track}/prompts.json" for track in self.plan.suite.generation.pictures]
+        names = ("metrics.json", "run.json", "state.safetensors", "tuning.json", *tracks)
+        return [str(cell.folder / name) for cell in self.plan.subject_cells() for name in names]
+
+    def pretrained_records(self) -> list[str]:
+        """Of the models that have to be found before anything is drawn."""
+        drawn = self.plan.suite.generation
+        return [str(record_file(name)) for name in drawn.pretrained] if drawn else []
+
     @property
     def manifest(self) -> str:
         """A pattern, not a function: those are inspected and called for every job of a large grid."""
@@ -93,12 +113,30 @@ class Context:
         """The files that the method's registry line names."""
         cell = self.cell(wildcards)
         files = {"weights": str(self.plan.weights(cell.model)), "manifest": self.manifest.format(dataset=cell.dataset)}
-        inputs = self.plan.method(cell.arm).inputs
+        method = self.plan.method(cell.arm)
+        inputs = method.inputs
         if "text_states" in inputs:
             files["text"] = str(self.plan.text_states(cell.model, cell.dataset))
         if "stage1" in inputs:
-            files["stage1"] = str(self.plan.stage1(cell).folder / "state.safetensors")
+            first = self.plan.stage1(cell).folder
+            files |= {"stage1": str(first / "state.safetensors"), "stage1_record": str(first / "tuning.json")}
+        if method.is_tuned:
+            files |= self.features(wildcards)
         return files
+
+    def features(self, wildcards) -> dict[str, str]:
+        """The image features a cell may share. Ancient: they can be deleted and made again without re-running a cell,
+        since a cell computes what it does not find, to the same bits."""
+        cell = self.cell(wildcards)
+        index = self.plan.features(cell.model, cell.dataset)
+        is_read = index is not None and not self.plan.method(cell.arm).trains_image_encoder
+        return {"features": ancient(str(index))} if is_read else {}
+
+    def features_digest(self, wildcards) -> str:
+        """What decides which views are computed, how many fit, and how."""
+        cells = self.plan.sharing[wildcards.model, wildcards.dataset]
+        settings = sorted({settings_digest(self.plan.settings(cell).tuning) for cell in cells})
+        return settings_digest([settings, self.plan.feature_budget(), code_digest("cones.steps.features")])
 
     def cell_files(self, grid: str) -> list[str]:
         """Every file of every cell of a grid: what its tables depend on, directly."""
@@ -124,16 +162,28 @@ class Context:
         """The tables and figures in `results/` that the suite's grids make."""
         grids = self.plan.suite.grids
         tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
-        names = [f"{table}.csv" for table in [*tables, *(["efficiency"] if MAIN_GRID in grids else [])]]
-        names += [f"{figure}.csv" for figure in PUBLISHED if figure in grids]
-        names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in grids]
+        names = [f"{table}.csv" for table in [*tables, DATASETS, *["efficiency"] * bool(self.method_cells())]]
+        made = self.plan.suite.parts
+        names += [f"{name}.csv" for name in PUBLISHED if name in made]
+        names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in made]
         return [f"results/{name}" for name in names]
 
     def analyses(self) -> list[str]:
-        """Everything else that the report shows: the files of the grids beside Table 1's."""
-        others = [grid for grid in self.plan.suite.grids if grid != MAIN_GRID]
+        """Everything else that the report shows: datasets, costs, and the files of the grids beside Table 1's."""
+        others = [name for name in self.plan.suite.parts if name != MAIN_GRID]
         tables = [name for grid in others if grid in TABLES_OF for name in files_of(grid)]
-        return self._in_suite([*tables, *(name for grid in others for name in FILES_OF.get(grid, ()))])
+        figures = [name for grid in others for name in FILES_OF.get(grid, ())]
+        return self._in_suite([*tables, *figures, *TABLE7, *EFFICIENCY])
+
+    def method_cells(self) -> list[str]:
+        """The lists of cells that the costs are taken from: those of the tables whose rows are methods."""
+        grids = [grid for grid in METHOD_GRIDS if grid in self.plan.suite.grids]
+        return self._in_suite(cells_file(grid) for grid in grids)
+
+    def runs(self, grids: Iterable[str]) -> list[str]:
+        """How each cell of those grids was made."""
+        cells = dict.fromkeys(cell for grid in grids if grid in self.plan.suite.grids for cell in self.plan.cells(grid))
+        return [str(cell.folder / "run.json") for cell in cells]
 
     def embeddings(self, *grids: str) -> list[str]:
         """What an analysis reads: the class vectors and box features of the cells of those grids the suite has."""
@@ -152,16 +202,12 @@ class Context:
         (path,) = self._in_suite([name])
         if not os.path.exists(path) or not all(map(os.path.exists, files)):
             write_text(path, f"{time.time_ns()}\n")  # Snakemake overlooks a newer file with the same content
-        return path
+        return local(path)
 
     def report_inputs(self) -> list[str]:
-        """What the report reads besides the tables: how each cell was made."""
-        return [str(cell.folder / "run.json") for cell in self.plan.cells(MAIN_GRID)]
-
-    def study(self) -> list[str]:
-        """The suite's learning-rate study, a file of the project, if there is one."""
-        study = self.plan.suite.learning_rate_study
-        return [study] if study and os.path.exists(study) else []
+        """What the report reads besides the tables: how each cell was made, and the suite's learning-rate studies."""
+        studies = filter(os.path.exists, self.plan.suite.learning_rate_studies)
+        return [*self.runs(TABLES_OF), *map(local, studies)]
 
     # -------------------------------------------------------------------------------------------------- digests
 
@@ -174,6 +220,23 @@ class Context:
             digests = settings_digest(self.plan.settings(cell)), code_digest("cones.steps.tune", method)
             self._tune_digests[place] = "-".join(digests)
         return self._tune_digests[place]
+
+    def learning_digest(self, wildcards) -> str:
+        """How a subject is learnt, and the code of the loop and of the arm's method."""
+        said = self.plan.suite.generation
+        context = METHODS[said.method(wildcards.arm)].context.partition(":")[0]
+        code = code_digest("cones.models.stable_diffusion.learning", context)
+        return f"{settings_digest(said.settings(wildcards.arm))}-{code}"
+
+    def pretrained_digest(self, name: str) -> str:
+        """Where the user says a pretrained model lies and what is there; its revision, where it comes from the hub."""
+        if name == SHIPPED:
+            return ""
+        entry = pretrained_models()[name]
+        folder = os.environ.get(entry.env, "")
+        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in WEIGHTS) if folder else []
+        seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+        return settings_digest([folder, entry.revision, seen])
 
     def report_digest(self) -> str:
         """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""

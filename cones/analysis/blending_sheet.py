@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cones.methods import METHODS
-from cones.tables.sheet import Sheet, said_once
+from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.wording import NO_NUMBER, Row, heading, markers, numbered_notes, p_value
 
 MEASURES = ("mixing_5", "mixing_10", "probe", "silhouette")
@@ -22,7 +22,7 @@ def blending_sheet(columns: list[str], rows: list[Row], *, suite: str, title: st
     """The table for people, made of the rows of the CSV file alone."""
     numbers = numbered_notes(rows)
     heads = ["model", "vectors", "classes", "mixing, k = 5", "mixing, k = 10", "probe", "silhouette"]
-    heads += ["p (classes)", "p (datasets)", "dataset mixing", "stability", "notes"]
+    heads += ["p (classes)", "p (datasets)", "dataset mixing", "stability", NOTES]
     body = [
         [
             row["model"],

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cones.artifacts import load_tensors, save_tensors
+from cones.errors import ConesError
 from cones.language import LanguageFeatures
 
 TOGETHER, ISOLATED = "together", "isolated"  # class names in one caption, and each in a caption of its own
@@ -28,12 +29,20 @@ class Embeddings:
     """classes: {TOGETHER or ISOLATED: (K, D)}, the input of the first fusion layer; labels (G,) class of each box.
 
     boxes: {source: `BoxVectors`}, empty where Table 3 does not ask for the cell. A skipped cell has only the reason.
+    missing: why a cell of an unfinished run has no such file; not written.
     """
 
     classes: dict[str, Tensor] = field(default_factory=dict)
     labels: Tensor | None = None
     boxes: dict[str, BoxVectors] = field(default_factory=dict)
     skipped: str = ""
+    state_sha256: str = ""  # of the cell's state that they were made of
+    missing: str = ""
+
+    @property
+    def hole(self) -> str:
+        """Why there is nothing, as the notes of a table say it; empty where there is something."""
+        return f"skipped ({self.skipped})" if self.skipped else self.missing
 
     def save(self, path: Path) -> str:
         """Returns the sha256 of the file."""
@@ -42,11 +51,20 @@ class Embeddings:
             tensors |= {f"boxes.{source}.{name}": tensor for name, tensor in vars(found).items()}
         if self.labels is not None:
             tensors["labels"] = self.labels
-        return save_tensors(path, tensors, {"skipped": self.skipped})
+        return save_tensors(path, tensors, {"skipped": self.skipped, "state_sha256": self.state_sha256})
 
     @classmethod
-    def load(cls, path: Path) -> "Embeddings":
+    def load(cls, path: Path, *, state_sha256: str | None = None) -> "Embeddings":
+        """Embeddings of another state than the one of `state_sha256` are refused."""
         tensors, metadata = load_tensors(path)
+        if state_sha256 and metadata["state_sha256"] != state_sha256:
+            raise ConesError(
+                "were made of another state than the cell has now",
+                where=path,
+                expected=f"state.safetensors of sha256 {state_sha256}",
+                found=metadata["state_sha256"],
+                next_step="delete it and run again",
+            )
         parts = {tuple(name.split(".")): tensor for name, tensor in tensors.items()}
         sources = dict.fromkeys(name[1] for name in parts if name[0] == "boxes")
         return cls(
@@ -57,6 +75,7 @@ class Embeddings:
                 for source in sources
             },
             skipped=metadata["skipped"],
+            state_sha256=metadata["state_sha256"],
         )
 
 

@@ -34,14 +34,15 @@ MAPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 HEAD, FOOT, GAP = 0.42, 0.5, 0.14  # inches above and below the panels, and between them
 
 
-def save_figure4(sets: Sequence[VectorSet], numbers: Sequence[Row], png: Path, *, suite: str, title: str) -> list[Path]:
-    """`figure4` with the paper's three panels for each model, and `figure4_supplement` with every set in MAPS.
+def save_figure4(
+    sets: Sequence[VectorSet], numbers: Sequence[Row], png: Path, supplement: Path, *, suite: str, title: str
+) -> list[Path]:
+    """`png` with the paper's three panels for each model, `supplement` with every set in MAPS, a `.pdf` beside each.
 
     `sets`: one seed of each; `numbers`: the rows of `figure4.csv`, of which two are said in each panel.
     """
     shown = [one for one in sets if one.vectors in AS_IN_THE_PAPER and len(one.points)]
     drawn = [one for one in sets if len(one.points)]
-    supplement = png.with_stem(f"{png.stem}_supplement")
     with printing():
         figure = main_figure(shown, numbers, heading(suite, title, what="Figure 4"))
         return [*save_figure(figure, png), *save_figure(all_maps(drawn, suite, title), supplement)]

@@ -10,9 +10,23 @@ FIGURE4 = (
 )
 TABLE3 = ("table3.csv", "table3.md", "figure5.png", "figure5.pdf")
 EFFICIENCY = ("efficiency.csv", "efficiency.md")
-# grid of a suite -> what is made of its cells' embeddings
-FILES_OF: dict[str, tuple[str, ...]] = {"figure4": FIGURE4, "table3": TABLE3}
-PUBLISHED = ("figure4", "table3", "efficiency")  # tables (.csv, .md) with a place of their own in results/
-SHOWN = ("figure4", "figure5")  # and figures (.png, .pdf)
-GRID_OF = {"figure4": "figure4", "figure5": "table3"}
-NUMBERS = {"figure4.png": "figure4.csv", "figure5.png": "table3.csv"}
+GENERATION = (
+    *("generation_cells.csv", "generation.csv", "generation.md", "generation_pairs.csv"),
+    *("figure3.png", "figure3.pdf", "figure6.png", "figure6.pdf"),
+)
+# grid of a suite, or its generation -> what is made of its cells' embeddings, of its subjects
+FILES_OF: dict[str, tuple[str, ...]] = {"figure4": FIGURE4, "table3": TABLE3, "generation": GENERATION}
+PUBLISHED = (
+    "figure4",
+    "table3",
+    "efficiency",
+    "generation",
+)  # tables (.csv, .md) with a place of their own in results/
+SHOWN = ("figure3", "figure4", "figure5", "figure6")  # and figures (.png, .pdf)
+GRID_OF = {"figure3": "generation", "figure4": "figure4", "figure5": "table3", "figure6": "generation"}
+NUMBERS = {
+    "figure3.png": "generation.csv",
+    "figure4.png": "figure4.csv",
+    "figure5.png": "table3.csv",
+    "figure6.png": "generation.csv",
+}

@@ -44,10 +44,10 @@ def table3(found: Mapping[Place, Embeddings], *, suite: str, reference: Referenc
     rows = []
     for model, method in dict.fromkeys((place.model, place.method) for place in found):
         mine = {place: one for place, one in found.items() if (place.model, place.method) == (model, method)}
-        for source in (FUSED, FPN):
-            if any(source in one.boxes for one in mine.values()):
-                names = {"suite": suite, "model": model, "method": method, "source": source}
-                rows += [{**names, **row} for row in _rows(mine, source)]
+        there = [source for source in (FUSED, FPN) if any(source in one.boxes for one in mine.values())]
+        for source in there or [FUSED]:
+            names = {"suite": suite, "model": model, "method": method, "source": source}
+            rows += [{**names, **row} for row in _rows(mine, source)]
     if suite == "paper":
         for row in rows:
             row |= _published(row, rows, reference)
@@ -55,7 +55,7 @@ def table3(found: Mapping[Place, Embeddings], *, suite: str, reference: Referenc
 
 
 def _rows(found: Mapping[Place, Embeddings], source: str) -> list[dict]:
-    """The datasets of one model, method and source, then all of them."""
+    """The datasets of one model, method and source that have boxes, then all of them; these alone where none has."""
     rows, expected = [], list(dict.fromkeys(place.dataset for place in found))
     for dataset in expected:
         cells = [one for place, one in found.items() if place.dataset == dataset and source in one.boxes]
@@ -64,13 +64,13 @@ def _rows(found: Mapping[Place, Embeddings], source: str) -> list[dict]:
             sizes = {"classes": len(cells[0].labels.unique()), "boxes": len(cells[0].labels)}
             spread = over_seeds([each["d_l2"] for each in numbers]).half_width
             rows.append({"dataset": dataset, "seeds": len(cells), **sizes, "d_l2_spread": spread, **_mean(numbers)})
+    holes = join_notes(list(dict.fromkeys(f"{place.dataset}: {one.hole}" for place, one in found.items() if one.hole)))
     if not rows:
-        return []
+        return [{"dataset": ALL, "datasets": f"0/{len(expected)}", "notes": holes}]
     whole = {"dataset": ALL, "datasets": f"{len(rows)}/{len(expected)}", **_mean(rows)}
     whole |= {name: sum(row[name] for row in rows) for name in ("classes", "boxes")}
     whole["gap"] = _pooled_gap(found, source, [row["dataset"] for row in rows])
-    skipped = {f"{place.dataset}: skipped ({one.skipped})": None for place, one in found.items() if one.skipped}
-    return [*rows, {**whole, "notes": join_notes(list(skipped))}]
+    return [*rows, {**whole, "notes": holes}]
 
 
 def _mean(rows: list[dict]) -> dict[str, float | None]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from cones.analysis.names import ALL, FPN, FUSED, MEASURES
 from cones.methods import METHODS
 from cones.tables.reference import paper
-from cones.tables.sheet import Sheet, said_once
-from cones.tables.wording import NO_NUMBER, Row, heading, markers, number, numbered_notes, signed
+from cones.tables.sheet import NOTES, Sheet, said_once
+from cones.tables.wording import DIFFERENCE_MEANS, NO_NUMBER, Row, heading, markers, number, numbered_notes, signed
 
 WHAT = "Table 3"
 SOURCES = {FUSED: "fused (what enters the dot product)", FPN: "before fusion (the image knows no prompt)"}
@@ -33,9 +33,9 @@ def _distances(rows: list[Row], suite: str, title: str | None) -> Sheet:
             body.append([model, "difference", *differences, ""])
     return Sheet(
         heading=heading(suite, title, what=WHAT),
-        heads=["model", "method", *(labels.get(name, name) for name in datasets), "average", "notes"],
+        heads=["model", "method", *(labels.get(name, name) for name in datasets), "average", NOTES],
         rows=said_once(body, 1),
-        legend=DEFINITION + ["difference: ours minus the published number."] * (suite == "paper"),
+        legend=DEFINITION + [DIFFERENCE_MEANS] * (suite == "paper"),
         names=2,
         notes=numbers,
     )

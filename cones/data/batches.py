@@ -67,6 +67,7 @@ class Split:
         masks: bool = False,
         cache_mb: int = 512,
     ):
+        self.name = name
         self.coco = read_json(folder / f"{name}.json")
         if shots is not None:
             kept = set(few_shot(self.coco, shots, shot_seed))

@@ -71,6 +71,20 @@ class Format(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
 
+    @model_validator(mode="after")
+    def _reads_inside(self):
+        """Whatever a parameter means to its converter, none leads out of the unpacked files."""
+        todo: list[Any] = list(self.parameters.items())
+        while todo:
+            key, value = todo.pop()
+            if isinstance(value, str) and (value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)):
+                raise ValueError(f"{key} must not lead out of the dataset's folder: {value!r}")
+            if isinstance(value, dict):
+                todo += [(key, each) for each in (*value, *value.values())]
+            elif isinstance(value, list | tuple):
+                todo += [(key, each) for each in value]
+        return self
+
     @property
     def parameters(self) -> dict[str, Any]:
         return dict(self.model_extra or {})

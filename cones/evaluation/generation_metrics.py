@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cones.artifacts import read_json, write_json
 from cones.evaluation.metrics import CellKey, Count
+from cones.generation import Track
 from cones.strict import Strict, parse
 
 SCHEMA_VERSION = 1
-Track = Literal["reconstruction", "editing"]
 Cosine = Annotated[float, Field(ge=-1.001, le=1.001, allow_inf_nan=False)]
 Difference = Annotated[float, Field(ge=-2.001, le=2.001, allow_inf_nan=False)]
 
@@ -28,6 +28,7 @@ class Likeness(Strict):
     diversity: Difference | None
     nearest_real: Cosine
     copies: Cosine
+    to_others: dict[str, Cosine]
 
 
 class TrackMetrics(Strict):
@@ -39,10 +40,24 @@ class TrackMetrics(Strict):
 
 
 class GenerationMetrics(Strict):
+    """One subject under one arm, or the declared reason why it has no pictures."""
+
     schema_version: Literal[1] = SCHEMA_VERSION
     cell: CellKey
-    base: str = Field(description="what identifies the model's weights")
-    tracks: dict[Track, TrackMetrics]
+    status: Literal["done", "skipped"]
+    reason: str | None = Field(None, min_length=1, description="why the cell was skipped")
+    subject: str
+    class_word: str | None = None
+    base: str | None = Field(None, description="what identifies the model's weights")
+    tracks: dict[Track, TrackMetrics] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _whole(self) -> GenerationMetrics:
+        if self.status == "skipped" and (self.reason is None or self.tracks):
+            raise ValueError("a skipped subject has a reason and no numbers")
+        if self.status == "done" and (self.reason or not self.tracks or not self.base or not self.class_word):
+            raise ValueError("a done subject has numbers, a class word, base weights and no reason")
+        return self
 
 
 def write_generation_metrics(path: str | Path, metrics: GenerationMetrics) -> None:

@@ -4,8 +4,8 @@ Everything is averaged picture -> prompt -> subject, so a prompt with more pictu
 analysis spec, section A.6). A number that does not exist, such as the diversity of one picture, is None.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -18,17 +18,19 @@ class SubjectFeatures:
 
     generated  per prompt (G, D)
     real       (R, D), the pictures the subject was learnt from
-    others     (R', D) per other subject of the same class noun: its real pictures
+    others     (R', D) per other subject of the dataset, by name: its real pictures
+    same_noun  those of them with the subject's class noun
     texts      per prompt (D,): class noun kept, identifier dropped; None where the extractor reads no texts
     """
 
     generated: Mapping[str, Tensor]
     real: Tensor
-    others: Sequence[Tensor] = ()
+    others: Mapping[str, Tensor] = field(default_factory=dict)
+    same_noun: Collection[str] = ()
     texts: Mapping[str, Tensor] | None = None
 
 
-def likeness(features: SubjectFeatures) -> dict[str, float | None]:
+def likeness(features: SubjectFeatures) -> dict[str, float | dict[str, float] | None]:
     """All numbers of one subject under one extractor.
 
     fidelity       mean cosine over all (generated, real) pairs: CLIP-I, DINO
@@ -39,15 +41,17 @@ def likeness(features: SubjectFeatures) -> dict[str, float | None]:
     diversity      1 - mean cosine over pairs generated for one prompt; 0 is a collapse
     nearest_real   mean over generated pictures of the cosine to the nearest real one
     copies         share of generated pictures whose nearest real one is at COPY or above
+    to_others      fidelity to each other subject, by name: what an exchange of embeddings would score
     """
     generated, real = features.generated, features.real
     to_real = {prompt: rows @ real.T for prompt, rows in generated.items()}  # (G, R)
     nearest = {prompt: cosines.amax(dim=1) for prompt, cosines in to_real.items()}  # (G,)
     fidelity = _over_prompts(Tensor.mean, to_real)
-    of_others = [
-        _over_prompts(Tensor.mean, {p: rows @ other.T for p, rows in generated.items()}) for other in features.others
-    ]
-    other_subject = _mean(of_others)
+    to_others = {
+        name: _over_prompts(Tensor.mean, {prompt: rows @ other.T for prompt, rows in generated.items()})
+        for name, other in features.others.items()
+    }
+    other_subject = _mean([to_others[name] for name in features.same_noun])
     said = features.texts and {prompt: rows @ features.texts[prompt] for prompt, rows in generated.items()}  # (G,)
     alike = _mean([pairs for rows in generated.values() if (pairs := mean_of_pairs(rows)) is not None])
     return {
@@ -59,6 +63,7 @@ def likeness(features: SubjectFeatures) -> dict[str, float | None]:
         "diversity": None if alike is None else 1 - alike,
         "nearest_real": _over_prompts(Tensor.mean, nearest),
         "copies": _over_prompts(lambda cosines: (cosines >= COPY).float().mean(), nearest),
+        "to_others": to_others,
     }
 
 

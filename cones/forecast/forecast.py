@@ -33,13 +33,19 @@ class Line:
 
 @dataclass
 class Forecast:
-    """`jobs` counts from nothing, {rule: jobs}; `seconds` of the remaining cells by device."""
+    """`jobs` counts from nothing, {rule: jobs}; `seconds` of the remaining cells by device.
+
+    feature_bytes   the most that shared image features may take
+    draws_pictures  the targets have pictures of subjects among them, which nothing here reckons
+    """
 
     suite: str
     grids: list[str]
     lines: list[Line]
     jobs: dict[str, int]
     sources: list[Source]
+    feature_bytes: int
+    draws_pictures: bool
     seconds: dict[str, tuple[float, float]]
 
     @property
@@ -103,6 +109,8 @@ def forecast(
         grids=grids,
         lines=sorted(lines.values(), key=lambda line: list(models).index(line.model)),
         jobs=dict(jobs(plan, cells, with_vectors)),
+        draws_pictures=plan.suite.generation is not None and not targets,
+        feature_bytes=int(plan.suite.feature_cache_gb * 1e9),
         sources=[*dataset_sources(plan, seen), *checkpoint_sources(plan, models, parameters)],
         seconds=by_device,
     )

@@ -12,7 +12,7 @@ from cones.errors import ConesError, closest
 from cones.methods import METHODS
 from cones.miniature.pretrained import shipped
 from cones.models.official import VOCABULARY
-from cones.tables.files import TABLES_OF
+from cones.tables.files import METHOD_GRIDS, TABLES_OF
 
 EMBEDDED = ("figure4", "stability", "table3")  # grids whose cells also leave their class vectors
 DONE = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json", "run.json")
@@ -22,8 +22,8 @@ EVERYTHING = ("all", "report")
 def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     """The grids behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without targets all of them."""
     made = {table: (grid,) for grid, tables in TABLES_OF.items() for table in tables}
-    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names}
-    made |= {"efficiency": (MAIN_GRID,), "figure_methods": (MAIN_GRID,), "figure4": ("figure4", "stability")}
+    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names if grid != "generation"}
+    made |= {"efficiency": METHOD_GRIDS, "figure_methods": (MAIN_GRID,), "figure4": ("figure4", "stability")}
     made |= {name: tuple(plan.suite.grids) for name in EVERYTHING}
     wanted: dict[str, None] = {}
     for target in targets or EVERYTHING[:1]:
@@ -31,7 +31,7 @@ def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
         if path.parent.name not in ("", "results", plan.suite.suite):
             raise ConesError("a file of another suite", where=target, next_step=f"--suite {path.parent.name}")
         if path.stem not in made:
-            raise ConesError("no such target", where=target, next_step=closest(path.stem, made))
+            raise ConesError("no cells of a grid stand behind it", where=target, next_step=closest(path.stem, made))
         there = [grid for grid in made[path.stem] if grid in plan.suite.grids]
         if not there:
             raise ConesError(f"the suite {plan.suite.suite} does not make it", where=target)
@@ -62,6 +62,7 @@ def jobs(plan: Plan, cells: Sequence[Cell], with_vectors: set[Cell]) -> Counter:
     """{rule: jobs} from nothing, as a dry run counts them, without the local jobs that write tables and figures."""
     models, datasets = {cell.model for cell in cells}, {cell.dataset for cell in cells}
     heard = {(cell.model, cell.dataset) for cell in cells if "text_states" in _inputs(plan, cell)}
+    frozen = {(c.model, c.dataset) for c in cells if not plan.method(c.arm).trains_image_encoder}
     drawn = plan.suite.source == DRAWN
     count = Counter(
         draw=sum(len(plan.registry[name].source(DRAWN).archives) for name in datasets) if drawn else 0,
@@ -70,6 +71,7 @@ def jobs(plan: Plan, cells: Sequence[Cell], with_vectors: set[Cell]) -> Counter:
         checkpoint=len(checkpoints(plan, models)),
         weights=len(models),
         text_states=len(heard),
+        features=sum(plan.features(*place) is not None for place in frozen),
         tune=len(cells),
         evaluate=len(cells),
         embed=sum(cell in with_vectors for cell in cells),

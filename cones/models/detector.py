@@ -111,6 +111,8 @@ class GroundedDetector(nn.Module):
     projections       names of the parameters that linear probing trains: the heads' last projections
     always_frozen     names (or prefixes ending in ".") that no method trains
     loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
+    text_rows         None, or to how many rows a text is padded before anything hears it (see `reference_path`)
+    masks_for_every_query  whether `detect` makes masks that it does not keep as well (see `reference_path`)
     """
 
     text_width: int
@@ -120,6 +122,8 @@ class GroundedDetector(nn.Module):
     projections: frozenset[str] = frozenset()
     always_frozen: tuple[str, ...] = ()
     loss_groups: tuple[str, ...] = ()
+    text_rows: int | None = None
+    masks_for_every_query: bool = False
 
     @abstractmethod
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
@@ -149,6 +153,11 @@ class GroundedDetector(nn.Module):
     @abstractmethod
     def image_encoder(self) -> list[nn.Module]:
         """The modules behind `encode_image`."""
+
+    def heard(self, language: LanguageFeatures, batch_size: int) -> LanguageFeatures:
+        """`language` for each of `batch_size` images, with as many rows as the detector looks at."""
+        language = language.for_batch(batch_size)
+        return language if self.text_rows is None else language.padded(self.text_rows)
 
     def box_features(self, predictions: Predictions, boxes: list[Tensor]) -> dict[str, list[BoxFeatures]]:
         """{where the features are taken: one `BoxFeatures` per image} for boxes (G, 4) of each image.

@@ -49,9 +49,9 @@ class SubjectEmbedding:
         return save_tensors(path, tensors, metadata)
 
     @classmethod
-    def load(cls, path: Path, base: str) -> "SubjectEmbedding":
-        """An embedding of other weights than `base` is refused."""
-        tensors, metadata = load_tensors(path)
+    def load(cls, path: Path, base: str, recorded_sha256: str | None = None) -> "SubjectEmbedding":
+        """An embedding of other weights than `base`, or another file than was recorded, is refused."""
+        tensors, metadata = load_tensors(path, expected_sha256=recorded_sha256)
         refuse_other_base(path, metadata["base"], base)
         return cls(metadata["method"], metadata["class_word"], tensors.get("vectors"), metadata["mode"])
 

@@ -5,18 +5,19 @@
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field
 
-from cones.artifacts import sha256
+from cones.artifacts import read_json, sha256, write_json
 from cones.errors import ConesError, closest
 from cones.progress import log
 from cones.strict import Strict, parse, read_yaml
 
 LIST = Path(__file__).with_suffix(".yaml")
+RECORDS = Path("checkpoints/pretrained")
 WEIGHTS = (".safetensors", ".bin", ".pth", ".ckpt")
 DESCRIPTIONS = {  # what shows that a part is there; "." is a model that is the directory itself
     "scheduler": "scheduler_config.json",
@@ -61,6 +62,41 @@ class Resolved:
                 for path in files
             },
         }
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A directory that was found, as its record says: what every later step reads, without looking or hashing again."""
+
+    directory: Path
+    lock: dict
+
+    @classmethod
+    def read(cls, name: str, *, parts: Iterable[str] = ()) -> "Recorded":
+        """Of a model found before. A file of `parts` that is gone, or of another size than recorded, is refused."""
+        content = read_json(record_file(name))
+        directory = Path(content.pop("directory"))
+        for file, known in content["files"].items():
+            path = directory / file
+            if file.startswith(tuple(f"{part}/" for part in parts)) and (
+                not path.is_file() or path.stat().st_size != known["size"]
+            ):
+                raise ConesError(
+                    "the file is gone or has changed since the model was found",
+                    where=path,
+                    expected=f"{known['size']} bytes",
+                    found=f"{path.stat().st_size} bytes" if path.is_file() else "no file",
+                    next_step=f"python -m cones generation find {name}",
+                )
+        return cls(directory, content)
+
+
+def record_file(name: str) -> Path:
+    return RECORDS / f"{name}.json"
+
+
+def write_record(name: str, found: Resolved) -> None:
+    write_json(record_file(name), {"directory": os.path.relpath(found.directory), **found.lock})
 
 
 def pretrained_models() -> dict[str, Entry]:

@@ -11,7 +11,7 @@ from cones.methods import METHODS
 from cones.report.quantities import count, memory, seconds, span
 from cones.report.records import Record, grouped
 from cones.tables.sheet import Sheet, said_once
-from cones.tables.wording import NO_NUMBER, heading
+from cones.tables.wording import NO_NUMBER, Row, heading
 
 COUNTS = ("trained", "total", "resident")
 COLUMNS = (
@@ -91,14 +91,14 @@ def efficiency_csv(rows: list[dict]) -> str:
     return text.getvalue()
 
 
-def efficiency_sheet(rows: list[dict], *, suite: str, title: str | None = None) -> Sheet:
-    """The table for people."""
+def efficiency_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The table for people, made of the rows of the CSV file alone."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     body = [
         [
             row["model"],
             row["method"],
-            *(span([row[f"{name}_low"], row[f"{name}_high"]], count) for name in COUNTS),
+            *(span([float(row[f"{name}_{end}"]) for end in ("low", "high")], count) for name in COUNTS),
             _as(seconds, row["seconds_per_step"]),
             f"{_as(count, row['steps_to_best'])} of {_as(count, row['steps'])}" if row["steps"] else NO_NUMBER,
             _as(seconds, row["tuning_seconds"]),
@@ -127,10 +127,12 @@ LEGEND = [
     "resident while tuning: a frozen text encoder runs once per dataset and its output is read from a file, so that it"
     " is in memory only where gradients pass through it or it trains.",
     "Seconds: of optimiser steps, without validation; means over cells, beside whatever else ran on the machine.",
+    "Where cells share image features (`shared_views` in run.json), these were computed before, once"
+    " for all methods with a frozen image encoder: the seconds of these methods are without them.",
     "steps to best: up to the epoch that was kept, of those that ran.",
     "Peak memory: of the device's allocator on a GPU, of the whole process on a CPU; the highest of any cell.",
 ]
 
 
-def _as(form: Callable[[float], str], value: float | None) -> str:
-    return NO_NUMBER if value is None else form(value)
+def _as(form: Callable[[float], str], text: str) -> str:
+    return form(float(text)) if text else NO_NUMBER

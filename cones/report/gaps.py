@@ -7,15 +7,19 @@ from cones.tables.reference import GROUPS, paper
 
 
 def gap_rows(records: list[Record]) -> list[dict]:
-    """One row per reason and set of methods: which datasets, which methods and seeds, what became of them."""
-    everything = _methods(records)
-    seeds = {record.row["seed"] for record in records}
+    """One row per reason and set of methods: which datasets, which methods and seeds, what became of them.
+
+    All methods, and all seeds (which are not named), are those that the model is asked for on that dataset.
+    """
+    asked = dict(grouped(records, lambda record: (record.row["model"], record.row["dataset"])))
     rows: dict[tuple, list[str]] = {}
     holes = [record for record in records if not record.is_done]
     for (model, dataset, status, reason), mine in grouped(holes, _place):
-        lost = {record.row["seed"] for record in mine}
-        methods = "all methods" if _methods(mine) == everything else ", ".join(_methods(mine))
-        which = "" if lost == seeds else f"seed {', '.join(sorted(lost, key=int))}"
+        everything, names = asked[model, dataset], _methods(mine)
+        methods = "all methods" if names == _methods(everything) else ", ".join(names)
+        seeds = {record.row["seed"] for record in mine}
+        is_whole = len(mine) == sum(record.label in names for record in everything)
+        which = "" if is_whole else f"seed {', '.join(sorted(seeds, key=int))}"
         rows.setdefault((model, status, reason, methods, which), []).append(dataset)
     return [
         {"model": model, "datasets": names, "methods": methods, "seeds": which, "status": status, "reason": reason}

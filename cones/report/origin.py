@@ -14,10 +14,10 @@ CHANGED = "+changes"
 DIGITS = 12
 
 
-def command(suite: str, overrides: dict) -> str:
-    """The one command that makes this report again from nothing; overrides as they were given."""
+def command(suite: str, overrides: dict, *, target: str = "results/report.html") -> str:
+    """The one command that makes a target again from nothing; overrides as they were given."""
     said = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in overrides.items()]
-    return shlex.join(["snakemake", "--cores", "all", "results/report.html", "--config", f"suite={suite}", *said])
+    return shlex.join(["snakemake", "--cores", "all", target, "--config", f"suite={suite}", *said])
 
 
 def origin(records: list[Record]) -> dict:

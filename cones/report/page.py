@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cones.report.analyses import Shown
-from cones.report.efficiency import efficiency_rows, efficiency_sheet
 from cones.report.files import TEMPLATES
 from cones.report.gaps import gap_rows, not_in_suite
 from cones.report.origin import command, origin
@@ -25,14 +24,16 @@ class Sources:
 
     suite: str
     title: str
-    records: list[Record]
+    records: list[Record]  # the cells of Table 1
+    of_methods: list[Record]  # of all tables whose rows are methods
+    of_all: list[Record]  # of all tables
     table1: list[Row]
     details: dict[str, tuple[list[str], list[Row]]]  # {"table8": (columns, rows)}
     config: str  # text of the suite's file
     overrides: dict  # what was laid over it
-    study: list[Row] | None = None  # of the learning-rate study
-    missing_study: str | None = None  # path and what is wrong, where the suite names one that cannot be shown
-    analyses: tuple[Shown, ...] = ()  # sections of the suite's other grids
+    study: list[Row]  # of the learning-rate studies
+    missing_studies: tuple[str, ...] = ()  # path and what is wrong, of those that cannot be shown
+    analyses: tuple[Shown, ...] = ()  # sections beside Table 1 and its details
     waiting: tuple[tuple[str, str, str], ...] = ()  # datasets that need a person: name, status, what to do
     unfinished: bool = False
 
@@ -62,24 +63,23 @@ def contents(sources: Sources) -> dict:
         **said,
         "incomparable": INCOMPARABLE if sources.suite != "paper" else "",
         "unfinished": sources.unfinished,
-        "facts": _facts(records),
+        "facts": _facts(sources.of_all),
         "table1": table1_view(sources.table1, **said),
         "details": {
             name: detail_view(name, columns, rows, tested, **said) for name, (columns, rows) in sources.details.items()
         },
         "figures": _figures(sources),
-        "tuned": tuned_views(records),
-        "rates": rates_used(records),
-        "study": study_views(sources.study or []),
-        "missing_study": sources.missing_study,
+        "tuned": tuned_views(sources.of_methods),
+        "rates": rates_used(sources.of_methods),
+        "study": study_views(sources.study),
+        "missing_studies": sources.missing_studies,
         "analyses": sources.analyses,
-        "costs": efficiency_sheet(efficiency_rows(records), **said),
-        "gaps": gap_rows(records),
+        "gaps": gap_rows(sources.of_all),
         "waiting": sources.waiting,
         "not_in_suite": not_in_suite(records),
         "command": command(sources.suite, sources.overrides),
         "config": sources.config,
-        "origin": origin(records),
+        "origin": origin(sources.of_all),
     }
 
 

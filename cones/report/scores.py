@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cones.tables.detail import DETAIL_TABLES, datasets_in
-from cones.tables.detail_render import detail_legend, empty, label
+from cones.tables.detail_sheet import detail_legend, empty, label
 from cones.tables.reference import GROUPS
 from cones.tables.render import EMPTY, groups_in, legend
 from cones.tables.wording import (

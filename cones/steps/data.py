@@ -15,6 +15,12 @@ def mirror_of(plan: Plan) -> Path | None:
     return Path(plan.suite.mirror) if plan.suite.mirror else None
 
 
+def draw_dataset(plan: Plan, dataset: str) -> None:
+    from cones.miniature.archives import draw
+
+    draw(plan.registry[dataset], plan.suite.data_dir)
+
+
 def fetch_dataset(plan: Plan, dataset: str) -> None:
     suite = plan.suite
     download.fetch(plan.registry[dataset], suite.source, suite.data_dir, mirror=mirror_of(plan))

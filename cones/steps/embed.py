@@ -12,18 +12,21 @@ from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer
 from cones.progress import log
 from cones.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_caption
 from cones.state import State
+from cones.steps.embeddings import FILE as EMBEDDINGS
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
+from cones.verification import recorded_state
 
 
 def embed_cell(plan: Plan, cell: Cell) -> None:
     """Writes `embeddings.safetensors`. The boxes of a dataset are the same for every model, method and seed."""
     make_deterministic()
-    state, path = State.load(state_file(cell)), cell.folder / "embeddings.safetensors"
+    digest, path = recorded_state(cell.folder), cell.folder / EMBEDDINGS
+    state = State.load(state_file(cell), digest)
     if state.skipped:
-        Embeddings(skipped=state.skipped).save(path)
+        Embeddings(skipped=state.skipped, state_sha256=digest).save(path)
         return
-    found = Embeddings(classes={TOGETHER: class_vectors(state.language)})
+    found = Embeddings(classes={TOGETHER: class_vectors(state.language)}, state_sha256=digest)
     if plan.settings(cell).method == "zero_shot":
         found.classes[ISOLATED] = isolated_names(plan, cell)
     if plan.compares_boxes(cell):

@@ -10,21 +10,26 @@ from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
 from cones.evaluation.predictions import write_predictions
 from cones.models.checkpoints import load_detector
+from cones.models.reference_path import take_reference_path
 from cones.prediction import predict
 from cones.progress import log
 from cones.prompts import FixedPrompt, PromptContext
 from cones.provenance import how
-from cones.pyramids import LivePyramids
+from cones.pyramids import LivePyramids, SharedPyramids
 from cones.state import State
-from cones.steps.tune import open_split, state_file
+from cones.steps.tune import open_split, shared_features, state_file
+from cones.verification import fingerprints, recorded_state
 
 
 def evaluate_cell(plan: Plan, cell: Cell) -> None:
-    """Writes `predictions.json`, `metrics.json` (deterministic) and `run.json` (provenance of both steps)."""
+    """Writes `predictions.json`, `metrics.json` (deterministic) and `run.json` (provenance of both steps).
+
+    `run.json` comes last: it seals the cell with the sha256 of its other files.
+    """
     make_deterministic()
     manifest = plan.manifest(cell.dataset)
     tuning = read_json(cell.folder / "tuning.json")
-    state = State.load(state_file(cell))
+    state = State.load(state_file(cell), recorded_state(cell.folder))
     common = {
         "cell": CellKey(**vars(cell), method=plan.settings(cell).method),
         "group": manifest["group"],
@@ -46,12 +51,11 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
             said = "masks" if iou_type == "segm" else "boxes"
             log.info("%s: AP %.1f, AP50 %.1f on %d test images", said, found["ap"], found["ap50"], found["images"])
     write_predictions(cell.folder / "predictions.json", results)
-    outputs = {"state.safetensors": sha256(state_file(cell))}
-    outputs["predictions.json"] = sha256(cell.folder / "predictions.json")
+    write_metrics(cell.folder / "metrics.json", metrics)
     settings = plan.settings(cell).model_dump(mode="json")
     provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=settings, device=str(best_device()))
-    write_json(cell.folder / "run.json", {**provenance, "sha256": outputs, "tuning": tuning, "inference": inference})
-    write_metrics(cell.folder / "metrics.json", metrics)
+    files = fingerprints(cell.folder)
+    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": tuning, "inference": inference})
 
 
 def _selection(tuning: dict, by: str) -> Selection | None:
@@ -71,11 +75,16 @@ def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> t
     model.to(device).eval()
     split = open_split(plan, cell, "test", model)
     language = FixedPrompt(state.language).to(device)(PromptContext())
+    features = shared_features(plan, cell)
+    pyramids = LivePyramids(model, device, SharedPyramids(features, split))
+    if not plan.settings(cell).tuning.exact_savings:
+        take_reference_path(model)
     started = time.monotonic()
-    results = predict(model, language, split, LivePyramids(model, device), label="test")
+    results = predict(model, language, split, pyramids, label="test")
     inference = {
         "seconds_per_image": (time.monotonic() - started) / max(len(split), 1),
         "peak_memory_bytes": peak_memory_bytes(device),
+        "shared_views": 0 if features is None else len(features.views),
     }
     limit = manifest["detections_per_image"]
     scores = {iou_type: evaluate_detections(split.coco, results, limit, iou_type) for iou_type in split.iou_types}

@@ -1,15 +1,22 @@
 """Step `finish`: the end of a run says where its tables and report are, or what is missing and why."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from cones.analysis.files import NUMBERS, SHOWN
 from cones.cell import RESULTS, Plan
-from cones.config import MAIN_GRID
+from cones.config import BOXES_GRID, MAIN_GRID
 from cones.data.state import waiting
 from cones.report.files import PAGE
-from cones.steps.collect import collect_grid
+from cones.steps.collect import collect_grid, count_datasets
+from cones.steps.collect_subjects import collect_subjects
+from cones.steps.efficiency import write_efficiency
+from cones.steps.embeddings import FILE as EMBEDDINGS
+from cones.steps.figure4 import write_figure4
+from cones.steps.holes import holes, told
 from cones.steps.report import write_report
-from cones.tables.files import TABLES_OF, cells_file, files_of, partial_name
+from cones.steps.table3 import write_table3
+from cones.tables.files import METHOD_GRIDS, TABLES_OF, cells_file, partial_name
 from cones.tables.render import print_table
 
 
@@ -29,12 +36,32 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
     folder, begun = RESULTS / plan.suite.suite, begun_grids(plan)
     for grid in begun or collected(plan):
         collect_grid(plan, grid, partial=True)
+    count_datasets(plan, partial=True)
     where = ", ".join(str(folder / partial_name(f"{grid}.md")) for grid in begun or collected(plan))
+    for figure in _analyse(plan, begun):
+        where = f"{where}, {figure}"
     if MAIN_GRID in begun:  # empty ones help nobody
         print_table(folder / partial_name("table1.csv"), title=plan.suite.title)
         (report,) = write_report(plan, overrides=overrides, partial=True)
         where = f"{where}; the report: {report}"
-    print(f"Not complete. The table so far, with reasons: {where}; logs are under logs/.")
+    cells = [*plan.all_cells(), *plan.subject_cells()]
+    missing = holes(plan, cells)
+    count = sum(map(len, missing.values()))
+    print(f"\nNot complete. {count or 'None'} of {len(cells)} cells have no numbers{':' if count else '.'}")
+    print(*told(missing), sep="\n")
+    print(f"The table so far, with reasons: {where}; logs are under logs/.")
+    print("Mend that and run the same command again: what is finished is kept.", flush=True)
+
+
+def _analyse(plan: Plan, begun: list[str]) -> Iterator[Path]:
+    """Costs, figures and distances of what there is, one file of each."""
+    if set(begun) & set(METHOD_GRIDS):
+        yield write_efficiency(plan, partial=True)[1]
+    for grid, write in (("figure4", write_figure4), (BOXES_GRID, write_table3)):
+        if grid in plan.suite.grids and any((cell.folder / EMBEDDINGS).exists() for cell in plan.cells(grid)):
+            yield write(plan, partial=True)[1]
+    if any((cell.folder / "metrics.json").exists() for cell in plan.subject_cells()):
+        yield collect_subjects(plan, partial=True)[-1]
 
 
 def collected(plan: Plan) -> list[str]:
@@ -51,8 +78,8 @@ def begun_grids(plan: Plan) -> list[str]:
 
 def _tell_of_success(plan: Plan, since: float) -> None:
     folder = RESULTS / plan.suite.suite
-    for name in (*(name for grid in collected(plan) for name in files_of(grid)), PAGE):
-        (folder / partial_name(name)).unlink(missing_ok=True)
+    for left in folder.glob(partial_name("*.*")):
+        left.unlink()
 
     def is_new(path: Path) -> bool:
         return path.exists() and path.stat().st_mtime >= since

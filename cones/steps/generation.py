@@ -1,34 +1,29 @@
-"""Steps of personalised generation: say the nouns once, learn a subject, draw it, score it, join all subjects.
+"""Steps of personalised generation: find the model, say the nouns, look at the real pictures; learn, draw and score.
 
 A subject is a dataset: its cell is `<model>/dreambooth-<subject>/<arm>/seed<k>`.
 """
 
-from dataclasses import dataclass, field
+import functools
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from cones.artifacts import read_json, replacing_directory, sha256, write_json
+from cones.artifacts import load_tensors, read_json, replacing_directory, save_tensors, sha256, write_json
 from cones.cell import RESULTS, Cell, Plan
 from cones.determinism import make_deterministic
-from cones.devices import best_device
-from cones.errors import ConesError, closest
-from cones.evaluation.generation_metrics import (
-    GenerationMetrics,
-    Likeness,
-    Track,
-    TrackMetrics,
-    read_generation_metrics,
-    write_generation_metrics,
-)
+from cones.devices import best_device, peak_memory_bytes
+from cones.errors import ConesError
+from cones.evaluation.generation_metrics import GenerationMetrics, Likeness, TrackMetrics, write_generation_metrics
 from cones.evaluation.likeness import SubjectFeatures, likeness
 from cones.evaluation.metrics import CellKey
-from cones.evaluation.subjects import over_subjects, paired_difference
+from cones.generation import TRACKS, Generation, Track
 from cones.methods import METHODS
 from cones.models.features.extractor import FeatureExtractor
 from cones.models.features.loading import extractors_of
 from cones.models.generator import Subject, SubjectEmbedding
-from cones.models.pretrained import Resolved
+from cones.models.pretrained import Recorded, record_file, write_record
 from cones.models.stable_diffusion.loading import (
     base_of,
     find,
@@ -38,42 +33,49 @@ from cones.models.stable_diffusion.loading import (
     write_text_states,
 )
 from cones.models.stable_diffusion.prompts import CLASS_PROMPT, editing_prompts, without_identifier
-from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.progress import log
 from cones.provenance import how
-from cones.strict import parse
+from cones.verification import fingerprints
 
-DATASET = "dreambooth"
-TRACKS: tuple[Track, ...] = ("reconstruction", "editing")
-PICTURES = {"reconstruction": 16, "editing": 4}  # per prompt
+LOGS = Path("logs")
+DRAWING = ("unet", "vae")  # the parts without which nothing is learnt or drawn
 
 
 @dataclass(frozen=True)
 class World:
-    """A suite's subjects and a model's directory, for all steps of its cells."""
+    """What all steps of a suite's generation share."""
 
     plan: Plan
-    model: str
-    found: Resolved
-    generation: dict = field(repr=False)  # that entry of the dataset's manifest
-    allow_download: bool = False
 
-    @classmethod
-    def open(cls, plan: Plan, model: str, *, path: Path | None = None, text: bool, allow_download: bool) -> "World":
-        manifest = plan.manifest(DATASET)
-        if manifest["status"] == "skipped":
-            raise ConesError("the dataset is not here", where=DATASET, found=manifest["reason"])
-        found = find(model, text=text, path=path, allow_download=allow_download)
-        return cls(plan, model, found, manifest["generation"], allow_download)
+    @functools.cached_property
+    def said(self) -> Generation:
+        if self.plan.suite.generation is None:
+            raise ConesError("the suite draws no pictures", where=self.plan.suite.suite)
+        return self.plan.suite.generation
 
-    def cell(self, subject: str, arm: str, seed: int) -> Cell:
-        self.subject(subject)
-        return Cell(self.plan.suite.suite, self.model, f"{DATASET}-{subject}", arm, seed)
+    @functools.cached_property
+    def manifest(self) -> dict:
+        return self.plan.manifest(self.said.dataset)
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is nothing to learn, if there is not."""
+        return self.manifest["reason"] if self.manifest["status"] == "skipped" else None
+
+    @property
+    def described(self) -> dict[str, dict]:
+        """{subject: class word, kind of prompts, pictures}."""
+        return self.manifest["generation"]["subjects"]
+
+    def subject_name(self, cell: Cell) -> str:
+        return cell.dataset.removeprefix(f"{self.said.dataset}-")
 
     def subject(self, name: str) -> Subject:
-        if name not in self.generation["subjects"]:
-            raise ConesError("no such subject", found=name, next_step=closest(name, self.generation["subjects"]))
-        return Subject.of_manifest(self.generation, name, self.plan.data_folder(DATASET) / "raw")
+        return Subject.of_manifest(self.manifest["generation"], name, self.plan.data_folder(self.said.dataset) / "raw")
+
+    @functools.cached_property
+    def found(self) -> Recorded:
+        return Recorded.read(self.said.model, parts=DRAWING)
 
     @property
     def base(self) -> str:
@@ -81,145 +83,179 @@ class World:
 
     @property
     def text_states(self) -> Path:
-        return self.plan.text_states(self.model, DATASET)
+        return self.plan.text_states(self.said.model, self.said.dataset)
+
+    @property
+    def real_pictures(self) -> Path:
+        return self.text_states.with_name("real.safetensors")
 
     def generator(self, *, with_text: bool):
         states = read_text_states(self.text_states, self.base)
         return load_generator(self.found.directory, states=states, with_text=with_text, device=best_device())
 
 
+def find_model(name: str, *, path: Path | None = None, allow_download: bool = False) -> None:
+    """Writes `checkpoints/pretrained/<name>.json`: where the model is, at which revision, and what its files hold."""
+    found = find(name, path=path, allow_download=allow_download)
+    write_record(name, found)
+    log.info("%s: %s, from %s; recorded in %s", name, found.directory, found.origin, record_file(name))
+
+
 def encode_nouns(world: World) -> None:
     """Writes the states of the empty prompt and of the class nouns, all that ConES hears of a text encoder."""
+    if world.reason:
+        save_tensors(world.text_states, {}, {"skipped": world.reason})
+        return
     text = load_text(world.found.directory, best_device())
-    nouns = [one["class_word"] for one in world.generation["subjects"].values()]
+    nouns = [one["class_word"] for one in world.described.values()]
     write_text_states(text, nouns, world.text_states, world.base)
     log.info("%s: the empty prompt and %d class nouns", world.text_states, len(set(nouns)))
 
 
-def learn_subject(world: World, cell: Cell, subject: Subject, method: str, tuning: SubjectTuning) -> None:
+def look_at_real_pictures(world: World) -> None:
+    """Writes the features of every subject's pictures, `<extractor>:<subject>` (P, D)."""
+    if world.reason:
+        save_tensors(world.real_pictures, {}, {"skipped": world.reason})
+        return
+    make_deterministic()
+    rows = {}
+    for name, extractor in extractors_of(world.said.model, best_device()).items():
+        for subject in world.described:
+            rows[f"{name}:{subject}"] = extractor.pictures(_opened(world.subject(subject).pictures))
+    save_tensors(world.real_pictures, rows)
+    log.info("%s: the pictures of %d subjects", world.real_pictures, len(world.described))
+
+
+def learn_subject(world: World, cell: Cell) -> None:
     """Writes `state.safetensors` (the embedding) and `tuning.json` (how it went, settings, what it was made of)."""
     make_deterministic()
-    base = world.base
+    state = cell.folder / "state.safetensors"
+    if world.reason:
+        log.info("skipped: %s", world.reason)
+        save_tensors(state, {}, {"skipped": world.reason})
+        write_json(cell.folder / "tuning.json", {"skipped": world.reason})
+        return
+    subject, method, tuning = (
+        world.subject(world.subject_name(cell)),
+        world.said.method(cell.arm),
+        world.said.settings(cell.arm),
+    )
     generator = world.generator(with_text="text_encoder" in METHODS[method].inputs)
-    learnt = generator.learn(subject, method, tuning=tuning, seed=cell.seed, folder=cell.folder, base=base)
-    digest = learnt.save(cell.folder / "state.safetensors", base)
+    learnt = generator.learn(
+        subject,
+        method,
+        tuning=tuning,
+        seed=cell.seed,
+        folder=cell.folder,
+        grids=LOGS / cell.folder.relative_to(RESULTS),
+        base=world.base,
+    )
     record = {
         "method": method,
         "settings": tuning.model_dump(mode="json"),
         "weights": world.found.lock,
-        "inputs_sha256": {picture.name: sha256(picture) for picture in subject.pictures},
-        "state_sha256": digest,
-        "learning": learnt.record,
+        "inputs_sha256": {str(picture): sha256(picture) for picture in subject.pictures},
+        "sha256": {"state.safetensors": learnt.save(state, world.base)},
+        "learning": {**learnt.record, "resident_parameters": generator.parameters, "device": str(generator.device)},
     }
     write_json(cell.folder / "tuning.json", record)
     log.info("%s: %s after %d passes", cell, method, learnt.record["passes"])
 
 
-def draw_subject(world: World, cell: Cell, subject: Subject, track: Track, pictures: int | None = None) -> None:
-    """Writes `images/<track>/<prompt>_<number>.png` and its `prompts.json`; guidance and steps as in learning.
+def draw_subject(world: World, cell: Cell) -> None:
+    """Writes `images/<track>/<prompt>_<number>.png` and `prompts.json` beside them, for each track of the suite.
 
     Equal numbers start every method and prompt from equal noise.
     """
     make_deterministic()
+    folder = cell.folder / "images"
     tuning = read_json(cell.folder / "tuning.json")
-    settings = parse(SubjectTuning, tuning["settings"], where=cell.folder / "tuning.json")
-    embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", world.base)
-    generator = world.generator(with_text=bool(METHODS[tuning["method"]].inputs) or track == "editing")
+    if "skipped" in tuning:
+        for track in world.said.pictures:
+            write_json(folder / track / "prompts.json", [])
+        return
+    recorded = tuning["sha256"]["state.safetensors"]
+    embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", world.base, recorded)
+    reads = bool(METHODS[embedding.method].inputs) or "editing" in world.said.pictures
+    generator = world.generator(with_text=reads)
+    for track, count in world.said.pictures.items():
+        _draw_track(world, cell, folder / track, generator, embedding, track, count)
+
+
+def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, track: Track, count: int) -> None:
+    subject, settings = world.subject(world.subject_name(cell)), world.said.settings(cell.arm)
     said: list[str | None] = [None]
     if track == "editing":
-        said = [without_identifier(prompt) for prompt in editing_prompts(world.generation, subject.name)]
-    with replacing_directory(cell.folder / "images" / track) as folder:
+        said = [without_identifier(prompt) for prompt in editing_prompts(world.manifest["generation"], subject.name)]
+    started = time.monotonic()
+    with replacing_directory(folder) as temporary:
         index = []
         for number, prompt in enumerate(said):
             drawn = generator.sample(
-                embedding,
-                prompt,
-                seed=0,
-                count=pictures or PICTURES[track],
-                guidance=settings.guidance,
-                steps=settings.sampling_steps,
+                embedding, prompt, seed=0, count=count, guidance=settings.guidance, steps=settings.sampling_steps
             )
             files = [f"{number:02}_{place:02}.png" for place in range(len(drawn))]
             for file, picture in zip(files, drawn):
-                picture.save(folder / file)
+                picture.save(temporary / file)
             index.append({"text": (prompt or CLASS_PROMPT).format(subject.class_word), "files": files})
-        write_json(folder / "prompts.json", index)
-    log.info("%s: %s, %d prompts", cell, track, len(said))
+        write_json(temporary / "prompts.json", index)
+    seconds = (time.monotonic() - started) / (len(said) * count)
+    log.info("%s: %s, %d prompts x %d pictures, %.2f s each", cell, track, len(said), count, seconds)
 
 
-def score_subject(world: World, cell: Cell, subject: Subject) -> None:
-    """Writes `metrics.json` of the tracks that were drawn, and `run.json`: how they were made."""
+def score_subject(world: World, cell: Cell) -> None:
+    """Writes `metrics.json` of the tracks that were drawn, then `run.json`: how everything of the cell was made.
+
+    `run.json` comes last: it seals the cell with the sha256 of its other files, pictures included.
+    """
     make_deterministic()
-    device = best_device()
-    extractors = extractors_of(world.model, world.found.directory, device, allow_download=world.allow_download)
-    drawn = [track for track in TRACKS if (cell.folder / "images" / track / "prompts.json").exists()]
-    if not drawn:
-        raise ConesError("nothing has been drawn", where=cell.folder / "images", next_step="draw the subject first")
-    tuning = read_json(cell.folder / "tuning.json")
-    metrics = GenerationMetrics(
-        cell=CellKey(**vars(cell), method=tuning["method"]),
-        base=world.base,
-        tracks={track: _track_metrics(world, cell.folder / "images" / track, subject, extractors) for track in drawn},
-    )
-    provenance = how(inputs=tuning["inputs_sha256"], settings=tuning["settings"], device=str(device))
-    write_json(cell.folder / "run.json", {**provenance, "tuning": tuning})
+    tuning, device, name = read_json(cell.folder / "tuning.json"), best_device(), world.subject_name(cell)
+    common = {"cell": CellKey(**vars(cell), method=world.said.method(cell.arm)), "subject": name}
+    if "skipped" in tuning:
+        metrics = GenerationMetrics(**common, status="skipped", reason=tuning["skipped"])
+    else:
+        extractors = extractors_of(world.said.model, device)
+        tracks = {}
+        for track in (track for track in TRACKS if track in world.said.pictures):
+            tracks[track] = _track_metrics(world, cell.folder / "images" / track, name, extractors)
+        word = world.described[name]["class_word"]
+        metrics = GenerationMetrics(**common, status="done", class_word=word, base=world.base, tracks=tracks)
     write_generation_metrics(cell.folder / "metrics.json", metrics)
+    drawn = [path for path in (cell.folder / "images").rglob("*") if path.suffix in (".png", ".json")]
+    pictures = sorted(path.relative_to(cell.folder).as_posix() for path in drawn)
+    files = fingerprints(cell.folder, ("metrics.json", "state.safetensors", "tuning.json", *pictures))
+    provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=tuning.get("settings", {}), device=str(device))
+    scoring = {"peak_memory_bytes": peak_memory_bytes(device)}
+    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": tuning, "scoring": scoring})
 
 
-def _track_metrics(
-    world: World, folder: Path, subject: Subject, extractors: dict[str, FeatureExtractor]
-) -> TrackMetrics:
+def _track_metrics(world: World, folder: Path, name: str, extractors: dict[str, FeatureExtractor]) -> TrackMetrics:
     prompts = read_json(folder / "prompts.json")
     drawn = {one["text"]: _opened([folder / file for file in one["files"]]) for one in prompts}
-    subjects = (world.subject(name) for name in world.generation["subjects"])
-    others = [one for one in subjects if one.class_word == subject.class_word and one.name != subject.name]
+    real, _ = load_tensors(world.real_pictures)
+    noun = world.described[name]["class_word"]
+    others = [other for other in world.described if other != name]
     scores = {}
-    for name, extractor in extractors.items():
+    for by, extractor in extractors.items():
         features = SubjectFeatures(
             generated={text: extractor.pictures(pictures) for text, pictures in drawn.items()},
-            real=extractor.pictures(_opened(subject.pictures)),
-            others=[extractor.pictures(_opened(other.pictures)) for other in others],
+            real=real[f"{by}:{name}"],
+            others={other: real[f"{by}:{other}"] for other in others},
+            same_noun=[other for other in others if world.described[other]["class_word"] == noun],
             texts=dict(zip(drawn, extractor.texts(list(drawn)))) if extractor.reads_texts else None,
         )
-        scores[name] = Likeness(**likeness(features))
+        scores[by] = Likeness(**likeness(features))
     return TrackMetrics(prompts=len(drawn), pictures=sum(map(len, drawn.values())), by_extractor=scores)
 
 
 def _opened(files) -> list[Image.Image]:
     pictures = []
     for file in files:
-        with Image.open(file) as picture:
-            pictures.append(picture.convert("RGB"))
+        try:
+            with Image.open(file) as picture:
+                pictures.append(picture.convert("RGB"))
+        except OSError as error:
+            raise ConesError(
+                "the picture cannot be read", where=file, found=error, next_step="delete its folder and run again"
+            ) from error
     return pictures
-
-
-def join_subjects(suite: str, model: str, seed: int) -> Path:
-    """Writes `generation_seed<k>.json`: per track, extractor and number a mean over subjects with its interval for each
-    arm, and the paired difference of each two arms."""
-    files = sorted((RESULTS / suite / model).glob(f"{DATASET}-*/*/seed{seed}/metrics.json"))
-    values: dict[
-        tuple, dict[str, dict[str, float | None]]
-    ] = {}  # (track, extractor, number) -> arm -> subject -> value
-    for metrics in map(read_generation_metrics, files):
-        for track, scored in metrics.tracks.items():
-            for extractor, numbers in scored.by_extractor.items():
-                for number, value in numbers.model_dump().items():
-                    arms = values.setdefault((track, extractor, number), {})
-                    arms.setdefault(metrics.cell.arm, {})[metrics.cell.dataset] = value
-    if not values:
-        raise ConesError("no scored subject", where=RESULTS / suite / model, next_step="score the subjects first")
-    rows = []
-    for (track, extractor, number), arms in sorted(values.items()):
-        key = {"track": track, "extractor": extractor, "number": number}
-        for arm, one in arms.items():
-            if over := over_subjects(one):
-                rows.append({**key, "arm": arm, **over._asdict()})
-            for against in arms:
-                if against < arm and (difference := paired_difference(arms[against], one)):
-                    signs = difference._asdict() | difference.over._asdict()
-                    rows.append(
-                        {**key, "arm": arm, "minus": against, **{k: v for k, v in signs.items() if k != "over"}}
-                    )
-    path = RESULTS / suite / model / f"generation_seed{seed}.json"
-    write_json(path, rows)
-    return path

@@ -1,5 +1,6 @@
 """Step `report`: the tables and run.json files of a suite become one page to look at, and one figure."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cones.artifacts import write_text
@@ -15,7 +16,7 @@ from cones.report.panels import panels
 from cones.report.rates import read_study
 from cones.report.records import Record, read_records
 from cones.tables.detail import DETAIL_TABLES
-from cones.tables.files import cells_file, partial_name, read_csv
+from cones.tables.files import METHOD_GRIDS, TABLES_OF, cells_file, named, read_csv
 from cones.tables.render import read_rows
 from cones.tables.wording import Row
 
@@ -26,9 +27,9 @@ def write_report(plan: Plan, *, overrides: dict | None = None, partial: bool = F
     With `partial`, after a failed run, `report.partial.html` from the partial tables, without the figure. `overrides`
     are those that made `plan`.
     """
-    folder, name = RESULTS / plan.suite.suite, partial_name if partial else str
+    folder = RESULTS / plan.suite.suite
     sources = read_sources(plan, overrides or {}, folder, partial)
-    written = folder / name(PAGE)
+    written = folder / named(PAGE, partial)
     write_text(written, page(sources))
     if partial:
         return [written]
@@ -39,43 +40,54 @@ def write_report(plan: Plan, *, overrides: dict | None = None, partial: bool = F
 
 def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> Sources:
     """Everything the page shows, read from the tables in `folder` and from the cells of the plan."""
-    name, suite = partial_name if partial else str, plan.suite
-    study, missing_study = _study(suite.learning_rate_study, partial)
+    suite = plan.suite
+    studies, missing_studies = _studies(suite.learning_rate_studies, partial)
     return Sources(
         suite=suite.suite,
         title=suite.title,
-        records=records_of(plan, folder / name(cells_file(MAIN_GRID)), partial=partial),
-        table1=read_rows(folder / name("table1.csv")),
-        details={table: read_csv(folder / name(f"{table}.csv")) for table in DETAIL_TABLES},
+        records=read_suite_records(plan, [MAIN_GRID], partial=partial),
+        of_methods=read_suite_records(plan, METHOD_GRIDS, partial=partial),
+        of_all=read_suite_records(plan, TABLES_OF, partial=partial),
+        table1=read_rows(folder / named("table1.csv", partial)),
+        details={table: read_csv(folder / named(f"{table}.csv", partial)) for table in DETAIL_TABLES},
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
-        analyses=tuple(analyses(folder, suite.grids, suite=suite.suite, title=suite.title, rename=name)),
-        study=study,
-        missing_study=missing_study,
+        analyses=tuple(
+            analyses(folder, suite.parts, suite=suite.suite, title=suite.title, overrides=overrides, partial=partial)
+        ),
+        study=studies,
+        missing_studies=missing_studies,
         waiting=tuple(waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)),
         unfinished=partial,
     )
 
 
-def _study(path: str | None, partial: bool) -> tuple[list[Row] | None, str | None]:
-    """(rows, None), or (None, why there are none); a malformed one ends a finished run, but not a partial report."""
-    if path is None:
-        return None, None
-    if not Path(path).exists():
-        return None, f"{path}: there is no such file"
-    try:
-        return read_study(path), None
-    except ConesError as error:
-        if not partial:
-            raise
-        return None, str(error)
+def _studies(paths: Iterable[str], partial: bool) -> tuple[list[Row], tuple[str, ...]]:
+    """(rows of all, why some cannot be shown); a malformed one ends a finished run, but not a partial report."""
+    rows, missing = [], []
+    for path in paths:
+        if not Path(path).exists():
+            missing.append(f"{path}: there is no such file")
+            continue
+        try:
+            rows += read_study(path)
+        except ConesError as error:
+            if not partial:
+                raise
+            missing.append(str(error))
+    return rows, tuple(missing)
 
 
-def records_of(plan: Plan, cells: Path, *, partial: bool = False) -> list[Record]:
-    """The cells of Table 1 with what each recorded of itself; `cells` is its `table1_cells.csv`."""
+def read_suite_records(plan: Plan, grids: Iterable[str], *, partial: bool = False) -> list[Record]:
+    """The cells of those grids, as far as they are collected, each once, with what it recorded of itself."""
+    folder, found = RESULTS / plan.suite.suite, {}
+    for grid in (grid for grid in grids if grid in plan.suite.grids):
+        cells = folder / named(cells_file(grid), partial)
+        if cells.exists():
+            for record in read_records(cells, lambda row: _cell(plan, row).folder / "run.json", partial=partial):
+                found.setdefault(_cell(plan, record.row), record)
+    return list(found.values())
 
-    def run_file(row: Row) -> Path:
-        cell = Cell(plan.suite.suite, row["model"], row["dataset"], row["arm"], int(row["seed"]))
-        return cell.folder / "run.json"
 
-    return read_records(cells, run_file, partial=partial)
+def _cell(plan: Plan, row: Row) -> Cell:
+    return Cell(plan.suite.suite, row["model"], row["dataset"], row["arm"], int(row["seed"]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from cones.artifacts import load_tensors, sha256, write_json
+from cones.artifacts import check_sha256, load_tensors, sha256, write_json
 from cones.cell import Cell, Plan
 from cones.cost import count_parameters
 from cones.data.batches import Split
@@ -15,12 +15,15 @@ from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
+from cones.models.reference_path import take_reference_path
 from cones.progress import log
 from cones.prompts import PromptContext
+from cones.pyramid_file import PyramidFile
 from cones.ranks import Ranks
-from cones.state import State
+from cones.state import State, refuse_other_weights
 from cones.steps.text import phrases_of
 from cones.tuning import Progress, Tuner, mark_trainable
+from cones.verification import recorded_state
 
 
 def state_file(cell: Cell) -> Path:
@@ -28,15 +31,15 @@ def state_file(cell: Cell) -> Path:
 
 
 def tune_cell(plan: Plan, cell: Cell) -> None:
-    """Writes `state.safetensors` and `tuning.json` (how it went: history, parameters, seconds, inputs)."""
+    """Writes `state.safetensors` and `tuning.json` (its sha256; how it went: history, parameters, seconds, inputs)."""
     make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
     reason = manifest["reason"] if manifest["status"] == "skipped" else method.supports(cell.model)
     if reason:
         log.info("skipped: %s", reason)
-        State(skipped=reason).save(state_file(cell))
-        write_json(cell.folder / "tuning.json", {"skipped": reason})
+        digest = State(skipped=reason).save(state_file(cell))
+        write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
     else:
         _tune(plan, cell, method, manifest)
 
@@ -46,7 +49,10 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
-    ingredients, files, encoder_size = _gather(plan, cell, manifest)
+    features = shared_features(plan, cell)
+    if not plan.settings(cell).tuning.exact_savings:
+        take_reference_path(model)
+    ingredients, inputs, encoder_size = _gather(plan, cell, manifest)
     choose_losses(model, ingredients.settings.loss_groups, where=cell)
     prompt = method.prompt(model, ingredients)
     checkpoint = cell.folder / "resume.pt"
@@ -65,6 +71,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             device=device,
             checkpoint=checkpoint,
             ranks=ranks,
+            features=features,
         ).run()
     else:
         progress = Progress()
@@ -73,7 +80,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     trained = mark_trainable(model, prompt, method)
     with torch.no_grad():
         language = prompt.eval()(PromptContext())
-    State(trained, language, sha256(weights)).save(state_file(cell))
+    digest = State(trained, language, inputs[weights]).save(state_file(cell))
     counts = count_parameters(
         model,
         prompt,
@@ -95,7 +102,9 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
-        "inputs_sha256": {str(path): sha256(path) for path in files},
+        "shared_views": 0 if features is None else len(features.views),
+        "inputs_sha256": {str(path): found for path, found in inputs.items()},
+        "sha256": {"state.safetensors": digest},
     }
     write_json(cell.folder / "tuning.json", record)
     checkpoint.unlink(missing_ok=True)
@@ -115,11 +124,19 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
     model.loss_groups = groups
 
 
+def shared_features(plan: Plan, cell: Cell) -> PyramidFile | None:
+    """The image features that are there for this cell to read; without them it computes its own."""
+    index = plan.features(cell.model, cell.dataset)
+    is_read = plan.settings(cell).tuning.exact_savings and not plan.method(cell.arm).trains_image_encoder
+    return PyramidFile(index) if is_read and index is not None and index.exists() else None
+
+
 def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:
-    """A split of the cell's dataset; with `few_shot` cut to the suite's shots, if it has any."""
-    tuning = plan.settings(cell).tuning
+    """A split of the cell's dataset, as its manifest knows it; with `few_shot` cut to the suite's shots, if any."""
+    tuning, folder = plan.settings(cell).tuning, plan.data_folder(cell.dataset)
+    check_sha256(folder / f"{name}.json", plan.manifest(cell.dataset)["splits"][name]["sha256"])
     return Split(
-        plan.data_folder(cell.dataset),
+        folder,
         name,
         preprocessing=model.preprocessing,
         inclusive=model.inclusive_boxes,
@@ -129,25 +146,32 @@ def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, fe
     )
 
 
-def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, list[Path], int]:
-    """What the method's registry line asks for, the files behind it, and the size of the encoder it listens to."""
+def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, dict[Path, str], int]:
+    """What the method's registry line asks for, {file behind it: sha256}, and the size of the encoder it listens to.
+
+    A file that is not what was recorded of it, or was made of other weights, is refused.
+    """
     ingredients = Ingredients(
         phrases=phrases_of(manifest, plan.suite.prompts),
         settings=plan.settings(cell),
         generator=generator("vectors", cell.dataset, cell.seed),
     )
-    files = [plan.weights(cell.model), plan.data_folder(cell.dataset) / "manifest.json"]
+    weights = plan.weights(cell.model)
+    files = {path: sha256(path) for path in (weights, plan.data_folder(cell.dataset) / "manifest.json")}
     inputs, encoder_size = plan.method(cell.arm).inputs, 0
     if "text_states" in inputs:
-        files.append(plan.text_states(cell.model, cell.dataset))
-        tensors, metadata = load_tensors(files[-1])
+        path = plan.text_states(cell.model, cell.dataset)
+        files[path] = sha256(path)
+        tensors, metadata = load_tensors(path)
+        refuse_other_weights(metadata["base_sha256"], files[weights], where=path)
         ingredients.text_states = LanguageFeatures(**tensors)
         encoder_size = int(metadata["text_encoder_parameters"])
     if "text_encoder" in inputs:
-        ingredients.text_encoder = load_text_encoder(cell.model, plan.weights(cell.model))
+        ingredients.text_encoder = load_text_encoder(cell.model, weights)
         ingredients.tokenizer = tokenizer_for(cell.model)
         encoder_size = sum(parameter.numel() for parameter in ingredients.text_encoder.parameters())
     if "stage1" in inputs:
-        files.append(state_file(plan.stage1(cell)))
-        ingredients.concepts = State.load(files[-1]).language
+        first = plan.stage1(cell)
+        files[state_file(first)] = recorded_state(first.folder)
+        ingredients.concepts = State.load(state_file(first), files[state_file(first)]).language
     return ingredients, files, encoder_size

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from cones.artifacts import load_tensors, read_json, save_tensors, sha256
+from cones.artifacts import check_sha256, load_tensors, read_json, save_tensors
 from cones.cell import CHECKPOINTS, Plan
-from cones.errors import ConesError
 from cones.miniature.pretrained import shipped
 from cones.models.official import fetch_official
 from cones.progress import log
@@ -35,14 +34,7 @@ def make_weights(plan: Plan, model: str) -> None:
     else:
         record = read_json(OFFICIAL / f"{model}.json")
         source = OFFICIAL / record["file"]
-        if (found := sha256(source)) != record["sha256"]:
-            raise ConesError(
-                "changed after it was verified",
-                where=source,
-                expected=f"sha256 {record['sha256']}",
-                found=found,
-                next_step="delete it and run again",
-            )
+        check_sha256(source, record["sha256"])
         state, recipe = convert_official(model, source), f"{record['file']}, sha256 {record['sha256']}"
     digest = save_tensors(path, state, {"recipe": recipe})
     log.info("%s: %s; sha256 %s", path, recipe, digest)

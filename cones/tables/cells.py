@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ WHOLE_NUMBERS = (
     *PARAMETER_COLUMNS,
 )
 LONGEST_REASON = 200
+WITHOUT_A_WORD = "no error of its own: killed (out of memory?), or refused by Snakemake"
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,15 @@ def collect_cells(
     logs: Mapping[ExpectedCell, Path] | None = None,
     *,
     suite: str,
+    check: Callable[[ExpectedCell], None] | None = None,
     partial: bool = False,
 ) -> DataFrame:
     """One row per expected cell, in the order given; COLUMNS, missing values as pandas' NA.
 
     `status` is "done", "skipped" (declared in the file, or `unsupported_reason`), "failed" (no metrics file, but a
     log, whose last line is the reason) or "not run". A metrics file that is malformed or belongs to another cell
-    raises ConesError; with `partial` it makes that cell "failed" instead.
+    raises ConesError, and so does a cell whose files `check` does not believe; with `partial` it makes that cell
+    "failed" instead.
     """
     import pandas as pd
 
@@ -75,7 +78,7 @@ def collect_cells(
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
         asked = {"tokens_per_class": cell.tokens_per_class, "losses": "+".join(cell.losses or ALL_LOSSES)}
-        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), partial)
+        outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), check, partial)
         rows.append({**identity, **asked, **outcome})
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
     return cells.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
@@ -85,7 +88,14 @@ def _key(suite: str, cell: ExpectedCell) -> tuple:
     return (suite, cell.model, cell.dataset, cell.group, cell.arm, cell.method, cell.seed)
 
 
-def _outcome(cell: ExpectedCell, identity: dict, metrics: Path | None, log: Path | None, partial: bool) -> dict:
+def _outcome(
+    cell: ExpectedCell,
+    identity: dict,
+    metrics: Path | None,
+    log: Path | None,
+    check: Callable[[ExpectedCell], None] | None,
+    partial: bool,
+) -> dict:
     """The columns beyond the key: numbers, or status and reason."""
     if metrics is None or not Path(metrics).exists():
         if cell.unsupported_reason:
@@ -95,6 +105,8 @@ def _outcome(cell: ExpectedCell, identity: dict, metrics: Path | None, log: Path
     try:
         content = read_metrics(metrics)
         _check_identity(content, identity, metrics)
+        if check:
+            check(cell)
     except ConesError as error:
         if not partial:
             raise
@@ -107,7 +119,13 @@ def _check_identity(content: CellMetrics, identity: dict, path: Path) -> None:
     found = {**content.cell.model_dump(), "group": content.group}
     for key, value in identity.items():
         if found[key] != value:
-            raise ConesError(f"{key} is that of another cell", where=path, expected=value, found=found[key])
+            raise ConesError(
+                f"{key} is that of another cell",
+                where=path,
+                expected=value,
+                found=found[key],
+                next_step="delete the cell's folder and run again",
+            )
 
 
 def _columns(content: CellMetrics) -> dict:
@@ -129,11 +147,16 @@ def _columns(content: CellMetrics) -> dict:
     return columns
 
 
-def last_line(log: str | Path | None) -> str | None:
-    """The last line of a log that says something, without colours, or None where there is no such file."""
+def last_line(log: str | Path | None, longest: int | None = LONGEST_REASON) -> str | None:
+    """The last line of a log that says something, without colours, or None where there is no such file.
+
+    A step that fails says so in a line with "error"; one that is killed from outside has no last word, which is told.
+    """
     if log is None or not Path(log).exists():
         return None
     text = Path(log).read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()]
-    line = next((line for line in reversed(lines) if line), "the log is empty")
-    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
+    line = next((line for line in reversed(lines) if line), "nothing")
+    if "error" not in line.lower():
+        line = f"{WITHOUT_A_WORD}; its last line: {line}"
+    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"

@@ -22,6 +22,9 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     "table9": ("table9",),
 }
 ALL_TABLES = tuple(table for tables in TABLES_OF.values() for table in tables)
+METHOD_GRIDS = ("table1", "table2")  # their rows are methods: the report says how these were tuned and what they cost
+DATASETS = "table7"  # counts the datasets, of whatever grids
+TABLE7 = (f"{DATASETS}.csv", f"{DATASETS}.md")
 
 
 def cells_file(grid: str) -> str:
@@ -38,6 +41,10 @@ def partial_name(name: str) -> str:
     """`table1.csv` -> `table1.partial.csv`: what an unfinished run leaves never looks like a finished table."""
     stem, _, suffix = name.rpartition(".")
     return f"{stem}.partial.{suffix}"
+
+
+def named(name: str, partial: bool) -> str:
+    return partial_name(name) if partial else name
 
 
 def to_csv(frame: DataFrame) -> str:

@@ -1,13 +1,12 @@
-"""The choice of learning rates: every tuned method at every rate of one grid, the best mean validation AP wins."""
+"""The choice of learning rates: every tuned method at every rate of one grid; the best validation decides."""
 
 from pathlib import Path
 
 from cones.artifacts import write_text
 from cones.errors import ConesError
 
-COLUMNS = ["model", "method", "learning_rate", "dataset", "validation_ap", "chosen"]
 DIVERGED = "is not finite at step"  # what the tuning loop says
-MARK = "-lr"  # an arm of the grid is named <method>-lr<rate>
+MARK = "-lr"  # an arm of the grid is named <row of the table>-lr<rate>
 
 
 def write_learning_rates(cells: Path, out: Path) -> Path:
@@ -17,7 +16,8 @@ def write_learning_rates(cells: Path, out: Path) -> Path:
                    cell ended because its loss was not finite
     chosen         whether the rate has the method's highest mean over the datasets; the smaller rate of equals
 
-    Raises ConesError where a cell of the grid is missing: a choice among some of the rates is none.
+    In `generation_cells.csv` a subject is what a dataset is here, the arm what a method is, and the lowest mean
+    `probe_loss` wins. Raises ConesError where a cell of the grid is missing: a choice among some of the rates is none.
     """
     import pandas as pd
 
@@ -29,13 +29,20 @@ def write_learning_rates(cells: Path, out: Path) -> Path:
     if holes := grid[(grid["status"] != "done") & ~diverged]["arm"].tolist():
         raise ConesError(f"{len(holes)} cells of the grid are not done", where=cells, found=holes[0])
     grid = grid.assign(learning_rate=grid["arm"].str.partition(MARK)[2].astype(float))
+    if "probe_loss" in grid:
+        grid = grid.assign(method=grid["arm"].str.partition(MARK)[0])
+        return _choose(grid, out, place="subject", score="probe_loss", highest=False, decimals=5)
+    return _choose(grid, out, place="dataset", score="validation_ap", highest=True, decimals=2)
+
+
+def _choose(grid, out: Path, *, place: str, score: str, highest: bool, decimals: int) -> Path:
     keys = ["model", "method", "learning_rate"]
-    means = grid.assign(validation_ap=grid["validation_ap"].fillna(0)).groupby(keys, sort=False)
-    means = means["validation_ap"].mean().reset_index()
-    means = means.sort_values("validation_ap", ascending=False, kind="stable")
+    means = grid.assign(**{score: grid[score].fillna(0 if highest else float("inf"))}).groupby(keys, sort=False)
+    means = means[score].mean().reset_index()
+    means = means.sort_values(score, ascending=not highest, kind="stable")
     best = means.groupby(["model", "method"], sort=False)["learning_rate"].first().rename("best")
-    rows = grid.groupby([*keys, "dataset"], sort=False)["validation_ap"].mean().round(2).reset_index()
+    rows = grid.groupby([*keys, place], sort=False)[score].mean().round(decimals).reset_index()
     rows = rows.merge(best, on=["model", "method"])
     rows["chosen"] = (rows["learning_rate"] == rows["best"]).map({True: "yes", False: ""})
-    write_text(out, rows[COLUMNS].to_csv(index=False))
+    write_text(out, rows[[*keys, place, score, "chosen"]].to_csv(index=False))
     return Path(out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cones.tables.averages import per_dataset
 from cones.tables.reference import GROUPS, paper
 from cones.tables.rows import rows_of
-from cones.tables.sheet import Sheet, said_once
+from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.wording import (
     BLOCKS,
     NO_NUMBER,
@@ -159,7 +159,7 @@ def ranks_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str |
         f" tie is closer than {TIE} AP. median: AP of ConES minus the row's.",
         "p: Wilcoxon's signed ranks, two-sided; p (Holm): corrected for all comparisons of that ConES row.",
     ]
-    heads = ["model", "block", "method", "mean rank", "ConES w / t / l", "median", "p", "p (Holm)", "notes"]
+    heads = ["model", "block", "method", "mean rank", "ConES w / t / l", "median", "p", "p (Holm)", NOTES]
     return Sheet(
         heading(suite, title, what="Ranks over datasets"),
         heads,

@@ -1,4 +1,4 @@
-"""Table 1 for people: a Markdown twin and a terminal print, both made of the rows of `table1.csv` alone."""
+"""Table 1 for people: a sheet and a print for the terminal, both made of the rows of `table1.csv` alone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from cones.errors import ConesError
 from cones.tables.files import read_csv
 from cones.tables.reference import GROUPS
+from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.table1 import COLUMNS
+from cones.tables.terminal import print_end, print_line
 from cones.tables.wording import (
     AP_MEANS,
     BLOCKS,
+    PARAMETERS_MEAN,
     Row,
     average,
     heading,
     markers,
-    md_line,
-    md_page,
     method_label,
     millions,
     number,
@@ -41,38 +42,30 @@ def read_rows(path: str | Path) -> list[Row]:
     return rows
 
 
-def table1_markdown(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> str:
-    """A Markdown page: title with the suite, the table, a legend for what occurs in it, and numbered notes."""
-    if not rows:
-        return f"# {heading(suite, title)}\n\n{EMPTY}\n"
-    numbers = numbered_notes(rows)
-    table = _md_table(rows, numbers, with_paper=suite == "paper")
-    return md_page(heading(suite, title), table, legend(rows, suite), numbers)
-
-
-def _md_table(rows: list[Row], numbers: dict[str, int], *, with_paper: bool) -> str:
-    """The published values stand beside ours if `with_paper`; block and model are said once."""
-    groups = groups_in(rows)
-    header = ["trained (M)", *["paper"] * with_paper, "all (M)", *["paper"] * with_paper]
+def table1_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The averages of every group; in the suite "paper" the published values stand beside ours."""
+    groups, numbers, beside = groups_in(rows), numbered_notes(rows), suite == "paper"
+    heads = ["block", "model", "method", "trained (M)", *["paper"] * beside, "all (M)", *["paper"] * beside]
     for name in groups:
-        header += [f"{GROUPS[name].title} AP", *["paper", "difference"] * with_paper]
-    lines = [
-        md_line(["block", "model", "method", *header, "notes"]),
-        md_line(["---", "---", "---", *["--:"] * len(header), "---"]),
-    ]
-    previous = ("", "")
+        heads += [f"{GROUPS[name].title} AP", *["paper", "difference"] * beside]
+    body = []
     for row in rows:
-        place = (row["block"], row["model"])
-        shown = ["" if place[0] == previous[0] else BLOCKS[row["block"]], "" if place == previous else row["model"]]
-        previous = place
-        numbers_shown = []
+        line = [BLOCKS[row["block"]], row["model"], method_label(row)]
         for count in ("trained_M", "all_M"):
-            numbers_shown += [millions(row[count]), *[millions(row[f"paper_{count}"])] * with_paper]
+            line += [millions(row[count]), *[millions(row[f"paper_{count}"])] * beside]
         for name in groups:
-            beside = [number(row[f"{name}_paper"]), signed(row[f"{name}_difference"])]
-            numbers_shown += [average(row, name), *beside * with_paper]
-        lines.append(md_line([*shown, method_label(row), *numbers_shown, markers(row, numbers)]))
-    return "\n".join(lines)
+            published = [number(row[f"{name}_paper"]), signed(row[f"{name}_difference"])]
+            line += [average(row, name), *published * beside]
+        body.append([*line, markers(row, numbers)])
+    return Sheet(
+        heading(suite, title),
+        [*heads, NOTES],
+        said_once(body, 2),
+        legend(rows, suite) if rows else [],
+        names=3,
+        notes=numbers,
+        empty=EMPTY,
+    )
 
 
 def print_table(path: str | Path, *, title: str | None = None, console: Console | None = None) -> None:
@@ -89,12 +82,8 @@ def print_table(path: str | Path, *, title: str | None = None, console: Console 
     console.print(Text(heading(suite, title), style="bold"))
     console.print()
     for line, style in _terminal_lines(rows, numbers, suite):
-        console.print(Text(line, style=style), no_wrap=True, overflow="ignore", crop=False)
-    console.print()
-    for line in legend(rows, suite):
-        console.print(Text(line, style="dim"))
-    for note, place in numbers.items():
-        console.print(Text(f"[{place}] {note}"))
+        print_line(console, line, style)
+    print_end(console, legend(rows, suite), numbers)
 
 
 def _terminal_lines(rows: list[Row], numbers: dict[str, int], suite: str) -> Iterator[tuple[str, str]]:
@@ -150,7 +139,7 @@ def legend(rows: list[Row], suite: str) -> list[str]:
     groups = groups_in(rows)
     sizes = ", ".join(f"{GROUPS[name].title} {_expected(rows, name)}" for name in groups)
     lines = [f"{AP_MEANS}, then over datasets ({sizes}).", *signs(rows, groups)]
-    lines.append("trained, all: parameters in millions, counted as the paper does (256 learnable vectors).")
+    lines.append(PARAMETERS_MEAN)
     if suite == "paper":
         lines.append(
             "Difference from the paper: ours minus the published number, only over the paper's complete group."

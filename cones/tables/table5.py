@@ -8,9 +8,10 @@ from cones.evaluation.seeds import over_seeds, rounded, with_interval
 from cones.tables.averages import scored, seeds_behind
 from cones.tables.reference import Reference, paper
 from cones.tables.rows import holes
-from cones.tables.sheet import Sheet, said_once
+from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.wording import (
     AP_MEANS,
+    DIFFERENCE_MEANS,
     NO_NUMBER,
     Row,
     heading,
@@ -118,9 +119,9 @@ def table5_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str 
         "±: half width of the 95 % t interval over seeds; in brackets the range. Differences below it are noise.",
         f"slots: positions of the language features in use (classes times tokens), of {POSITIONS}.",
     ]
-    legend += ["difference: ours minus the published number."] * beside
+    legend += [DIFFERENCE_MEANS] * beside
     return Sheet(
-        heading(suite, title, what="Table 5"), [*heads, "notes"], said_once(body, 1), legend, names=2, notes=numbers
+        heading(suite, title, what="Table 5"), [*heads, NOTES], said_once(body, 1), legend, names=2, notes=numbers
     )
 
 

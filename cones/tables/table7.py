@@ -9,6 +9,17 @@ from cones.artifacts import read_json, write_text
 from cones.data.registry import SPLITS, Dataset
 from cones.errors import ConesError
 from cones.tables.reference import Reference, paper
+from cones.tables.sheet import NOTES, Sheet, said_once
+from cones.tables.wording import (
+    NO_NUMBER,
+    NOTE_SEPARATOR,
+    Row,
+    heading,
+    join_notes,
+    markers,
+    notes_of,
+    numbered_notes,
+)
 
 COLUMNS = (
     *("suite", "source", "dataset", "paper_name", "group", "status", "classes", "train", "val", "test", "boxes"),
@@ -16,7 +27,8 @@ COLUMNS = (
 )
 SHARED_ROWS = {"natural": "ODinW13"}  # the paper counts this group as one dataset
 COMPARED = ("classes", *SPLITS)
-NOTE_SEPARATOR = " | "
+COUNTED = (*COMPARED, "boxes")
+EMPTY = "This suite has no datasets."
 
 
 def write_table7(
@@ -118,3 +130,37 @@ def _total(members: list[dict], group: str, name: str, reference: Reference) -> 
 
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def table7_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The table for people, made of the rows of the CSV file alone.
+
+    Of the official files the paper's counts stand below ours, and the registry's notes below the table.
+    """
+    official = any(row["source"] == "official" for row in rows)
+    shown = [row | {"notes": join_notes(_remarks(row, official)) or ""} for row in rows]
+    numbers, body = numbered_notes(shown), []
+    for row in shown:
+        group = row["group"].replace("_", "-")
+        body.append([group, row["paper_name"], *(_counted(row[key]) for key in COUNTED), markers(row, numbers)])
+        if official and any(row[f"paper_{key}"] for key in COMPARED):
+            theirs = (_counted(row.get(f"paper_{key}", "")) for key in COUNTED)
+            body.append([group, "paper", *theirs, ""])
+    legend = ["train, val, test: images, as this project splits them. boxes: of all three."]
+    legend += [f"{NO_NUMBER}: not counted, or not printed in the paper; the notes say why ours is missing."]
+    heads = ["group", "dataset", *COUNTED, NOTES]
+    return Sheet(
+        heading(suite, title, what="Table 7"), heads, said_once(body, 1), legend, names=2, notes=numbers, empty=EMPTY
+    )
+
+
+def _remarks(row: Row, official: bool) -> list[str]:
+    """What is missing and why, what differs from the paper and, of official files, what the registry says."""
+    said = [] if row["status"] == "ready" else [row["status"]]
+    said += [row["agrees"]] if row["agrees"] not in ("", "yes") else []
+    said += notes_of(row) if official else []
+    return [f"{row['paper_name']}: {each}" for each in said]
+
+
+def _counted(text: str) -> str:
+    return f"{int(text):,}" if text else NO_NUMBER

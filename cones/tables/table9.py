@@ -10,7 +10,7 @@ from cones.models.glip.config import SIZES
 from cones.tables.averages import per_dataset, seeds_behind
 from cones.tables.reference import Reference, paper
 from cones.tables.rows import holes
-from cones.tables.sheet import Sheet
+from cones.tables.sheet import NOTES, Sheet
 from cones.tables.wording import AP_MEANS, Row, ap, heading, join_notes, markers, number, numbered_notes, signed, signs
 
 if TYPE_CHECKING:
@@ -109,4 +109,4 @@ def table9_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str 
         *signs(rows, [each for name in datasets for each in (name, f"{name}_zero_shot")]),
     ]
     legend += ["difference: ours minus the published number, of ConES."] * beside
-    return Sheet(heading(suite, title, what="Table 9"), [*heads, "notes"], body, legend, names=3, notes=numbers)
+    return Sheet(heading(suite, title, what="Table 9"), [*heads, NOTES], body, legend, names=3, notes=numbers)

@@ -10,11 +10,14 @@ Row = dict[str, str]  # of a CSV file: numbers as text, "" where there is none
 BLOCKS = {"zero_shot": "Zero-shot", "peft": "Parameter-efficient", "fine_tuning": "Fine-tuning", "other": "Other"}
 NO_NUMBER = "\u2013"  # en dash
 INCOMPARABLE = "not comparable with the paper"
+UNFINISHED = "unfinished: some cells failed or did not run"
 NOTE_SEPARATOR = " | "
 AP_MEANS = (
     "AP: COCO box AP at IoU .50:.95 in percent, on the test split, of the weights that were best on validation;"
     " mean over seeds"
 )
+PARAMETERS_MEAN = "trained, all: parameters in millions, counted as the paper does (256 learnable vectors)."
+DIFFERENCE_MEANS = "difference: ours minus the published number."
 
 
 def heading(suite: str, title: str | None = None, *, what: str = "Table 1") -> str:
@@ -23,6 +26,11 @@ def heading(suite: str, title: str | None = None, *, what: str = "Table 1") -> s
     if suite != "paper" and INCOMPARABLE not in (title or ""):
         said.append(INCOMPARABLE)
     return f"{what} · suite: {suite}" + (f" — {', '.join(said)}" if said else "")
+
+
+def said_of_suite(title: str | None, partial: bool) -> str:
+    """The suite's title and, after a failed run, that not everything is there."""
+    return ", ".join([title] * bool(title) + [UNFINISHED] * partial)
 
 
 def method_label(row: Row) -> str:

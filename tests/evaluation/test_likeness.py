@@ -23,7 +23,8 @@ def test_the_numbers_of_a_subject_by_hand():
     features = SubjectFeatures(
         generated={"in the snow": at(10, 30), "on a rug": at(90)},
         real=at(0, 20),
-        others=[at(100), at(60, 80)],
+        others={"max": at(100), "bello": at(60, 80), "ming": at(180)},
+        same_noun=("max", "bello"),
         texts={"in the snow": at(0)[0], "on a rug": at(60)[0]},
     )
     found = likeness(features)
@@ -33,6 +34,8 @@ def test_the_numbers_of_a_subject_by_hand():
     one = ((cos(90) + cos(70)) / 2 + cos(10)) / 2
     two = ((cos(50) + cos(70) + cos(30) + cos(50)) / 4 + (cos(30) + cos(10)) / 2) / 2
     assert found["other_subject"] == pytest.approx((one + two) / 2, abs=1e-6)
+    assert found["to_others"]["max"] == pytest.approx(one, abs=1e-6)
+    assert found["to_others"]["ming"] < found["to_others"]["bello"]
     assert found["margin"] == pytest.approx(found["fidelity"] - found["other_subject"])
     assert found["text"] == pytest.approx(((cos(10) + cos(30)) / 2 + cos(30)) / 2, abs=1e-6)
     assert found["real_real"] == pytest.approx(cos(20), abs=1e-6)

@@ -111,7 +111,7 @@ def test_a_file_that_changed_after_it_was_verified_is_not_converted(world):
     torch.save({"model": {}}, path)
     weights.fetch_checkpoint(plan, "glip_t")
     torch.save({"model": {"a": torch.zeros(1)}}, path)
-    with pytest.raises(ConesError, match="changed after it was verified"):
+    with pytest.raises(ConesError, match="content changed since it was recorded"):
         weights.make_weights(plan, "glip_t")
 
 

@@ -99,7 +99,7 @@ def test_a_concept_process_never_builds_a_text_encoder(no_hub, tmp_path, monkeyp
 
 def test_what_is_loaded_is_what_was_saved(no_hub, tmp_path):
     folder = saved(tmp_path / "one", text=True)
-    found = find("sd_nano", text=True, path=folder)
+    found = find("sd_nano", path=folder)
     text = load_text(found.directory, CPU)
     write_text_states(text, [], tmp_path / "states.safetensors", "base")
     states = read_text_states(tmp_path / "states.safetensors", "base")

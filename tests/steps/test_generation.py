@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+import yaml
 from conftest import ROOT
 from models.tiny_diffusion import saved
 from PIL import Image
@@ -16,19 +17,57 @@ from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
+from cones.tables.files import read_csv
 
-SETTINGS = {"steps": 2, "accumulation": 1, "guidance": 2.0, "sampling_steps": 2, "mode": "bos", "tokens": 2}
 SUBJECTS = {"rex": ("dog", "red"), "max": ("dog", "blue"), "ming": ("vase", "green")}
 PROMPTS = {"live": ["a {0} {1} in the snow", "a red {0} {1}"], "object": ["a {0} {1} on the beach"]}
+SUITE = {
+    "like": "miniature",
+    "suite": "three",
+    "registry": ["config/three_datasets.yaml"],
+    "grids": {},
+    "generation": {
+        "model": "sd_nano",
+        "dataset": "three",
+        "arms": {
+            "zero_shot": None,
+            "textual_inversion": None,
+            "cones": {"tuning": {"mode": "bos"}},
+            "prompt_tuning": None,
+        },
+        "tuning": {"steps": 2, "accumulation": 1, "guidance": 2.0, "sampling_steps": 2, "tokens": 2},
+        "pictures": {"reconstruction": 3, "editing": 2},
+        "figure3": ["rex"],
+    },
+}
+DATASET = {
+    "paper_name": "Three",
+    "group": "generation",
+    "task": "personalised_generation",
+    "classes": list(SUBJECTS),
+    "home": "nowhere",
+    "licence": "made here",
+    "access": "open",
+    "sources": {
+        "miniature": {
+            "folder": "here",
+            "format": {"name": "dreambooth"},
+            "split": {"rule": "as_shipped", "shipped": {"train": "train"}},
+        }
+    },
+}
 
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """The folder the commands run in: a prepared dataset of three subjects, and a pipeline directory `nano`."""
     monkeypatch.chdir(tmp_path)
-    for name in ("config", "datasets.yaml"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    dataset = tmp_path / "data/miniature/dreambooth"
+    (tmp_path / "datasets.yaml").symlink_to(ROOT / "datasets.yaml")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/miniature.yaml").symlink_to(ROOT / "config/miniature.yaml")
+    (tmp_path / "config/three_datasets.yaml").write_text(yaml.safe_dump({"three": DATASET}))
+    (tmp_path / "config/three.yaml").write_text(yaml.safe_dump(SUITE, sort_keys=False))
+    dataset = tmp_path / "data/miniature/three"
     subjects = {}
     for name, (noun, colour) in SUBJECTS.items():
         (dataset / "raw" / name).mkdir(parents=True)
@@ -47,90 +86,110 @@ def world(tmp_path, monkeypatch):
 
 
 def run(command, *arguments):
-    model = [] if command == "join" else ["--path", "nano"]
-    line = ["generation", command, "--suite", "miniature", "--model", "sd_nano", *model, *arguments]
-    found = CliRunner().invoke(app, line)
+    suite = [] if command == "find" else ["--suite", "three"]
+    found = CliRunner().invoke(app, ["generation", command, *suite, *arguments])
     if found.exception and not isinstance(found.exception, SystemExit):
         raise found.exception
     assert found.exit_code == 0, found.output
 
 
-def learn(subject, method, *arguments):
-    run("learn", "--subject", subject, "--method", method, "--settings", json.dumps(SETTINGS), *arguments)
-
-
-def test_from_pictures_to_numbers(world):
+def prepare():
+    run("find", "sd_nano", "--path", "nano")
     run("encode")
-    for subject in ("rex", "ming"):
-        for method in ("zero_shot", "textual_inversion", "cones"):
-            cell = ["--subject", subject, "--arm", method]
-            learn(subject, method)
-            run("draw", *cell, "--pictures", "3")
-            run("draw", *cell, "--track", "editing", "--pictures", "2")
-            run("score", *cell)
-    folder = world / "results/miniature/sd_nano/dreambooth-rex/cones/seed0"
+    run("look")
+
+
+def test_from_pictures_to_numbers_and_figures(world):
+    prepare()
+    for subject in SUBJECTS:
+        for arm in ("zero_shot", "textual_inversion", "cones"):
+            for step in ("learn", "draw", "score"):
+                run(step, "--subject", subject, "--arm", arm)
+    folder = world / "results/three/sd_nano/three-rex/cones/seed0"
     tuning = read_json(folder / "tuning.json")
     assert tuning["learning"]["passes"] == 2 and tuning["learning"]["trained_values"] == 2 * 16
     assert set(tuning["weights"]["files"]) >= {"unet/diffusion_pytorch_model.safetensors"}
     said = [one["text"] for one in read_json(folder / "images/editing/prompts.json")]
     assert said == ["a dog in the snow", "a red dog"]
     assert len(list((folder / "images/editing").glob("*.png"))) == 4
+    recorded = read_json(folder / "run.json")["sha256"]
+    assert len(recorded) == 3 + 2 + 3 + 4 and "images/reconstruction/00_02.png" in recorded
     metrics = read_generation_metrics(folder / "metrics.json")
-    assert (metrics.cell.dataset, metrics.cell.method) == ("dreambooth-rex", "cones")
+    assert (metrics.cell.dataset, metrics.cell.method, metrics.class_word) == ("three-rex", "cones", "dog")
     track = metrics.tracks["reconstruction"]
     scores = track.by_extractor["icon classifier"]
     assert (track.prompts, track.pictures) == (1, 3) and metrics.tracks["editing"].pictures == 4
+    assert scores.other_subject == pytest.approx(scores.to_others["max"]) and set(scores.to_others) == {"max", "ming"}
     assert scores.margin == pytest.approx(scores.fidelity - scores.other_subject) and scores.text is None
-    alone = read_generation_metrics(world / "results/miniature/sd_nano/dreambooth-ming/cones/seed0/metrics.json")
+    alone = read_generation_metrics(world / "results/three/sd_nano/three-ming/cones/seed0/metrics.json")
     assert alone.tracks["reconstruction"].by_extractor["icon classifier"].other_subject is None
 
-    run("join")
-    rows = read_json(world / "results/miniature/sd_nano/generation_seed0.json")
-    fidelity = [row for row in rows if (row["track"], row["number"]) == ("reconstruction", "fidelity")]
-    assert [(row["arm"], row.get("minus")) for row in fidelity] == [
-        ("cones", None),
-        ("textual_inversion", None),
-        ("textual_inversion", "cones"),
-        ("zero_shot", None),
-        ("zero_shot", "cones"),
-        ("zero_shot", "textual_inversion"),
-    ]
-    assert {row["count"] for row in fidelity} == {2}
-    means = {row["arm"]: row["mean"] for row in fidelity if "minus" not in row}
-    assert fidelity[2]["mean"] == pytest.approx(means["textual_inversion"] - means["cones"])
+    run("collect")
+    results = world / "results/three"
+    _, rows = read_csv(results / "generation.csv")
+    shown = [(row["track"], row["arm"], row["status"], row["subjects"]) for row in rows]
+    arms = [("zero_shot", "done", "3/3"), ("textual_inversion", "done", "3/3"), ("cones", "done", "3/3")]
+    arms.append(("prompt_tuning", "unsupported", ""))
+    assert shown == [(track, *arm) for track in ("reconstruction", "editing") for arm in arms]
+    assert all(row["own_nearest"].endswith("/3") for row in rows if row["status"] == "done")
+    assert {row["own_nearest_of_noun"][-2:] for row in rows if row["status"] == "done"} == {"/2"}
+    _, pairs = read_csv(results / "generation_pairs.csv")
+    means = {row["arm"]: float(row["fidelity"]) for row in rows[:3]}
+    pair = next(p for p in pairs if (p["number"], p["arm"], p["minus"]) == ("fidelity", "cones", "textual_inversion"))
+    assert float(pair["mean"]) == pytest.approx(means["cones"] - means["textual_inversion"], abs=2e-4)
+    for name in ("figure3.png", "figure3.pdf", "figure6.png", "figure6.pdf"):
+        assert (results / name).stat().st_size > 5_000
+    assert "Prompt tuning" in (results / "generation.md").read_text()
 
 
 def test_the_same_steps_give_the_same_bytes_and_other_weights_are_refused(world):
-    run("encode")
-    cell = ["--subject", "rex", "--arm", "mine"]
+    prepare()
+    cell = ["--subject", "rex", "--arm", "cones"]
+    folder = world / "results/three/sd_nano/three-rex/cones/seed0"
     made = []
     for _ in range(2):
-        learn("rex", "cones", "--arm", "mine")
-        run("draw", *cell, "--pictures", "1")
-        run("score", *cell)
-        folder = world / "results/miniature/sd_nano/dreambooth-rex/mine/seed0"
+        for step in ("learn", "draw", "score"):
+            run(step, *cell)
         made.append([(folder / name).read_bytes() for name in ("state.safetensors", "metrics.json")])
     assert made[0] == made[1]
     with Image.open(folder / "images/reconstruction/00_00.png") as picture:
         assert picture.size == (16, 16)
     weights = world / "nano/unet/diffusion_pytorch_model.safetensors"
     content = bytearray(weights.read_bytes())
+    weights.write_bytes(content + b" ")
+    with pytest.raises(ConesError, match=r"gone or has changed.*generation find sd_nano"):
+        run("draw", *cell)
     content[-1] ^= 1
     weights.write_bytes(content)
+    run("find", "sd_nano", "--path", "nano")
     with pytest.raises(ConesError, match="other base weights"):
         run("draw", *cell)
 
 
+def test_a_skipped_dataset_is_a_row_with_its_reason(world):
+    write_json(world / "data/miniature/three/manifest.json", {"status": "skipped", "reason": "a form is needed"})
+    prepare()
+    for subject in SUBJECTS:
+        for arm in ("zero_shot", "textual_inversion", "cones"):
+            for step in ("learn", "draw", "score"):
+                run(step, "--subject", subject, "--arm", arm)
+    run("collect")
+    _, rows = read_csv(world / "results/three/generation.csv")
+    assert {row["notes"] for row in rows if row["arm"] == "zero_shot"} == {"skipped: a form is needed"}
+    assert {row["subjects"] for row in rows if row["arm"] == "cones"} == {"0/3"}
+
+
 def test_faults_end_in_one_line(world):
-    run("encode")
-    with pytest.raises(ConesError, match=r"no such subject.*rex"):
-        learn("rexx", "cones")
-    with pytest.raises(ConesError, match="no head to probe"):
-        learn("rex", "linear_probing")
-    with pytest.raises(ConesError, match=r"settings.*accumulation"):
-        run("learn", "--subject", "rex", "--method", "cones", "--settings", '{"accumulation": 0}')
-    learn("rex", "zero_shot")
-    with pytest.raises(ConesError, match="nothing has been drawn"):
+    with pytest.raises(ConesError, match=r"sd_nano.json: file is missing"):
+        run("encode")
+    prepare()
+    with pytest.raises(ConesError, match=r'subject "rexx" is not in the suite.*rex'):
+        run("learn", "--subject", "rexx", "--arm", "cones")
+    with pytest.raises(ConesError, match=r'arm that draws "prompt_tuning" is not in the suite'):
+        run("learn", "--subject", "rex", "--arm", "prompt_tuning")
+    overrides = json.dumps({"generation": {"arms": {"cones": {"tuning": {"accumulation": 0}}}}})
+    with pytest.raises(ConesError, match=r"tuning of arms.cones: accumulation"):
+        run("learn", "--subject", "rex", "--arm", "cones", "--set", overrides)
+    run("learn", "--subject", "rex", "--arm", "zero_shot")
+    with pytest.raises(ConesError, match=r"prompts.json: file is missing"):
         run("score", "--subject", "rex", "--arm", "zero_shot")
-    with pytest.raises(ConesError, match="no scored subject"):
-        run("join")

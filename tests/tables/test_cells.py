@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cones.errors import ConesError
-from cones.tables.cells import COLUMNS, ExpectedCell, collect_cells, last_line
+from cones.tables.cells import COLUMNS, WITHOUT_A_WORD, ExpectedCell, collect_cells, last_line
 from tests.tables.worlds import grid, metrics_path, write_done, write_world
 
 CELL = ExpectedCell("glip_t", "bccd", "non_radiology", "cones", "cones", 0)
@@ -38,9 +38,9 @@ def test_a_method_the_model_cannot_carry():
 
 def test_failed_and_not_run(tmp_path):
     log = tmp_path / "cell.log"
-    log.write_text("epoch 1\r 10 %\r 20 %\n\x1b[31mloss is nan at step 7\x1b[0m\n\n")
+    log.write_text("epoch 1\r 10 %\r 20 %\n\x1b[31merror: loss is nan at step 7\x1b[0m\n\n")
     row = only(collect_cells([CELL], {}, {CELL: log}, suite="mini"))
-    assert (row["status"], row["reason"]) == ("failed", "loss is nan at step 7")
+    assert (row["status"], row["reason"]) == ("failed", "error: loss is nan at step 7")
     row = only(collect_cells([CELL], {CELL: tmp_path / "none.json"}, {CELL: tmp_path / "none.log"}, suite="mini"))
     assert (row["status"], row["reason"]) == ("not run", "not run")
 
@@ -48,7 +48,9 @@ def test_failed_and_not_run(tmp_path):
 def test_last_line_of_odd_logs(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"\n \n")
-    assert last_line(log) == "the log is empty"
+    assert last_line(log) == f"{WITHOUT_A_WORD}; its last line: nothing"
+    log.write_text("epoch 3: loss 0.2\n")
+    assert last_line(log) == f"{WITHOUT_A_WORD}; its last line: epoch 3: loss 0.2"
     log.write_bytes(b"\xff" + b"x" * 500)
     assert len(last_line(log)) == 200
     assert last_line(None) is None

@@ -5,9 +5,10 @@ import pytest
 from cones.tables.cells import ExpectedCell, collect_cells
 from cones.tables.collect import collect
 from cones.tables.detail import DETAIL_TABLES, datasets_in, detail_table
-from cones.tables.detail_render import detail_markdown
+from cones.tables.detail_sheet import detail_sheet
 from cones.tables.files import read_csv, to_csv
 from cones.tables.reference import GROUPS, paper
+from cones.tables.sheet import sheet_markdown
 from cones.tables.wording import NO_NUMBER
 from tests.tables.worlds import grid, published, row_of, write_world
 
@@ -20,7 +21,7 @@ def table_of(folder, cells, ap_of, table="table8", suite="mini"):
 
 def markdown_of(frame, folder, table, **options):
     (folder / "table.csv").write_text(to_csv(frame))
-    return detail_markdown(*read_csv(folder / "table.csv"), table, **options)
+    return sheet_markdown(detail_sheet(*read_csv(folder / "table.csv"), table, **options))
 
 
 @pytest.mark.parametrize("table", DETAIL_TABLES)
@@ -92,7 +93,7 @@ def test_markdown_says_its_suite_and_the_papers_names(tmp_path):
     assert text.startswith("# Table 8 · suite: miniature — toy | datasets, not comparable with the paper\n")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 7 and "| PascalVOC | AerialDrone | Aquarium |" in table[0] and "paper" not in table[0]
-    assert {line.count("|") for line in table} == {13 + 5}
+    assert {line.count("|") for line in table} == {13 + 4}
 
 
 def test_a_suite_without_such_datasets_says_so(tmp_path):

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from cones.errors import ConesError
-from cones.tables.learning_rates import COLUMNS, write_learning_rates
+from cones.tables.learning_rates import write_learning_rates
 
 
 def grid(tmp_path, rows):
@@ -21,9 +21,26 @@ def test_the_best_mean_over_datasets_wins_and_the_smaller_rate_of_equals(tmp_pat
         *[("nano", "b", f"full-lr{rate}", "full", 0, "done", 5) for rate in ("1e-4", "1e-3")],
     ]
     table = pd.read_csv(write_learning_rates(grid(tmp_path, rows), tmp_path / "rates.csv"))
-    assert list(table.columns) == COLUMNS and len(table) == 8
+    assert list(table.columns) == ["model", "method", "learning_rate", "dataset", "validation_ap", "chosen"]
+    assert len(table) == 8
     chosen = table[table["chosen"] == "yes"].groupby("method")["learning_rate"].unique()
     assert chosen["cones"].tolist() == [0.01] and chosen["full"].tolist() == [0.0001]
+
+
+def test_of_subjects_the_lowest_probe_loss_wins_arm_by_arm(tmp_path):
+    columns = ["model", "subject", "arm", "method", "status", "reason", "probe_loss"]
+    rows = [
+        ("sd", one, f"{arm}-lr{rate}", "cones", "done", None, loss + (one == "b") / 8)
+        for arm, losses in (("cones", (0.5, 0.25)), ("cones-bos", (0.125, 0.25)))
+        for rate, loss in zip(("1e-2", "1e-1"), losses)
+        for one in "ab"
+    ]
+    cells = tmp_path / "generation_cells.csv"
+    pd.DataFrame(rows, columns=columns).to_csv(cells, index=False)
+    table = pd.read_csv(write_learning_rates(cells, tmp_path / "rates.csv"))
+    assert list(table.columns) == ["model", "method", "learning_rate", "subject", "probe_loss", "chosen"]
+    chosen = table[table["chosen"] == "yes"].groupby("method")["learning_rate"].unique()
+    assert chosen["cones"].tolist() == [0.1] and chosen["cones-bos"].tolist() == [0.01]
 
 
 def test_a_grid_with_a_hole_chooses_nothing(tmp_path):

@@ -74,7 +74,7 @@ def test_a_lost_seed_is_told_and_leaves_no_interval(tmp_path):
 
 def test_holes_are_counted_and_explained(tmp_path):
     log = tmp_path / "log"
-    log.write_text("out of memory\n")
+    log.write_text("error: out of memory\n")
 
     def ap_of(cell):
         return {"aquarium": "needs a login", "bccd": None, "raccoon": None}.get(cell.dataset, 50.0)
@@ -86,7 +86,7 @@ def test_holes_are_counted_and_explained(tmp_path):
     assert row[["natural_difference", "non_radiology_difference"]].isna().all()
     assert row["radiology_difference"] == pytest.approx(50.0 - 41.3)
     assert row["natural_paper"] == 63.8
-    assert row["notes"] == "aquarium: skipped (needs a login) | raccoon: not run | bccd: failed (out of memory)"
+    assert row["notes"] == "aquarium: skipped (needs a login) | raccoon: not run | bccd: failed (error: out of memory)"
 
 
 def test_nothing_at_all(tmp_path):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cones.artifacts import write_json
+from cones.artifacts import sha256, write_json
 from cones.evaluation.coco_ap import STATISTICS
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
 from cones.tables.cells import ExpectedCell
@@ -114,6 +114,7 @@ def write_run(path: Path, cell: ExpectedCell, *, epochs: int = 10, seconds: floa
         "overrides": {},
         "platform": "Linux",
         "revision": "c13398831e6f",
+        "sha256": {path.name: sha256(path)},
         "settings": {"learning_rate": 0.01, "tuning": {"max_epochs": epochs}},
         "tuning": {
             "best_epoch": 3 if tuned else 0,

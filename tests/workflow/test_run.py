@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from cones.cell import Plan
 from cones.config import load_suite
+from cones.forecast.forecast import forecast
 
 CI = ("--config", "suite=ci")
 ARMS = list(load_suite("ci").arms)
@@ -60,6 +62,21 @@ def test_only_methods_that_listen_to_it_read_the_text_encoder_and_stage_2_reads_
 
 def test_a_finished_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.run(TABLE, *CI)
+
+
+def test_shared_image_features_come_and_go_without_re_running_a_cell(finished):
+    features = finished.folder / "features"
+    assert json.loads((finished.cell("bccd", "cones") / "run.json").read_text())["tuning"]["shared_views"] > 0
+    for file in features.rglob("bccd.*"):
+        file.touch()
+    assert "Nothing to be done" in finished.run(TABLE, *CI)
+    away = features.rename(finished.folder / "away")
+    try:
+        assert "Nothing to be done" in finished.run("--dry-run", TABLE, *CI)
+        plan = finished.planned(TABLE, "-R", finished.state("bccd", "linear_probing"), *CI)
+    finally:
+        away.rename(features)
+    assert plan == {"features": 1, "tune": 1, "evaluate": 1, "collect_table1": 1, "publish": 1}
 
 
 def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
@@ -124,7 +141,13 @@ def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, mo
             assert (workflow.cell("bccd", arm) / file).read_bytes() == (finished.cell("bccd", arm) / file).read_bytes()
 
 
+def test_a_forecast_counts_the_jobs_of_a_dry_run(workflow):
+    planned = workflow.planned(TABLE, *CI)
+    assert (planned.pop("collect_table1"), planned.pop("publish")) == (1, 1)
+    assert forecast(Plan.load("ci"), [TABLE], tflops=30).jobs == planned
+
+
 def test_a_suite_of_table_2_alone_is_planned_before_its_own_folder_is_there(workflow):
     jobs = workflow.planned("results/fuseg/table2.csv", "--config", "suite=fuseg")
-    cells = {"tune": 3, "evaluate": 3}
+    cells = {"features": 1, "tune": 3, "evaluate": 3}
     assert jobs == {"fetch": 1, "prepare": 1, "weights": 1, "text_states": 1, **cells, "collect_table2": 1}

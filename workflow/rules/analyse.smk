@@ -4,6 +4,7 @@
 rule embed:
     input:
         state=rules.tune.output.state,
+        record=rules.tune.output.record,
         weights="checkpoints/{model}.safetensors",
         manifest=context.manifest,
     output:
@@ -30,7 +31,7 @@ if "figure4" in plan.suite.grids:
     rule draw_figure4:
         input:
             vectors,
-            local(context.analysis_roll_call("figure4", vectors, FILES_OF["figure4"])),
+            context.analysis_roll_call("figure4", vectors, FILES_OF["figure4"]),
         output:
             [f"results/{{suite}}/{name}" for name in FILES_OF["figure4"]],
         log:
@@ -50,7 +51,7 @@ if BOXES_GRID in plan.suite.grids:
     rule table3:
         input:
             boxes,
-            local(context.analysis_roll_call("table3", boxes, FILES_OF[BOXES_GRID])),
+            context.analysis_roll_call("table3", boxes, FILES_OF[BOXES_GRID]),
         output:
             [f"results/{{suite}}/{name}" for name in FILES_OF[BOXES_GRID]],
         log:
@@ -64,13 +65,13 @@ if BOXES_GRID in plan.suite.grids:
             "python -m cones table3 --suite {wildcards.suite} > {log} 2>&1"
 
 
-if MAIN_GRID in plan.suite.grids:
+if context.method_cells():
 
     rule efficiency:
         input:
-            "results/{suite}/table1_cells.csv",
-            [str(cell.folder / "run.json") for cell in plan.cells(MAIN_GRID)],
-            local(context.analysis_roll_call("efficiency", [], EFFICIENCY)),
+            context.method_cells(),
+            context.runs(METHOD_GRIDS),
+            context.analysis_roll_call("efficiency", [], EFFICIENCY),
         output:
             [f"results/{{suite}}/{name}" for name in EFFICIENCY],
         log:

@@ -13,7 +13,7 @@ rule draw:
     message:
         "drawing {wildcards.dataset}"
     shell:
-        f"python -m cones draw --dataset {{wildcards.dataset}} --data-dir {plan.suite.data_dir} > {{log}} 2>&1"
+        "python -m cones draw --dataset {wildcards.dataset} > {log} 2>&1"
 
 
 rule fetch:
@@ -59,4 +59,5 @@ rule downloads:
     input:
         context.of_datasets("fetch.json"),
         context.official_records(plan.suite.models),
+        context.pretrained_records(),
     localrule: True

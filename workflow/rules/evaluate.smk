@@ -3,6 +3,7 @@
 
 rule evaluate:
     input:
+        unpack(context.features),
         state=rules.tune.output.state,
         record=rules.tune.output.record,
         weights="checkpoints/{model}.safetensors",

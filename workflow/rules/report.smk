@@ -5,9 +5,8 @@ rule render_report:
     input:
         [f"results/{{suite}}/{name}" for name in files_of("table1")],
         context.report_inputs(),
-        [local(path) for path in context.study()],
         context.analyses(),
-        local(context.report_roll_call()),
+        context.report_roll_call(),
     output:
         page="results/{suite}/report.html",
         figure="results/{suite}/figure_methods.png",

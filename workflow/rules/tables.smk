@@ -8,7 +8,7 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
             f"collect_{grid}"
         input:
             context.cell_files(grid),
-            local(context.roll_call(grid)),
+            context.roll_call(grid),
         output:
             [f"results/{{suite}}/{name}" for name in files_of(grid)],
         log:
@@ -27,13 +27,15 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
 rule table7:
     input:
         context.of_datasets("manifest.json"),
+        context.analysis_roll_call("table7", [], TABLE7),
     output:
-        "results/{suite}/table7.csv",
+        [f"results/{{suite}}/{name}" for name in TABLE7],
     log:
         "logs/{suite}/table7.log",
     localrule: True
     params:
         code=code_digest("cones.tables.table7"),
+        title=plan.suite.title,
         entries=[
             settings_digest(plan.registry[name]) for name in plan.suite.all_datasets
         ],

@@ -57,7 +57,7 @@ def _read(split: str, file: Path, native: NativeFiles) -> Iterator[Record]:
         images = sorted(content["images"], key=lambda image: image["file_name"])
         ids = [image["id"] for image in images]
         records = [_record(image, split, file.parent, tuple(objects[image["id"]]), native) for image in images]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise native.fault(
             "not the shape of COCO annotations",
             file,
@@ -72,7 +72,7 @@ def _read(split: str, file: Path, native: NativeFiles) -> Iterator[Record]:
 def _load(file: Path, native: NativeFiles) -> dict:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also digits without end, and nesting without end
         raise native.fault("broken JSON", file, found=error, next_step="fetch the dataset again") from None
     if not isinstance(content, dict):
         raise native.fault("not COCO: the top level must be a mapping", file, next_step="fetch the dataset again")

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import replacing
 from cones.cell import settings_digest
 from cones.determinism import seed_of
 from cones.errors import ConesError
@@ -18,6 +17,7 @@ from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatch, SceneBatches, painted_ahead
 from cones.models.checkpoints import build_detector, build_text_encoder, joined_state
 from cones.progress import log, watched
+from cones.resume import write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 120
 STEPS_PER_POINT = 250  # of the loss curve
@@ -105,8 +105,7 @@ class Pretrainer:
             "state": self.parts.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+        write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
         if not self.checkpoint.exists():

@@ -56,15 +56,29 @@ class StableDiffusion(Generator):
         return self.unet.config.sample_size * 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
 
     @property
+    def parameters(self) -> int:
+        """How many are in memory: UNet, autoencoder and, where it was loaded, the text encoder."""
+        modules = [self.unet, self.autoencoder, *([self.text.encoder] if self.text else [])]
+        return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         return (self.unet.config.in_channels, self.unet.config.sample_size, self.unet.config.sample_size)
 
     # ------------------------------------------------------------------------------------------------ learning
 
     def learn(
-        self, subject: Subject, method: str, *, tuning: SubjectTuning, seed: int, folder: Path, base: str = ""
+        self,
+        subject: Subject,
+        method: str,
+        *,
+        tuning: SubjectTuning,
+        seed: int,
+        folder: Path,
+        grids: Path | None = None,
+        base: str = "",
     ) -> SubjectEmbedding:
-        """The subject as the method says it; `folder` gets `resume.pt` while it lasts and the grids of samples.
+        """The subject as the method says it; `folder` gets `resume.pt` while it lasts, `grids` the grids of samples.
 
         `base` identifies the weights; a checkpoint of other weights, pictures, method or settings is not taken up.
         """
@@ -74,7 +88,7 @@ class StableDiffusion(Generator):
             record = {"optimiser_steps": 0, "passes": 0, "seconds": 0.0, "trained_values": 0, "stored_bytes": 0}
             return SubjectEmbedding(method, subject.class_word, None, mode, {**record, "seed": seed})
         learner = self.learner(subject, context, tuning=tuning, seed=seed, folder=folder, inputs=f"{method} {base}")
-        learner.on_step = self._grids(subject, method, context, tuning, folder)
+        learner.on_step = self._grids(subject, method, context, tuning, grids or folder)
         learner.run()
         learner.checkpoint.unlink(missing_ok=True)
         vectors = context.vectors.detach().cpu().clone()

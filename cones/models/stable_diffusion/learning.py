@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import replacing
 from cones.cell import settings_digest
 from cones.devices import mixed_precision, peak_memory_bytes
 from cones.errors import ConesError
@@ -21,7 +20,7 @@ from cones.models.stable_diffusion.draws import Draw, PairedDraws
 from cones.models.stable_diffusion.objective import denoising_loss, sampled_latents
 from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.progress import log, watched
-from cones.resume import read_checkpoint
+from cones.resume import read_checkpoint, write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 WARM_UP_PASSES = 20  # not timed
@@ -165,8 +164,7 @@ class SubjectLearner:
             "vectors": self.context.vectors.detach().cpu(),
             "optimiser": self.optimiser.state_dict(),
         }
-        with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+        write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
         content = read_checkpoint(self.checkpoint, self.identity)

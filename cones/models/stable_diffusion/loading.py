@@ -8,32 +8,22 @@ import torch
 from cones.artifacts import load_tensors, save_tensors
 from cones.cell import settings_digest
 from cones.errors import ConesError
+from cones.generation import SHIPPED
 from cones.miniature.pretrained import FOLDER
 from cones.models.generator import refuse_other_base
-from cones.models.pretrained import Resolved, resolve
+from cones.models.pretrained import Recorded, Resolved, resolve
 from cones.models.stable_diffusion.contexts import TextParts
 from cones.models.stable_diffusion.generator import StableDiffusion, TextStates
 
-SHIPPED = "sd_nano"  # pretrained by this project (`python -m cones pretrain sd_nano`)
 
-
-def find(model: str, *, text: bool = False, path: str | Path | None = None, allow_download: bool = False) -> Resolved:
-    """The pipeline directory of a model, with its text parts where `text` asks for them."""
-    if model == SHIPPED and path is None:
-        directory = FOLDER / SHIPPED
-        if not (directory / "model_index.json").is_file():
-            raise ConesError(
-                "this model does not ship with the project yet",
-                where=SHIPPED,
-                next_step=f"python -m cones pretrain {SHIPPED}, then give the directory it writes as the path",
-            )
-        return Resolved(directory, "shipped", None)
+def find(model: str, *, path: str | Path | None = None, allow_download: bool = False) -> Resolved:
+    """The directory of a model with all its parts, text encoder included."""
     if model == SHIPPED:
-        return Resolved(Path(path), "path", None)
-    return resolve(model, text=text, path=path, allow_download=allow_download)
+        return Resolved(Path(path or FOLDER / SHIPPED), "path" if path else "shipped", None)
+    return resolve(model, text=True, path=path, allow_download=allow_download)
 
 
-def base_of(found: Resolved) -> str:
+def base_of(found: Recorded) -> str:
     """What identifies the weights that draw: digits over the sha256 of UNet and autoencoder, text parts or not."""
     files = found.lock["files"]
     return settings_digest({name: file for name, file in files.items() if name.startswith(("unet/", "vae/"))})
@@ -92,8 +82,10 @@ def _index(directory: Path) -> dict:
 
 
 def _part(kind, directory: Path, name: str, dtype: torch.dtype):
+    # diffusers asks for accelerate, at length, unless it is told that it need not save memory while loading
+    options = {"low_cpu_mem_usage": False} if kind.__module__.startswith("diffusers.") else {}
     try:
-        return kind.from_pretrained(directory, subfolder=name, torch_dtype=dtype, local_files_only=True)
+        return kind.from_pretrained(directory, subfolder=name, torch_dtype=dtype, local_files_only=True, **options)
     except (OSError, ValueError) as error:
         raise ConesError(
             f"the {name} cannot be loaded",

@@ -121,7 +121,7 @@ class UNINEXT(GroundedDetector):
     ) -> Predictions:
         """Everything from the fusion on. With targets, in train mode or not, denoising queries come along (spec 11)."""
         inner, transformer = self.detr.detr, self.detr.detr.transformer
-        levels, language = Levels.of(pyramid), language.for_batch(len(pyramid.sizes))
+        levels, language = Levels.of(pyramid), self.heard(language, len(pyramid.sizes))
         mask = None if bool(language.mask.all()) else language.mask
         memory, text = transformer.encode(pyramid.maps, levels, language.hidden, mask)
         proposals = transformer.propose(memory, levels, objectness=inner.class_embed[-1], box_head=inner.bbox_embed[-1])
@@ -215,7 +215,11 @@ class UNINEXT(GroundedDetector):
         for image, (size, bounds) in enumerate(zip(own, sizes or own)):
             positions = predictions.language.class_positions[image]  # (K, L)
             one, query = detect_one(layer, image, positions, size=size, bounds=bounds, limit=self.detections_per_image)
-            one.masks = enlarged_masks(layer, image, query, predict, self.stride // 2, bounds)
+            if self.masks_for_every_query:
+                every = torch.arange(layer.queries.shape[1], device=query.device)
+                one.masks = enlarged_masks(layer, image, every, predict, self.stride // 2, bounds)[query]
+            else:
+                one.masks = enlarged_masks(layer, image, query, predict, self.stride // 2, bounds)
             found.append(one)
         return found
 

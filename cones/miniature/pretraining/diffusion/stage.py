@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import replacing
 from cones.cell import settings_digest
 from cones.errors import ConesError
 from cones.miniature.pretraining.diffusion.recipe import Stage
 from cones.miniature.pretraining.training import learning_rate
 from cones.progress import log, watched
+from cones.resume import write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 STEPS_PER_POINT = 250  # of the loss curve
@@ -102,8 +102,7 @@ class StageTraining:
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        with replacing(self.checkpoint) as temporary:
-            torch.save(content, temporary)
+        write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
         if not self.checkpoint.exists():

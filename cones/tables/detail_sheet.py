@@ -1,9 +1,10 @@
-"""Tables 8 and 10 for people: a Markdown twin, made of the rows of the CSV file alone."""
+"""Tables 8 and 10 for people, made of the rows of the CSV file alone."""
 
 from __future__ import annotations
 
 from cones.tables.detail import DETAIL_TABLES, datasets_in
 from cones.tables.reference import paper
+from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.wording import (
     AP_MEANS,
     Row,
@@ -11,8 +12,6 @@ from cones.tables.wording import (
     average,
     heading,
     markers,
-    md_line,
-    md_page,
     method_label,
     numbered_notes,
     published_lines,
@@ -20,30 +19,27 @@ from cones.tables.wording import (
 )
 
 
-def detail_markdown(columns: list[str], rows: list[Row], table: str, *, suite: str, title: str | None = None) -> str:
-    """A Markdown page: title with the suite, a column per dataset by its name in the paper, legend and notes.
+def detail_sheet(columns: list[str], rows: list[Row], table: str, *, suite: str, title: str | None = None) -> Sheet:
+    """A column per dataset by its name in the paper, and the average.
 
     In the suite "paper" the published values and the differences are lines of their own below each method's.
     """
-    what = heading(suite, title, what=DETAIL_TABLES[table])
-    if not rows:
-        return f"# {what}\n\n{empty(table)}\n"
-    datasets, numbers = datasets_in(columns), numbered_notes(rows)
-    labels = [label(table, name) for name in datasets]
-    lines = [
-        md_line(["model", "method", *labels, "average", "notes"]),
-        md_line(["---", "---", *["--:"] * (len(labels) + 1), "---"]),
-    ]
-    previous = None
+    datasets, numbers, body = datasets_in(columns), numbered_notes(rows), []
     for row in rows:
-        place = (row["block"], row["model"])
-        model, previous = "" if place == previous else row["model"], place
         aps = [*(ap(row, name) for name in datasets), average(row, "average")]
-        lines.append(md_line([model, method_label(row), *aps, markers(row, numbers)]))
+        body.append([row["block"], row["model"], method_label(row), *aps, markers(row, numbers)])
         if suite == "paper":
-            for said, numbers_beside in published_lines(row, [*datasets, "average"]).items():
-                lines.append(md_line(["", said, *numbers_beside, ""]))
-    return md_page(what, "\n".join(lines), detail_legend(datasets, rows, suite), numbers)
+            for said, published in published_lines(row, [*datasets, "average"]).items():
+                body.append([row["block"], row["model"], said, *published, ""])
+    return Sheet(
+        heading(suite, title, what=DETAIL_TABLES[table]),
+        ["model", "method", *(label(table, name) for name in datasets), "average", NOTES],
+        [line[1:] for line in said_once(body, 2)],  # every block names its model anew
+        detail_legend(datasets, rows, suite),
+        names=2,
+        notes=numbers,
+        empty=empty(table),
+    )
 
 
 def label(table: str, dataset: str) -> str:

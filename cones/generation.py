@@ -1,0 +1,79 @@
+"""What a suite says of personalised generation: the model that draws, the subjects, the arms and how each learns."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from cones.errors import closest
+from cones.methods import GENERATORS, METHODS
+from cones.models.stable_diffusion.settings import SubjectTuning
+from cones.strict import Strict, parse
+
+Track = Literal["reconstruction", "editing"]
+TRACKS: tuple[Track, ...] = ("reconstruction", "editing")
+SHIPPED = "sd_nano"  # pretrained by this project; it brings the classifier that measures its pictures along
+METRICS = ("clip_metric", "dino_metric")  # the pretrained models that measure the pictures of every other
+
+
+class SubjectArm(Strict):
+    """A named row: a method plus overrides of `generation.tuning`. An arm named like a method is that method."""
+
+    method: str | None = None
+    tuning: dict[str, Any] = Field(default_factory=dict)
+
+
+class Generation(Strict):
+    """Every arm learns every subject; nothing but `tuning` and the arm decides how."""
+
+    model: str = Field(description="the model that draws")
+    dataset: str = Field("dreambooth", description="whose classes are the subjects")
+    subjects: tuple[str, ...] | None = Field(None, min_length=1, description="default: all of the dataset")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    arms: dict[str, SubjectArm] = Field(min_length=1, description="rows of generation.csv, in this order")
+    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of SubjectTuning for all arms")
+    pictures: dict[Track, int] = Field(
+        {"reconstruction": 16, "editing": 4}, description="per prompt; absent: not drawn"
+    )
+    figure3: tuple[str, ...] = Field((), description="subjects of Figure 3; Figure 6 shows the others")
+    figure_arms: tuple[str, ...] = Field((), description="columns of the figures; default: all arms that can draw")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        """`name: null` is an arm without overrides."""
+        if isinstance(value, dict) and isinstance(value.get("arms"), dict):
+            value = {**value, "arms": {name: arm or {} for name, arm in value["arms"].items()}}
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Generation":
+        if self.model not in GENERATORS:
+            raise ValueError(f'model "{self.model}" draws no pictures; {closest(self.model, GENERATORS)}')
+        for name in self.arms:
+            if self.method(name) not in METHODS:
+                raise ValueError(f'arm "{name}" has no known method; {closest(self.method(name), METHODS)}')
+        for name in self.figure_arms:
+            if name not in self.drawing_arms:
+                raise ValueError(f'figure_arms: "{name}" draws nothing; {closest(name, self.drawing_arms)}')
+        return self
+
+    def method(self, arm: str) -> str:
+        return self.arms[arm].method or arm
+
+    def settings(self, arm: str) -> SubjectTuning:
+        where = f"generation: tuning of arms.{arm}"
+        return parse(SubjectTuning, {**self.tuning, **self.arms[arm].tuning}, where=where)
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The pretrained models that have to be found: the one that draws, and those that measure its pictures."""
+        return (self.model,) if self.model == SHIPPED else (self.model, *METRICS)
+
+    @property
+    def drawing_arms(self) -> tuple[str, ...]:
+        """Those whose method can draw; the others are rows of the table that say why not."""
+        return tuple(name for name in self.arms if METHODS[self.method(name)].context)
+
+    @property
+    def shown_arms(self) -> tuple[str, ...]:
+        return self.figure_arms or self.drawing_arms

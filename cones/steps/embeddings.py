@@ -1,0 +1,39 @@
+"""The `embeddings.safetensors` of cells, as the steps `figure4` and `table3` read them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cones.analysis.embeddings import Embeddings
+from cones.cell import RESULTS, Cell
+from cones.errors import ConesError
+from cones.tables.cells import last_line
+from cones.verification import recorded_state
+
+FILE = "embeddings.safetensors"
+
+
+def read_embeddings(cells: Iterable[Cell], *, partial: bool = False) -> dict[Cell, Embeddings]:
+    """{cell: what it has}; a cell without a readable file, or with one made of another state, is an error.
+
+    With `partial` it has the reason instead.
+    """
+    return {cell: _embeddings(cell, partial) for cell in cells}
+
+
+def _embeddings(cell: Cell, partial: bool) -> Embeddings:
+    path = cell.folder / FILE
+    if partial and not path.exists():
+        return Embeddings(missing=_why(cell))
+    try:
+        return Embeddings.load(path, state_sha256=recorded_state(cell.folder))
+    except ConesError as error:
+        if not partial:
+            raise
+        return Embeddings(missing=f"failed ({error})")
+
+
+def _why(cell: Cell) -> str:
+    """The last line of the step that left no file, if it has run."""
+    step = "embed" if (cell.folder / "state.safetensors").exists() else "tune"
+    reason = last_line(Path("logs") / cell.folder.relative_to(RESULTS) / f"{step}.log")
+    return f"failed ({reason})" if reason else "not run"

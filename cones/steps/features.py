@@ -1,0 +1,74 @@
+"""Step `features`: what a frozen image encoder makes of a dataset's pictures, once for every cell that leaves it so."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import torch
+
+from cones.cell import Plan, settings_digest
+from cones.config import Tuning
+from cones.data.batches import Split, View, groups_of_equal_size
+from cones.determinism import make_deterministic
+from cones.devices import best_device, mixed_precision
+from cones.errors import ConesError
+from cones.models.checkpoints import load_detector
+from cones.models.detector import FeaturePyramid, GroundedDetector
+from cones.prediction import batches_at_test
+from cones.progress import log, watched
+from cones.pyramid_file import name_of, write_pyramids
+from cones.pyramids import FrozenPyramids, LivePyramids, parted
+from cones.steps.tune import open_split
+
+
+def compute_features(plan: Plan, model_name: str, dataset: str) -> None:
+    """Writes the shared features of a model and dataset; views that exceed the suite's budget are left to the cells."""
+    make_deterministic()
+    index = plan.features(model_name, dataset)
+    if index is None:
+        raise ConesError("the suite shares no image features", next_step="set feature_cache_gb in its config")
+    manifest = plan.manifest(dataset)
+    if manifest["status"] == "skipped":
+        write_pyramids(index, [], budget=0)
+        return
+    device = best_device()
+    model = load_detector(model_name, plan.weights(model_name)).to(device).eval()
+    budget = plan.feature_budget()
+    stored = write_pyramids(index, pyramids_of(plan, model_name, dataset, model, device), budget=budget)
+    log.info("%s: %d views, at most %.2f GB", index, stored, budget / 1e9)
+
+
+def pyramids_of(
+    plan: Plan, model_name: str, dataset: str, model: GroundedDetector, device: torch.device
+) -> Iterator[tuple[str, FeaturePyramid]]:
+    """What the cells look at, and as they would compute it to the bit: test pictures in the batches of `predict`, those
+    of validation and training alone."""
+    cells, side, seen = plan.sharing[model_name, dataset], model.preprocessing.short_side, set()
+    yield from test_pyramids(open_split(plan, cells[0], "test", model), model, device)
+    tuned = {settings_digest(plan.settings(each).tuning): each for each in cells if plan.method(each.arm).is_tuned}
+    alone = FrozenPyramids(model, device, budget_mb=0)
+    for name, cell in product(("val", "train"), tuned.values()):
+        split, at_test = open_split(plan, cell, name, model, few_shot=True), name == "val"
+        views = [View(index, side) for index in range(len(split))]
+        if not at_test:
+            views = train_views(split, plan.settings(cell).tuning)
+        for view in watched(views, label=f"image features of {name}"):
+            if (view_name := name_of(split, view)) not in seen:
+                seen.add(view_name)
+                with mixed_precision(device):
+                    yield view_name, alone([split.sample(view, at_test=at_test)])
+
+
+@torch.no_grad()
+def test_pyramids(split: Split, model: GroundedDetector, device: torch.device) -> Iterator[tuple[str, FeaturePyramid]]:
+    live = LivePyramids(model, device)
+    for batch in watched(batches_at_test(split, model.preprocessing.short_side), label="image features of test"):
+        for samples in groups_of_equal_size([split.sample(view, at_test=True) for view in batch], len(batch)):
+            with mixed_precision(device):
+                pyramid = live(samples)
+            yield from zip((name_of(split, sample.view) for sample in samples), parted(pyramid))
+
+
+def train_views(train: Split, tuning: Tuning) -> list[View]:
+    """Every view that training may draw."""
+    flips = [flip for flip, share in ((False, 1 - tuning.flip), (True, tuning.flip)) if share]
+    return [View(*which) for which in product(train.trainable_indices(), tuning.train_short_sides, flips)]

@@ -1,0 +1,77 @@
+"""Why a cell has no numbers: the job on the way to it that failed, and that job's log."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cones.cell import RESULTS, Cell, Plan
+from cones.models.pretrained import record_file
+from cones.tables.cells import last_line
+
+LOGS = Path("logs")
+
+
+def log_of_failure(plan: Plan, cell: Cell) -> Path | None:
+    """The log of the step that kept a cell from its numbers: its own, or that of what it is made of; None if no step
+    on the way to it has failed."""
+    return next((log for log, output in _way(plan, cell) if log.exists() and not output.exists()), None)
+
+
+def holes(plan: Plan, cells: list[Cell]) -> dict[Path | None, list[Cell]]:
+    """{log of a failure: the cells without numbers because of it}; under None those that were not reached."""
+    found: dict[Path | None, list[Cell]] = {}
+    for cell in cells:
+        if not (cell.folder / "metrics.json").exists():
+            found.setdefault(log_of_failure(plan, cell), []).append(cell)
+    return found
+
+
+def told(found: dict[Path | None, list[Cell]]) -> Iterator[str]:
+    """Lines for a person: each reason once, with its log and the cells it cost."""
+    for log, cells in found.items():
+        others = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        if log is None:
+            yield f"  not reached: {cells[0]}{others}"
+        else:
+            yield f"  {last_line(log, longest=None)}"
+            yield f"    {cells[0]}{others}; log: {log}"
+
+
+def _way(plan: Plan, cell: Cell) -> Iterator[tuple[Path, Path]]:
+    """(log, what the step would have left) of every step of a cell, the last first."""
+    drawn = plan.suite.generation
+    if drawn and cell.model == drawn.model:
+        yield from _own_of_subject(cell)
+        yield LOGS / "checkpoints" / f"pretrained-{cell.model}.log", record_file(cell.model)
+        yield from _of_data(plan, drawn.dataset)
+        return
+    yield from _own(cell)
+    if "stage1" in plan.method(cell.arm).inputs:
+        yield from _own(plan.stage1(cell))
+    text = plan.text_states(cell.model, cell.dataset)
+    yield LOGS / text.parent.relative_to(RESULTS) / "text.log", text
+    yield LOGS / "checkpoints" / f"{cell.model}.log", plan.weights(cell.model)
+    yield from _of_data(plan, cell.dataset)
+
+
+def _of_data(plan: Plan, dataset: str) -> Iterator[tuple[Path, Path]]:
+    data, logs = plan.data_folder(dataset), LOGS / "data" / plan.suite.source / dataset
+    yield logs / "prepare.log", data / "manifest.json"
+    yield logs / "fetch.log", data / "fetch.json"
+    for archive in plan.registry[dataset].source(plan.suite.source).archives:
+        yield logs / f"draw-{archive.filename}.log", data.parent / "mirror" / dataset / archive.filename
+
+
+def _own_of_subject(cell: Cell) -> Iterator[tuple[Path, Path]]:
+    folder, shared = LOGS / cell.folder.relative_to(RESULTS), RESULTS / cell.suite / cell.model
+    yield folder / "score.log", cell.folder / "metrics.json"
+    yield folder / "draw.log", cell.folder / "images" / "reconstruction" / "prompts.json"
+    yield folder / "learn.log", cell.folder / "state.safetensors"
+    dataset = cell.dataset.partition("-")[0]
+    for step, file in (("look", "real.safetensors"), ("encode", "text.safetensors")):
+        yield LOGS / cell.suite / cell.model / dataset / f"{step}.log", shared / dataset / file
+
+
+def _own(cell: Cell) -> Iterator[tuple[Path, Path]]:
+    folder = LOGS / cell.folder.relative_to(RESULTS)
+    yield folder / "evaluate.log", cell.folder / "metrics.json"
+    yield folder / "tune.log", cell.folder / "state.safetensors"

@@ -1,0 +1,40 @@
+"""Step `show`: a finished table on the terminal, whichever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.errors import ConesError, closest
+from cones.report.sheets import SHEETS
+from cones.tables.files import read_csv
+from cones.tables.render import print_table
+from cones.tables.terminal import print_sheet
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show_table(path: Path, console: Console | None = None) -> None:
+    """Print the table of a CSV file, known by its name (`table5.csv`, `table5.partial.csv`).
+
+    ConesError where no table has that name or the file is not that table.
+    """
+    from rich.console import Console
+
+    console, name = console or Console(), path.name.partition(".")[0]
+    if name == "table1":
+        print_table(path, console=console)
+        return
+    if name not in SHEETS:
+        raise ConesError("not a table that can be shown", where=path, next_step=closest(name, SHEETS))
+    columns, rows = read_csv(path)
+    try:
+        shown = SHEETS[name](columns, rows, suite=rows[0]["suite"] if rows else "unknown")
+    except (KeyError, ValueError) as error:
+        raise ConesError(
+            f"not a {name} of this version", where=path, found=error, next_step="delete it and run again"
+        ) from None
+    for sheet in shown if isinstance(shown, list) else [shown]:
+        print_sheet(sheet, console)
+        console.print()

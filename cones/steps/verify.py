@@ -1,0 +1,167 @@
+"""Step `verify`: a finished tree is checked again, without config or model; whatever is off is named."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cones.analysis.embeddings import Embeddings
+from cones.artifacts import check_sha256, read_json, sha256
+from cones.errors import ConesError
+from cones.evaluation.generation_metrics import read_generation_metrics
+from cones.evaluation.metrics import read_metrics
+from cones.evaluation.predictions import read_predictions
+from cones.progress import watched
+from cones.tables.cells import ALL_LOSSES, ExpectedCell
+from cones.tables.collect import collect
+from cones.tables.files import TABLES_OF, cells_file, read_csv
+from cones.tables.wording import Row
+from cones.verification import Digests, faults_of_cell, inputs_of
+
+GENERATED = "tracks"  # only the metrics of personalised generation have this key
+
+
+@dataclass
+class Found:
+    """What was looked at, and what is wrong with it."""
+
+    cells: int = 0
+    datasets: int = 0
+    tables: int = 0
+    absent: set[Path] = field(default_factory=set)  # inputs that are not on this machine: not compared
+    faults: list[ConesError] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        counts = ((self.cells, "cell"), (self.datasets, "dataset"), (self.tables, "table"))
+        return ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
+
+
+def verify(root: Path) -> Found:
+    """Check everything below `root`: `results`, a suite's folder or a cell's.
+
+    Of each cell: every file against the sha256 in `run.json`, its inputs where they are on this machine, schemas, and
+    that the numbers stand in their place. Of each dataset the cells were made of: splits and pictures against its
+    manifest. Of each grid: its tables, made again from its cells. ConesError if there is nothing to check.
+    """
+    found, digest = Found(), Digests(states=True)
+    folders = sorted({path.parent for name in ("metrics.json", "run.json") for path in root.rglob(name)})
+    for folder in watched(folders, label="cells"):
+        found.cells += 1
+        found.faults += [*faults_of_cell(folder, digest), *_faults(_check_content, folder)]
+    for path in sorted(_inputs(folders)):
+        if not path.exists():
+            found.absent.add(path)
+        elif path.name == "manifest.json":
+            found.datasets += 1
+            found.faults += _faults(_check_dataset, path)
+    for grid in TABLES_OF:
+        for cells in sorted(root.rglob(cells_file(grid))):
+            found.tables += 1 + len(TABLES_OF[grid])
+            found.faults += _faults(_check_tables, cells, grid)
+    if not folders and not found.tables:
+        raise ConesError("there is no cell and no table", where=root, next_step="name a folder such as results/ci")
+    found.faults += [fault for copy in sorted(root.glob("*.csv")) for fault in _faults(_check_copy, copy)]
+    return found
+
+
+def _faults(check, *arguments) -> Iterator[ConesError]:
+    try:
+        check(*arguments)
+    except ConesError as fault:
+        yield fault
+
+
+def _inputs(folders: list[Path]) -> set[Path]:
+    found = set()
+    for folder in folders:
+        for inputs in _quietly(inputs_of, folder):
+            found |= inputs.keys()
+    return found
+
+
+def _quietly(read, path: Path) -> Iterator:
+    """What `read` finds; nothing where it fails, which has been told elsewhere."""
+    try:
+        yield read(path)
+    except ConesError:
+        return
+
+
+def _check_content(folder: Path) -> None:
+    """Schemas of a cell's files, and that they stand where they belong."""
+    metrics = folder / "metrics.json"
+    content = read_json(metrics)
+    is_drawn = isinstance(content, dict) and GENERATED in content
+    cell = (read_generation_metrics if is_drawn else read_metrics)(metrics).cell
+    here, said = folder.parts[-5:], (cell.suite, cell.model, cell.dataset, cell.arm, f"seed{cell.seed}")
+    if here != said[-len(here) :]:
+        raise ConesError(
+            "lies in the place of another cell",
+            where=metrics,
+            expected="/".join(said),
+            next_step="move the folder where it belongs, or delete it and run again",
+        )
+    if is_drawn:
+        return
+    read_predictions(folder / "predictions.json")
+    embeddings = folder / "embeddings.safetensors"
+    if embeddings.exists():
+        Embeddings.load(embeddings, state_sha256=read_json(folder / "run.json")["sha256"]["state.safetensors"])
+
+
+def _check_dataset(manifest: Path) -> None:
+    """The splits of a prepared dataset and every picture of theirs."""
+    content, images = read_json(manifest), {}
+    for split in content["splits"].values():
+        check_sha256(manifest.parent / split["file"], split["sha256"])
+        images |= {image["id"]: image["file_name"] for image in read_json(manifest.parent / split["file"])["images"]}
+    if "pictures_sha256" not in content:  # a dataset that was skipped
+        return
+    pictures = hashlib.sha256()
+    for _, name in sorted(images.items()):
+        path = manifest.parent / "raw" / name
+        if not path.exists():
+            raise ConesError("the picture is missing", where=path, next_step="prepare the dataset again")
+        pictures.update(f"{name} {sha256(path)}\n".encode())
+    if pictures.hexdigest() != content["pictures_sha256"]:
+        raise ConesError(
+            "a picture is not the one that was prepared",
+            where=manifest.parent / "raw",
+            expected=f"sha256 {content['pictures_sha256']} over all pictures",
+            found=pictures.hexdigest(),
+            next_step="delete raw/ and manifest.json and run again",
+        )
+
+
+def _check_tables(cells: Path, grid: str) -> None:
+    """The CSV files of a grid, made again from the metrics of the cells that its `_cells.csv` lists."""
+    suite = cells.parent
+    expected = [_expected(row) for row in read_csv(cells)[1]]
+    paths = {one: suite / one.model / one.dataset / one.arm / f"seed{one.seed}" / "metrics.json" for one in expected}
+    with tempfile.TemporaryDirectory() as made:
+        for again in collect(suite=suite.name, grid=grid, expected=expected, metrics=paths, out_dir=made):
+            there = suite / again.name
+            if again.suffix == ".csv" and (not there.exists() or there.read_bytes() != again.read_bytes()):
+                raise ConesError(
+                    "is not what its cells say", where=there, next_step="delete it and run again: tables are made anew"
+                )
+
+
+def _expected(row: Row) -> ExpectedCell:
+    """The cell that a row of a `_cells.csv` stands for."""
+    losses = tuple(row["losses"].split("+"))
+    return ExpectedCell(
+        **{key: row[key] for key in ("model", "dataset", "group", "arm", "method")},
+        seed=int(row["seed"]),
+        tokens_per_class=int(row["tokens_per_class"]) if row["tokens_per_class"] else None,
+        losses=None if losses == ALL_LOSSES else losses,
+    )
+
+
+def _check_copy(copy: Path) -> None:
+    """`results/table1.csv` is a copy of its suite's, which a column names."""
+    suites = {row.get("suite") for row in read_csv(copy)[1]}
+    original = copy.parent / next(iter(suites), "") / copy.name if len(suites) == 1 and None not in suites else None
+    if original and original.is_file() and original.read_bytes() != copy.read_bytes():
+        raise ConesError(f"is not a copy of {original}", where=copy, next_step="delete it and run again")

@@ -1,0 +1,80 @@
+"""generation.csv as people read it: what came out beside what it cost."""
+
+from __future__ import annotations
+
+from cones.methods import METHODS
+from cones.report.quantities import count, memory, seconds
+from cones.tables.sheet import NOTES, Sheet, said_once
+from cones.tables.wording import NO_NUMBER, Row, heading, markers, numbered_notes
+
+NAMES = {"zero_shot": "Class name", "cones": "ConES"}  # here there are no stages
+HEADS = [
+    *("track", "method", "measured by", "subjects", "fidelity", "ceiling", "margin", "own nearest", "swapped", "text"),
+    *(
+        "diversity",
+        "copies",
+        "passes",
+        "per pass",
+        "learning",
+        "values",
+        "bytes",
+        "parameters in memory",
+        "peak memory",
+    ),
+    NOTES,
+]
+LEGEND = [
+    "fidelity: mean cosine of drawn and real pictures of a subject (CLIP-I, DINO), mean over subjects with its 95 %"
+    " bootstrap interval; ceiling: the same of different real pictures. Levels of different measures do not compare.",
+    "margin: fidelity minus the likeness to other subjects of the same noun, over the subjects that share one.",
+    "own nearest: subjects whose pictures are more like their own real ones than like those of any other subject;"
+    " swapped: the same when the next subject's embedding draws instead.",
+    "text: cosine with the prompt (CLIP-T), class noun kept; diversity: one minus the cosine of pictures drawn for one"
+    " prompt; copies: share as like a real picture as 0.95.",
+    "per pass, learning: seconds of forward and backward passes and optimiser steps alone, means over subjects, beside"
+    " whatever else ran on the machine; values and bytes: what is learnt and stored of a subject.",
+]
+
+
+def generation_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The table for people, made of the rows of the CSV file alone."""
+    notes = numbered_notes(rows)
+    body = []
+    for row in rows:
+        said = [f"{count(float(row['tokens']))} vector{'s' * (row['tokens'] != '1')}"] if row["tokens"] else []
+        how = ", ".join([*([row["mode"]] if row["mode"] else []), *said])
+        name = arm_label(row["arm"], row["method"])
+        body.append(
+            [
+                *(row["track"], f"{name} ({how})" if how else name),
+                *(row["extractor"] or NO_NUMBER, row["subjects"] or NO_NUMBER),
+                *(_interval(row, "fidelity"), _number(row["real_real"]), _interval(row, "margin")),
+                *(row["own_nearest"] or NO_NUMBER, row["own_nearest_swapped"] or NO_NUMBER, _number(row["text"])),
+                *(_number(row["diversity"]), _number(row["copies"])),
+                *(_as(count, row["passes"]), _as(seconds, row["seconds_per_pass"]), _as(seconds, row["seconds"])),
+                *(_as(count, row["trained_values"]), _as(count, row["stored_bytes"])),
+                *(_as(count, row["resident_parameters"]), _as(memory, row["peak_memory_bytes"])),
+                markers(row, notes),
+            ]
+        )
+    what = "Personalised generation"
+    return Sheet(heading(suite, title, what=what), HEADS, said_once(body, 1), LEGEND, names=3, notes=notes)
+
+
+def arm_label(arm: str, method: str) -> str:
+    """How tables and figures of generation print an arm."""
+    return NAMES.get(method, METHODS[method].label) if arm == method else arm
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.3f}" if text else NO_NUMBER
+
+
+def _interval(row: Row, name: str) -> str:
+    if not row[name] or not row[f"{name}_low"]:
+        return _number(row[name])
+    return f"{_number(row[name])} ({_number(row[f'{name}_low'])} … {_number(row[f'{name}_high'])})"
+
+
+def _as(form, text: str) -> str:
+    return form(float(text)) if text else NO_NUMBER

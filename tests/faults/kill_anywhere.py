@@ -1,0 +1,178 @@
+"""The kill-anywhere driver: a small grid is struck by signals at random moments, begun again, and compared with one
+that was left in peace.
+
+    python -m tests.faults.kill_anywhere --kills 25 --seed 1
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.flow import Workflow
+
+# fetch, unpack, prepare, text, tune, evaluate, collect: one cell that listens to class names, one that is tuned
+WORLD = ("results/table1.csv", "--config", "suite=ci", "datasets=[bccd]", "arms=[zero_shot, cones]")
+WORLD = (*WORLD, "data_dir=Daten; für alle")  # no name of a folder may end up in a shell's hands
+PARTS = ("checkpoints", "Daten; für alle", "results")
+SECRET = "fake-t0ken-that-nobody-may-write"
+SECRETS = dict.fromkeys(("KAGGLE_API_TOKEN", "KAGGLE_KEY", "CITYSCAPES_PASSWORD", "HF_TOKEN"), SECRET)
+UNLIKE = ("run.json", "fetch.json")  # hold the time of day
+TIMES = ("seconds", "peak_memory_bytes")  # of tuning.json
+
+
+@dataclass
+class Outcome:
+    """What was tried, and what came out differently: {file: how}."""
+
+    struck: Counter = field(default_factory=Counter)  # step at work -> signals
+    finished: int = 0
+    different: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{step} {count}" for step, count in self.struck.most_common())
+        said = f"{self.struck.total()} signals ({steps}), {self.finished} runs finished, "
+        return f"{said}{len(self.different)} files lost or different"
+
+
+@dataclass
+class Peaceful:
+    """The run that nobody disturbs: its files, and when each came, in seconds since the first job began."""
+
+    flow: Workflow
+    files: dict[str, bytes]
+    times: dict[str, float]
+
+    @classmethod
+    def of(cls, folder: Path) -> "Peaceful":
+        flow = Workflow(folder)
+        os.environ |= SECRETS
+        flow.run(*WORLD, "--printshellcmds")
+        begun = min(path.stat().st_mtime for path in (folder / "logs").rglob("*.log"))
+        times = {name: (folder / name).stat().st_mtime - begun for name in contents(folder)}
+        return cls(flow, contents(folder), times)
+
+    def ahead(self, folder: Path) -> float:
+        """Seconds of work that a disturbed run has still before it, about."""
+        done = [seconds for name, seconds in self.times.items() if (folder / name).exists()]
+        return max(self.times.values()) - max(done, default=0.0)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """{file: bytes} of everything a run leaves that must be equal on repeat; of tuning.json without times."""
+    found = {}
+    for path in sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        if path.name in UNLIKE or path.name.startswith("."):
+            continue
+        found[name] = path.read_bytes()
+        if path.name == "tuning.json":
+            found[name] = json.dumps({k: v for k, v in json.loads(found[name]).items() if k not in TIMES}).encode()
+    return found
+
+
+def disturb(peaceful: Peaceful, folder: Path, signals: list[signal.Signals], draw: random.Random) -> Outcome:
+    """Send each signal at a random moment of a run's work, in one folder after another as runs finish in between; then
+    let the last run finish. A run is begun again by the same command, with no flag and no unlock."""
+    outcome, left = Outcome(), list(signals)
+    while left:
+        flow = Workflow(folder / f"run {outcome.finished}, gestört")  # a space and a letter beyond ASCII
+        while left and _strike(flow, left[0], draw.uniform(0, peaceful.ahead(flow.folder)), outcome):
+            if left.pop(0) is signal.SIGTERM:
+                _let_clocks_differ(flow.folder)
+        flow.run(*WORLD)
+        outcome.finished += 1
+        outcome.different |= differences(peaceful.files, contents(flow.folder))
+    return outcome
+
+
+def differences(wanted: dict[str, bytes], found: dict[str, bytes]) -> dict[str, str]:
+    lost = dict.fromkeys(wanted.keys() - found.keys(), "lost") | dict.fromkeys(found.keys() - wanted.keys(), "new")
+    return lost | {name: "different" for name in wanted.keys() & found.keys() if wanted[name] != found[name]}
+
+
+def _strike(flow: Workflow, number: signal.Signals, after: float, outcome: Outcome) -> bool:
+    """Start the run and send its whole process group a signal `after` seconds of work; False if it was done before."""
+    begun = time.time()
+    run = subprocess.Popen(
+        flow.command(*WORLD),
+        cwd=flow.folder,
+        env=flow.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while run.poll() is None and _step_at_work(flow.folder, begun) is None:
+        time.sleep(0.02)
+    try:
+        run.wait(after)
+    except subprocess.TimeoutExpired:
+        outcome.struck[_step_at_work(flow.folder, begun)] += 1
+        os.killpg(run.pid, number)
+        run.wait()
+        _wait_for_the_group(run.pid)
+        return True
+    assert run.returncode == 0, "a run that was left in peace failed"
+    return False
+
+
+def _step_at_work(folder: Path, since: float) -> str | None:
+    """The name of the log that was written last in this run."""
+    logs = [path for path in (folder / "logs").rglob("*.log") if path.name != "warm.log"]
+    written = [(path.stat().st_mtime, path) for path in logs if path.stat().st_mtime >= since - 0.01]
+    if not written:
+        return None
+    last = max(written)[1]
+    return "weights" if last.parent.name == "checkpoints" else last.stem.partition("-")[0]
+
+
+def _let_clocks_differ(folder: Path) -> None:
+    """The machine that wrote the results was an hour behind: they are older than what they are made of."""
+    for path in (folder / "results").rglob("*"):
+        if path.is_file():
+            os.utime(path, (time.time(), path.stat().st_mtime - 3600))
+
+
+def _wait_for_the_group(group: int) -> None:
+    """No process of a run may outlive it: it would write into the folder of the next."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"processes of group {group} are still alive")
+
+
+def signals_of(kills: int) -> list[signal.Signals]:
+    """SIGKILL `kills` times and, in between, what Ctrl-C and a batch system send."""
+    signals = [signal.SIGKILL] * kills
+    signals[kills // 2 : kills // 2] = [signal.SIGINT, signal.SIGTERM]
+    return signals
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--kills", type=int, default=25)
+    options.add_argument("--seed", type=int, default=0)
+    asked = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        peaceful = Peaceful.of(Path(folder) / "peaceful")
+        outcome = disturb(peaceful, Path(folder), signals_of(asked.kills), random.Random(asked.seed))
+    print(outcome)
+    for name, how in sorted(outcome.different.items()):
+        print(f"  {how}: {name}")
+    sys.exit(bool(outcome.different))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`cones verify`, loading and collecting believe nothing that is not as it was recorded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cones import cli
+from cones.artifacts import load_tensors
+from cones.cell import Plan
+from cones.errors import ConesError
+from cones.state import State
+from cones.steps.collect import collect_grid
+from cones.steps.verify import verify
+from tests.faults.kill_anywhere import PARTS
+
+CELL = Path("results/ci/glip_nano/bccd/cones/seed0")
+DATA = Path(PARTS[1]) / "miniature/bccd"
+OVERRIDES = {"datasets": ["bccd"], "arms": ["zero_shot", "cones"], "data_dir": PARTS[1]}
+
+
+def flip(path: Path, place: int = -1) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def swap_cells() -> None:
+    shutil.rmtree(CELL)
+    shutil.copytree(CELL.parents[1] / "zero_shot/seed0", CELL)
+
+
+def test_a_finished_tree_is_as_recorded(tree, capsys):
+    cli.verify(Path("results"))
+    assert capsys.readouterr().out == "results: 2 cells, 1 dataset, 5 tables: all as recorded\n"
+    assert str(verify(CELL)) == "1 cell, 1 dataset, 0 tables"
+
+
+SPOILT = {
+    "a flipped bit of a state": (lambda: flip(CELL / "state.safetensors"), "state.safetensors: is not the file"),
+    "a number": (lambda: change(CELL / "metrics.json", '"ap": ', '"ap": 1'), "metrics.json: is not the file"),
+    "a prediction": (lambda: flip(CELL / "predictions.json", -10), "predictions.json: is not the file"),
+    "a lost file": (lambda: (CELL / "predictions.json").unlink(), "predictions.json: file is missing"),
+    "a lost record": (lambda: (CELL / "run.json").unlink(), "run.json: file is missing"),
+    "half a record": (lambda: (CELL / "run.json").write_text('{"sha'), "run.json: not valid JSON"),
+    "another cell in this place": (swap_cells, "lies in the place of another cell"),
+    "other weights": (lambda: flip(Path("checkpoints/glip_nano.safetensors")), "changed after"),
+    "other text states": (lambda: flip(CELL.parents[1] / "text.safetensors"), "changed after"),
+    "another split": (lambda: change(DATA / "test.json", '"area"', '"Area"'), "content changed since it was recorded"),
+    "another picture": (
+        lambda: flip(next(Path(DATA).rglob("*.jpg"))),
+        "a picture is not the one that was prepared",
+    ),
+    "a number in a table": (lambda: change(Path("results/ci/table1.csv"), ",0", ",9"), "is not what its cells say"),
+    "a copied table": (lambda: change(Path("results/table1.csv"), ",0", ",9"), "is not a copy of"),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_what_is_off_is_named(tree, capsys, what):
+    spoil, words = SPOILT[what]
+    spoil()
+    with pytest.raises(ConesError, match="not all is as it was recorded"):
+        cli.verify(Path("results"))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("off: ") and words in line and "; next: " in line for line in lines), lines
+
+
+def test_inputs_that_are_elsewhere_are_not_compared_and_said(tree, capsys):
+    shutil.rmtree("checkpoints")
+    cli.verify(Path("results"))
+    assert "not compared, because it is not here: checkpoints/glip_nano.safetensors" in capsys.readouterr().out
+
+
+def test_a_folder_without_results_is_one_line(tmp_path):
+    with pytest.raises(ConesError, match="there is no cell and no table; next: "):
+        verify(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["a number", "a prediction", "a lost record", "other weights", "other text states"])
+def test_tables_refuse_cells_that_are_not_as_recorded(tree, what):
+    plan = Plan.load("ci", OVERRIDES)
+    collect_grid(plan, "table1")
+    spoil, words = SPOILT[what]
+    spoil()
+    with pytest.raises(ConesError, match=words):
+        collect_grid(plan, "table1")
+    collect_grid(plan, "table1", partial=True)
+    assert words in Path("results/ci/table1_cells.partial.csv").read_text()
+
+
+def test_a_flipped_bit_in_a_tensor_is_noticed_without_any_record(tree):
+    path = CELL / "state.safetensors"
+    _, metadata = load_tensors(path)
+    assert "tensor_sha256" not in metadata and metadata["base_sha256"]
+    flip(path)
+    with pytest.raises(ConesError, match=r"the values of \".*\" are not those that were written.*delete it"):
+        load_tensors(path)
+
+
+def test_a_whole_file_of_another_cell_is_noticed_by_the_record(tree):
+    recorded = json.loads((CELL / "tuning.json").read_text())["sha256"]["state.safetensors"]
+    shutil.copy(CELL.parents[1] / "zero_shot/seed0/state.safetensors", CELL)
+    with pytest.raises(ConesError, match="content changed since it was recorded"):
+        State.load(CELL / "state.safetensors", recorded)

@@ -1,0 +1,85 @@
+"""Image features kept on disk: they come back as they were, and are left alone where they are not this process's."""
+
+import json
+
+import pytest
+import torch
+from toy import ToyDetector, paint_split
+
+from cones.data.batches import Split, View
+from cones.errors import ConesError
+from cones.models.detector import FeaturePyramid
+from cones.pyramid_file import PyramidFile, name_of, tensors_file, write_pyramids
+from cones.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, joined, parted
+
+CPU = torch.device("cpu")
+
+
+def pyramid(seed: int, dtype=torch.float32) -> FeaturePyramid:
+    noise = torch.Generator().manual_seed(seed)
+    maps = [torch.randn(1, 3, side, 2 * side, generator=noise).to(dtype) for side in (4, 2, 1)]
+    return FeaturePyramid(maps, [(30, 50 + seed)], torch.rand(1, 32, 64, generator=noise) > 0.5)
+
+
+def equal(one: FeaturePyramid, other: FeaturePyramid) -> bool:
+    pairs = [*zip(one.maps, other.maps, strict=True), (one.padding, other.padding)]
+    return one.sizes == other.sizes and all(a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
+
+
+def test_what_is_written_comes_back_in_its_own_precision(tmp_path):
+    index = tmp_path / "features.json"
+    given = {"full": pyramid(0), "half": pyramid(1, torch.bfloat16)}
+    assert write_pyramids(index, given.items(), budget=10**6) == 2
+    file = PyramidFile(index)
+    assert all(equal(file.get(name), each) for name, each in given.items()) and file.get("another") is None
+
+
+def test_parts_joined_are_the_batch():
+    one, two = pyramid(0), pyramid(1)
+    batch = joined([one, two], CPU)
+    assert batch.maps[0].shape == (2, 3, 4, 8) and batch.sizes == [(30, 50), (30, 51)]
+    assert all(map(equal, parted(batch), (one, two)))
+
+
+def test_the_budget_is_kept(tmp_path):
+    index = tmp_path / "features.json"
+    write_pyramids(index, [("one", pyramid(0))], budget=10**6)
+    size = tensors_file(index).stat().st_size
+    for budget, expected in ((2 * size, 2), (2 * size - 1, 1), (0, 0)):
+        assert write_pyramids(index, ((str(i), pyramid(i)) for i in range(9)), budget=budget) == expected
+        assert tensors_file(index).stat().st_size == expected * size <= budget
+        assert set(PyramidFile(index).views) == {str(i) for i in range(expected)}
+
+
+def test_a_file_cut_short_is_refused(tmp_path):
+    index = tmp_path / "features.json"
+    write_pyramids(index, [("one", pyramid(0))], budget=10**6)
+    tensors_file(index).write_bytes(tensors_file(index).read_bytes()[:-1])
+    with pytest.raises(ConesError, match=r"features\.bin.*delete"):
+        PyramidFile(index)
+    assert json.loads(index.read_text())["bytes"] == tensors_file(index).stat().st_size + 1
+
+
+@pytest.mark.parametrize("same_weights", [True, False])
+def test_features_of_other_weights_are_noticed_and_left_alone(tmp_path, caplog, same_weights):
+    caplog.set_level("INFO", "cones")
+    paint_split(tmp_path, "val", images=6, seed=0, sizes=((64, 64),))
+    model, index = ToyDetector().eval().requires_grad_(False), tmp_path / "features.json"
+    split = Split(tmp_path, "val", preprocessing=model.preprocessing, inclusive=False)
+    samples = [split.sample(View(i, 64)) for i in range(6)]
+    live, frozen = LivePyramids(model, CPU), FrozenPyramids(model, CPU, 0)
+    write_pyramids(index, ((name_of(split, each.view), frozen([each])) for each in samples), budget=10**6)
+    if not same_weights:
+        model.body[1].bias += 1
+    calls, encode = [], model.encode_image
+    model.encode_image = lambda images: calls.append(len(images.sizes)) or encode(images)
+    for kind, first in (
+        (LivePyramids(model, CPU, SharedPyramids(PyramidFile(index), split)), 2),
+        (FrozenPyramids(model, CPU, 0, SharedPyramids(PyramidFile(index), split)), 1),
+    ):
+        for batch in (samples[:2], samples[2:4], samples[4:]):
+            torch.testing.assert_close(kind(batch).maps, live(batch).maps)
+            calls.pop()  # that of `live`
+        assert sum(calls) == (first if same_weights else 6)
+        calls.clear()
+    assert ("not those of this process" in caplog.text) == (not same_weights)
