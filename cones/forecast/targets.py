@@ -14,8 +14,12 @@ from cones.miniature.pretrained import shipped
 from cones.models.official import VOCABULARY
 from cones.tables.files import METHOD_GRIDS, TABLES_OF
 
-EMBEDDED = ("figure4", "stability", "table3")  # grids whose cells also leave their class vectors
-DONE = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json", "run.json")
+EMBEDDED = ("figure4", "stability", "table3")  # grids that read their cells' class vectors; the others read scores
+LEFT_BY = {
+    "tune": ("state.safetensors", "tuning.json"),
+    "evaluate": ("predictions.json", "metrics.json", "run.json"),
+    "embed": ("embeddings.safetensors",),
+}
 EVERYTHING = ("all", "report")
 
 
@@ -39,26 +43,27 @@ def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     return list(wanted)
 
 
-def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> list[Cell]:
-    """The cells of these grids, each once, with the cells that their stage 2 starts from."""
+def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
+    """{cell of these grids: its jobs}, with the cells that their stage 2 starts from."""
     if unknown := [name for name in datasets if name not in plan.suite.all_datasets]:
         raise ConesError(
             f'dataset "{unknown[0]}" is not in the suite', next_step=closest(unknown[0], plan.suite.all_datasets)
         )
-    cells = dict.fromkeys(c for grid in grids for c in plan.cells(grid) if not datasets or c.dataset in datasets)
-    return list(cells | {plan.stage1(cell): None for cell in cells if "stage1" in _inputs(plan, cell)})
+    cells: dict[Cell, set[str]] = {}
+    for grid in grids:
+        for cell in plan.cells(grid):
+            if not datasets or cell.dataset in datasets:
+                cells.setdefault(cell, {"tune"}).add("embed" if grid in EMBEDDED else "evaluate")
+    for cell in [cell for cell in cells if "stage1" in _inputs(plan, cell)]:
+        cells.setdefault(plan.stage1(cell), {"tune"})
+    return cells
 
 
-def is_done(cell: Cell) -> bool:
-    return all((cell.folder / name).exists() for name in DONE)
+def is_done(cell: Cell, its_jobs: Iterable[str]) -> bool:
+    return all((cell.folder / name).exists() for job in its_jobs for name in LEFT_BY[job])
 
 
-def embedded(plan: Plan, grids: Iterable[str]) -> set[Cell]:
-    """The cells of these grids that have a third job."""
-    return {cell for grid in grids if grid in EMBEDDED for cell in plan.cells(grid)}
-
-
-def jobs(plan: Plan, cells: Sequence[Cell], with_vectors: set[Cell]) -> Counter:
+def jobs(plan: Plan, cells: dict[Cell, set[str]]) -> Counter:
     """{rule: jobs} from nothing, as a dry run counts them, without the local jobs that write tables and figures."""
     models, datasets = {cell.model for cell in cells}, {cell.dataset for cell in cells}
     heard = {(cell.model, cell.dataset) for cell in cells if "text_states" in _inputs(plan, cell)}
@@ -72,11 +77,8 @@ def jobs(plan: Plan, cells: Sequence[Cell], with_vectors: set[Cell]) -> Counter:
         weights=len(models),
         text_states=len(heard),
         features=sum(plan.features(*place) is not None for place in frozen),
-        tune=len(cells),
-        evaluate=len(cells),
-        embed=sum(cell in with_vectors for cell in cells),
     )
-    return +count
+    return +(count + Counter(job for its_jobs in cells.values() for job in sorted(its_jobs)))
 
 
 def checkpoints(plan: Plan, models: Iterable[str]) -> list[str]:
