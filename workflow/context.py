@@ -202,12 +202,15 @@ class Context:
         (path,) = self._in_suite([name])
         if not os.path.exists(path) or not all(map(os.path.exists, files)):
             write_text(path, f"{time.time_ns()}\n")  # Snakemake overlooks a newer file with the same content
-        return local(path)
+        return path
 
     def report_inputs(self) -> list[str]:
-        """What the report reads besides the tables: how each cell was made, and the suite's learning-rate studies."""
-        studies = filter(os.path.exists, self.plan.suite.learning_rate_studies)
-        return [*self.runs(TABLES_OF), *map(local, studies)]
+        """What the report reads besides the tables: how each cell was made."""
+        return self.runs(TABLES_OF)
+
+    def studies(self) -> list[str]:
+        """The suite's learning-rate studies, files of the project, as far as they are there."""
+        return [study for study in self.plan.suite.learning_rate_studies if os.path.exists(study)]
 
     # -------------------------------------------------------------------------------------------------- digests
 

@@ -15,13 +15,17 @@ from cones.tables.sheet import Sheet, trimmed
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: the stem of its CSV file, the parts of a suite of which it needs one, pictures."""
+    """A section of the page: the stem of its CSV file, the parts of a suite of which it needs one, pictures.
+
+    The `supplement` is a picture that the page keeps folded.
+    """
 
     stem: str
     parts: tuple[str, ...]  # none: any suite has it
     title: str
     said: str
     pictures: tuple[str, ...] = ()
+    supplement: tuple[str, ...] = ()
 
 
 SECTIONS = (
@@ -49,7 +53,8 @@ SECTIONS = (
         ("figure4",),
         "Figure 4: where the class vectors lie",
         "Do the vectors of natural and medical classes blend, and would random vectors do the same?",
-        ("figure4.png", "figure4_supplement.png"),
+        ("figure4.png",),
+        ("figure4_supplement.png",),
     ),
     Section("table4", ("table4",), "Table 4: losses", "Which losses the concept embeddings are searched with."),
     Section("table5", ("table5",), "Table 5: tokens per class", "ConES with one to five vectors per class."),
@@ -73,7 +78,7 @@ SECTIONS = (
 
 @dataclass(frozen=True)
 class Shown:
-    """A section as the page has it; pictures are (alt text, data URI)."""
+    """A section as the page has it; pictures and supplement are (alt text, data URI)."""
 
     name: str
     title: str
@@ -81,6 +86,7 @@ class Shown:
     command: str  # makes it again
     sheets: list[Sheet] = field(default_factory=list)
     pictures: list[tuple[str, str]] = field(default_factory=list)
+    supplement: list[tuple[str, str]] = field(default_factory=list)
 
 
 def analyses(
@@ -96,15 +102,18 @@ def analyses(
             continue
         path = folder / named(f"{section.stem}.csv", partial)
         sheets = SHEETS[section.stem](*read_csv(path), suite=suite, title=title) if path.exists() else []
-        pictures = [folder / named(name, partial) for name in section.pictures]
-        uris = [
-            (f"{section.title}, suite {suite}; the numbers are in the table", _data_uri(picture))
-            for picture in pictures
-            if path.exists() and picture.exists()
-        ]
-        sheets = sheets if isinstance(sheets, list) else [sheets]
+        sheets = [trimmed(sheet) for sheet in (sheets if isinstance(sheets, list) else [sheets])]
+        alt = f"{section.title}, suite {suite}; the numbers are in the table"
+        pictures, supplement = (
+            [
+                (alt, _data_uri(picture))
+                for name in names
+                if path.exists() and (picture := folder / named(name, partial)).exists()
+            ]
+            for names in (section.pictures, section.supplement)
+        )
         again = command(suite, overrides, target=f"results/{section.stem}.csv")
-        shown.append(Shown(section.stem, section.title, section.said, again, list(map(trimmed, sheets)), uris))
+        shown.append(Shown(section.stem, section.title, section.said, again, sheets, pictures, supplement))
     return shown
 
 

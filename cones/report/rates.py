@@ -27,6 +27,10 @@ def rates_used(records: list[Record]) -> dict:
     return {"models": models, "rows": rows}
 
 
+def _datasets(sizes: set[int]) -> str:
+    return f"{span(sorted(sizes), count)} dataset{'' if sizes == {1} else 's'}"
+
+
 def _setting(records: list[Record] | None, key: str) -> str:
     return span([value for one in records or () if (value := one.said("settings", key)) is not None], rate)
 
@@ -62,5 +66,5 @@ def study_views(rows: list[Row]) -> list[dict]:
                 cells.append({"text": number(str(fmean(aps))) if aps else NO_NUMBER, "chosen": chosen})
             lines.append({"label": METHODS[method].label if method in METHODS else method, "cells": cells})
         heads = [rate(one) for one in rates]
-        views.append({"model": model, "rates": heads, "rows": lines, "datasets": span(sorted(sizes), count)})
+        views.append({"model": model, "rates": heads, "rows": lines, "datasets": _datasets(sizes)})
     return views

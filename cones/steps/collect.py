@@ -45,6 +45,7 @@ def _expected(plan: Plan, cell: Cell) -> ExpectedCell:
         method=settings.method,
         seed=cell.seed,
         losses=settings.loss_groups,
+        initial_seed=plan.suite.models[cell.model].initial_seed,
         tokens_per_class=plan.tokens_per_class(cell),
     )
 

@@ -24,14 +24,23 @@ PARAMETER_COLUMNS = tuple(
 )
 COLUMNS = (
     *KEYS,
-    *("tokens_per_class", "losses", "status", "reason", "selected_epoch", "selected_by", "validation_ap"),
+    *(
+        "tokens_per_class",
+        "losses",
+        "initial_seed",
+        "status",
+        "reason",
+        "selected_epoch",
+        "selected_by",
+        "validation_ap",
+    ),
     *STATISTICS,
     *(f"mask_{name}" for name in MASK_STATISTICS),
     *("images", "boxes", "detections", "classes", "categories_not_annotated"),
     *PARAMETER_COLUMNS,
 )
 WHOLE_NUMBERS = (
-    *("tokens_per_class", "selected_epoch", "images", "boxes", "detections", "classes"),
+    *("tokens_per_class", "initial_seed", "selected_epoch", "images", "boxes", "detections", "classes"),
     *PARAMETER_COLUMNS,
 )
 LONGEST_REASON = 200
@@ -51,6 +60,7 @@ class ExpectedCell:
     unsupported_reason: str | None = None  # why this model cannot carry the method, if so
     tokens_per_class: int | None = None  # of the vectors that the cell learns, if it learns any
     losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
+    initial_seed: int | None = None  # of the random weights that the model starts from, if it is not pretrained
 
 
 def collect_cells(
@@ -77,7 +87,11 @@ def collect_cells(
     rows = []
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
-        asked = {"tokens_per_class": cell.tokens_per_class, "losses": "+".join(cell.losses or ALL_LOSSES)}
+        asked = {
+            "tokens_per_class": cell.tokens_per_class,
+            "losses": "+".join(cell.losses or ALL_LOSSES),
+            "initial_seed": cell.initial_seed,
+        }
         outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), check, partial)
         rows.append({**identity, **asked, **outcome})
     cells = pd.DataFrame(rows, columns=list(COLUMNS))

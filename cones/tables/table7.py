@@ -28,6 +28,7 @@ COLUMNS = (
 SHARED_ROWS = {"natural": "ODinW13"}  # the paper counts this group as one dataset
 COMPARED = ("classes", *SPLITS)
 COUNTED = (*COMPARED, "boxes")
+ALL_OF = "all of "  # a row that the paper counts as one dataset
 EMPTY = "This suite has no datasets."
 
 
@@ -116,7 +117,7 @@ def _total(members: list[dict], group: str, name: str, reference: Reference) -> 
     return {
         "suite": members[0]["suite"],
         "source": members[0]["source"],
-        "dataset": f"all of {name}",
+        "dataset": f"{ALL_OF}{name}",
         "paper_name": name,
         "group": group,
         "status": "ready" if complete else f"{len(ready)} of {len(members)} ready",
@@ -142,7 +143,8 @@ def table7_sheet(columns: list[str], rows: list[Row], *, suite: str, title: str 
     numbers, body = numbered_notes(shown), []
     for row in shown:
         group = row["group"].replace("_", "-")
-        body.append([group, row["paper_name"], *(_counted(row[key]) for key in COUNTED), markers(row, numbers)])
+        name = row["dataset"] if row["dataset"].startswith(ALL_OF) else row["paper_name"]
+        body.append([group, name, *(_counted(row[key]) for key in COUNTED), markers(row, numbers)])
         if official and any(row[f"paper_{key}"] for key in COMPARED):
             theirs = (_counted(row.get(f"paper_{key}", "")) for key in COUNTED)
             body.append([group, "paper", *theirs, ""])
@@ -159,7 +161,7 @@ def _remarks(row: Row, official: bool) -> list[str]:
     said = [] if row["status"] == "ready" else [row["status"]]
     said += [row["agrees"]] if row["agrees"] not in ("", "yes") else []
     said += notes_of(row) if official else []
-    return [f"{row['paper_name']}: {each}" for each in said]
+    return said
 
 
 def _counted(text: str) -> str:

@@ -33,7 +33,7 @@ def table9(cells: DataFrame, *, suite: str, reference: Reference | None = None) 
     datasets = list(dict.fromkeys(cells["dataset"]))
     rows = []
     for model, mine in cells.groupby("model", sort=False):
-        row: dict = {"suite": suite, "model": model, **_pretraining(str(model), reference)}
+        row: dict = {"suite": suite, "model": model, **_pretraining(mine, reference)}
         for arm, part in ((TUNED, ""), (UNTUNED, "_zero_shot")):
             for dataset, found in per_dataset(mine[mine["arm"] == arm]).items():
                 row |= {f"{dataset}{part}_ap": found.mean, f"{dataset}{part}_spread": found.half_width}
@@ -62,10 +62,13 @@ def _columns(datasets: list[str], suite: str) -> list[str]:
     return ["suite", "model", "deep_fusion", "pretraining", *each, "seeds", "notes"]
 
 
-def _pretraining(model: str, reference: Reference) -> dict:
-    """Whether image and text meet before the heads, and what the model has seen."""
+def _pretraining(cells: DataFrame, reference: Reference) -> dict:
+    """Whether image and text meet before the heads, and what the model has seen; `cells` are those of one model."""
+    model, seed = cells["model"].iloc[0], cells["initial_seed"].dropna()
     published = reference.rows("table9", checkpoint=model)
-    if published:
+    if len(seed):
+        seen = f"nothing: random weights of seed {seed.iloc[0]}"
+    elif published:
         seen = ", ".join(published[0]["pretrain_data"])
     elif files := shipped(model):
         recipe = read_json(files[1])["recipe"]

@@ -43,7 +43,7 @@ def tuned(best, took, epochs=10, **where):
 def test_a_study_is_a_table_of_methods_and_learning_rates(tmp_path):
     (tmp_path / "study.csv").write_text(STUDY)
     (view,) = study_views(read_study(tmp_path / "study.csv"))
-    assert (view["model"], view["rates"], view["datasets"]) == ("glip_nano", ["0.01", "0.1"], "1–2")  # noqa: RUF001
+    assert (view["model"], view["rates"], view["datasets"]) == ("glip_nano", ["0.01", "0.1"], "1–2 datasets")  # noqa: RUF001
     cones, probing = view["rows"]
     assert [(cell["text"], cell["chosen"]) for cell in cones["cells"]] == [("20.0", False), ("35.0", True)]
     assert probing["label"] == "Linear probing" and [cell["chosen"] for cell in probing["cells"]] == [True, False]

@@ -8,7 +8,7 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
             f"collect_{grid}"
         input:
             context.cell_files(grid),
-            context.roll_call(grid),
+            local(context.roll_call(grid)),
         output:
             [f"results/{{suite}}/{name}" for name in files_of(grid)],
         log:
@@ -27,7 +27,7 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
 rule table7:
     input:
         context.of_datasets("manifest.json"),
-        context.analysis_roll_call("table7", [], TABLE7),
+        local(context.analysis_roll_call("table7", [], TABLE7)),
     output:
         [f"results/{{suite}}/{name}" for name in TABLE7],
     log:
