@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from cones.cell import RESULTS, Cell, Plan
 from cones.forecast.rates import Rates, read_records
 from cones.forecast.storage import Source, checkpoint_sources, dataset_sources
-from cones.forecast.targets import cells_of, embedded, grids_of, is_done, jobs
+from cones.forecast.targets import cells_of, grids_of, is_done, jobs
 from cones.forecast.work import Pictures, bytes_left, pictures, seconds, work
 
 
@@ -33,13 +33,19 @@ class Line:
 
 @dataclass
 class Forecast:
-    """`jobs` counts from nothing, {rule: jobs}; `seconds` of the remaining cells by device."""
+    """`jobs` counts from nothing, {rule: jobs}; `seconds` of the remaining cells by device.
+
+    feature_bytes   the most that shared image features may take
+    draws_pictures  the targets have pictures of subjects among them, which nothing here reckons
+    """
 
     suite: str
     grids: list[str]
     lines: list[Line]
     jobs: dict[str, int]
     sources: list[Source]
+    feature_bytes: int
+    draws_pictures: bool
     seconds: dict[str, tuple[float, float]]
 
     @property
@@ -89,20 +95,21 @@ def forecast(
     seen = {name: pictures(plan, name) for name in dict.fromkeys(cell.dataset for cell in cells)}
     models = dict.fromkeys(cell.model for cell in cells)
     rates = Rates(read_records(RESULTS, models), tflops=tflops)
-    with_vectors = embedded(plan, grids)
     lines: dict[tuple[str, str], Line] = {}
     by_device: dict[str, tuple[float, float]] = {}
-    for cell in cells:
+    for cell, its_jobs in cells.items():
         line = lines.setdefault((cell.model, cell.arm), Line(cell.model, cell.arm))
-        done = is_done(cell) and not from_scratch
+        done = is_done(cell, its_jobs) and not from_scratch
         line.cells, line.done = line.cells + 1, line.done + done
-        _add(plan, cell, line, by_device, seen[cell.dataset], rates, epochs, done, 2 + (cell in with_vectors))
+        _add(plan, cell, line, by_device, seen[cell.dataset], rates, epochs, done, its_jobs)
     parameters = {model: known["parameters"] for model in models if (known := rates.known(model))}
     return Forecast(
         suite=plan.suite.suite,
         grids=grids,
         lines=sorted(lines.values(), key=lambda line: list(models).index(line.model)),
-        jobs=dict(jobs(plan, cells, with_vectors)),
+        jobs=dict(jobs(plan, cells)),
+        draws_pictures=plan.suite.generation is not None and not targets,
+        feature_bytes=int(plan.suite.feature_cache_gb * 1e9),
         sources=[*dataset_sources(plan, seen), *checkpoint_sources(plan, models, parameters)],
         seconds=by_device,
     )
@@ -117,7 +124,7 @@ def _add(
     rates: Rates,
     epochs: int | None,
     done: bool,
-    jobs: int,
+    its_jobs: set[str],
 ) -> None:
     """One cell's share of its line and of its device's seconds."""
     settings, known = plan.settings(cell), rates.known(cell.model)
@@ -125,11 +132,12 @@ def _add(
     if seen is None or known is None or rate is None:
         line.unknown += 1
         return
-    line.bytes += bytes_left(plan, cell, settings, seen, known)
+    is_scored = "evaluate" in its_jobs
+    line.bytes += bytes_left(plan, cell, settings, seen, known, is_scored=is_scored)
     if done:
         return
-    todo = work(settings, seen, rate, epochs)
-    took = seconds(todo, rate, known["job_seconds"], jobs)
+    todo = work(settings, seen, rate, epochs, is_scored=is_scored)
+    took = seconds(todo, rate, known["job_seconds"], len(its_jobs))
     line.steps = _sum(line.steps, todo.steps)
     line.seconds = _sum(line.seconds, took)
     line.devices[rate.device] = rate.basis

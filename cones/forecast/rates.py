@@ -126,7 +126,7 @@ def passes(method: str) -> tuple[tuple[str, ...], int]:
     """
     entry = METHODS[method]
     listens = "text_encoder" in entry.inputs
-    if entry.block == "fine_tuning":
+    if entry.trains_image_encoder:
         return ("encode", "ground", "back_through_everything"), 3 if listens else 0
     if entry.has_vectors or entry.block == "control":
         return ("encode", "ground", "back_to_language"), 2 if listens else 0

@@ -66,6 +66,8 @@ def _sums(found: Forecast) -> list[tuple[str, str]]:
     for device, took in found.seconds.items():
         rows.append(("time", f"{span(took, seconds)} on one {'core' if device == 'cpu' else device}"))
     disk = f"{human_bytes(found.data_bytes)} of data and weights, {human_bytes(found.result_bytes)} of results"
+    if found.feature_bytes:
+        disk += f", shared image features up to {human_bytes(found.feature_bytes)}"
     rows.append(("disk", disk))
     todo = [source for source in found.sources if source.is_downloaded]
     unsure = sum(not source.is_exact for source in todo)
@@ -82,6 +84,8 @@ def _legend(found: Forecast) -> list[str]:
         "Data and weights: archives and the same again unpacked. While it runs, a tuning job also keeps a checkpoint of"
         " four times what it trains.",
     ]
+    if found.draws_pictures:
+        said.append("Pictures of subjects (generation) are not reckoned.")
     bases = {basis for line in found.lines for basis in line.devices.values()}
     if "counted" in bases:
         said.append(

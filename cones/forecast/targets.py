@@ -12,18 +12,22 @@ from cones.errors import ConesError, closest
 from cones.methods import METHODS
 from cones.miniature.pretrained import shipped
 from cones.models.official import VOCABULARY
-from cones.tables.files import TABLES_OF
+from cones.tables.files import METHOD_GRIDS, TABLES_OF
 
-EMBEDDED = ("figure4", "stability", "table3")  # grids whose cells also leave their class vectors
-DONE = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json", "run.json")
+EMBEDDED = ("figure4", "stability", "table3")  # grids that read their cells' class vectors; the others read scores
+LEFT_BY = {
+    "tune": ("state.safetensors", "tuning.json"),
+    "evaluate": ("predictions.json", "metrics.json", "run.json"),
+    "embed": ("embeddings.safetensors",),
+}
 EVERYTHING = ("all", "report")
 
 
 def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     """The grids behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without targets all of them."""
     made = {table: (grid,) for grid, tables in TABLES_OF.items() for table in tables}
-    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names}
-    made |= {"efficiency": (MAIN_GRID,), "figure_methods": (MAIN_GRID,), "figure4": ("figure4", "stability")}
+    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names if grid != "generation"}
+    made |= {"efficiency": METHOD_GRIDS, "figure_methods": (MAIN_GRID,), "figure4": ("figure4", "stability")}
     made |= {name: tuple(plan.suite.grids) for name in EVERYTHING}
     wanted: dict[str, None] = {}
     for target in targets or EVERYTHING[:1]:
@@ -31,7 +35,7 @@ def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
         if path.parent.name not in ("", "results", plan.suite.suite):
             raise ConesError("a file of another suite", where=target, next_step=f"--suite {path.parent.name}")
         if path.stem not in made:
-            raise ConesError("no such target", where=target, next_step=closest(path.stem, made))
+            raise ConesError("no cells of a grid stand behind it", where=target, next_step=closest(path.stem, made))
         there = [grid for grid in made[path.stem] if grid in plan.suite.grids]
         if not there:
             raise ConesError(f"the suite {plan.suite.suite} does not make it", where=target)
@@ -39,29 +43,31 @@ def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     return list(wanted)
 
 
-def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> list[Cell]:
-    """The cells of these grids, each once, with the cells that their stage 2 starts from."""
+def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
+    """{cell of these grids: its jobs}, with the cells that their stage 2 starts from."""
     if unknown := [name for name in datasets if name not in plan.suite.all_datasets]:
         raise ConesError(
             f'dataset "{unknown[0]}" is not in the suite', next_step=closest(unknown[0], plan.suite.all_datasets)
         )
-    cells = dict.fromkeys(c for grid in grids for c in plan.cells(grid) if not datasets or c.dataset in datasets)
-    return list(cells | {plan.stage1(cell): None for cell in cells if "stage1" in _inputs(plan, cell)})
+    cells: dict[Cell, set[str]] = {}
+    for grid in grids:
+        for cell in plan.cells(grid):
+            if not datasets or cell.dataset in datasets:
+                cells.setdefault(cell, {"tune"}).add("embed" if grid in EMBEDDED else "evaluate")
+    for cell in [cell for cell in cells if "stage1" in _inputs(plan, cell)]:
+        cells.setdefault(plan.stage1(cell), {"tune"})
+    return cells
 
 
-def is_done(cell: Cell) -> bool:
-    return all((cell.folder / name).exists() for name in DONE)
+def is_done(cell: Cell, its_jobs: Iterable[str]) -> bool:
+    return all((cell.folder / name).exists() for job in its_jobs for name in LEFT_BY[job])
 
 
-def embedded(plan: Plan, grids: Iterable[str]) -> set[Cell]:
-    """The cells of these grids that have a third job."""
-    return {cell for grid in grids if grid in EMBEDDED for cell in plan.cells(grid)}
-
-
-def jobs(plan: Plan, cells: Sequence[Cell], with_vectors: set[Cell]) -> Counter:
+def jobs(plan: Plan, cells: dict[Cell, set[str]]) -> Counter:
     """{rule: jobs} from nothing, as a dry run counts them, without the local jobs that write tables and figures."""
     models, datasets = {cell.model for cell in cells}, {cell.dataset for cell in cells}
     heard = {(cell.model, cell.dataset) for cell in cells if "text_states" in _inputs(plan, cell)}
+    frozen = {(c.model, c.dataset) for c in cells if not plan.method(c.arm).trains_image_encoder}
     drawn = plan.suite.source == DRAWN
     count = Counter(
         draw=sum(len(plan.registry[name].source(DRAWN).archives) for name in datasets) if drawn else 0,
@@ -70,11 +76,9 @@ def jobs(plan: Plan, cells: Sequence[Cell], with_vectors: set[Cell]) -> Counter:
         checkpoint=len(checkpoints(plan, models)),
         weights=len(models),
         text_states=len(heard),
-        tune=len(cells),
-        evaluate=len(cells),
-        embed=sum(cell in with_vectors for cell in cells),
+        features=sum(plan.features(*place) is not None for place in frozen),
     )
-    return +count
+    return +(count + Counter(job for its_jobs in cells.values() for job in sorted(its_jobs)))
 
 
 def checkpoints(plan: Plan, models: Iterable[str]) -> list[str]:

@@ -57,18 +57,20 @@ def epochs(tuning: Tuning, rate: Rate, assumed: int | None) -> tuple[float, floa
     return min(tuning.early_stop + 1, tuning.max_epochs), tuning.max_epochs
 
 
-def work(settings: CellSettings, seen: Pictures, rate: Rate, assumed_epochs: int | None = None) -> Work:
-    """A few-shot cell is taken to have `shots` pictures per class."""
-    tuning = settings.tuning
+def work(
+    settings: CellSettings, seen: Pictures, rate: Rate, assumed_epochs: int | None = None, *, is_scored: bool = True
+) -> Work:
+    """A few-shot cell is taken to have `shots` pictures per class; one that is not scored detects nothing at test."""
+    tuning, test = settings.tuning, seen.test if is_scored else 0
     if not METHODS[settings.method].is_tuned:
-        return Work((0, 0), (seen.test, seen.test))
+        return Work((0, 0), (test, test))
     train, val = seen.train, seen.val
     if tuning.shots is not None:
         train, val = (min(count, tuning.shots * seen.classes) for count in (train, val))
     per_epoch = ceil(train * tuning.copies / tuning.batch_size)
     bounds = epochs(tuning, rate, assumed_epochs)
     steps = tuple(round(count * per_epoch) for count in bounds)
-    return Work(steps, tuple(round(count * val) + seen.test for count in bounds))
+    return Work(steps, tuple(round(count * val) + test for count in bounds))
 
 
 def seconds(done: Work, rate: Rate, per_job: float, jobs: int) -> tuple[float, float]:
@@ -77,9 +79,9 @@ def seconds(done: Work, rate: Rate, per_job: float, jobs: int) -> tuple[float, f
     return tuple(steps * (rate.step or 0.0) + images * rate.image + jobs * per_job for steps, images in both)
 
 
-def bytes_left(plan: Plan, cell: Cell, settings: CellSettings, seen: Pictures, known: dict) -> int:
+def bytes_left(plan: Plan, cell: Cell, settings: CellSettings, seen: Pictures, known: dict, *, is_scored: bool) -> int:
     """state.safetensors in float32, predictions.json with as many detections as the dataset allows, the records."""
     vectors = seen.classes * settings.tokens_per_class if METHODS[settings.method].has_vectors else 0
     values = known["trained"].get(settings.method, 0) + vectors * known["text_width"]
-    detections = seen.test * plan.registry[cell.dataset].detections_per_image
+    detections = seen.test * plan.registry[cell.dataset].detections_per_image if is_scored else 0
     return 4 * values + detections * BYTES_PER_DETECTION + RECORD_BYTES

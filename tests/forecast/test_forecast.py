@@ -12,7 +12,7 @@ from cones.cli import app
 from cones.errors import ConesError
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
-from cones.forecast.targets import DONE, cells_of, grids_of
+from cones.forecast.targets import LEFT_BY, cells_of, grids_of
 from cones.forecast.work import Pictures, work
 
 REFERENCE = {
@@ -41,7 +41,7 @@ def rates(tmp_path):
 
 def finished(plan: Plan, cell: Cell, *, seconds=6.0, steps=12, epochs=2, **changes):
     """What a cell leaves that a forecast looks at, in the working directory."""
-    for name in DONE:
+    for name in (*LEFT_BY["tune"], *LEFT_BY["evaluate"]):
         write_json(cell.folder / name, {})
     run = {
         "settings": plan.settings(cell).model_dump(mode="json"),
@@ -124,6 +124,13 @@ def test_work_is_bounded_by_early_stop_and_budget():
     assert work(untuned, seen, rate).images == (36, 36)
 
 
+def test_a_cell_has_the_jobs_that_its_grids_read():
+    plan = Plan.load("miniature")
+    of = {cell.arm: jobs for cell, jobs in cells_of(plan, plan.suite.grids, ["tn3k"]).items() if not cell.seed}
+    assert (of["cones"], of["full_finetuning"]) == ({"tune", "evaluate", "embed"}, {"tune", "evaluate"})
+    assert of["cones_step0"] == {"tune", "embed"}
+
+
 def test_targets_name_their_grids():
     plan = Plan.load("miniature")
     assert grids_of(plan, []) == list(plan.suite.grids)
@@ -141,7 +148,10 @@ def test_targets_name_their_grids():
 def test_stage_2_brings_its_stage_1_and_a_dataset_can_be_asked_for_alone():
     plan = Plan.load("miniature", {"grids": {"table1": {"arms": ["cones_finetuned"]}}})
     cells = cells_of(plan, ["table1"], ["bccd"])
-    assert [(cell.dataset, cell.arm) for cell in cells] == [("bccd", "cones_finetuned"), ("bccd", "cones")]
+    assert {(cell.dataset, cell.arm): its_jobs for cell, its_jobs in cells.items()} == {
+        ("bccd", "cones_finetuned"): {"tune", "evaluate"},
+        ("bccd", "cones"): {"tune"},
+    }
     with pytest.raises(ConesError, match='did you mean "bccd"'):
         cells_of(plan, ["table1"], ["bcdd"])
 

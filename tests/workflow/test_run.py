@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from cones.cell import Plan
 from cones.config import load_suite
+from cones.forecast.forecast import forecast
 
 CI = ("--config", "suite=ci")
 ARMS = list(load_suite("ci").arms)
@@ -137,6 +139,12 @@ def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, mo
     for arm in arms:
         for file in ("metrics.json", "state.safetensors", "predictions.json"):
             assert (workflow.cell("bccd", arm) / file).read_bytes() == (finished.cell("bccd", arm) / file).read_bytes()
+
+
+def test_a_forecast_counts_the_jobs_of_a_dry_run(workflow):
+    planned = workflow.planned(TABLE, *CI)
+    assert (planned.pop("collect_table1"), planned.pop("publish")) == (1, 1)
+    assert forecast(Plan.load("ci"), [TABLE], tflops=30).jobs == planned
 
 
 def test_a_suite_of_table_2_alone_is_planned_before_its_own_folder_is_there(workflow):
