@@ -1,6 +1,7 @@
 # ConES, the whole experiment: snakemake --cores all
 # Its main table alone: snakemake --cores all results/table1.csv
 # Another world: snakemake --cores all results/table1.csv --config suite=paper   (targets go before --config)
+import gc
 import os
 import re
 import sys
@@ -9,6 +10,7 @@ import time
 from snakemake.utils import min_version
 
 min_version("9.27")
+gc.set_threshold(200_000, 50, 50)  # a large grid is millions of objects, no garbage
 sys.path.insert(0, workflow.basedir)
 
 from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN

@@ -97,7 +97,12 @@ def write_json(path: str | Path, value: object, *, indent: int | None = 2) -> No
     try:
         text = json.dumps(value, indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False)
     except ValueError as error:
-        raise ConesError("a number that is not finite was about to be written", where=path, found=error) from error
+        raise ConesError(
+            "a number that is not finite was about to be written",
+            where=path,
+            found=error,
+            next_step="look at what the step logged; the file was left as it was",
+        ) from error
     write_text(path, text + "\n")
 
 

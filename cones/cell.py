@@ -165,7 +165,7 @@ class Plan:
 
     def stage1(self, cell: Cell) -> Cell:
         """The cell whose concept embeddings this one fixes."""
-        return Cell(cell.suite, cell.model, cell.dataset, self.settings(cell).stage1, cell.seed)
+        return Cell(cell.suite, cell.model, cell.dataset, self.suite.arms[cell.arm].stage1, cell.seed)
 
 
 def settings_digest(settings: object) -> str:

@@ -274,7 +274,12 @@ def merged(base: dict, overrides: dict) -> dict:
 def _read(path: Path) -> dict:
     content = read_yaml(path)
     if not isinstance(content, dict):
-        raise ConesError("not a mapping of keys", where=path, expected="suite:, datasets:, models:, …")
+        raise ConesError(
+            "not a mapping of keys",
+            where=path,
+            expected="suite:, datasets:, models:, …",
+            next_step="see config/ci.yaml for a short one",
+        )
     return content
 
 

@@ -46,7 +46,9 @@ class State:
         values = {n.removeprefix("model."): t for n, t in self.trained.items() if n.startswith("model.")}
         unknown = model.load_state_dict(values, strict=False).unexpected_keys
         if unknown:
-            raise ConesError("holds values the model does not have", where=where, found=unknown[0])
+            raise ConesError(
+                "holds values the model does not have", where=where, found=unknown[0], next_step="tune this cell again"
+            )
 
 
 def refuse_other_weights(made_of: str, found: str, *, where: Path) -> None:

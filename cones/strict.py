@@ -50,9 +50,11 @@ def read_yaml(path: str | Path) -> Any:
             f'the key "{error.key}" is there twice', where=path, found=error.lines, next_step="keep one of them"
         ) from None
     except FileNotFoundError:
-        raise ConesError("file is missing", where=path) from None
+        raise ConesError("file is missing", where=path, next_step="check the path, or restore the file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConesError("not valid YAML", where=path, found=error) from None
+        raise ConesError(
+            "not valid YAML", where=path, found=error, next_step="correct it at the line that is named"
+        ) from None
 
 
 def parse(model: type[M], value: Any, *, where: object) -> M:
@@ -69,7 +71,12 @@ def parse(model: type[M], value: Any, *, where: object) -> M:
         raise ConesError("unknown key", where=f"{where}: {path}", next_step=f"{hint} (correct or remove it)")
     if fault["type"] == "missing":
         raise ConesError("a required key is missing", where=f"{where}: {path}", next_step="add it")
-    raise ConesError(fault["msg"].removeprefix("Value error, "), where=f"{where}: {path}", found=repr(fault["input"]))
+    raise ConesError(
+        fault["msg"].removeprefix("Value error, "),
+        where=f"{where}: {path}",
+        found=repr(fault["input"]),
+        next_step="correct it",
+    )
 
 
 def _keys_at(model: type[BaseModel], path: tuple) -> list[str]:

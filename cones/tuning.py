@@ -102,7 +102,11 @@ class Tuner:
         """Train until the budget or patience ends; an unfinished run of the same settings is taken up again."""
         self._resume()
         if self.tuning.max_epochs and not self.train_split.trainable_indices():
-            raise ConesError("no training image has a usable box", where=self.train_split.root.parent)
+            raise ConesError(
+                "no training image has a usable box",
+                where=self.train_split.root.parent,
+                next_step="look at manifest.json there: what was dropped, and why",
+            )
         while self.progress.epoch < self.tuning.max_epochs and self.progress.below_best < self.tuning.early_stop:
             self._epoch()
             self._validate()

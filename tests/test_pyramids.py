@@ -67,19 +67,23 @@ def test_features_of_other_weights_are_noticed_and_left_alone(tmp_path, caplog, 
     model, index = ToyDetector().eval().requires_grad_(False), tmp_path / "features.json"
     split = Split(tmp_path, "val", preprocessing=model.preprocessing, inclusive=False)
     samples = [split.sample(View(i, 64)) for i in range(6)]
-    live, frozen = LivePyramids(model, CPU), FrozenPyramids(model, CPU, 0)
-    write_pyramids(index, ((name_of(split, each.view), frozen([each])) for each in samples), budget=10**6)
-    if not same_weights:
-        model.body[1].bias += 1
-    calls, encode = [], model.encode_image
-    model.encode_image = lambda images: calls.append(len(images.sizes)) or encode(images)
-    for kind, first in (
-        (LivePyramids(model, CPU, SharedPyramids(PyramidFile(index), split)), 2),
-        (FrozenPyramids(model, CPU, 0, SharedPyramids(PyramidFile(index), split)), 1),
-    ):
+    live, calls, encode = LivePyramids(model, CPU), [], model.encode_image
+    kinds = {
+        2: lambda shared: LivePyramids(model, CPU, shared),
+        1: lambda shared: FrozenPyramids(model, CPU, 0, shared),
+    }
+    for together, kind_of in kinds.items():  # images in a pass: the bits depend on it
+        parts = [samples[at : at + together] for at in range(0, 6, together)]
+        stored = ((name_of(split, s.view), p) for part in parts for s, p in zip(part, parted(live(part))))
+        write_pyramids(index, stored, budget=10**6)
+        kind = kind_of(SharedPyramids(PyramidFile(index), split))
+        if not same_weights:
+            model.body[1].bias += 1
+        model.encode_image = lambda images: calls.append(len(images.sizes)) or encode(images)
         for batch in (samples[:2], samples[2:4], samples[4:]):
             torch.testing.assert_close(kind(batch).maps, live(batch).maps)
             calls.pop()  # that of `live`
-        assert sum(calls) == (first if same_weights else 6)
+        assert sum(calls) == (together if same_weights else 6)
+        model.encode_image = encode
         calls.clear()
     assert ("not those of this process" in caplog.text) == (not same_weights)

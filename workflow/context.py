@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from snakemake.io import ancient
+from snakemake.io import ancient, local
 
 from cones import warm
 from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
@@ -36,6 +36,7 @@ class Context:
 
     def __init__(self, plan: Plan, overrides: dict):
         self.plan, self.overrides, self.providers = plan, overrides, Providers()
+        self._tune_digests: dict[tuple, str] = {}
 
     @classmethod
     def from_config(cls, config: dict) -> "Context":
@@ -76,7 +77,7 @@ class Context:
 
     def weights_inputs(self, wildcards) -> list[str]:
         if self.plan.suite.models[wildcards.model].initial_seed is None and (files := shipped(wildcards.model)):
-            return [os.path.relpath(path) for path in files]
+            return [local(os.path.relpath(path)) for path in files]
         return self.official_records([wildcards.model])
 
     def official_records(self, models) -> list[str]:
@@ -86,7 +87,7 @@ class Context:
 
     def shipped_files(self, model: str) -> list[str]:
         """The files of a generator that ships with the project; none of another."""
-        return [os.path.relpath(path) for path in sorted((FOLDER / model).rglob("*.safetensors"))]
+        return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*.safetensors"))]
 
     def subject_files(self) -> list[str]:
         """Every file of every subject's cell, and its pictures' index on each track."""
@@ -99,13 +100,19 @@ class Context:
         drawn = self.plan.suite.generation
         return [str(record_file(name)) for name in drawn.pretrained] if drawn else []
 
-    def manifest(self, wildcards) -> str:
-        return str(self.plan.data_folder(wildcards.dataset) / "manifest.json")
+    @property
+    def manifest(self) -> str:
+        """A pattern, not a function: those are inspected and called for every job of a large grid."""
+        return str(self.plan.data_folder("{dataset}") / "manifest.json")
+
+    def of_datasets(self, name: str) -> list[str]:
+        """A file of every dataset of the suite."""
+        return [str(self.plan.data_folder(dataset) / name) for dataset in self.plan.suite.all_datasets]
 
     def tune_inputs(self, wildcards) -> dict[str, str]:
         """The files that the method's registry line names."""
         cell = self.cell(wildcards)
-        files = {"weights": str(self.plan.weights(cell.model)), "manifest": self.manifest(wildcards)}
+        files = {"weights": str(self.plan.weights(cell.model)), "manifest": self.manifest.format(dataset=cell.dataset)}
         method = self.plan.method(cell.arm)
         inputs = method.inputs
         if "text_states" in inputs:
@@ -198,16 +205,24 @@ class Context:
         return path
 
     def report_inputs(self) -> list[str]:
-        """What the report reads besides the tables: how each cell was made, and the suite's learning-rate studies."""
-        return [*self.runs(TABLES_OF), *filter(os.path.exists, self.plan.suite.learning_rate_studies)]
+        """What the report reads besides the tables: how each cell was made."""
+        return self.runs(TABLES_OF)
+
+    def studies(self) -> list[str]:
+        """The suite's learning-rate studies, files of the project, as far as they are there."""
+        return [study for study in self.plan.suite.learning_rate_studies if os.path.exists(study)]
 
     # -------------------------------------------------------------------------------------------------- digests
 
     def tune_digest(self, wildcards) -> str:
-        """Settings of the cell, and the code of the loop and of this cell's method and model."""
+        """Settings of the cell, and the code of the loop and of its method and model; the same for many cells."""
         cell = self.cell(wildcards)
-        method = self.plan.method(cell.arm).module
-        return f"{settings_digest(self.plan.settings(cell))}-{code_digest('cones.steps.tune', method)}"
+        place = (cell.model, cell.arm, cell.dataset if cell.dataset in self.plan.suite.dataset_tuning else None)
+        if place not in self._tune_digests:
+            method = self.plan.method(cell.arm).module
+            digests = settings_digest(self.plan.settings(cell)), code_digest("cones.steps.tune", method)
+            self._tune_digests[place] = "-".join(digests)
+        return self._tune_digests[place]
 
     def learning_digest(self, wildcards) -> str:
         """How a subject is learnt, and the code of the loop and of the arm's method."""

@@ -43,7 +43,9 @@ def _rgb(picture: Image.Image, path: Path) -> Image.Image:
     if picture.mode in DEEP_GREY:
         grey = np.asarray(picture, dtype=np.int64)
         if grey.min() < 0 or grey.max() > 65535:
-            raise ConesError("grey values beyond 16 bits", where=path, found=f"{grey.min()} to {grey.max()}")
+            raise ConesError(
+                "grey values beyond 16 bits", where=path, found=f"{grey.min()} to {grey.max()}", next_step=AGAIN
+            )
         if grey.max() > 255:
             grey = grey // 256
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")

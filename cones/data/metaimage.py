@@ -85,13 +85,16 @@ def read_header(path: Path) -> Volume:
     except (KeyError, ValueError) as error:
         raise ConesError("not a usable MetaImage header", where=path, found=error, next_step=AGAIN) from None
     if not (len(size) == len(spacing) == len(offset) == 3 and len(rows) == 9 and min(size) > 0 and min(spacing) > 0):
-        raise ConesError("not the header of a volume", where=path, expected="3 dimensions", found=keys["DimSize"])
+        raise ConesError(
+            "not the header of a volume", where=path, expected="3 dimensions", found=keys["DimSize"], next_step=AGAIN
+        )
     if type_name not in TYPES or _is_true(keys, "BinaryDataByteOrderMSB", "ElementByteOrderMSB") or file == "LIST":
         raise ConesError(
             "a kind of volume that is not read here",
             where=path,
             expected="little-endian numbers in one file",
             found=f"{type_name}, {file}",
+            next_step="convert it, or add this kind to cones/data/metaimage.py",
         )
     local = file == "LOCAL"
     axes = [rows[0:3], rows[3:6], rows[6:9]]  # a header lists one axis a row

@@ -219,7 +219,12 @@ def load_registry(path: str | Path = REGISTRY) -> dict[str, Dataset]:
     """`{dataset id: entry}` in file order; the first fault ends in one line with file, entry and key."""
     content = read_yaml(path)
     if not isinstance(content, dict) or not content:
-        raise ConesError("the registry must map dataset ids to entries", where=path, found=type(content).__name__)
+        raise ConesError(
+            "the registry must map dataset ids to entries",
+            where=path,
+            found=type(content).__name__,
+            next_step="see docs/datasets.md",
+        )
     return {str(key): _entry(str(key), value, path) for key, value in content.items()}
 
 
@@ -251,7 +256,12 @@ def dataset_named(dataset_id: str, path: str | Path = REGISTRY) -> Dataset:
 def _entry(dataset_id: str, value: Any, path: str | Path) -> Dataset:
     where = f"{path}: {dataset_id}"
     if not isinstance(value, dict):
-        raise ConesError("an entry must be a mapping of keys", where=where, found=type(value).__name__)
+        raise ConesError(
+            "an entry must be a mapping of keys",
+            where=where,
+            found=type(value).__name__,
+            next_step="see docs/datasets.md",
+        )
     if "id" in value:
         raise ConesError("the id is the entry's key", where=f"{where}: id", next_step="remove this line")
     entry = parse(Dataset, {**value, "id": dataset_id, "sources": _inherit(value.get("sources"))}, where=where)

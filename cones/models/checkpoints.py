@@ -131,9 +131,15 @@ def convert_official(name: str, path: str | Path) -> State:
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict):
         found = f"entries {sorted(map(str, content))[:5]}" if isinstance(content, dict) else type(content).__name__
-        raise ConesError("not a detector checkpoint", where=path, expected='an entry "model"', found=found)
+        raise ConesError(
+            "not a detector checkpoint",
+            where=path,
+            expected='an entry "model"',
+            found=found,
+            next_step="fetch it again",
+        )
     if strange := [key for key, value in state.items() if not isinstance(value, Tensor)]:
-        raise ConesError("a weight is not a tensor", where=path, found=strange[0])
+        raise ConesError("a weight is not a tensor", where=path, found=strange[0], next_step="fetch it again")
     if state and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     expected = expected_state(name)

@@ -182,7 +182,12 @@ def load_tokenizer(vocabulary_path: str | Path):
         ) from None
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     if missing := [piece for piece in ("[UNK]", "[CLS]", "[SEP]") if piece not in vocabulary]:
-        raise ConesError("not a WordPiece vocabulary", where=vocabulary_path, found=f"no {', '.join(missing)}")
+        raise ConesError(
+            "not a WordPiece vocabulary",
+            where=vocabulary_path,
+            found=f"no {', '.join(missing)}",
+            next_step="fetch it again",
+        )
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -120,6 +120,7 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
             where=f"{where}: loss_groups",
             expected=", ".join(model.loss_groups) or "no loss_groups for this model",
             found=", ".join(sorted(unknown)),
+            next_step="choose another model for this grid, or correct loss_groups",
         )
     model.loss_groups = groups
 

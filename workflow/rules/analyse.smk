@@ -6,7 +6,7 @@ rule embed:
         state=rules.tune.output.state,
         record=rules.tune.output.record,
         weights="checkpoints/{model}.safetensors",
-        manifest=lambda wildcards: context.manifest(wildcards),
+        manifest=context.manifest,
     output:
         "results/{suite}/{model}/{dataset}/{arm}/seed{seed}/embeddings.safetensors",
     log:
@@ -31,7 +31,7 @@ if "figure4" in plan.suite.grids:
     rule draw_figure4:
         input:
             vectors,
-            context.analysis_roll_call("figure4", vectors, FILES_OF["figure4"]),
+            local(context.analysis_roll_call("figure4", vectors, FILES_OF["figure4"])),
         output:
             [f"results/{{suite}}/{name}" for name in FILES_OF["figure4"]],
         log:
@@ -51,7 +51,7 @@ if BOXES_GRID in plan.suite.grids:
     rule table3:
         input:
             boxes,
-            context.analysis_roll_call("table3", boxes, FILES_OF[BOXES_GRID]),
+            local(context.analysis_roll_call("table3", boxes, FILES_OF[BOXES_GRID])),
         output:
             [f"results/{{suite}}/{name}" for name in FILES_OF[BOXES_GRID]],
         log:
@@ -71,7 +71,7 @@ if context.method_cells():
         input:
             context.method_cells(),
             context.runs(METHOD_GRIDS),
-            context.analysis_roll_call("efficiency", [], EFFICIENCY),
+            local(context.analysis_roll_call("efficiency", [], EFFICIENCY)),
         output:
             [f"results/{{suite}}/{name}" for name in EFFICIENCY],
         log:

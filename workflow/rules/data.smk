@@ -57,11 +57,7 @@ rule prepare:
 
 rule downloads:
     input:
-        expand(
-            rules.fetch.output,
-            source=plan.suite.source,
-            dataset=plan.suite.all_datasets,
-        ),
+        context.of_datasets("fetch.json"),
         context.official_records(plan.suite.models),
         context.pretrained_records(),
     localrule: True

@@ -7,7 +7,7 @@ rule evaluate:
         state=rules.tune.output.state,
         record=rules.tune.output.record,
         weights="checkpoints/{model}.safetensors",
-        manifest=lambda wildcards: context.manifest(wildcards),
+        manifest=context.manifest,
     output:
         metrics="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/metrics.json",
         predictions="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/predictions.json",

@@ -4,7 +4,7 @@
 rule features:
     input:
         "checkpoints/{model}.safetensors",
-        lambda wildcards: context.manifest(wildcards),
+        context.manifest,
     output:
         "features/{suite}/{model}/{dataset}.json",
         "features/{suite}/{model}/{dataset}.bin",

@@ -138,8 +138,10 @@ rule score_subject:
 rule collect_subjects:
     input:
         context.subject_files(),
-        context.analysis_roll_call(
-            "generation", context.subject_files(), FILES_OF["generation"]
+        local(
+            context.analysis_roll_call(
+                "generation", context.subject_files(), FILES_OF["generation"]
+            )
         ),
     output:
         [f"results/{{suite}}/{name}" for name in FILES_OF["generation"]],

@@ -5,8 +5,9 @@ rule render_report:
     input:
         [f"results/{{suite}}/{name}" for name in files_of("table1")],
         context.report_inputs(),
+        [local(path) for path in context.studies()],
         context.analyses(),
-        context.report_roll_call(),
+        local(context.report_roll_call()),
     output:
         page="results/{suite}/report.html",
         figure="results/{suite}/figure_methods.png",

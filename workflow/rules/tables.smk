@@ -8,7 +8,7 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
             f"collect_{grid}"
         input:
             context.cell_files(grid),
-            context.roll_call(grid),
+            local(context.roll_call(grid)),
         output:
             [f"results/{{suite}}/{name}" for name in files_of(grid)],
         log:
@@ -26,12 +26,8 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
 
 rule table7:
     input:
-        expand(
-            rules.prepare.output[0],
-            source=plan.suite.source,
-            dataset=plan.suite.all_datasets,
-        ),
-        context.analysis_roll_call("table7", [], TABLE7),
+        context.of_datasets("manifest.json"),
+        local(context.analysis_roll_call("table7", [], TABLE7)),
     output:
         [f"results/{{suite}}/{name}" for name in TABLE7],
     log:

@@ -4,7 +4,7 @@
 rule text_states:
     input:
         "checkpoints/{model}.safetensors",
-        lambda wildcards: context.manifest(wildcards),
+        context.manifest,
     output:
         "results/{suite}/{model}/{dataset}/text.safetensors",
     log:
