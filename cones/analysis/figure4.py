@@ -79,15 +79,16 @@ def all_maps(drawn: Sequence[VectorSet], suite: str, title: str) -> Figure:
     """Every set of vectors in a row of its own, every map of MAPS in a column."""
     said = heading(suite, title, what="Figure 4, supplement")
     note = (
-        f"Rows: where the vectors come from. UMAP with {NEIGHBOURS} neighbours unless a column says k; each panel is"
-        " fitted alone. ConES, never trained: random vectors, the control for every pattern above it."
+        f"Rows: where the vectors come from; n classes. UMAP with {NEIGHBOURS} neighbours unless a column says k; each"
+        " panel is fitted alone. ConES, never trained: random vectors, the control for every pattern above it."
     )
     figure, grid, foot = _grid(max(len(drawn), 1), len(MAPS), said, note, below=0.0, left=0.95)
     models = {one.model for one in drawn}
     for axes_of_row, one in zip(grid, drawn):
         name = label(one.vectors).replace("(stage ", "(stage\N{NO-BREAK SPACE}")
         name += f" {one.model}" * (len(models) > 1)
-        axes_of_row[0].set_ylabel("\n".join(wrap(name, 14)), rotation=0, ha="right", va="center", labelpad=4)
+        said_beside = [*wrap(name, 14), f"n = {len(one.points)}"]
+        axes_of_row[0].set_ylabel("\n".join(said_beside), rotation=0, ha="right", va="center", labelpad=4)
         for axes, make in zip(axes_of_row, MAPS.values()):
             draw_map(axes, one.points, make(one.points.vectors), size=6)
     for axes, name in zip(grid[0], MAPS):

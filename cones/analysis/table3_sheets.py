@@ -26,7 +26,7 @@ def _distances(rows: list[Row], suite: str, title: str | None) -> Sheet:
     for model, method in dict.fromkeys((row["model"], row["method"]) for row in mine):
         line = [by_place.get((model, method, name)) for name in (*datasets, ALL)]
         marks = markers(line[-1], numbers) if line[-1] else ""
-        body.append([model, _label(method), *(_said(row, "d_l2") for row in line), marks])
+        body.append([model, _label(method), *(_with_spread(row) for row in line), marks])
         if suite == "paper":
             body.append([model, "paper", *(number(row["d_l2_paper"]) if row else NO_NUMBER for row in line), ""])
             differences = (signed(row["d_l2_difference"]) if row else NO_NUMBER for row in line)
@@ -35,7 +35,9 @@ def _distances(rows: list[Row], suite: str, title: str | None) -> Sheet:
         heading=heading(suite, title, what=WHAT),
         heads=["model", "method", *(labels.get(name, name) for name in datasets), "average", NOTES],
         rows=said_once(body, 1),
-        legend=DEFINITION + [DIFFERENCE_MEANS] * (suite == "paper"),
+        legend=DEFINITION
+        + [SPREAD_MEANS] * any(row["d_l2_spread"] for row in mine)
+        + [DIFFERENCE_MEANS] * (suite == "paper"),
         names=2,
         notes=numbers,
     )
@@ -49,7 +51,7 @@ def _companions(rows: list[Row], suite: str, title: str | None) -> Sheet:
             _label(row["method"]),
             SOURCES.get(row["source"], row["source"]),
             labels.get(row["dataset"], row["dataset"]),
-            f"{row['classes']} / {row['boxes']}",
+            f"{row['classes']} / {row['boxes']}" if row["classes"] else NO_NUMBER,
             *(_said(row, name) for name in MEASURES),
         ]
         for row in rows
@@ -72,6 +74,7 @@ DEFINITION = [
     "Fused features hear the prompt, so that a smaller distance may be a shorter v: see the companions.",
     "ConES, never trained: random vectors, the control.",
 ]
+SPREAD_MEANS = "±: half width of the 95 % t interval over seeds."
 COMPANIONS = [
     "|v|, |u|: mean lengths. D_cos: 1 - cosine. D_rel: D_l2 over the mean |v - mean v|, free of scale.",
     "margin: logit of the true class minus the best other class. Dash: one class.",
@@ -83,6 +86,12 @@ COMPANIONS = [
 
 def _label(method: str) -> str:
     return METHODS[method].label if method in METHODS else method
+
+
+def _with_spread(row: Row | None) -> str:
+    """`77.47 ± 0.31`, without the spread for one seed."""
+    spread = f" ± {_said(row, 'd_l2_spread')}" if row and row["d_l2_spread"] else ""
+    return f"{_said(row, 'd_l2')}{spread}"
 
 
 def _said(row: Row | None, name: str) -> str:

@@ -119,3 +119,15 @@ def test_figure_5_takes_the_largest_class_of_the_first_natural_and_medical_datas
     assert len(chosen[0].text[FUSED].visual) == 5
     figure = figure5([], "Figure 5 · suite: ci")
     assert not figure.axes
+
+
+def test_seeds_have_a_spread_and_a_method_without_any_cell_a_row_with_the_reason(tmp_path):
+    found = {Place("glip_nano", "cones", "tn3k", seed): cell(50 + seed) for seed in (0, 1)}
+    found[Place("glip_nano", "zero_shot", "tn3k", 0)] = Embeddings(missing="failed (out of memory)")
+    columns, rows = rows_of(found, "miniature", tmp_path)
+    (hole,) = [row for row in rows if row["method"] == "zero_shot"]
+    assert (hole["dataset"], hole["datasets"], hole["d_l2"]) == (ALL, "0/1", "")
+    assert hole["notes"] == "tn3k: failed (out of memory)"
+    distances, companions = table3_sheets(columns, rows, suite="miniature")
+    assert distances.rows[0][2].startswith("50.50 ± 6.35") and "over seeds" in sheet_markdown(distances)
+    assert " nan " not in sheet_markdown(companions)

@@ -1,5 +1,7 @@
 """Tables 5 and 9 from chosen APs: rows, ranges over seeds, slots, and every published row beside ours."""
 
+from dataclasses import replace
+
 import pytest
 
 from cones.artifacts import read_json, write_json
@@ -121,3 +123,13 @@ def test_holes_have_reasons_and_other_suites_no_published_values(tmp_path):
         and five["dfuc2020_ap"].isna().all()
         and "needs a form" in sheet_of("table5", five, tmp_path, "miniature")
     )
+
+
+def test_a_model_that_starts_at_random_is_not_said_to_be_pretrained(tmp_path):
+    cells = [replace(cell, initial_seed=4) for cell in fusion_grid(("glip_nano_a",))]
+    (seen,) = table9(collected(tmp_path, cells, lambda cell: 1.0, "ci"), suite="ci")["pretraining"]
+    assert seen == "nothing: random weights of seed 4"
+    (seen,) = table9(collected(tmp_path, fusion_grid(("glip_nano_a",)), lambda cell: 1.0, "ci"), suite="ci")[
+        "pretraining"
+    ]
+    assert "drawn scenes" in seen

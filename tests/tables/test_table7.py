@@ -1,7 +1,11 @@
 import csv
 import json
 
-from cones.tables.table7 import write_table7
+from cones.data.registry import load_registry
+from cones.tables.files import read_csv
+from cones.tables.reference import paper
+from cones.tables.table7 import paper_row, table7_sheet, write_table7
+from cones.tables.wording import NO_NUMBER
 from tests.data.made_up import cells_entry
 
 
@@ -67,3 +71,34 @@ def test_the_miniature_is_not_held_against_the_paper(tmp_path):
     entries = [cells_entry(id="cpm17", paper_name="CPM-17", classes=["nucleus"])]
     rows = rows_of(tmp_path, entries, {"cpm17": manifest(tmp_path, "c", 24, 8, 16)}, source="miniature")
     assert rows["cpm17"]["agrees"] == "" and rows["cpm17"]["source"] == "miniature"
+
+
+def test_every_published_row_has_a_dataset_of_ours():
+    found = {paper_row(entry, paper())["dataset"] for entry in load_registry().values()}
+    assert found == {row["dataset"] for row in paper().rows("table7")}
+
+
+def sheet_of(tmp_path, source):
+    entries = [
+        cells_entry(id="bccd", paper_name="BCCD", classes=["a", "b", "c"], notes=["765 = 3 x 255"]),
+        cells_entry(id="tn3k", paper_name="TN3k", classes=["nodule"]),
+    ]
+    manifests = {"bccd": manifest(tmp_path, "b", 255, 73, 36), "tn3k": manifest(tmp_path, "t", status="skipped")}
+    rows_of(tmp_path, entries, manifests, source)
+    return table7_sheet(*read_csv(tmp_path / "table7.csv"), suite="s")
+
+
+def test_for_people_the_papers_counts_stand_below_those_of_the_official_files(tmp_path):
+    sheet = sheet_of(tmp_path, "official")
+    ours, theirs, hole, _ = [row[1:] for row in sheet.rows]
+    assert ours == ["BCCD", "3", "255", "73", "36", "728", "[1] [2]"]
+    assert theirs == ["paper", "3", "765", "73", "36", NO_NUMBER, ""]
+    assert hole == ["TN3k", "1", *[NO_NUMBER] * 4, "[3]"]
+    assert list(sheet.notes) == ["train 255 instead of 765", "765 = 3 x 255", "skipped: needs_request: a form"]
+
+
+def test_for_people_drawn_datasets_stand_alone(tmp_path):
+    sheet = sheet_of(tmp_path, "miniature")
+    assert [row[1] for row in sheet.rows] == ["BCCD", "TN3k"] and list(sheet.notes) == [
+        "skipped: needs_request: a form"
+    ]

@@ -29,7 +29,7 @@ def rows(path):
 def test_from_cells_to_every_analysis_and_again_without_a_model(workflow):
     results = workflow.folder / "results"
     workflow.run(*WORLD)
-    for name in ("table5", "table9", "table3", "figure4", "ranks", "efficiency"):
+    for name in ("table5", "table7", "table9", "table3", "figure4", "ranks", "efficiency"):
         assert rows(results / f"{name}.csv") and "suite: ci" in (results / f"{name}.md").read_text()
     for name in ("figure4", "figure5"):
         assert (results / f"{name}.pdf").stat().st_size > 1000 and (results / f"{name}.png").exists()
@@ -41,9 +41,11 @@ def test_from_cells_to_every_analysis_and_again_without_a_model(workflow):
     distances = [row for row in rows(results / "table3.csv") if row["dataset"] == "all"]
     assert len(distances) == 4 and all(float(row["d_l2"]) > 0 for row in distances)
     assert [row["tokens_per_class"] for row in rows(results / "table5.csv")] == ["1", "2"]
-    assert [row["deep_fusion"] for row in rows(results / "table9.csv")] == ["yes", "no"]
+    fusion = rows(results / "table9.csv")
+    assert [row["deep_fusion"] for row in fusion] == ["yes", "no"]
+    assert {row["pretraining"] for row in fusion} == {"nothing: random weights of seed 0"}
     page = (results / "report.html").read_text()
-    for section in ("table5", "table9", "figure4", "table3", "ranks", "costs"):
+    for section in ("table5", "table7", "table9", "figure4", "table3", "ranks", "efficiency"):
         assert f'id="{section}"' in page
     assert page.count("data:image/png;base64,") == 3 and "Not made yet" not in page
     assert "Nothing to be done" in workflow.run(*WORLD)
