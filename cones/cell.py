@@ -16,7 +16,7 @@ from cones.errors import ConesError, closest
 from cones.methods import METHODS, MethodEntry
 
 RESULTS = Path("results")
-FEATURES = Path("features")  # may be deleted at any time
+FEATURES = Path("features")  # what is large in it, the .bin files, may be deleted at any time
 CHECKPOINTS = Path("checkpoints")
 
 

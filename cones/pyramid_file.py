@@ -54,15 +54,20 @@ def bytes_of(tensor: Tensor) -> bytes:
 
 
 class PyramidFile:
-    """The pyramids that `write_pyramids` left, mapped into memory: processes that read the same ones share them."""
+    """The pyramids that `write_pyramids` left, mapped into memory: processes that read the same ones share them.
+
+    The numbers may have been deleted to free the disk: then there are no views.
+    """
 
     def __init__(self, index: Path):
-        content = read_json(index)
-        self.views: dict[str, dict] = content["views"]
-        path, size = tensors_file(index), content["bytes"]
-        if not path.exists() or path.stat().st_size != size:
+        content, path = read_json(index), tensors_file(index)
+        is_there, size = path.exists(), content["bytes"]
+        self.views: dict[str, dict] = content["views"] if is_there else {}
+        if is_there and path.stat().st_size != size:
             raise ConesError("not the file its index describes", where=path, next_step=f"delete {index} and run again")
-        self._bytes = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8) if size else None
+        self._bytes = None
+        if self.views:
+            self._bytes = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
 
     def get(self, name: str) -> FeaturePyramid | None:
         """The pyramid of one image as it was written, or None; its memory is the file's."""

@@ -125,7 +125,7 @@ class Context:
         return files
 
     def features(self, wildcards) -> dict[str, str]:
-        """The image features a cell may share. Ancient: they can be deleted and made again without re-running a cell,
+        """The index of the image features a cell may share. Ancient: they can be made again without re-running a cell,
         since a cell computes what it does not find, to the same bits."""
         cell = self.cell(wildcards)
         index = self.plan.features(cell.model, cell.dataset)

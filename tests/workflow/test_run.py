@@ -65,18 +65,14 @@ def test_a_finished_run_has_nothing_to_do(finished):
 
 
 def test_shared_image_features_come_and_go_without_re_running_a_cell(finished):
-    features = finished.folder / "features"
+    numbers = [file for file in (finished.folder / "features").rglob("bccd.*") if file.suffix == ".bin"]
     assert json.loads((finished.cell("bccd", "cones") / "run.json").read_text())["tuning"]["shared_views"] > 0
-    for file in features.rglob("bccd.*"):
-        file.touch()
-    assert "Nothing to be done" in finished.run(TABLE, *CI)
-    away = features.rename(finished.folder / "away")
-    try:
-        assert "Nothing to be done" in finished.run("--dry-run", TABLE, *CI)
-        plan = finished.planned(TABLE, "-R", finished.state("bccd", "linear_probing"), *CI)
-    finally:
-        away.rename(features)
-    assert plan == {"features": 1, "tune": 1, "evaluate": 1, "collect_table1": 1, "publish": 1}
+    for file in numbers:
+        file.unlink()  # all runs of the tests after this one compute their own
+        file.with_suffix(".json").touch()
+    assert numbers and "Nothing to be done" in finished.run(TABLE, *CI)
+    again = ("-R", "features", "--config", "suite=ci")
+    assert finished.planned(TABLE, *again) == {"features": 2}
 
 
 def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):

@@ -6,8 +6,7 @@ rule features:
         "checkpoints/{model}.safetensors",
         context.manifest,
     output:
-        "features/{suite}/{model}/{dataset}.json",
-        "features/{suite}/{model}/{dataset}.bin",
+        "features/{suite}/{model}/{dataset}.json",  # the index of the .bin beside it, which may be deleted
     log:
         "logs/{suite}/{model}/{dataset}/features.log",
     threads: 1
