@@ -6,8 +6,7 @@ import sys
 import time
 
 import pytest
-
-from tests.workflow.conftest import ROOT, Workflow
+from flow import ROOT, Workflow
 
 pytest.importorskip("snakemake_executor_plugin_slurm")
 GRID = ("suite=ci", "datasets=[bccd]")
