@@ -66,7 +66,8 @@ def subject_cells(plan: Plan) -> list[SubjectCell]:
 def _figures(plan: Plan, said: Generation, folder: Path) -> list[Path]:
     """Figure 3 shows the subjects the suite names, large; Figure 6 the others."""
     manifest, seed = plan.manifest(said.dataset), said.seeds[0]
-    known = manifest["generation"]["subjects"] if manifest["status"] != "skipped" else {}
+    there = manifest["generation"]["subjects"] if manifest["status"] != "skipped" else {}
+    known = [name for name in said.subjects or there if name in there]
     named = said.figure3 or tuple(known)[:4]
     written = []
     note = NOTE + DEGENERATE * any(_is_degenerate(said, arm) for arm in said.shown_arms)

@@ -37,9 +37,8 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
     for grid in begun or collected(plan):
         collect_grid(plan, grid, partial=True)
     count_datasets(plan, partial=True)
-    where = ", ".join(str(folder / partial_name(f"{grid}.md")) for grid in begun or collected(plan))
-    for figure in _analyse(plan, begun):
-        where = f"{where}, {figure}"
+    made = [folder / partial_name(f"{grid}.md") for grid in begun or collected(plan)]
+    where = ", ".join(map(str, [*made, *_analyse(plan, begun)]))
     if MAIN_GRID in begun:  # empty ones help nobody
         print_table(folder / partial_name("table1.csv"), title=plan.suite.title)
         (report,) = write_report(plan, overrides=overrides, partial=True)
@@ -47,8 +46,10 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
     cells = [*plan.all_cells(), *plan.subject_cells()]
     missing = holes(plan, cells)
     count = sum(map(len, missing.values()))
-    print(f"\nNot complete. {count or 'None'} of {len(cells)} cells have no numbers{':' if count else '.'}")
-    print(*told(missing), sep="\n")
+    if count:
+        print(f"\nNot complete. {count} of {len(cells)} cells have no numbers:", *told(missing), sep="\n")
+    else:
+        print(f"\nNot complete. All {len(cells)} cells have numbers; what is made of them failed: the error is above.")
     print(f"The table so far, with reasons: {where}; logs are under logs/.")
     print("Mend that and run the same command again: what is finished is kept.", flush=True)
 
