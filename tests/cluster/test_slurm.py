@@ -18,7 +18,7 @@ FAST = (
     "--slurm-status-command",
     "squeue",
 )
-NO_GPU = ("--set-resources", "tune:gpu=0", "evaluate:gpu=0", "--set-threads", "tune=1", "evaluate=1")
+NO_GPU = ("--set-resources", "features:gpu=0", "tune:gpu=0", "evaluate:gpu=0", "--set-threads", "tune=1", "evaluate=1")
 
 
 def test_a_grid_completes_through_slurm_though_a_job_is_cancelled(cluster, tmp_path):
