@@ -73,7 +73,7 @@ def subjects_figure(
             x = left + number * (column + BETWEEN)
             if row == 0:
                 title = "\n".join(_title(heads[number], column))
-                figure.text(x / PAGE_WIDTH, (top + 0.02) / height, title, fontsize=7, va="bottom", linespacing=1.05)
+                figure.text(x / PAGE_WIDTH, (top + 0.05) / height, title, fontsize=7, va="baseline", linespacing=1.05)
             if files:
                 at = (x / PAGE_WIDTH, (top - NAME - picture) / height, column / PAGE_WIDTH, picture / height)
                 axes = figure.add_axes(at)

@@ -77,7 +77,7 @@ def _figures(plan: Plan, said: Generation, folder: Path) -> list[Path]:
     ):
         rows = [_row(plan, said, manifest, subject, seed) for subject in subjects]
         title = heading(plan.suite.suite, plan.suite.title, what=f"Figure {number}")
-        heads = ["real pictures", *(_head(said, arm) for arm in said.shown_arms)]
+        heads = ["Real pictures", *(_head(said, arm) for arm in said.shown_arms)]
         if len(said.shown_arms) > 3:
             pictures = max(pictures - 1, 1) if abreast == 1 else pictures
         png = folder / f"figure{number}.png"
