@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from cones.artifacts import read_json
 from cones.config import BOXES_GRID, CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
+from cones.generation import IDENTIFIER
 from cones.methods import METHODS, MethodEntry
 
 RESULTS = Path("results")
@@ -56,6 +58,8 @@ class Plan:
                     where=f"{CONFIG_FOLDER / suite}.yaml: datasets",
                     next_step=closest(dataset, registry),
                 )
+        if loaded.generation:
+            _check_subjects(registry[loaded.generation.dataset])
         for dataset in loaded.all_datasets:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         return cls(loaded, registry)
@@ -166,6 +170,18 @@ class Plan:
     def stage1(self, cell: Cell) -> Cell:
         """The cell whose concept embeddings this one fixes."""
         return Cell(cell.suite, cell.model, cell.dataset, self.suite.arms[cell.arm].stage1, cell.seed)
+
+
+def _check_subjects(dataset: Dataset) -> None:
+    """A subject's name becomes a folder and a word of a command line; other classes may be called anything."""
+    for name in dataset.classes:
+        if not re.fullmatch(IDENTIFIER, name):
+            raise ConesError(
+                "no name for a subject",
+                where=f"dataset {dataset.id}: classes",
+                expected="letters, digits, _, + and -",
+                found=repr(name),
+            )
 
 
 def settings_digest(settings: object) -> str:

@@ -2,20 +2,16 @@
 
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import ConesError, closest
-from cones.generation import Generation
+from cones.generation import IDENTIFIER, Generation, Name
 from cones.methods import METHODS
 from cones.strict import Strict, parse, read_yaml
 
 CONFIG_FOLDER = Path("config")
-IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # ids become folder names and words of a command line
-
-
-Name = Annotated[str, Field(pattern=IDENTIFIER)]
 LossGroup = Literal["classification", "box", "mask"]
 
 

@@ -1,6 +1,6 @@
 """What a suite says of personalised generation: the model that draws, the subjects, the arms and how each learns."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from cones.methods import GENERATORS, METHODS
 from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.strict import Strict, parse
 
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # ids become folder names and words of a command line
+Name = Annotated[str, Field(pattern=IDENTIFIER)]
 Track = Literal["reconstruction", "editing"]
 TRACKS: tuple[Track, ...] = ("reconstruction", "editing")
 SHIPPED = "sd_nano"  # pretrained by this project; it brings the classifier that measures its pictures along
@@ -29,7 +31,7 @@ class Generation(Strict):
     dataset: str = Field("dreambooth", description="whose classes are the subjects")
     subjects: tuple[str, ...] | None = Field(None, min_length=1, description="default: all of the dataset")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    arms: dict[str, SubjectArm] = Field(min_length=1, description="rows of generation.csv, in this order")
+    arms: dict[Name, SubjectArm] = Field(min_length=1, description="rows of generation.csv, in this order")
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of SubjectTuning for all arms")
     pictures: dict[Track, int] = Field(
         {"reconstruction": 16, "editing": 4}, description="per prompt; absent: not drawn"

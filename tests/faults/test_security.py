@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from cones.cell import _check_subjects
 from cones.config import load_suite
 from cones.data.registry import Dataset, load_registry
 from cones.errors import ConesError
@@ -120,16 +121,30 @@ def test_a_data_folder_is_a_path_and_nothing_else(folder):
             load_suite("ci", {key: folder})
 
 
+def test_a_subject_with_a_name_for_the_shell_is_refused():
+    entry = load_registry()["dreambooth"]
+    hostile = entry.model_copy(update={"classes": ["dog; touch /tmp/x"]})
+    with pytest.raises(ConesError, match=r"dataset dreambooth: classes: no name for a subject.*dog; touch"):
+        _check_subjects(hostile)
+    for arm in ("a b", "../up", "$(x)"):
+        with pytest.raises(ConesError, match="should match pattern"):
+            load_suite("miniature", {"generation": {"arms": {arm: {"method": "cones"}}}})
+
+
 def test_rules_hand_the_shell_nothing_but_names_that_were_checked():
     """Wildcards are constrained to names of the plan; logs, inputs and outputs of shell commands are made of them."""
     safe = {f"wildcards.{name}" for name in ("suite", "source", "model", "dataset", "arm", "seed", "name")}
+    drawn = {"wildcards.subject", "wildcards.pretrained"}  # constrained in generate.smk
     safe |= {"log", "params.grid", *(f"{side}{part}" for side in ("input", "output") for part in ("", ".png", ".pdf"))}
     safe |= {f"{side}.{part}" for side in ("input", "output") for part in ("table", "markdown")}
     blocks = [block for rules in RULES for block in re.findall(r"    shell:\n((?: +.*\n)+)", rules.read_text())]
     assert len(blocks) > 15
     for block in blocks:
         assert not re.search(r'\bf"', block), f"an f-string is filled in before Snakemake quotes anything:\n{block}"
-        assert set(re.findall(r"\{([^{}]+)\}", block)) <= safe, block
+        assert set(re.findall(r"\{([^{}]+)\}", block)) <= safe | drawn, block
+    generate = Path("workflow/rules/generate.smk").read_text()
+    assert 'subject="|".join(plan.registry[generation.dataset].classes)' in generate
+    assert 'pretrained="|".join(generation.pretrained)' in generate
     constrained = Path("Snakefile").read_text().partition("wildcard_constraints:")[2].partition("\n\n\n")[0]
     assert {f"wildcards.{name}" for name in re.findall(r"(\w+)=", constrained)} >= {n for n in safe if "wild" in n}
 
