@@ -34,7 +34,7 @@ class Run:
         self.folder.mkdir(parents=True)
         shutil.copytree(ROOT / "config", self.folder / "config")
         shutil.copy(ROOT / "datasets.yaml", self.folder)
-        os.mkfifo(self.folder / "fifo")
+        os.mkfifo(self.folder / "table1.csv")
         self.address = f"{os.getpid()}-test{id(self)}"
 
     def environment(self, *, warm: bool = True, **more: str) -> dict[str, str]:
@@ -58,11 +58,11 @@ class Run:
 
     def waiting_step(self, **how) -> tuple[subprocess.Popen, int]:
         """A step that reads the fifo, and the end of the fifo that keeps it waiting; it runs when this returns."""
-        client = self.start("show", "fifo", **how)
+        client = self.start("show", "table1.csv", **how)
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             try:
-                return client, os.open(self.folder / "fifo", os.O_WRONLY | os.O_NONBLOCK)
+                return client, os.open(self.folder / "table1.csv", os.O_WRONLY | os.O_NONBLOCK)
             except OSError:  # nobody reads yet
                 time.sleep(0.02)
         raise TimeoutError
