@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cones.artifacts import read_json, replacing, write_json
+from cones.artifacts import bytes_of, read_json, replacing, write_json
 from cones.data.batches import Split, View
 from cones.errors import ConesError
 from cones.models.detector import FeaturePyramid
@@ -38,7 +38,7 @@ def write_pyramids(index: Path, pyramids: Iterable[tuple[str, FeaturePyramid]], 
                 break
             views[name] = {"size": pyramid.sizes[0], "padding": pyramid.padding is not None, "tensors": []}
             for tensor in tensors:
-                data = bytes_of(tensor)
+                data = bytes_of(tensor).tobytes()
                 data += bytes(-len(data) % ALIGNMENT)
                 file.write(data)
                 digest.update(data)
@@ -47,10 +47,6 @@ def write_pyramids(index: Path, pyramids: Iterable[tuple[str, FeaturePyramid]], 
                 place += len(data)
     write_json(index, {"bytes": place, "sha256": digest.hexdigest(), "views": views}, indent=None)
     return len(views)
-
-
-def bytes_of(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 class PyramidFile:

@@ -34,11 +34,12 @@ class Ranks:
         """Every `size`-th, from the `rank`-th on; may be empty."""
         return items[self.rank :: self.size]
 
-    def sum(self, values: dict[str, Tensor | float]) -> dict[str, Tensor]:
+    def sum(self, values: dict[str, Tensor | float]) -> dict[str, Tensor | float]:
         """Each value added up over the processes, which all have the same names."""
+        if self.size == 1:
+            return values  # one common type would change their last bits
         added = torch.stack([torch.as_tensor(value, device=self.device) for value in values.values()])
-        if self.size > 1:
-            distributed.all_reduce(added)
+        distributed.all_reduce(added)
         return dict(zip(values, added))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
