@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -14,12 +14,13 @@ from cones.artifacts import read_json
 from cones.config import BOXES_GRID, CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
-from cones.generation import IDENTIFIER
 from cones.methods import METHODS, MethodEntry
+from cones.strict import IDENTIFIER
 
 RESULTS = Path("results")
 FEATURES = Path("features")  # what is large in it, the .bin files, may be deleted at any time
 CHECKPOINTS = Path("checkpoints")
+LOGS = Path("logs")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Cell:
     @property
     def folder(self) -> Path:
         return RESULTS / self.suite / self.model / self.dataset / self.arm / f"seed{self.seed}"
+
+    @property
+    def logs(self) -> Path:
+        return LOGS / self.folder.relative_to(RESULTS)
 
     def __str__(self) -> str:
         return f"{self.model} · {self.dataset} · {self.arm} · seed {self.seed}"
@@ -93,17 +98,14 @@ class Plan:
         where = f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
         if said is None:
             raise ConesError("the suite draws no pictures", where=where, next_step="add `generation:` to it")
-        known_subjects = self.registry[said.dataset].classes
-        for kind, name, known in (
-            ("subject", subject, known_subjects),
-            ("arm that draws", arm, said.drawing_arms),
-            ("seed", seed, said.seeds),
-        ):
-            if name not in known:
-                raise ConesError(
-                    f'{kind} "{name}" is not in the suite', where=where, next_step=closest(str(name), map(str, known))
-                )
+        _refuse_unknown("subject", subject, self.registry[said.dataset].classes, where)
+        _refuse_unknown("arm that draws", arm, said.drawing_arms, where)
+        _refuse_unknown("seed", seed, said.seeds, where)
         return Cell(self.suite.suite, said.model, f"{said.dataset}-{subject}", arm, seed)
+
+    def subject_of(self, cell: Cell) -> str:
+        """The inverse: which subject a cell of the suite's generation is about."""
+        return cell.dataset.removeprefix(f"{self.suite.generation.dataset}-")
 
     def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
         """A cell of this suite; a name that is not in it ends in one line."""
@@ -113,12 +115,7 @@ class Plan:
             ("arm", arm, self.suite.arms),
             ("seed", seed, self.suite.all_seeds),
         ):
-            if name not in known:
-                raise ConesError(
-                    f'{kind} "{name}" is not in the suite',
-                    where=f"{CONFIG_FOLDER / self.suite.suite}.yaml: {kind}s",
-                    next_step=closest(str(name), map(str, known)),
-                )
+            _refuse_unknown(kind, name, known, f"{CONFIG_FOLDER / self.suite.suite}.yaml: {kind}s")
         return Cell(self.suite.suite, model, dataset, arm, int(seed))
 
     def settings(self, cell: Cell) -> CellSettings:
@@ -150,6 +147,15 @@ class Plan:
         is_shared = self.suite.feature_cache_gb and (model, dataset) in self.sharing
         return FEATURES / self.suite.suite / model / f"{dataset}.json" if is_shared else None
 
+    def features_of(self, cell: Cell) -> Path | None:
+        """The index that a cell may read; None where its image encoder trains, or nothing is shared."""
+        is_frozen = not self.method(cell.arm).trains_image_encoder
+        return self.features(cell.model, cell.dataset) if is_frozen else None
+
+    def real_pictures(self, model: str, dataset: str) -> Path:
+        """Features of all subjects' own pictures."""
+        return self.text_states(model, dataset).with_name("real.safetensors")
+
     def feature_budget(self) -> int:
         """Bytes for one such file: all get the same."""
         return int(self.suite.feature_cache_gb * 1e9) // len(self.sharing)
@@ -170,6 +176,13 @@ class Plan:
     def stage1(self, cell: Cell) -> Cell:
         """The cell whose concept embeddings this one fixes."""
         return Cell(cell.suite, cell.model, cell.dataset, self.suite.arms[cell.arm].stage1, cell.seed)
+
+
+def _refuse_unknown(kind: str, name: object, known: Collection, where: str) -> None:
+    if name not in known:
+        raise ConesError(
+            f'{kind} "{name}" is not in the suite', where=where, next_step=closest(str(name), map(str, known))
+        )
 
 
 def _check_subjects(dataset: Dataset) -> None:

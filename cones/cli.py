@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from cones import cli_datasets, cli_generation, cli_plan
+from cones.cli_options import SeedOption, SetOption, SuiteOption, load_plan
 from cones.errors import ConesError
 from cones.progress import start_logging
 
@@ -26,36 +27,10 @@ app.add_typer(cli_datasets.app, name="datasets", help="List the datasets, show o
 app.add_typer(cli_generation.app, name="generation", help="Learn, draw and score subjects with Stable Diffusion.")
 app.command()(cli_plan.plan)
 
-SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
-SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
 SourceOption = Annotated[str | None, typer.Option("--source", help="official, miniature or sample")]
 ModelOption = Annotated[str, typer.Option("--model")]
 DatasetOption = Annotated[str, typer.Option("--dataset")]
 ArmOption = Annotated[str, typer.Option("--arm", help="a method, or an arm of the config")]
-SeedOption = Annotated[int, typer.Option("--seed")]
-
-
-def load_plan(suite: str, overrides: str, source: str | None = None):
-    """The plan of a suite; `source` is that of the suite unless the caller names another.
-
-    A step of a workflow refuses to work after another plan than the one its job was made of (CONES_PLAN, its digest).
-    """
-    from cones.cell import Plan
-
-    try:
-        changed = dict(json.loads(overrides))
-    except (TypeError, ValueError) as error:
-        raise ConesError(
-            "not a JSON object", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'"
-        ) from None
-    plan = Plan.load(suite, changed | ({"source": source} if source else {}))
-    if os.environ.get("CONES_PLAN", plan.digest) != plan.digest:
-        raise ConesError(
-            "config or registry was edited while this run was going on",
-            where=f"config/{suite}.yaml, datasets.yaml",
-            next_step="run the same command again: it plans anew and keeps what the edit does not touch",
-        )
-    return plan
 
 
 @app.command()

@@ -1,10 +1,11 @@
 """`python -m cones generation find | encode | look | learn | draw | score | collect`: from pictures to a table."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from cones.cli_options import SeedOption, SetOption, SuiteOption, load_plan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,18 +14,14 @@ app = typer.Typer(
     help="Personalised generation with Stable Diffusion: the steps that the workflow calls, each by hand too.",
 )
 
-SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
-SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
 SubjectOption = Annotated[str, typer.Option("--subject", help="such as dog6")]
 ArmOption = Annotated[str, typer.Option("--arm", help="an arm of the suite's `generation`")]
-SeedOption = Annotated[int, typer.Option("--seed")]
 
 
 def _world(suite: str, overrides: str):
-    from cones.cell import Plan
     from cones.steps.generation import World
 
-    return World(Plan.load(suite, json.loads(overrides)))
+    return World(load_plan(suite, overrides))
 
 
 @app.command()
@@ -105,4 +102,4 @@ def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> No
     """Tables over all subjects with bootstrap intervals, and Figures 3 and 6; no model is needed."""
     from cones.steps.collect_subjects import collect_subjects
 
-    collect_subjects(_world(suite, overrides).plan)
+    collect_subjects(load_plan(suite, overrides))

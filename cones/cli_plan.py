@@ -1,10 +1,10 @@
 """`python -m cones plan [targets]`: what a run will cost before it starts."""
 
-import json
 from typing import Annotated
 
 import typer
 
+from cones.cli_options import SetOption, SuiteOption, load_plan
 from cones.forecast.rates import TFLOPS
 
 
@@ -13,10 +13,8 @@ def plan(
         list[str] | None, typer.Argument(help="such as results/table1.csv or table2; default: everything")
     ] = None,
     dataset: Annotated[list[str] | None, typer.Option("--dataset", help="only this one; may be repeated")] = None,
-    suite: Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")] = "miniature",
-    overrides: Annotated[
-        str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")
-    ] = "{}",
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
     tflops: Annotated[
         float, typer.Option(min=0.001, help="what a GPU sustains, where operations were only counted")
     ] = TFLOPS,
@@ -25,11 +23,10 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """What a run will cost before it starts: cells, jobs, hours, disk and downloads."""
-    from cones.cell import Plan
     from cones.steps.plan import print_plan
 
     print_plan(
-        Plan.load(suite, json.loads(overrides)),
+        load_plan(suite, overrides),
         targets or [],
         datasets=dataset or [],
         tflops=tflops,

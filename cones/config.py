@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import ConesError, closest
-from cones.generation import IDENTIFIER, Generation, Name
+from cones.generation import Generation
 from cones.methods import METHODS
-from cones.strict import Strict, parse, read_yaml
+from cones.strict import IDENTIFIER, Name, Strict, by_name, parse, read_yaml
 
 CONFIG_FOLDER = Path("config")
 LossGroup = Literal["classification", "box", "mask"]
@@ -154,14 +154,7 @@ class Suite(Strict):
             raise ValueError("must be the path of a folder, without braces or line breaks")
         return value
 
-    @field_validator("arms", mode="before")
-    @classmethod
-    def _names_only(cls, value: Any) -> Any:
-        """A name alone, or `name: null`, is an arm without overrides; a list may hold names and `name: {…}`."""
-        if isinstance(value, list):
-            named = [each if isinstance(each, dict) else {each: None} for each in value]
-            value = {name: arm for each in named for name, arm in each.items()}
-        return {name: arm or {} for name, arm in value.items()} if isinstance(value, dict) else value
+    _arms_by_name = field_validator("arms", mode="before")(by_name)
 
     @field_validator("grids", mode="before")
     @classmethod

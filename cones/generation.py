@@ -1,16 +1,14 @@
 """What a suite says of personalised generation: the model that draws, the subjects, the arms and how each learns."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cones.errors import closest
 from cones.methods import GENERATORS, METHODS
 from cones.models.stable_diffusion.settings import SubjectTuning
-from cones.strict import Strict, parse
+from cones.strict import Name, Strict, by_name, parse
 
-IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # ids become folder names and words of a command line
-Name = Annotated[str, Field(pattern=IDENTIFIER)]
 Track = Literal["reconstruction", "editing"]
 TRACKS: tuple[Track, ...] = ("reconstruction", "editing")
 SHIPPED = "sd_nano"  # pretrained by this project; it brings the classifier that measures its pictures along
@@ -39,13 +37,7 @@ class Generation(Strict):
     figure3: tuple[str, ...] = Field((), description="subjects of Figure 3; Figure 6 shows the others")
     figure_arms: tuple[str, ...] = Field((), description="columns of the figures; default: all arms that can draw")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_names(cls, value: Any) -> Any:
-        """`name: null` is an arm without overrides."""
-        if isinstance(value, dict) and isinstance(value.get("arms"), dict):
-            value = {**value, "arms": {name: arm or {} for name, arm in value["arms"].items()}}
-        return value
+    _arms_by_name = field_validator("arms", mode="before")(by_name)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Generation":
@@ -79,3 +71,8 @@ class Generation(Strict):
     @property
     def shown_arms(self) -> tuple[str, ...]:
         return self.figure_arms or self.drawing_arms
+
+    def is_degenerate(self, arm: str) -> bool:
+        """One bare vector of ConES: a softmax over one key is 1, so cross-attention says the same at all places."""
+        settings = self.settings(arm)
+        return self.method(arm) == "cones" and (settings.mode, settings.tokens) == ("bare", 1)

@@ -1,18 +1,29 @@
 """Typed YAML: an unknown key, a wrong type or a missing value ends in one line: file, key path and the cure."""
 
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cones.errors import ConesError, closest
+
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # ids become folder names and words of a command line
+Name = Annotated[str, Field(pattern=IDENTIFIER)]
 
 
 class Strict(BaseModel):
     """A pydantic model that refuses keys it does not know and cannot be changed once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def by_name(value: Any) -> Any:
+    """Entries by name: a name alone, or `name: null`, has no overrides; a list may hold names and `name: {…}`."""
+    if isinstance(value, list):
+        parts = [each if isinstance(each, dict) else {each: None} for each in value]
+        value = {name: entry for part in parts for name, entry in part.items()}
+    return {name: entry or {} for name, entry in value.items()} if isinstance(value, dict) else value
 
 
 M = TypeVar("M", bound=BaseModel)

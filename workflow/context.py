@@ -22,13 +22,14 @@ from cones.errors import ConesError
 from cones.generation import SHIPPED
 from cones.methods import METHODS
 from cones.miniature.pretrained import FOLDER, shipped
-from cones.models.official import VOCABULARY
-from cones.models.pretrained import WEIGHTS, pretrained_models, record_file
+from cones.models.official import needed
+from cones.models.pretrained import pretrained_models, record_file, weight_files
 from cones.provenance import code_digest
 from cones.report.files import REPORT_FILES, TEMPLATES
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
+from cones.verification import CELL_FILES as SEALED
 
-CELL_FILES = ("metrics.json", "predictions.json", "run.json", "state.safetensors", "tuning.json")
+CELL_FILES = (*SEALED, "run.json")
 
 
 class Context:
@@ -81,9 +82,8 @@ class Context:
         return self.official_records([wildcards.model])
 
     def official_records(self, models) -> list[str]:
-        """Records of the verified official files, for models that neither start at random nor ship with the project."""
-        official = [name for name in models if self.plan.suite.models[name].initial_seed is None and not shipped(name)]
-        return [f"checkpoints/official/{name}.json" for name in [*official, VOCABULARY] if official]
+        """Records of the verified official files behind these models."""
+        return [f"checkpoints/official/{name}.json" for name in needed(self.plan.suite, models)]
 
     def shipped_files(self, model: str) -> list[str]:
         """The files of a generator that ships with the project; none of another."""
@@ -127,10 +127,8 @@ class Context:
     def features(self, wildcards) -> dict[str, str]:
         """The index of the image features a cell may share. Ancient: they can be made again without re-running a cell,
         since a cell computes what it does not find, to the same bits."""
-        cell = self.cell(wildcards)
-        index = self.plan.features(cell.model, cell.dataset)
-        is_read = index is not None and not self.plan.method(cell.arm).trains_image_encoder
-        return {"features": ancient(str(index))} if is_read else {}
+        index = self.plan.features_of(self.cell(wildcards))
+        return {"features": ancient(str(index))} if index else {}
 
     def features_digest(self, wildcards) -> str:
         """What decides which views are computed, how many fit, and how."""
@@ -237,7 +235,7 @@ class Context:
             return ""
         entry = pretrained_models()[name]
         folder = os.environ.get(entry.env, "")
-        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in WEIGHTS) if folder else []
+        paths = weight_files(Path(folder)) if folder else []
         seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
         return settings_digest([folder, entry.revision, seen])
 

@@ -53,7 +53,7 @@ def subjects_figure(
 
     width = (PAGE_WIDTH - 2 * MARGIN - BETWEEN * (abreast - 1)) / abreast  # inches of one subject
     column = (width - BETWEEN * (len(heads) - 1)) / len(heads)
-    picture = (column * SIDE / (pictures * SIDE + (pictures - 1) * GAP)) if heads else 0
+    picture = column * SIDE / (pictures * SIDE + (pictures - 1) * GAP)
     head, foot = wrap(heading, int(PAGE_WIDTH * 14.5)), wrap(note, int(PAGE_WIDTH * 19.5))
     titles = max(len(_title(text, column)) for text in heads)
     above = 0.12 + 0.14 * len(head) + 0.12 * titles

@@ -16,12 +16,8 @@ GENERATION = (
 )
 # grid of a suite, or its generation -> what is made of its cells' embeddings, of its subjects
 FILES_OF: dict[str, tuple[str, ...]] = {"figure4": FIGURE4, "table3": TABLE3, "generation": GENERATION}
-PUBLISHED = (
-    "figure4",
-    "table3",
-    "efficiency",
-    "generation",
-)  # tables (.csv, .md) with a place of their own in results/
+# tables (.csv, .md) with a place of their own in results/
+PUBLISHED = ("figure4", "table3", "efficiency", "generation")
 SHOWN = ("figure3", "figure4", "figure5", "figure6")  # and figures (.png, .pdf)
 GRID_OF = {"figure3": "generation", "figure4": "figure4", "figure5": "table3", "figure6": "generation"}
 NUMBERS = {

@@ -7,9 +7,8 @@ from pathlib import Path
 from cones.cell import CHECKPOINTS, Plan
 from cones.data.registry import DRAWN
 from cones.data.state import State, state, stored_bytes
-from cones.forecast.targets import checkpoints
 from cones.forecast.work import Pictures
-from cones.models.official import official_files
+from cones.models.official import needed, official_files
 from cones.strict import read_yaml
 
 SIZES = Path(__file__).with_name("sizes.yaml")
@@ -62,7 +61,7 @@ def dataset_sources(plan: Plan, seen: dict[str, Pictures | None]) -> list[Source
 def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, int]) -> list[Source]:
     """The official files behind the models; one of unknown size is taken to hold its parameters twice, as GLIP's do."""
     files, sources = official_files(), []
-    for name in checkpoints(plan, models):
+    for name in needed(plan.suite, models):
         archive, folder = files[name], CHECKPOINTS / "official"
         found = "ready" if (folder / f"{name}.json").exists() else "to fetch"
         if found != "ready" and (folder / archive.filename).exists():

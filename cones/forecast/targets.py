@@ -9,9 +9,7 @@ from cones.cell import Cell, Plan
 from cones.config import MAIN_GRID
 from cones.data.registry import DRAWN
 from cones.errors import ConesError, closest
-from cones.methods import METHODS
-from cones.miniature.pretrained import shipped
-from cones.models.official import VOCABULARY
+from cones.models.official import needed
 from cones.tables.files import METHOD_GRIDS, TABLES_OF
 
 EMBEDDED = ("figure4", "stability", "table3")  # grids that read their cells' class vectors; the others read scores
@@ -54,7 +52,7 @@ def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> 
         for cell in plan.cells(grid):
             if not datasets or cell.dataset in datasets:
                 cells.setdefault(cell, {"tune"}).add("embed" if grid in EMBEDDED else "evaluate")
-    for cell in [cell for cell in cells if "stage1" in _inputs(plan, cell)]:
+    for cell in [cell for cell in cells if "stage1" in plan.method(cell.arm).inputs]:
         cells.setdefault(plan.stage1(cell), {"tune"})
     return cells
 
@@ -66,26 +64,16 @@ def is_done(cell: Cell, its_jobs: Iterable[str]) -> bool:
 def jobs(plan: Plan, cells: dict[Cell, set[str]]) -> Counter:
     """{rule: jobs} from nothing, as a dry run counts them, without the local jobs that write tables and figures."""
     models, datasets = {cell.model for cell in cells}, {cell.dataset for cell in cells}
-    heard = {(cell.model, cell.dataset) for cell in cells if "text_states" in _inputs(plan, cell)}
-    frozen = {(c.model, c.dataset) for c in cells if not plan.method(c.arm).trains_image_encoder}
+    heard = {(cell.model, cell.dataset) for cell in cells if "text_states" in plan.method(cell.arm).inputs}
+    shared = {index for cell in cells if (index := plan.features_of(cell))}
     drawn = plan.suite.source == DRAWN
     count = Counter(
         draw=sum(len(plan.registry[name].source(DRAWN).archives) for name in datasets) if drawn else 0,
         fetch=len(datasets),
         prepare=len(datasets),
-        checkpoint=len(checkpoints(plan, models)),
+        checkpoint=len(needed(plan.suite, models)),
         weights=len(models),
         text_states=len(heard),
-        features=sum(plan.features(*place) is not None for place in frozen),
+        features=len(shared),
     )
     return +(count + Counter(job for its_jobs in cells.values() for job in sorted(its_jobs)))
-
-
-def checkpoints(plan: Plan, models: Iterable[str]) -> list[str]:
-    """Official files to be had: those of models that neither start at random nor ship, and the vocabulary."""
-    official = [name for name in models if plan.suite.models[name].initial_seed is None and not shipped(name)]
-    return [*official, VOCABULARY] if official else []
-
-
-def _inputs(plan: Plan, cell: Cell) -> tuple:
-    return METHODS[plan.settings(cell).method].inputs

@@ -1,13 +1,16 @@
 """Official checkpoints: fetched or found where a person put them, verified, and never believed without it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from cones.artifacts import write_json
+from cones.config import Suite
 from cones.data.checksums import WrongFile, inspect, trust_on_first_use
 from cones.data.providers import Providers
 from cones.data.registry import Archive
 from cones.data.transfer import Unavailable, transfer
 from cones.errors import ConesError, closest
+from cones.miniature.pretrained import shipped
 from cones.progress import log
 from cones.strict import parse, read_yaml
 
@@ -18,6 +21,12 @@ VOCABULARY = "bert-base-uncased"  # the word pieces of every BERT here
 def official_files() -> dict[str, Archive]:
     """{model or vocabulary: its file}."""
     return {name: parse(Archive, value, where=f"{LIST.name}: {name}") for name, value in read_yaml(LIST).items()}
+
+
+def needed(suite: Suite, models: Iterable[str]) -> list[str]:
+    """Official files behind models of a suite: those that neither start at random nor ship, and the vocabulary."""
+    files = [name for name in models if suite.models[name].initial_seed is None and not shipped(name)]
+    return [*files, VOCABULARY] if files else []
 
 
 def fetch_official(

@@ -53,13 +53,12 @@ class Resolved:
     @functools.cached_property
     def lock(self) -> dict:
         """What a result cites: how the directory was found, and size and sha256 of each file of weights."""
-        files = sorted(path for path in self.directory.rglob("*") if path.suffix in WEIGHTS)
         return {
             "origin": self.origin,
             "revision": self.revision,
             "files": {
                 path.relative_to(self.directory).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
-                for path in files
+                for path in weight_files(self.directory)
             },
         }
 
@@ -89,6 +88,10 @@ class Recorded:
                     next_step=f"python -m cones generation find {name}",
                 )
         return cls(directory, content)
+
+
+def weight_files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.suffix in WEIGHTS)
 
 
 def record_file(name: str) -> Path:

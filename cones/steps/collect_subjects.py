@@ -9,11 +9,11 @@ from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.generation import Generation
 from cones.methods import TuningMethod
 from cones.models.generator import Subject
-from cones.tables.files import partial_name, read_csv, to_csv
+from cones.tables.files import named, read_csv, to_csv
 from cones.tables.generation import SubjectCell, cells_table, generation_table, pairs_table
 from cones.tables.generation_render import arm_label, generation_sheet
 from cones.tables.sheet import sheet_markdown
-from cones.tables.wording import heading
+from cones.tables.wording import heading, said_of_suite
 
 NOTE = (
     "Real pictures are those the subject is learnt from. Equal places in the columns start from equal noise; nothing is"
@@ -29,6 +29,7 @@ def collect_subjects(plan: Plan, *, partial: bool = False) -> list[Path]:
     With `partial`, for a run that failed: the tables alone, of what there is, under names that say so.
     """
     folder, suite, said = RESULTS / plan.suite.suite, plan.suite.suite, plan.suite.generation
+    title = said_of_suite(plan.suite.title, partial)
     found = subject_cells(plan)
     reasons = {
         arm: TuningMethod.load(said.method(arm)).supports(said.model) or "has no context for a generator"
@@ -37,8 +38,7 @@ def collect_subjects(plan: Plan, *, partial: bool = False) -> list[Path]:
     }
 
     def write(name: str, text: str) -> Path:
-        path = folder / (partial_name(name) if partial else name)
-        write_text(path, text)
+        write_text(path := folder / named(name, partial), text)
         return path
 
     written = [
@@ -46,20 +46,19 @@ def collect_subjects(plan: Plan, *, partial: bool = False) -> list[Path]:
         write("generation.csv", to_csv(generation_table(found, said, reasons, suite=suite))),
         write("generation_pairs.csv", to_csv(pairs_table(found, said, suite=suite))),
     ]
-    sheet = generation_sheet(*read_csv(written[1]), suite=suite, title=plan.suite.title)
+    sheet = generation_sheet(*read_csv(written[1]), suite=suite, title=title)
     written.append(write("generation.md", sheet_markdown(sheet)))
     return written if partial else [*written, *_figures(plan, said, folder)]
 
 
 def subject_cells(plan: Plan) -> list[SubjectCell]:
-    said = plan.suite.generation
     found = []
     for cell in plan.subject_cells():
         file = cell.folder / "metrics.json"
         metrics = read_generation_metrics(file) if file.exists() else None
         done = metrics is not None and metrics.status == "done"
         learning = read_json(cell.folder / "tuning.json")["learning"] if done else {}
-        found.append(SubjectCell(cell.dataset.removeprefix(f"{said.dataset}-"), cell.arm, cell.seed, metrics, learning))
+        found.append(SubjectCell(plan.subject_of(cell), cell.arm, cell.seed, metrics, learning))
     return found
 
 
@@ -68,38 +67,25 @@ def _figures(plan: Plan, said: Generation, folder: Path) -> list[Path]:
     manifest, seed = plan.manifest(said.dataset), said.seeds[0]
     there = manifest["generation"]["subjects"] if manifest["status"] != "skipped" else {}
     known = [name for name in said.subjects or there if name in there]
-    named = said.figure3 or tuple(known)[:4]
+    large = said.figure3 or tuple(known)[:4]
+    heads = ["Real pictures", *(arm_label(arm, said.method(arm)) for arm in said.shown_arms)]
+    note = NOTE + DEGENERATE * any(map(said.is_degenerate, said.shown_arms))
     written = []
-    note = NOTE + DEGENERATE * any(_is_degenerate(said, arm) for arm in said.shown_arms)
     for number, subjects, pictures, abreast in (
-        (3, [name for name in named if name in known], 4, 1),
-        (6, [name for name in known if name not in named], 2, 2),
+        (3, [name for name in large if name in known], 4 if len(heads) <= 4 else 3, 1),
+        (6, [name for name in known if name not in large], 2, 2),
     ):
         rows = [_row(plan, said, manifest, subject, seed) for subject in subjects]
         title = heading(plan.suite.suite, plan.suite.title, what=f"Figure {number}")
-        heads = ["Real pictures", *(_head(said, arm) for arm in said.shown_arms)]
-        if len(said.shown_arms) > 3:
-            pictures = max(pictures - 1, 1) if abreast == 1 else pictures
         png = folder / f"figure{number}.png"
         written += save_subjects(rows, heads, png, heading=title, note=note, pictures=pictures, abreast=abreast)
     return written
 
 
-def _is_degenerate(said: Generation, arm: str) -> bool:
-    settings = said.settings(arm)
-    return said.method(arm) == "cones" and (settings.mode, settings.tokens) == ("bare", 1)
-
-
-def _head(said: Generation, arm: str) -> str:
-    return arm_label(arm, said.method(arm))
-
-
 def _row(plan: Plan, said: Generation, manifest: dict, name: str, seed: int) -> SubjectPictures:
     subject = Subject.of_manifest(manifest["generation"], name, plan.data_folder(said.dataset) / "raw")
-    columns = [subject.pictures]
-    for arm in said.shown_arms:
-        columns.append(_drawn(plan.subject_cell(name, arm, seed)))
-    return SubjectPictures(name, subject.class_word, tuple(columns))
+    drawn = (_drawn(plan.subject_cell(name, arm, seed)) for arm in said.shown_arms)
+    return SubjectPictures(name, subject.class_word, (subject.pictures, *drawn))
 
 
 def _drawn(cell: Cell) -> tuple[Path, ...]:

@@ -1,10 +1,9 @@
 """The `embeddings.safetensors` of cells, as the steps `figure4` and `table3` read them."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from cones.analysis.embeddings import Embeddings
-from cones.cell import RESULTS, Cell
+from cones.cell import Cell
 from cones.errors import ConesError
 from cones.tables.cells import last_line
 from cones.verification import recorded_state
@@ -35,5 +34,5 @@ def _embeddings(cell: Cell, partial: bool) -> Embeddings:
 def _why(cell: Cell) -> str:
     """The last line of the step that left no file, if it has run."""
     step = "embed" if (cell.folder / "state.safetensors").exists() else "tune"
-    reason = last_line(Path("logs") / cell.folder.relative_to(RESULTS) / f"{step}.log")
+    reason = last_line(cell.logs / f"{step}.log")
     return f"failed ({reason})" if reason else "not run"

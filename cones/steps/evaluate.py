@@ -18,7 +18,7 @@ from cones.provenance import how
 from cones.pyramids import LivePyramids, SharedPyramids
 from cones.state import State
 from cones.steps.tune import open_split, shared_features, state_file
-from cones.verification import fingerprints, recorded_state
+from cones.verification import CELL_FILES, fingerprints, recorded_state
 
 
 def evaluate_cell(plan: Plan, cell: Cell) -> None:
@@ -29,7 +29,8 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
     make_deterministic()
     manifest = plan.manifest(cell.dataset)
     tuning = read_json(cell.folder / "tuning.json")
-    state = State.load(state_file(cell), recorded_state(cell.folder))
+    digest = recorded_state(cell.folder)
+    state = State.load(state_file(cell), digest)
     common = {
         "cell": CellKey(**vars(cell), method=plan.settings(cell).method),
         "group": manifest["group"],
@@ -54,7 +55,9 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
     write_metrics(cell.folder / "metrics.json", metrics)
     settings = plan.settings(cell).model_dump(mode="json")
     provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=settings, device=str(best_device()))
-    files = fingerprints(cell.folder)
+    # a state may have gigabytes: its digest was compared when it was loaded
+    others = (name for name in CELL_FILES if name != state_file(cell).name)
+    files = {state_file(cell).name: digest, **fingerprints(cell.folder, others)}
     write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": tuning, "inference": inference})
 
 

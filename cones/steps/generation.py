@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 
 from cones.artifacts import load_tensors, read_json, replacing_directory, save_tensors, sha256, write_json
-from cones.cell import RESULTS, Cell, Plan
+from cones.cell import Cell, Plan
 from cones.determinism import make_deterministic
 from cones.devices import best_device, peak_memory_bytes
 from cones.errors import ConesError
@@ -20,7 +21,7 @@ from cones.evaluation.likeness import SubjectFeatures, likeness
 from cones.evaluation.metrics import CellKey
 from cones.generation import TRACKS, Generation, Track
 from cones.methods import METHODS
-from cones.models.features.extractor import FeatureExtractor
+from cones.models.features.extractor import FeatureExtractor, ReadsTexts
 from cones.models.features.loading import extractors_of
 from cones.models.generator import Subject, SubjectEmbedding
 from cones.models.pretrained import Recorded, record_file, write_record
@@ -37,7 +38,6 @@ from cones.progress import log
 from cones.provenance import how
 from cones.verification import fingerprints
 
-LOGS = Path("logs")
 DRAWING = ("unet", "vae")  # the parts without which nothing is learnt or drawn
 
 
@@ -67,9 +67,6 @@ class World:
         """{subject: class word, kind of prompts, pictures}."""
         return self.manifest["generation"]["subjects"]
 
-    def subject_name(self, cell: Cell) -> str:
-        return cell.dataset.removeprefix(f"{self.said.dataset}-")
-
     def subject(self, name: str) -> Subject:
         return Subject.of_manifest(self.manifest["generation"], name, self.plan.data_folder(self.said.dataset) / "raw")
 
@@ -87,7 +84,7 @@ class World:
 
     @property
     def real_pictures(self) -> Path:
-        return self.text_states.with_name("real.safetensors")
+        return self.plan.real_pictures(self.said.model, self.said.dataset)
 
     def generator(self, *, with_text: bool):
         states = read_text_states(self.text_states, self.base)
@@ -135,11 +132,8 @@ def learn_subject(world: World, cell: Cell) -> None:
         save_tensors(state, {}, {"skipped": world.reason})
         write_json(cell.folder / "tuning.json", {"skipped": world.reason})
         return
-    subject, method, tuning = (
-        world.subject(world.subject_name(cell)),
-        world.said.method(cell.arm),
-        world.said.settings(cell.arm),
-    )
+    subject = world.subject(world.plan.subject_of(cell))
+    method, tuning = world.said.method(cell.arm), world.said.settings(cell.arm)
     generator = world.generator(with_text="text_encoder" in METHODS[method].inputs)
     learnt = generator.learn(
         subject,
@@ -147,7 +141,7 @@ def learn_subject(world: World, cell: Cell) -> None:
         tuning=tuning,
         seed=cell.seed,
         folder=cell.folder,
-        grids=LOGS / cell.folder.relative_to(RESULTS),
+        grids=cell.logs,
         base=world.base,
     )
     record = {
@@ -183,7 +177,7 @@ def draw_subject(world: World, cell: Cell) -> None:
 
 
 def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, track: Track, count: int) -> None:
-    subject, settings = world.subject(world.subject_name(cell)), world.said.settings(cell.arm)
+    subject, settings = world.subject(world.plan.subject_of(cell)), world.said.settings(cell.arm)
     said: list[str | None] = [None]
     if track == "editing":
         said = [without_identifier(prompt) for prompt in editing_prompts(world.manifest["generation"], subject.name)]
@@ -209,15 +203,16 @@ def score_subject(world: World, cell: Cell) -> None:
     `run.json` comes last: it seals the cell with the sha256 of its other files, pictures included.
     """
     make_deterministic()
-    tuning, device, name = read_json(cell.folder / "tuning.json"), best_device(), world.subject_name(cell)
+    tuning, device, name = read_json(cell.folder / "tuning.json"), best_device(), world.plan.subject_of(cell)
     common = {"cell": CellKey(**vars(cell), method=world.said.method(cell.arm)), "subject": name}
     if "skipped" in tuning:
         metrics = GenerationMetrics(**common, status="skipped", reason=tuning["skipped"])
     else:
         extractors = extractors_of(world.said.model, device)
+        real, _ = load_tensors(world.real_pictures)
         tracks = {}
         for track in (track for track in TRACKS if track in world.said.pictures):
-            tracks[track] = _track_metrics(world, cell.folder / "images" / track, name, extractors)
+            tracks[track] = _track_metrics(world, cell.folder / "images" / track, name, extractors, real)
         word = world.described[name]["class_word"]
         metrics = GenerationMetrics(**common, status="done", class_word=word, base=world.base, tracks=tracks)
     write_generation_metrics(cell.folder / "metrics.json", metrics)
@@ -229,10 +224,11 @@ def score_subject(world: World, cell: Cell) -> None:
     write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": tuning, "scoring": scoring})
 
 
-def _track_metrics(world: World, folder: Path, name: str, extractors: dict[str, FeatureExtractor]) -> TrackMetrics:
+def _track_metrics(
+    world: World, folder: Path, name: str, extractors: dict[str, FeatureExtractor], real: dict[str, Tensor]
+) -> TrackMetrics:
     prompts = read_json(folder / "prompts.json")
     drawn = {one["text"]: _opened([folder / file for file in one["files"]]) for one in prompts}
-    real, _ = load_tensors(world.real_pictures)
     noun = world.described[name]["class_word"]
     others = [other for other in world.described if other != name]
     scores = {}
@@ -242,7 +238,7 @@ def _track_metrics(world: World, folder: Path, name: str, extractors: dict[str, 
             real=real[f"{by}:{name}"],
             others={other: real[f"{by}:{other}"] for other in others},
             same_noun=[other for other in others if world.described[other]["class_word"] == noun],
-            texts=dict(zip(drawn, extractor.texts(list(drawn)))) if extractor.reads_texts else None,
+            texts=dict(zip(drawn, extractor.texts(list(drawn)))) if isinstance(extractor, ReadsTexts) else None,
         )
         scores[by] = Likeness(**likeness(features))
     return TrackMetrics(prompts=len(drawn), pictures=sum(map(len, drawn.values())), by_extractor=scores)

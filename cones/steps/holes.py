@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.cell import RESULTS, Cell, Plan
+from cones.cell import LOGS, RESULTS, Cell, Plan
 from cones.models.pretrained import record_file
 from cones.tables.cells import last_line
-
-LOGS = Path("logs")
 
 
 def log_of_failure(plan: Plan, cell: Cell) -> Path | None:
@@ -40,7 +38,7 @@ def _way(plan: Plan, cell: Cell) -> Iterator[tuple[Path, Path]]:
     """(log, what the step would have left) of every step of a cell, the last first."""
     drawn = plan.suite.generation
     if drawn and cell.model == drawn.model:
-        yield from _own_of_subject(cell)
+        yield from _own_of_subject(plan, cell)
         yield LOGS / "checkpoints" / f"pretrained-{cell.model}.log", record_file(cell.model)
         yield from _of_data(plan, drawn.dataset)
         return
@@ -61,17 +59,16 @@ def _of_data(plan: Plan, dataset: str) -> Iterator[tuple[Path, Path]]:
         yield logs / f"draw-{archive.filename}.log", data.parent / "mirror" / dataset / archive.filename
 
 
-def _own_of_subject(cell: Cell) -> Iterator[tuple[Path, Path]]:
-    folder, shared = LOGS / cell.folder.relative_to(RESULTS), RESULTS / cell.suite / cell.model
-    yield folder / "score.log", cell.folder / "metrics.json"
-    yield folder / "draw.log", cell.folder / "images" / "reconstruction" / "prompts.json"
-    yield folder / "learn.log", cell.folder / "state.safetensors"
-    dataset = cell.dataset.partition("-")[0]
-    for step, file in (("look", "real.safetensors"), ("encode", "text.safetensors")):
-        yield LOGS / cell.suite / cell.model / dataset / f"{step}.log", shared / dataset / file
+def _own_of_subject(plan: Plan, cell: Cell) -> Iterator[tuple[Path, Path]]:
+    yield cell.logs / "score.log", cell.folder / "metrics.json"
+    yield cell.logs / "draw.log", cell.folder / "images" / "reconstruction" / "prompts.json"
+    yield cell.logs / "learn.log", cell.folder / "state.safetensors"
+    drawn = plan.suite.generation
+    for step, file in (("look", plan.real_pictures), ("encode", plan.text_states)):
+        made = file(drawn.model, drawn.dataset)
+        yield LOGS / made.parent.relative_to(RESULTS) / f"{step}.log", made
 
 
 def _own(cell: Cell) -> Iterator[tuple[Path, Path]]:
-    folder = LOGS / cell.folder.relative_to(RESULTS)
-    yield folder / "evaluate.log", cell.folder / "metrics.json"
-    yield folder / "tune.log", cell.folder / "state.safetensors"
+    yield cell.logs / "evaluate.log", cell.folder / "metrics.json"
+    yield cell.logs / "tune.log", cell.folder / "state.safetensors"

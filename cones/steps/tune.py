@@ -127,9 +127,8 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
 
 def shared_features(plan: Plan, cell: Cell) -> PyramidFile | None:
     """The image features that are there for this cell to read; without them it computes its own."""
-    index = plan.features(cell.model, cell.dataset)
-    is_read = plan.settings(cell).tuning.exact_savings and not plan.method(cell.arm).trains_image_encoder
-    return PyramidFile(index) if is_read and index is not None and index.exists() else None
+    index = plan.features_of(cell) if plan.settings(cell).tuning.exact_savings else None
+    return PyramidFile(index) if index is not None and index.exists() else None
 
 
 def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:

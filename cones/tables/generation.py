@@ -91,18 +91,18 @@ def generation_table(found: Sequence[SubjectCell], said: Generation, reasons: Ma
             if key["method"] != "zero_shot":
                 key |= {"tokens": settings.tokens}
             mine = [one for one in found if one.arm == arm]
-            rows += _arm_rows(key, mine, track, asked)
+            rows += _arm_rows(key, mine, track, asked, is_degenerate=said.is_degenerate(arm))
     spread = [f"{name}{end}" for name in NUMBERS for end in (("", "_low", "_high") if name in SPREAD else ("",))]
     columns = [*KEYS, "status", "subjects", *spread, *COUNTS, *COST, "device", "notes"]
     whole = ("tokens", "trained_values", "stored_bytes", "resident_parameters", "peak_memory_bytes")
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(whole, "Int64"))
 
 
-def _arm_rows(key: dict, cells: list[SubjectCell], track: str, asked: int) -> list[dict]:
+def _arm_rows(key: dict, cells: list[SubjectCell], track: str, asked: int, *, is_degenerate: bool) -> list[dict]:
     done = [one for one in cells if one.metrics and track in one.metrics.tracks]
     count = f"{len(done)}/{asked}"
     holes = sorted({_reason(one) for one in cells if one not in done})
-    notes = [DEGENERATE] * (key.get("mode") == "bare" and key.get("tokens") == 1 and track == "reconstruction")
+    notes = [DEGENERATE] * (is_degenerate and track == "reconstruction")
     notes += [SPLICED] * (key["method"] == "cones" and track == "editing")
     if not done:
         return [{**key, "status": "missing", "subjects": count, "notes": join_notes([*notes, *holes])}]
@@ -144,18 +144,8 @@ def own_nearest(numbers: Mapping[str, dict], nouns: Mapping[str, str]) -> dict[s
     groups: dict[str, list[str]] = {}
     for subject in numbers:
         groups.setdefault(nouns[subject], []).append(subject)
-    everyone, of_noun = [list(numbers)], list(groups.values())
-    return dict(
-        zip(
-            COUNTS,
-            (
-                _nearest(numbers, everyone, 0),
-                _nearest(numbers, everyone, 1),
-                _nearest(numbers, of_noun, 0),
-                _nearest(numbers, of_noun, 1),
-            ),
-        )
-    )
+    shown = [_nearest(numbers, among, shift) for among in ([list(numbers)], list(groups.values())) for shift in (0, 1)]
+    return dict(zip(COUNTS, shown))
 
 
 def _nearest(numbers: Mapping[str, dict], groups: Sequence[Sequence[str]], shift: int) -> str | None:

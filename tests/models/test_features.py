@@ -15,6 +15,7 @@ from cones.errors import ConesError
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
+from cones.models.features.extractor import ReadsTexts
 from cones.models.features.icons import IconFeatures
 from cones.models.features.published import ClipFeatures, DinoFeatures
 
@@ -65,7 +66,7 @@ def test_clip_puts_pictures_and_texts_into_one_space_as_its_own_forward_does(cli
     clip = ClipFeatures.load(clip_directory, CPU)
     shown, texts = pictures(3), ["a photo of a dog", "a photo of a red dog in the snow"]
     rows, said = unit(clip.pictures(shown)), unit(clip.texts(texts))
-    assert rows.shape == (3, 12) and said.shape == (2, 12) and clip.reads_texts
+    assert rows.shape == (3, 12) and said.shape == (2, 12) and isinstance(clip, ReadsTexts)
     encoded = tokenizer()(texts, padding=True, return_tensors="pt")
     pixels = processor()(images=shown, return_tensors="pt").pixel_values
     with torch.no_grad():
@@ -85,7 +86,7 @@ def test_dino_reads_the_class_token_in_batches_of_any_size(dino_directory, monke
     with torch.no_grad():
         states = ViTModel.from_pretrained(dino_directory).eval()(pixel_values=pixels).last_hidden_state
     torch.testing.assert_close(rows, torch.nn.functional.normalize(states[:, 0], dim=-1))
-    assert not dino.reads_texts
+    assert not isinstance(dino, ReadsTexts)
 
 
 def test_a_directory_that_lacks_something_ends_in_one_line(clip_directory, tmp_path):

@@ -2,6 +2,7 @@
 generation = plan.suite.generation
 WORLD = f"results/{{suite}}/{generation.model}/{generation.dataset}"
 SUBJECT = f"{WORLD}-{{subject}}/{{arm}}/seed{{seed}}"
+ARMS = "|".join(map(re.escape, generation.arms))
 SUBJECT_LOG = SUBJECT.replace("results/", "logs/", 1)
 
 
@@ -73,7 +74,7 @@ rule learn_subject:
     log:
         f"{SUBJECT_LOG}/learn.log",
     wildcard_constraints:
-        arm="|".join(map(re.escape, generation.arms)),
+        arm=ARMS,
     threads: 1
     resources:
         gpu=1,
@@ -96,7 +97,7 @@ rule draw_subject:
     log:
         f"{SUBJECT_LOG}/draw.log",
     wildcard_constraints:
-        arm="|".join(map(re.escape, generation.arms)),
+        arm=ARMS,
     threads: 1
     resources:
         gpu=1,
@@ -122,7 +123,7 @@ rule score_subject:
     log:
         f"{SUBJECT_LOG}/score.log",
     wildcard_constraints:
-        arm="|".join(map(re.escape, generation.arms)),
+        arm=ARMS,
     threads: 1
     resources:
         gpu=1,
@@ -135,12 +136,15 @@ rule score_subject:
         " --arm {wildcards.arm} --seed {wildcards.seed} > {log} 2>&1"
 
 
+subject_files = context.subject_files()
+
+
 rule collect_subjects:
     input:
-        context.subject_files(),
+        subject_files,
         local(
             context.analysis_roll_call(
-                "generation", context.subject_files(), FILES_OF["generation"]
+                "generation", subject_files, FILES_OF["generation"]
             )
         ),
     output:

@@ -17,7 +17,7 @@ from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatch, SceneBatches, painted_ahead
 from cones.models.checkpoints import build_detector, build_text_encoder, joined_state
 from cones.progress import log, watched
-from cones.resume import write_checkpoint
+from cones.resume import read_checkpoint, write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 120
 STEPS_PER_POINT = 250  # of the loss curve
@@ -100,7 +100,7 @@ class Pretrainer:
 
     def _save(self) -> None:
         content = {
-            "recipe": settings_digest(asdict(self.recipe)),
+            "identity": settings_digest(asdict(self.recipe)),
             "run": vars(self.run_so_far),
             "state": self.parts.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -108,11 +108,8 @@ class Pretrainer:
         write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
-            return
-        content = torch.load(self.checkpoint, weights_only=True)
-        if content["recipe"] != settings_digest(asdict(self.recipe)):
-            log.info("%s belongs to another recipe: starting afresh", self.checkpoint)
+        content = read_checkpoint(self.checkpoint, settings_digest(asdict(self.recipe)))
+        if content is None:
             return
         self.run_so_far = Run(**content["run"])
         self.parts.load_state_dict(content["state"])

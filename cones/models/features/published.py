@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from cones.errors import ConesError
-from cones.models.features.extractor import FeatureExtractor
+from cones.models.features.extractor import FeatureExtractor, ReadsTexts
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-class ClipFeatures(FeatureExtractor):
+class ClipFeatures(ReadsTexts):
     """Both projections of a CLIP model."""
-
-    reads_texts = True
 
     def __init__(self, model: nn.Module, processor, tokenizer, device: torch.device):
         super().__init__(model, device)

@@ -14,7 +14,7 @@ from cones.errors import ConesError
 from cones.miniature.pretraining.diffusion.recipe import Stage
 from cones.miniature.pretraining.training import learning_rate
 from cones.progress import log, watched
-from cones.resume import write_checkpoint
+from cones.resume import read_checkpoint, write_checkpoint
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 STEPS_PER_POINT = 250  # of the loss curve
@@ -105,11 +105,8 @@ class StageTraining:
         write_checkpoint(self.checkpoint, content)
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
-            return
-        content = torch.load(self.checkpoint, weights_only=True)
-        if content["identity"] != self.identity:
-            log.info("%s belongs to another recipe: starting afresh", self.checkpoint)
+        content = read_checkpoint(self.checkpoint, self.identity)
+        if content is None:
             return
         self.run_so_far = StageRun(**content["run"])
         self.modules.load_state_dict(content["modules"])

@@ -1,0 +1,37 @@
+"""What commands share: which suite, what is laid over it, and the plan that both make."""
+
+import json
+import os
+from typing import Annotated
+
+import typer
+
+from cones.errors import ConesError
+
+SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
+SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
+SeedOption = Annotated[int, typer.Option("--seed")]
+
+
+def load_plan(suite: str, overrides: str, source: str | None = None):
+    """The plan of a suite; `source` is that of the suite unless the caller names another.
+
+    A step of a workflow refuses to work after another plan than the one its job was made of (CONES_PLAN, its digest).
+    """
+    from cones.cell import Plan
+
+    try:
+        changed = dict(json.loads(overrides))
+    except (TypeError, ValueError) as error:
+        raise ConesError(
+            "not a JSON object", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'"
+        ) from None
+    plan = Plan.load(suite, changed | ({"source": source} if source else {}))
+    planned = os.environ.get("CONES_PLAN")
+    if planned is not None and planned != plan.digest:
+        raise ConesError(
+            "config or registry was edited while this run was going on",
+            where=f"config/{suite}.yaml, datasets.yaml",
+            next_step="run the same command again: it plans anew and keeps what the edit does not touch",
+        )
+    return plan
