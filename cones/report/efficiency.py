@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from cones.methods import METHODS
-from cones.report.quantities import count, memory, seconds, span
+from cones.report.quantities import count, memory, of_text, seconds, span
 from cones.report.records import Record, grouped
 from cones.tables.sheet import Sheet, said_once
 from cones.tables.wording import NO_NUMBER, Row, heading
@@ -99,13 +99,13 @@ def efficiency_sheet(columns: list[str], rows: list[Row], *, suite: str, title: 
             row["model"],
             row["method"],
             *(span([float(row[f"{name}_{end}"]) for end in ("low", "high")], count) for name in COUNTS),
-            _as(seconds, row["seconds_per_step"]),
-            f"{_as(count, row['steps_to_best'])} of {_as(count, row['steps'])}" if row["steps"] else NO_NUMBER,
-            _as(seconds, row["tuning_seconds"]),
-            _as(seconds, row["tuning_seconds_sum"]),
-            _as(memory, row["tuning_peak_memory_bytes"]),
-            _as(seconds, row["inference_seconds_per_image"]),
-            _as(memory, row["inference_peak_memory_bytes"]),
+            of_text(seconds, row["seconds_per_step"]),
+            f"{of_text(count, row['steps_to_best'])} of {of_text(count, row['steps'])}" if row["steps"] else NO_NUMBER,
+            of_text(seconds, row["tuning_seconds"]),
+            of_text(seconds, row["tuning_seconds_sum"]),
+            of_text(memory, row["tuning_peak_memory_bytes"]),
+            of_text(seconds, row["inference_seconds_per_image"]),
+            of_text(memory, row["inference_peak_memory_bytes"]),
         ]
         for row in sorted(rows, key=lambda row: models.index(row["model"]))
     ]
@@ -132,7 +132,3 @@ LEGEND = [
     "steps to best: up to the epoch that was kept, of those that ran.",
     "Peak memory: of the device's allocator on a GPU, of the whole process on a CPU; the highest of any cell.",
 ]
-
-
-def _as(form: Callable[[float], str], text: str) -> str:
-    return form(float(text)) if text else NO_NUMBER

@@ -30,6 +30,11 @@ def rate(value: float) -> str:
     return f"{value:g}"
 
 
+def of_text(form: Callable[[float], str], text: str) -> str:
+    """`form` of a number of a CSV file, an en dash where there is none."""
+    return form(float(text)) if text else NO_NUMBER
+
+
 def span(values: Sequence[float], form: Callable[[float], str]) -> str:
     """`form` of the value, `low – high` where they read differently, an en dash for none."""
     if not values:

@@ -18,7 +18,8 @@ def write_efficiency(plan: Plan, *, partial: bool = False) -> list[Path]:
     """
     suite, title = plan.suite.suite, said_of_suite(plan.suite.title, partial)
     csv = RESULTS / suite / named("efficiency.csv", partial)
-    write_text(csv, efficiency_csv(efficiency_rows(read_suite_records(plan, METHOD_GRIDS, partial=partial))))
+    records = list(read_suite_records(plan, METHOD_GRIDS, partial=partial).values())
+    write_text(csv, efficiency_csv(efficiency_rows(records)))
     sheet = efficiency_sheet(*read_csv(csv), suite=suite, title=title)
     write_text(csv.with_suffix(".md"), sheet_markdown(sheet))
     return [csv, csv.with_suffix(".md")]

@@ -40,14 +40,14 @@ def write_report(plan: Plan, *, overrides: dict | None = None, partial: bool = F
 
 def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> Sources:
     """Everything the page shows, read from the tables in `folder` and from the cells of the plan."""
-    suite = plan.suite
+    suite, found = plan.suite, read_suite_records(plan, TABLES_OF, partial=partial)
     studies, missing_studies = _studies(suite.learning_rate_studies, partial)
     return Sources(
         suite=suite.suite,
         title=suite.title,
-        records=read_suite_records(plan, [MAIN_GRID], partial=partial),
-        of_methods=read_suite_records(plan, METHOD_GRIDS, partial=partial),
-        of_all=read_suite_records(plan, TABLES_OF, partial=partial),
+        records=_of(plan, found, [MAIN_GRID]),
+        of_methods=_of(plan, found, METHOD_GRIDS),
+        of_all=list(found.values()),
         table1=read_rows(folder / named("table1.csv", partial)),
         details={table: read_csv(folder / named(f"{table}.csv", partial)) for table in DETAIL_TABLES},
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
@@ -78,7 +78,7 @@ def _studies(paths: Iterable[str], partial: bool) -> tuple[list[Row], tuple[str,
     return rows, tuple(missing)
 
 
-def read_suite_records(plan: Plan, grids: Iterable[str], *, partial: bool = False) -> list[Record]:
+def read_suite_records(plan: Plan, grids: Iterable[str], *, partial: bool = False) -> dict[Cell, Record]:
     """The cells of those grids, as far as they are collected, each once, with what it recorded of itself."""
     folder, found = RESULTS / plan.suite.suite, {}
     for grid in (grid for grid in grids if grid in plan.suite.grids):
@@ -86,7 +86,13 @@ def read_suite_records(plan: Plan, grids: Iterable[str], *, partial: bool = Fals
         if cells.exists():
             for record in read_records(cells, lambda row: _cell(plan, row).folder / "run.json", partial=partial):
                 found.setdefault(_cell(plan, record.row), record)
-    return list(found.values())
+    return found
+
+
+def _of(plan: Plan, found: dict[Cell, Record], grids: Iterable[str]) -> list[Record]:
+    """Those that belong to one of the grids."""
+    asked = {cell for grid in grids if grid in plan.suite.grids for cell in plan.cells(grid)}
+    return [record for cell, record in found.items() if cell in asked]
 
 
 def _cell(plan: Plan, row: Row) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cones.methods import METHODS
-from cones.report.quantities import count, memory, seconds
+from cones.report.quantities import count, memory, of_text, seconds
 from cones.tables.sheet import NOTES, Sheet, said_once
 from cones.tables.wording import NO_NUMBER, Row, heading, markers, numbered_notes
 
@@ -51,9 +51,13 @@ def generation_sheet(columns: list[str], rows: list[Row], *, suite: str, title: 
                 *(_interval(row, "fidelity"), _number(row["real_real"]), _interval(row, "margin")),
                 *(row["own_nearest"] or NO_NUMBER, row["own_nearest_swapped"] or NO_NUMBER, _number(row["text"])),
                 *(_number(row["diversity"]), _number(row["copies"])),
-                *(_as(count, row["passes"]), _as(seconds, row["seconds_per_pass"]), _as(seconds, row["seconds"])),
-                *(_as(count, row["trained_values"]), _as(count, row["stored_bytes"])),
-                *(_as(count, row["resident_parameters"]), _as(memory, row["peak_memory_bytes"])),
+                *(
+                    of_text(count, row["passes"]),
+                    of_text(seconds, row["seconds_per_pass"]),
+                    of_text(seconds, row["seconds"]),
+                ),
+                *(of_text(count, row["trained_values"]), of_text(count, row["stored_bytes"])),
+                *(of_text(count, row["resident_parameters"]), of_text(memory, row["peak_memory_bytes"])),
                 markers(row, notes),
             ]
         )
@@ -74,7 +78,3 @@ def _interval(row: Row, name: str) -> str:
     if not row[name] or not row[f"{name}_low"]:
         return _number(row[name])
     return f"{_number(row[name])} ({_number(row[f'{name}_low'])} … {_number(row[f'{name}_high'])})"
-
-
-def _as(form, text: str) -> str:
-    return form(float(text)) if text else NO_NUMBER

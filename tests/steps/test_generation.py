@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from flow import ROOT
 from models.tiny_diffusion import saved
 from PIL import Image
 from typer.testing import CliRunner
