@@ -26,6 +26,7 @@ from cones.tables.files import (
     files_of,
 )
 from workflow.context import Context
+from workflow.rate_limit import drop_default_rate_limit
 from workflow.stale_lock import remove_stale_lock
 
 remove_stale_lock()
@@ -76,6 +77,10 @@ if plan.suite.generation:
 if MAIN_GRID in plan.suite.grids:
 
     include: "workflow/rules/report.smk"
+
+
+onstart:
+    drop_default_rate_limit(workflow.scheduler)
 
 
 onsuccess:
