@@ -1,6 +1,7 @@
 """The `Generator` seam: a model that learns a subject from a few pictures and draws it again."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,9 +77,9 @@ class Generator(ABC):
 
     @abstractmethod
     def sample(
-        self, embedding: SubjectEmbedding, prompt: str | None, seed: int, *, count: int = 1
-    ) -> "list[Image.Image]":
-        """`count` pictures; equal seeds start every method and every prompt from the same noise.
+        self, embedding: SubjectEmbedding, prompts: Sequence[str | None], seed: int, *, count: int = 1
+    ) -> "list[list[Image.Image]]":
+        """`count` pictures for each prompt; equal seeds start every method and every prompt from the same noise.
 
-        prompt  a text with `{}` where the subject is said, or None for what the method says by itself
+        prompts  texts with `{}` where the subject is said, or [None] for what the method says by itself
         """

@@ -184,12 +184,12 @@ def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, tr
     started = time.monotonic()
     with replacing_directory(folder) as temporary:
         index = []
-        for number, prompt in enumerate(said):
-            drawn = generator.sample(
-                embedding, prompt, seed=0, count=count, guidance=settings.guidance, steps=settings.sampling_steps
-            )
-            files = [f"{number:02}_{place:02}.png" for place in range(len(drawn))]
-            for file, picture in zip(files, drawn):
+        drawn = generator.sample(
+            embedding, said, seed=0, count=count, guidance=settings.guidance, steps=settings.sampling_steps
+        )
+        for number, (prompt, pictures) in enumerate(zip(said, drawn)):
+            files = [f"{number:02}_{place:02}.png" for place in range(len(pictures))]
+            for file, picture in zip(files, pictures):
                 picture.save(temporary / file)
             index.append({"text": (prompt or CLASS_PROMPT).format(subject.class_word), "files": files})
         write_json(temporary / "prompts.json", index)

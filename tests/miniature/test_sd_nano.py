@@ -72,7 +72,7 @@ def test_a_learnt_dog_is_that_dog_and_an_exchanged_embedding_is_the_other(nano, 
             paint_icon(icon, generator_of(f"{name}:{number}"), 96)[0].save(pictures[-1])
         subject = Subject(name, "dog", tuple(pictures))
         learnt = nano.learn(subject, "cones", tuning=TUNING, seed=0, folder=tmp_path)
-        drawn[name] = extractor.pictures(nano.sample(learnt, None, 0, count=4, guidance=3.0, steps=12))
+        drawn[name] = extractor.pictures(nano.sample(learnt, [None], 0, count=4, guidance=3.0, steps=12)[0])
         real[name] = extractor.pictures([_opened(file) for file in pictures])
     like = {(a, b): (drawn[a] @ real[b].T).mean().item() for a in real for b in real}
     assert like["dog3", "dog3"] > like["dog3", "dog7"] and like["dog7", "dog7"] > like["dog7", "dog3"]

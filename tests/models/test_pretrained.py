@@ -94,7 +94,7 @@ def test_a_concept_process_never_builds_a_text_encoder(no_hub, tmp_path, monkeyp
     generator = load_generator(folder, states=states, with_text=False, device=CPU)
     assert generator.text is None and generator.side == 16
     learnt = SubjectEmbedding("cones", "dog", torch.randn(1, 16), "bare")
-    assert generator.sample(learnt, None, 0, steps=1)[0].size == (16, 16)
+    assert generator.sample(learnt, [None], 0, steps=1)[0][0].size == (16, 16)
 
 
 def test_what_is_loaded_is_what_was_saved(no_hub, tmp_path):

@@ -68,5 +68,5 @@ def test_a_directory_of_full_size_is_loaded_learnt_on_and_drawn(directory, tmp_p
     assert learnt.vectors.isfinite().all() and learnt.record["loss_curve"][0] > 0
     learnt.save(tmp_path / "state.safetensors", base)
     read = SubjectEmbedding.load(tmp_path / "state.safetensors", base)
-    (picture,) = generator.sample(read, None, 0, steps=2)
+    ((picture,),) = generator.sample(read, [None], 0, steps=2)
     assert picture.size == (SIDE, SIDE) and len(picture.getcolors(SIDE * SIDE)) > 1

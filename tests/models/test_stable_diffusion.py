@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
@@ -292,10 +293,23 @@ def test_equal_seeds_start_all_methods_from_the_same_noise_and_repeat(tmp_path):
     class_name = SubjectEmbedding("zero_shot", "dog")
 
     def drawn(embedding, seed, guidance=3.0):
-        return [p.tobytes() for p in generator.sample(embedding, None, seed, count=2, guidance=guidance, steps=3)]
+        return [p.tobytes() for p in generator.sample(embedding, [None], seed, count=2, guidance=guidance, steps=3)[0]]
 
     assert drawn(learnt, 0) == drawn(learnt, 0) != drawn(learnt, 1)
     assert drawn(learnt, 0) != drawn(class_name, 0)
+
+
+@pytest.mark.parametrize("positions", [1, 3 * 8 * 8, 10**6])
+def test_pictures_are_those_of_their_prompt_however_many_are_drawn_at_once(positions, monkeypatch):
+    generator = tiny_generator()
+    class_name = SubjectEmbedding("zero_shot", "dog")
+    prompts = ["a {} in the snow", "a red {}"]
+    alone = [generator.sample(class_name, [prompt], 0, count=2, steps=3)[0] for prompt in prompts]
+    monkeypatch.setattr("cones.models.stable_diffusion.generator.SAMPLING_POSITIONS", positions)
+    together = generator.sample(class_name, prompts, 0, count=2, steps=3)
+    difference = np.abs(np.array(together, dtype=float) - np.array(alone, dtype=float))
+    assert difference.max() <= 1  # of 255: the last bits of a batch depend on its size
+    assert not np.array_equal(*alone)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -306,10 +320,10 @@ def test_without_a_text_encoder_concepts_are_learnt_and_drawn_and_nothing_else(m
     learnt.save(tmp_path / "rex.safetensors", "base")
     read = SubjectEmbedding.load(tmp_path / "rex.safetensors", "base")
     assert torch.equal(read.vectors, learnt.vectors) and read.mode == mode
-    (picture,) = generator.sample(read, None, 0, steps=2)
+    ((picture,),) = generator.sample(read, [None], 0, steps=2)
     assert picture.size == (16, 16)
     with pytest.raises(ConesError, match="no text context"):
-        generator.sample(read, "a {} in the snow", 0, steps=2)
+        generator.sample(read, ["a {} in the snow"], 0, steps=2)
 
 
 @pytest.mark.parametrize("kind", [DDIMScheduler, PNDMScheduler])  # the house's, and 1.5's own

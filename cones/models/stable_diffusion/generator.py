@@ -1,5 +1,6 @@
 """Stable Diffusion as a `Generator`: a frozen UNet and autoencoder, and a context that a method learns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.models.stable_diffusion.views import posteriors, views
 from cones.progress import log
 
-SAMPLING_BATCH = 4
+SAMPLING_POSITIONS = 4 * 64 * 64
+"""Latent positions that are drawn at once: four pictures of Stable Diffusion 1.5 at 512 pixels."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,9 @@ class StableDiffusion(Generator):
         def on_step(step: int) -> None:
             if tuning.grid_every and step % tuning.grid_every == 0:
                 now = SubjectEmbedding(method, subject.class_word, context.vectors.detach().cpu(), context.mode)
-                pictures = self.sample(
+                (pictures,) = self.sample(
                     now,
-                    None,
+                    [None],
                     0,
                     count=tuning.grid_pictures,
                     guidance=tuning.guidance,
@@ -158,33 +160,36 @@ class StableDiffusion(Generator):
     def sample(
         self,
         embedding: SubjectEmbedding,
-        prompt: str | None,
+        prompts: Sequence[str | None],
         seed: int,
         *,
         count: int = 1,
         guidance: float = 7.5,
         steps: int = 50,
-    ) -> list[Image.Image]:
-        context = self.context_of(embedding, prompt)  # (1, L, D)
-        null = self.states.null.to(context)
+    ) -> list[list[Image.Image]]:
+        contexts = torch.cat([self.context_of(embedding, prompt) for prompt in prompts])  # (P, L, D)
+        contexts = contexts.repeat_interleave(count, dim=0)  # (P * count, L, D)
+        null = self.states.null.to(contexts)
         noise = torch.stack(
             [torch.randn(self.latent_shape, generator=generator("sampling", seed, number)) for number in range(count)]
         )
-        pictures: list[Image.Image] = []
-        for part in noise.to(self.device).split(SAMPLING_BATCH):
+        noise = noise.repeat(len(prompts), 1, 1, 1).to(self.device)
+        at_once = max(1, SAMPLING_POSITIONS // noise[0, 0].numel())
+        drawn: list[Image.Image] = []
+        for part, context in zip(noise.split(at_once), contexts.split(at_once)):
             with mixed_precision(self.device):
                 latents = denoised(
                     self.unet,
                     self.scheduler,
                     part,
-                    context.expand(len(part), -1, -1),
+                    context,
                     null.expand(len(part), -1, -1),
                     guidance=guidance,
                     steps=steps,
                 )
                 decoded = self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor).sample
-            pictures += to_images(decoded.float())
-        return pictures
+            drawn += to_images(decoded.float())
+        return [drawn[place : place + count] for place in range(0, len(drawn), count)]
 
     @torch.no_grad()
     def context_of(self, embedding: SubjectEmbedding, prompt: str | None) -> Tensor:
