@@ -1,14 +1,16 @@
 """What `python -m cones plan` reckons with at first: operations of the official models, seconds of the nano ones.
 
-    python benchmarks/reference_costs.py
+    python benchmarks/reference_costs.py [names of models; the others stay as they are]
 
 Official models have random weights of their real shape: one image of 320 x 544 pixels, 16 text rows, every operation
 counted by `torch.utils.flop_counter` (one multiply-add is two), the way forward and the way back. Nano models are tuned
 for a few epochs with every method, on one drawn dataset, with the processor's clock in place of the wall's, so that
-other work on the machine does not count. Needs that dataset and the nano weights in place (any run of the miniature
-suite leaves them). Writes cones/forecast/reference.json.
+other work on the machine does not count. The nano generator's seconds are those its finished cells recorded, wall time;
+Stable Diffusion's operations are those that benchmarks/generation.json counted. Needs the datasets and the nano weights
+in place (any run of the miniature suite leaves them). Writes cones/forecast/reference.json.
 """
 
+import argparse
 import json
 import tempfile
 import time
@@ -24,12 +26,16 @@ from torch.utils.flop_counter import FlopCounterMode
 import cones.cell as cell_module
 import cones.steps.evaluate as evaluate_module
 import cones.tuning as tuning_module
-from cones.cell import Plan
+from cones.artifacts import load_tensors, read_json
+from cones.cell import RESULTS, Plan
+from cones.errors import ConesError
 from cones.forecast.rates import REFERENCE, read_records
+from cones.forecast.subjects import read_subject_records
 from cones.language import LanguageFeatures
 from cones.methods import METHODS, TuningMethod
 from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.detector import GroundedDetector, ImageBatch
+from cones.models.stable_diffusion.shape import POSITIONS
 from cones.steps.evaluate import evaluate_cell
 from cones.steps.text import encode_class_names
 from cones.steps.tune import tune_cell
@@ -37,6 +43,7 @@ from cones.tuning import mark_trainable
 
 OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50")
 NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg"}  # and the dataset of the miniature suite
+DRAWING = ("sd_nano", "sd15")
 EPOCHS = 6
 LIKE = {
     **dict.fromkeys(("glip_t_b", "glip_t_c"), "glip_t"),
@@ -141,14 +148,67 @@ def measured(name: str, dataset: str) -> dict:
     }
 
 
+def drawn(name: str) -> dict:
+    """Seconds of a nano generator's passes, by method, and the bytes it leaves, of the finished cells in results/."""
+    plan, records = Plan.load("miniature"), list(read_subject_records(RESULTS, name))
+    if not records:
+        raise ConesError("no cell is finished", where=RESULTS, next_step="snakemake --cores all results/generation.csv")
+    samples = {r.method: [each.sample for each in records if each.method == r.method] for r in records if r.sample}
+    drawing, pictures = plan.suite.generation, RESULTS.glob(f"*/{name}/*/*/seed*/images/*/*.png")
+    null = load_tensors(plan.text_states(name, drawing.dataset))[0]["null"]  # (1, L, D)
+    real = next(iter(load_tensors(plan.real_pictures(name, drawing.dataset))[0].values()))  # (P, D)
+    return {
+        "cells": len(records),
+        "sample_seconds": {method: round(fmean(seconds), 5) for method, seconds in samples.items()},
+        "sampling_seconds": round(fmean(record.sampling for record in records), 5),
+        "device": records[0].device,
+        "job_seconds": JOB_SECONDS["nano"],
+        "text_positions": null.shape[1],
+        "text_width": null.shape[2],
+        "feature_width": real.shape[1],
+        "picture_bytes": round(fmean(path.stat().st_size for path in pictures)),
+    }
+
+
+def drawing_operations() -> dict:
+    """GFLOP of the parts of Stable Diffusion 1.5 at 512 pixels; CLIP B/32 and DINO S/16 look at its pictures."""
+    part = read_json(Path(__file__).with_name("generation.json"))["gflop_of_parts"]
+    return {
+        "gflop": {
+            "encode": part["autoencoder, encode"],
+            "decode": part["autoencoder, decode"],
+            "text_and_back": part["text encoder, forward and backward to its input"],
+            "unet": part[f"UNet, forward, {POSITIONS} positions"],
+            "unet_and_back": part[f"UNet, forward and backward to the context, {POSITIONS} positions"],
+            "unet_and_back_short": part["UNet, forward and backward to the context, 1 position"],
+        },
+        "job_seconds": JOB_SECONDS["official"],
+        "text_positions": POSITIONS,
+        "text_width": 768,
+        "feature_width": 512 + 384,
+        "picture_bytes": 2 * 512**2,  # an assumption: two bytes a pixel, as PNG files of photographs have
+    }
+
+
 def main() -> None:
-    models = {}
-    for name, dataset in NANO.items():
-        models[name] = measured(name, dataset)
-    for name in OFFICIAL:
-        print(name)
-        models[name] = operations(name)
-    report = {"made_by": "benchmarks/reference_costs.py", "torch": torch.__version__, "like": LIKE, "models": models}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    every = (*NANO, *OFFICIAL, *DRAWING)
+    parser.add_argument("models", nargs="*", metavar="model", help=f"of {', '.join(every)}; default: all")
+    wanted = parser.parse_args().models or every
+    there = read_json(REFERENCE)
+    models, generators = there["models"], there["generators"]
+    for name in wanted:
+        print(name, flush=True)
+        if name in NANO:
+            models[name] = measured(name, NANO[name])
+        elif name in OFFICIAL:
+            models[name] = operations(name)
+        elif name in DRAWING:
+            generators[name] = drawn(name) if name == "sd_nano" else drawing_operations()
+        else:
+            parser.error(f"no model {name}")
+    report = {"made_by": "benchmarks/reference_costs.py", "torch": torch.__version__, "like": LIKE}
+    report |= {"models": models, "generators": generators}
     REFERENCE.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 

@@ -92,7 +92,7 @@ class Context:
     def subject_files(self) -> list[str]:
         """Every file of every subject's cell, and its pictures' index on each track."""
         tracks = [f"images/{track}/prompts.json" for track in self.plan.suite.generation.pictures]
-        names = ("metrics.json", "run.json", "state.safetensors", "tuning.json", *tracks)
+        names = ("metrics.json", "run.json", "state.safetensors", "tuning.json", "drawing.json", *tracks)
         return [str(cell.folder / name) for cell in self.plan.subject_cells() for name in names]
 
     def pretrained_records(self) -> list[str]:

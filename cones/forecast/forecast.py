@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 
 from cones.cell import RESULTS, Cell, Plan
 from cones.forecast.rates import Rates, read_records
-from cones.forecast.storage import Source, checkpoint_sources, dataset_sources
-from cones.forecast.targets import cells_of, grids_of, is_done, jobs
-from cones.forecast.work import Pictures, bytes_left, pictures, seconds, work
+from cones.forecast.storage import Source, checkpoint_sources, dataset_sources, pretrained_sources
+from cones.forecast.subjects import Drawn, Subjects, read_subject_records
+from cones.forecast.targets import cells_of, is_done, jobs, parts_of, subjects_of
+from cones.forecast.work import Pictures, Share, bytes_left, pictures, work
 
 
 @dataclass
 class Line:
-    """The cells of one model and arm. Ranges are (least, most) over the epochs that tuning may take.
+    """The cells of one model and arm. Ranges are (least, most) over the epochs or steps that tuning may take.
 
     cells, done  how many there are, and how many of them are finished and cost nothing more
     unknown      cells whose dataset or model nothing is known about; they are in no sum
@@ -35,17 +36,22 @@ class Line:
 class Forecast:
     """`jobs` counts from nothing, {rule: jobs}; `seconds` of the remaining cells by device.
 
-    feature_bytes   the most that shared image features may take
-    draws_pictures  the targets have pictures of subjects among them, which nothing here reckons
+    parts          the grids, and "generation", behind the targets
+    subjects       what remains to be learnt and drawn; None where no target needs a subject's cell
+    cannot_draw    arms of generation that are rows of its table and no work
+    feature_bytes  the most that shared image features may take
+    shared_bytes   what the cells of all subjects read
     """
 
     suite: str
-    grids: list[str]
+    parts: list[str]
     lines: list[Line]
     jobs: dict[str, int]
     sources: list[Source]
     feature_bytes: int
-    draws_pictures: bool
+    shared_bytes: int
+    subjects: Drawn | None
+    cannot_draw: list[str]
     seconds: dict[str, tuple[float, float]]
 
     @property
@@ -68,11 +74,11 @@ class Forecast:
     @property
     def data_bytes(self) -> int:
         """Archives and checkpoints, and the same again unpacked and converted: pictures and weights do not compress."""
-        return 2 * sum(source.bytes for source in self.sources)
+        return sum(source.bytes * (1 if source.kind == "pretrained" else 2) for source in self.sources)
 
     @property
     def result_bytes(self) -> int:
-        return sum(line.bytes for line in self.lines)
+        return sum(line.bytes for line in self.lines) + self.shared_bytes
 
 
 def forecast(
@@ -87,61 +93,84 @@ def forecast(
     """What the targets (default: everything the suite makes) will cost, of all their datasets or of some.
 
     tflops        sustained speed of a GPU where operations were counted and nothing was measured
-    epochs        assumed of every tuned cell instead of the range that early stop allows; records go before
+    epochs        assumed of every tuned cell of a grid instead of the range that early stop allows; records go before
     from_scratch  finished cells cost what the others do
     """
-    grids = grids_of(plan, targets)
-    cells = cells_of(plan, grids, datasets)
-    seen = {name: pictures(plan, name) for name in dict.fromkeys(cell.dataset for cell in cells)}
+    parts = parts_of(plan, targets)
+    cells, drawn = cells_of(plan, parts, datasets), subjects_of(plan, parts, datasets)
+    said = plan.suite.generation if drawn else None
+    needed = [cell.dataset for cell in cells] + ([said.dataset] if said else [])
+    seen = {name: pictures(plan, name) for name in dict.fromkeys(needed)}
     models = dict.fromkeys(cell.model for cell in cells)
     rates = Rates(read_records(RESULTS, models), tflops=tflops)
+    subjects = _subjects(plan, rates) if said else None
     lines: dict[tuple[str, str], Line] = {}
     by_device: dict[str, tuple[float, float]] = {}
-    for cell, its_jobs in cells.items():
+    remain = Drawn()
+    for cell, its_jobs in {**cells, **drawn}.items():
         line = lines.setdefault((cell.model, cell.arm), Line(cell.model, cell.arm))
         done = is_done(cell, its_jobs) and not from_scratch
         line.cells, line.done = line.cells + 1, line.done + done
-        _add(plan, cell, line, by_device, seen[cell.dataset], rates, epochs, done, its_jobs)
+        if cell in drawn:
+            share = subjects.share(cell, len(its_jobs))
+        else:
+            share = _share(plan, cell, seen[cell.dataset], rates, epochs, its_jobs)
+        _add(share, line, by_device, done)
+        if cell in drawn and not done:
+            remain = remain.with_cell(said.settings(cell.arm), share.work)
     parameters = {model: known["parameters"] for model in models if (known := rates.known(model))}
+    sources = [*dataset_sources(plan, seen), *checkpoint_sources(plan, models, parameters)]
+    order = [*models, *([said.model] if said else [])]
     return Forecast(
         suite=plan.suite.suite,
-        grids=grids,
-        lines=sorted(lines.values(), key=lambda line: list(models).index(line.model)),
-        jobs=dict(jobs(plan, cells)),
-        draws_pictures=plan.suite.generation is not None and not targets,
-        feature_bytes=int(plan.suite.feature_cache_gb * 1e9),
-        sources=[*dataset_sources(plan, seen), *checkpoint_sources(plan, models, parameters)],
+        parts=parts,
+        lines=sorted(lines.values(), key=lambda line: order.index(line.model)),
+        jobs=dict(jobs(plan, cells, drawn)),
+        sources=[*sources, *(pretrained_sources(said) if said else [])],
+        feature_bytes=int(plan.suite.feature_cache_gb * 1e9) if cells else 0,
+        shared_bytes=subjects.shared_bytes(seen[said.dataset]) if said else 0,
+        subjects=remain if said else None,
+        cannot_draw=[arm for arm in said.arms if arm not in said.drawing_arms] if said else [],
         seconds=by_device,
     )
 
 
-def _add(
-    plan: Plan,
-    cell: Cell,
-    line: Line,
-    by_device: dict[str, tuple[float, float]],
-    seen: Pictures | None,
-    rates: Rates,
-    epochs: int | None,
-    done: bool,
-    its_jobs: set[str],
-) -> None:
-    """One cell's share of its line and of its device's seconds."""
+def _subjects(plan: Plan, rates: Rates) -> Subjects:
+    model = plan.suite.generation.model
+    known = rates.reference["generators"].get(model)
+    return Subjects(plan, read_subject_records(RESULTS, model), known, tflops=rates.tflops)
+
+
+def _share(
+    plan: Plan, cell: Cell, seen: Pictures | None, rates: Rates, epochs: int | None, its_jobs: set[str]
+) -> Share | None:
+    """Of a grid's cell; None where its dataset or model is unknown."""
     settings, known = plan.settings(cell), rates.known(cell.model)
     rate = rates.of(cell.model, cell.dataset, settings)
     if seen is None or known is None or rate is None:
+        return None
+    is_scored = "evaluate" in its_jobs
+    return Share(
+        work=work(settings, seen, rate, epochs, is_scored=is_scored),
+        rate=rate,
+        job_seconds=len(its_jobs) * known["job_seconds"],
+        bytes=bytes_left(plan, cell, settings, seen, known, is_scored=is_scored),
+    )
+
+
+def _add(share: Share | None, line: Line, by_device: dict[str, tuple[float, float]], done: bool) -> None:
+    """One cell's share to its line and to its device's seconds."""
+    if share is None:
         line.unknown += 1
         return
-    is_scored = "evaluate" in its_jobs
-    line.bytes += bytes_left(plan, cell, settings, seen, known, is_scored=is_scored)
+    line.bytes += share.bytes
     if done:
         return
-    todo = work(settings, seen, rate, epochs, is_scored=is_scored)
-    took = seconds(todo, rate, known["job_seconds"], len(its_jobs))
-    line.steps = _sum(line.steps, todo.steps)
-    line.seconds = _sum(line.seconds, took)
-    line.devices[rate.device] = rate.basis
-    by_device[rate.device] = _sum(by_device.get(rate.device, (0.0, 0.0)), took)
+    device = share.rate.device
+    line.steps = _sum(line.steps, share.work.steps)
+    line.seconds = _sum(line.seconds, share.seconds)
+    line.devices[device] = share.rate.basis
+    by_device[device] = _sum(by_device.get(device, (0.0, 0.0)), share.seconds)
 
 
 def _sum(one: tuple, other: tuple) -> tuple:

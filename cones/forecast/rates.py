@@ -1,4 +1,4 @@
-"""Seconds of an optimiser step and of a detected image: recorded by finished cells, else from a shipped table."""
+"""Seconds of an optimiser step and of detecting on an image: recorded by finished cells, else from a shipped table."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Rate:
     """What one unit of work takes, and how that is known.
 
     step     seconds of an optimiser step; None for a method that is not tuned
-    image    seconds of detecting on one image
+    image    seconds of detecting on one image, or of drawing one
     device   "cpu", or what `run.json` or the assumption calls the GPU
     basis    "recorded" (finished cells), "measured" (the shipped table) or "counted" (operations over TFLOP/s)
     epochs   mean of the recorded cells that had the same budget, else None

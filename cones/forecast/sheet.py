@@ -32,7 +32,7 @@ def print_forecast(found: Forecast, console: Console) -> None:
         table.add_column(head, justify="right" if 2 <= place <= 6 else "left", no_wrap=True)
     for row in said_once([_row(line) for line in found.lines], 1):
         table.add_row(*map(Text, row))
-    console.print(Text(f"Suite {found.suite}: {', '.join(found.grids)}", style="bold"))
+    console.print(Text(f"Suite {found.suite}: {', '.join(found.parts)}", style="bold"))
     console.print(table)
     for head, said in _sums(found):
         console.print(Text.assemble((f"{head:<12}", "bold"), said))
@@ -63,6 +63,9 @@ def _sums(found: Forecast) -> list[tuple[str, str]]:
         ("cells", f"{found.cells:,}, of which {found.done:,} are done"),
         ("jobs", f"{sum(found.jobs.values()):,} from nothing ({jobs}), and those that write tables and figures"),
     ]
+    if todo := found.subjects:
+        said = f"{todo.cells:,} cells: {span(todo.passes, '{:,}'.format)} training passes, {todo.pictures:,} pictures"
+        rows.append(("subjects", f"{said} in {todo.sampling_passes:,} sampling passes"))
     for device, took in found.seconds.items():
         rows.append(("time", f"{span(took, seconds)} on one {'core' if device == 'cpu' else device}"))
     disk = f"{human_bytes(found.data_bytes)} of data and weights, {human_bytes(found.result_bytes)} of results"
@@ -79,13 +82,23 @@ def _sums(found: Forecast) -> list[tuple[str, str]]:
 
 
 def _legend(found: Forecast) -> list[str]:
-    said = [
-        "Ranges: from the first epoch at which early stop can end tuning to the whole budget (--epochs N assumes N).",
+    said = []
+    if any(least != most for least, most in (line.steps for line in found.lines)):
+        said.append(
+            "Ranges: from the first epoch at which early stop can end tuning to the whole budget"
+            " (--epochs N assumes N)."
+        )
+    said.append(
         "Data and weights: archives and the same again unpacked. While it runs, a tuning job also keeps a checkpoint of"
-        " four times what it trains.",
-    ]
-    if found.draws_pictures:
-        said.append("Pictures of subjects (generation) are not reckoned.")
+        " four times what it trains."
+    )
+    if found.subjects:
+        said.append(
+            "Subjects: a training pass is a batch through the UNet and back; a sampling pass is one picture through it,"
+            " with guidance two for each step."
+        )
+    if found.cannot_draw:
+        said.append(f"No work, since no generator carries them: {', '.join(found.cannot_draw)}.")
     bases = {basis for line in found.lines for basis in line.devices.values()}
     if "counted" in bases:
         said.append(
@@ -100,4 +113,4 @@ def forecast_json(found: Forecast) -> dict:
     """All numbers; seconds and steps as [least, most]."""
     sums = ("cells", "done", "download_bytes", "data_bytes", "result_bytes")
     content = asdict(found) | {name: getattr(found, name) for name in sums}
-    return {"version": 1, **content, "by_hand": [source.name for source in found.by_hand]}
+    return {"version": 2, **content, "by_hand": [source.name for source in found.by_hand]}

@@ -1,5 +1,6 @@
 """What has to be downloaded or placed by hand, and what will lie on disk."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,11 @@ from pathlib import Path
 from cones.cell import CHECKPOINTS, Plan
 from cones.data.registry import DRAWN
 from cones.data.state import State, state, stored_bytes
+from cones.errors import ConesError
 from cones.forecast.work import Pictures
+from cones.generation import SHIPPED, Generation
 from cones.models.official import needed, official_files
+from cones.models.pretrained import pretrained_models, record_file, resolve
 from cones.strict import read_yaml
 
 SIZES = Path(__file__).with_name("sizes.yaml")
@@ -20,12 +24,13 @@ HERE = ("ready", "fetched", "placed", "drawn")
 class Source:
     """A dataset or a checkpoint: whether it is here, comes by itself or needs a person, and how large it is.
 
+    kind   "dataset", "checkpoint", or "pretrained" for a model directory that is used as it comes
     state  "ready", "fetched", "placed", "to fetch", "to draw", "needs form", …
     bytes  of the archives; `is_exact` where registry or disk say so, else reckoned
     """
 
     name: str
-    kind: str  # "dataset" or "checkpoint"
+    kind: str
     state: str
     reason: str | None
     bytes: int
@@ -69,3 +74,26 @@ def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, 
         size = archive.size or 8 * parameters.get(name, 0)
         sources.append(Source(name, "checkpoint", found, None, size, archive.size is not None))
     return sources
+
+
+def pretrained_sources(said: Generation) -> list[Source]:
+    """The model directories that generation needs; what ships with the project is none. Asks the hub's cache alone."""
+    listed, sources = pretrained_models(), []
+    for name in said.pretrained:
+        if name == SHIPPED:
+            continue
+        entry = listed[name]
+        size = int(1e9 * sum([*entry.parts.values(), *entry.parts_text.values()]))
+        sources.append(Source(name, "pretrained", *_place(name, os.environ.get(entry.env)), size, True))
+    return sources
+
+
+def _place(name: str, given: str | None) -> tuple[str, str | None]:
+    """(state, reason): a directory that was given and lacks a part is never downloaded over."""
+    if record_file(name).exists():
+        return "ready", None
+    try:
+        resolve(name, text=True)
+    except ConesError as error:
+        return ("incomplete", str(error)) if given else ("to fetch", None)
+    return ("placed" if given else "fetched"), None

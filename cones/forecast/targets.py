@@ -1,4 +1,4 @@
-"""From target files to what stands behind them: the cells of their grids, and the jobs that make these."""
+"""From target files to what stands behind them: the cells of grids and of subjects, and the jobs that make these."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,38 +17,44 @@ LEFT_BY = {
     "tune": ("state.safetensors", "tuning.json"),
     "evaluate": ("predictions.json", "metrics.json", "run.json"),
     "embed": ("embeddings.safetensors",),
+    "learn_subject": ("state.safetensors", "tuning.json"),
+    "draw_subject": ("drawing.json",),
+    "score_subject": ("metrics.json", "run.json"),
 }
-EVERYTHING = ("all", "report")
+SUBJECT_JOBS = ("learn_subject", "draw_subject", "score_subject")
+REPORT = ("report", "figure_methods")  # the figure is made with the report, which shows everything
 
 
-def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
-    """The grids behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without targets all of them."""
+def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
+    """The grids, and "generation", behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without
+    targets all of them."""
     made = {table: (grid,) for grid, tables in TABLES_OF.items() for table in tables}
-    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names if grid != "generation"}
-    made |= {"efficiency": METHOD_GRIDS, "figure_methods": (MAIN_GRID,), "figure4": ("figure4", "stability")}
-    made |= {name: tuple(plan.suite.grids) for name in EVERYTHING}
+    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names}
+    made |= {"efficiency": METHOD_GRIDS, "figure4": ("figure4", "stability")}
+    made |= dict.fromkeys(REPORT, plan.suite.parts if MAIN_GRID in plan.suite.grids else ())
+    made |= {"all": plan.suite.parts}
     wanted: dict[str, None] = {}
-    for target in targets or EVERYTHING[:1]:
+    for target in targets or ("all",):
         path = PurePath(target)
         if path.parent.name not in ("", "results", plan.suite.suite):
             raise ConesError("a file of another suite", where=target, next_step=f"--suite {path.parent.name}")
         if path.stem not in made:
-            raise ConesError("no cells of a grid stand behind it", where=target, next_step=closest(path.stem, made))
-        there = [grid for grid in made[path.stem] if grid in plan.suite.grids]
+            raise ConesError("no cells stand behind it", where=target, next_step=closest(path.stem, made))
+        there = [part for part in made[path.stem] if part in plan.suite.parts]
         if not there:
             raise ConesError(f"the suite {plan.suite.suite} does not make it", where=target)
         wanted |= dict.fromkeys(there)
     return list(wanted)
 
 
-def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
-    """{cell of these grids: its jobs}, with the cells that their stage 2 starts from."""
+def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
+    """{cell of the grids among these parts: its jobs}, with the cells that their stage 2 starts from."""
     if unknown := [name for name in datasets if name not in plan.suite.all_datasets]:
         raise ConesError(
             f'dataset "{unknown[0]}" is not in the suite', next_step=closest(unknown[0], plan.suite.all_datasets)
         )
     cells: dict[Cell, set[str]] = {}
-    for grid in grids:
+    for grid in (part for part in parts if part in plan.suite.grids):
         for cell in plan.cells(grid):
             if not datasets or cell.dataset in datasets:
                 cells.setdefault(cell, {"tune"}).add("embed" if grid in EMBEDDED else "evaluate")
@@ -57,13 +63,22 @@ def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> 
     return cells
 
 
+def subjects_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
+    """{cell of a subject: its jobs}; an arm whose method cannot draw has none."""
+    said = plan.suite.generation
+    if said is None or "generation" not in parts or (datasets and said.dataset not in datasets):
+        return {}
+    return {cell: set(SUBJECT_JOBS) for cell in plan.subject_cells()}
+
+
 def is_done(cell: Cell, its_jobs: Iterable[str]) -> bool:
     return all((cell.folder / name).exists() for job in its_jobs for name in LEFT_BY[job])
 
 
-def jobs(plan: Plan, cells: dict[Cell, set[str]]) -> Counter:
+def jobs(plan: Plan, cells: dict[Cell, set[str]], subjects: dict[Cell, set[str]]) -> Counter:
     """{rule: jobs} from nothing, as a dry run counts them, without the local jobs that write tables and figures."""
-    models, datasets = {cell.model for cell in cells}, {cell.dataset for cell in cells}
+    models, datasets, said = {cell.model for cell in cells}, {cell.dataset for cell in cells}, plan.suite.generation
+    datasets |= {said.dataset} if subjects else set()
     heard = {(cell.model, cell.dataset) for cell in cells if "text_states" in plan.method(cell.arm).inputs}
     shared = {index for cell in cells if (index := plan.features_of(cell))}
     drawn = plan.suite.source == DRAWN
@@ -75,5 +90,9 @@ def jobs(plan: Plan, cells: dict[Cell, set[str]]) -> Counter:
         weights=len(models),
         text_states=len(heard),
         features=len(shared),
+        find_pretrained=len(said.pretrained) if subjects else 0,
+        encode_nouns=1 if subjects else 0,
+        look_at_real_pictures=1 if subjects else 0,
     )
-    return +(count + Counter(job for its_jobs in cells.values() for job in sorted(its_jobs)))
+    count += Counter(job for its_jobs in cells.values() for job in sorted(its_jobs))
+    return count + Counter(job for job in SUBJECT_JOBS for _ in subjects)

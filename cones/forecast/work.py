@@ -31,7 +31,23 @@ class Work:
     """(least, most): the epochs of a tuned cell are known only within the bounds of early stop and budget."""
 
     steps: tuple[int, int]
-    images: tuple[int, int]  # detected: validation after each epoch, and the test split
+    images: tuple[int, int]  # detected: validation after each epoch, and the test split; or drawn
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one cell adds to the sums; `job_seconds` of all its jobs, `bytes` of what it leaves."""
+
+    work: Work
+    rate: Rate
+    job_seconds: float
+    bytes: int
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """(least, most) on its device."""
+        step, image = self.rate.step or 0.0, self.rate.image
+        return tuple(s * step + i * image + self.job_seconds for s, i in zip(self.work.steps, self.work.images))
 
 
 def pictures(plan: Plan, dataset: str) -> Pictures | None:
@@ -71,12 +87,6 @@ def work(
     bounds = epochs(tuning, rate, assumed_epochs)
     steps = tuple(round(count * per_epoch) for count in bounds)
     return Work(steps, tuple(round(count * val) + test for count in bounds))
-
-
-def seconds(done: Work, rate: Rate, per_job: float, jobs: int) -> tuple[float, float]:
-    """(least, most) of the jobs of a cell on their device."""
-    both = zip(done.steps, done.images)
-    return tuple(steps * (rate.step or 0.0) + images * rate.image + jobs * per_job for steps, images in both)
 
 
 def bytes_left(plan: Plan, cell: Cell, settings: CellSettings, seen: Pictures, known: dict, *, is_scored: bool) -> int:

@@ -159,7 +159,7 @@ def learn_subject(world: World, cell: Cell) -> None:
 def draw_subject(world: World, cell: Cell) -> None:
     """Writes `images/<track>/<prompt>_<number>.png` and `prompts.json` beside them, for each track of the suite.
 
-    Equal numbers start every method and prompt from equal noise.
+    Equal numbers start every method and prompt from equal noise. `drawing.json` says how long it took, per track.
     """
     make_deterministic()
     folder = cell.folder / "images"
@@ -167,16 +167,21 @@ def draw_subject(world: World, cell: Cell) -> None:
     if "skipped" in tuning:
         for track in world.said.pictures:
             write_json(folder / track / "prompts.json", [])
+        write_json(cell.folder / "drawing.json", {})
         return
     recorded = tuning["sha256"]["state.safetensors"]
     embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", world.base, recorded)
     reads = bool(METHODS[embedding.method].inputs) or "editing" in world.said.pictures
     generator = world.generator(with_text=reads)
-    for track, count in world.said.pictures.items():
-        _draw_track(world, cell, folder / track, generator, embedding, track, count)
+    drawing = {
+        track: _draw_track(world, cell, folder / track, generator, embedding, track, count)
+        for track, count in world.said.pictures.items()
+    }
+    write_json(cell.folder / "drawing.json", drawing)
 
 
-def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, track: Track, count: int) -> None:
+def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, track: Track, count: int) -> dict:
+    """How many pictures were drawn, and in how many seconds."""
     subject, settings = world.subject(world.plan.subject_of(cell)), world.said.settings(cell.arm)
     said: list[str | None] = [None]
     if track == "editing":
@@ -193,8 +198,9 @@ def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, tr
                 picture.save(temporary / file)
             index.append({"text": (prompt or CLASS_PROMPT).format(subject.class_word), "files": files})
         write_json(temporary / "prompts.json", index)
-    seconds = (time.monotonic() - started) / (len(said) * count)
-    log.info("%s: %s, %d prompts x %d pictures, %.2f s each", cell, track, len(said), count, seconds)
+    took, pictures = time.monotonic() - started, len(said) * count
+    log.info("%s: %s, %d prompts x %d pictures, %.2f s each", cell, track, len(said), count, took / pictures)
+    return {"pictures": pictures, "seconds": took}
 
 
 def score_subject(world: World, cell: Cell) -> None:
@@ -203,7 +209,8 @@ def score_subject(world: World, cell: Cell) -> None:
     `run.json` comes last: it seals the cell with the sha256 of its other files, pictures included.
     """
     make_deterministic()
-    tuning, device, name = read_json(cell.folder / "tuning.json"), best_device(), world.plan.subject_of(cell)
+    tuning, drawing = (read_json(cell.folder / file) for file in ("tuning.json", "drawing.json"))
+    device, name = best_device(), world.plan.subject_of(cell)
     common = {"cell": CellKey(**vars(cell), method=world.said.method(cell.arm)), "subject": name}
     if "skipped" in tuning:
         metrics = GenerationMetrics(**common, status="skipped", reason=tuning["skipped"])
@@ -218,10 +225,11 @@ def score_subject(world: World, cell: Cell) -> None:
     write_generation_metrics(cell.folder / "metrics.json", metrics)
     drawn = [path for path in (cell.folder / "images").rglob("*") if path.suffix in (".png", ".json")]
     pictures = sorted(path.relative_to(cell.folder).as_posix() for path in drawn)
-    files = fingerprints(cell.folder, ("metrics.json", "state.safetensors", "tuning.json", *pictures))
+    files = fingerprints(cell.folder, ("metrics.json", "state.safetensors", "tuning.json", "drawing.json", *pictures))
     provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=tuning.get("settings", {}), device=str(device))
     scoring = {"peak_memory_bytes": peak_memory_bytes(device)}
-    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": tuning, "scoring": scoring})
+    record = {**provenance, "sha256": files, "tuning": tuning, "drawing": drawing, "scoring": scoring}
+    write_json(cell.folder / "run.json", record)
 
 
 def _track_metrics(

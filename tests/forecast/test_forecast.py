@@ -12,7 +12,7 @@ from cones.cli import app
 from cones.errors import ConesError
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
-from cones.forecast.targets import LEFT_BY, cells_of, grids_of
+from cones.forecast.targets import LEFT_BY, cells_of, parts_of
 from cones.forecast.work import Pictures, work
 
 REFERENCE = {
@@ -133,16 +133,21 @@ def test_a_cell_has_the_jobs_that_its_grids_read():
 
 def test_targets_name_their_grids():
     plan = Plan.load("miniature")
-    assert grids_of(plan, []) == list(plan.suite.grids)
-    assert grids_of(plan, ["results/table1.csv", "table10", "results/miniature/ranks.csv"]) == ["table1"]
-    assert grids_of(plan, ["results/figure4.pdf", "figure5"]) == ["figure4", "stability", "table3"]
+    assert parts_of(plan, []) == parts_of(plan, ["report"]) == [*plan.suite.grids, "generation"]
+    assert parts_of(plan, ["results/table1.csv", "table10", "results/miniature/ranks.csv"]) == ["table1"]
+    assert parts_of(plan, ["results/figure4.pdf", "figure5"]) == ["figure4", "stability", "table3"]
+    for target in ("results/generation.csv", "figure3", "results/miniature/figure6.pdf", "generation_pairs.csv"):
+        assert parts_of(plan, [target]) == ["generation"]
     for target, said in (
         ("results/paper/table1.csv", "another suite"),
         ("tabel2", 'did you mean "table2"'),
-        ("table4", "does not make it"),
+        ("results/generations.csv", 'no cells stand behind it.*did you mean "generation"'),
     ):
         with pytest.raises(ConesError, match=said):
-            grids_of(plan if target != "table4" else Plan.load("bccd"), [target])
+            parts_of(plan, [target])
+    for suite, target in (("bccd", "table4"), ("bccd", "figure3"), ("dreambooth", "report")):
+        with pytest.raises(ConesError, match="does not make it"):
+            parts_of(Plan.load(suite), [target])
 
 
 def test_stage_2_brings_its_stage_1_and_a_dataset_can_be_asked_for_alone():
@@ -179,7 +184,7 @@ def test_the_paper_suite_says_what_must_be_downloaded_and_what_placed_by_hand(he
     assert "dfuc2020" in [source.name for source in found.by_hand] and states["dfuc2020"] == "needs form"
     glip = next(source for source in found.sources if source.name == "glip_t")
     assert (glip.bytes, glip.is_exact, glip.kind) == (3_710_104_213, True, "checkpoint")
-    assert found.download_bytes > 10e9 and found.cells == len(plan.all_cells())
+    assert found.download_bytes > 10e9 and found.cells == len(plan.all_cells()) + len(plan.subject_cells())
     most = [next(iter(forecast(plan, tflops=speed).seconds.values()))[1] for speed in (30, 15, 1e9)]
     assert most[1] - most[2] == pytest.approx(2 * (most[0] - most[2]), rel=1e-3)  # but for the start of the jobs
 
@@ -196,5 +201,5 @@ def test_the_command_prints_a_table_or_json(here, monkeypatch):
     said = CliRunner().invoke(app, ["plan", "results/table2.csv", "--epochs", "3"]).output
     assert "uninext_nano" in said and "21, of which 0 are done" in said and "42 tune" not in said
     document = json.loads(CliRunner().invoke(app, ["plan", "table2", "--json"]).output)
-    assert (document["cells"], document["grids"], document["jobs"]["tune"]) == (21, ["table2"], 21)
+    assert (document["cells"], document["parts"], document["jobs"]["tune"]) == (21, ["table2"], 21)
     assert document["seconds"]["cpu"][0] < document["seconds"]["cpu"][1]

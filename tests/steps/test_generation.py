@@ -113,7 +113,10 @@ def test_from_pictures_to_numbers_and_figures(world):
     assert said == ["a dog in the snow", "a red dog"]
     assert len(list((folder / "images/editing").glob("*.png"))) == 4
     recorded = read_json(folder / "run.json")["sha256"]
-    assert len(recorded) == 3 + 2 + 3 + 4 and "images/reconstruction/00_02.png" in recorded
+    assert len(recorded) == 4 + 2 + 3 + 4 and "images/reconstruction/00_02.png" in recorded
+    drawing = read_json(folder / "run.json")["drawing"]
+    assert {track: one["pictures"] for track, one in drawing.items()} == {"reconstruction": 3, "editing": 4}
+    assert all(one["seconds"] > 0 for one in drawing.values())
     metrics = read_generation_metrics(folder / "metrics.json")
     assert (metrics.cell.dataset, metrics.cell.method, metrics.class_word) == ("three-rex", "cones", "dog")
     track = metrics.tracks["reconstruction"]
@@ -191,5 +194,5 @@ def test_faults_end_in_one_line(world):
     with pytest.raises(ConesError, match=r"tuning of arms.cones: accumulation"):
         run("learn", "--subject", "rex", "--arm", "cones", "--set", overrides)
     run("learn", "--subject", "rex", "--arm", "zero_shot")
-    with pytest.raises(ConesError, match=r"prompts.json: file is missing"):
+    with pytest.raises(ConesError, match=r"drawing.json: file is missing"):
         run("score", "--subject", "rex", "--arm", "zero_shot")

@@ -94,6 +94,7 @@ rule draw_subject:
         rules.learn_subject.output,
     output:
         [f"{SUBJECT}/images/{track}/prompts.json" for track in generation.pictures],
+        record=f"{SUBJECT}/drawing.json",
     log:
         f"{SUBJECT_LOG}/draw.log",
     wildcard_constraints:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from cones.determinism import generator
 from cones.models.stable_diffusion.prompts import TEMPLATES
+from cones.models.stable_diffusion.settings import PROBES
 
-PROBES, PROBE_BINS = 64, 8
+PROBE_BINS = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class PairedDraws:
 
 
 def probe_draws(*, views: int, latent_shape: tuple[int, int, int], timesteps: int, template: str) -> Draw:
-    """The fixed probe set: 64 (view, noise, timestep), timesteps stratified in 8 bins; the same for every seed."""
+    """The fixed probe set: PROBES (view, noise, timestep), timesteps stratified in 8 bins; the same for every seed."""
     random = generator("probe", views, timesteps)
     width = timesteps / PROBE_BINS
     inside = torch.rand(PROBES, generator=random)

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from cones.strict import Strict
 
+PROBES = 64  # samples of the fixed probe set that shows how far learning has come
+
 
 class SubjectTuning(Strict):
     """The budget and protocol every method shares, and how ConES places its vectors."""
