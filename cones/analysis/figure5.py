@@ -40,7 +40,10 @@ HEAD, TITLE, FOOT, GAP = 0.42, 0.5, 0.66, 0.16  # inches
 
 @dataclass(frozen=True)
 class ClassAmongBoxes:
-    """One class of one dataset and model: its boxes as heard with class names and with ConES, by source."""
+    """One class of one dataset and model: its boxes as heard with class names and with ConES, by source.
+
+    `dataset` is the paper's name of it.
+    """
 
     model: str
     dataset: str
@@ -67,12 +70,12 @@ def chosen_classes(found: Mapping[Place, Embeddings], registry: Mapping[str, Dat
                     continue
                 text, concept = found[place], found.get(place._replace(method=CONCEPT))
                 if concept and FUSED in text.boxes and FUSED in concept.boxes and len(text.labels):
-                    chosen.append(_largest_class(place, text, concept, registry[place.dataset].classes))
+                    chosen.append(_largest_class(place, text, concept, registry[place.dataset]))
                     break
     return chosen
 
 
-def _largest_class(place: Place, text: Embeddings, concept: Embeddings, names: list[str]) -> ClassAmongBoxes:
+def _largest_class(place: Place, text: Embeddings, concept: Embeddings, dataset: Dataset) -> ClassAmongBoxes:
     """Of classes with equally many boxes the first."""
     labels = text.labels
     largest = max(labels.unique().tolist(), key=lambda label: int((labels == label).sum()))
@@ -81,7 +84,7 @@ def _largest_class(place: Place, text: Embeddings, concept: Embeddings, names: l
         mine = one.labels == largest
         return {name: BoxVectors(*(tensor[mine] for tensor in vars(b).values())) for name, b in one.boxes.items()}
 
-    return ClassAmongBoxes(place.model, place.dataset, names[largest], of_class(text), of_class(concept))
+    return ClassAmongBoxes(place.model, dataset.paper_name, dataset.classes[largest], of_class(text), of_class(concept))
 
 
 def figure5(chosen: list[ClassAmongBoxes], said: str) -> Figure:

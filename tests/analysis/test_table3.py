@@ -113,8 +113,8 @@ def test_figure_5_takes_the_largest_class_of_the_first_natural_and_medical_datas
     }
     chosen = chosen_classes(found, registry)
     assert [(one.dataset, one.name) for one in chosen] == [
-        ("pascal_voc", registry["pascal_voc"].classes[-1]),
-        ("dfuc2020", registry["dfuc2020"].classes[0]),
+        ("PascalVOC", registry["pascal_voc"].classes[-1]),
+        ("DFUC2020", registry["dfuc2020"].classes[0]),
     ]
     assert len(chosen[0].text[FUSED].visual) == 5
     figure = figure5([], "Figure 5 · suite: ci")
