@@ -2,11 +2,11 @@
 
     python benchmarks/startup.py [--repeats 3]
 
-Runs steps of the ci suite on one small dataset in a folder of its own: each cold (`CONES_WARM=0`), warm (a copy of
-`cones/warm_server.py`'s process), and once more cold with every import booked under its package, which is what
-`python -X importtime` does, but by the processor's clock, so that other work on the machine does not count. `tune` may
-take no optimiser step (max_epochs is 0): all that is left of it is start-up. Seconds are processor seconds, the least
-of the repeats. Writes benchmarks/startup.json and prints the rows of the README.
+Runs steps of the ci suite on one small dataset and one subject in a folder of its own: each cold (`CONES_WARM=0`),
+warm (a copy of `cones/warm_server.py`'s process), and once more cold with every import booked under its package, which
+is what `python -X importtime` does, but by the processor's clock, so that other work on the machine does not count.
+`tune` and `generation learn` may take no optimiser step: all that is left of them is start-up. Seconds are processor
+seconds, the least of the repeats. Writes benchmarks/startup.json and prints the rows of the README.
 """
 
 import contextlib
@@ -22,20 +22,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DATASET, MODEL = "aquarium", "glip_nano"
-CHANGES = {"datasets": [DATASET], "arms": ["cones"], "tuning": {"max_epochs": 0}}
-CELL = ("--model", MODEL, "--dataset", DATASET, "--arm", "cones")
-STEPS = {  # in the order in which one needs the other
-    "draw": ("--dataset", DATASET),
-    "fetch": ("--dataset", DATASET),
-    "prepare": ("--dataset", DATASET),
-    "weights": ("--model", MODEL),
-    "text": ("--model", MODEL, "--dataset", DATASET),
-    "tune": CELL,
-    "evaluate": CELL,
-    "collect": ("table1",),
+MODEL, DATASET, SUBJECTS = "glip_nano", "aquarium", "dreambooth"
+CHANGES = {
+    "datasets": [DATASET],
+    "arms": ["cones"],
+    "tuning": {"max_epochs": 0},
+    "generation": {"model": "sd_nano", "dataset": SUBJECTS, "arms": ["cones"], "tuning": {"steps": 0}},
 }
-SHOWN = ("torch", "numpy", "pandas", "scipy", "matplotlib", "pydantic", "the standard library", "cones")
+CELL = f"--model {MODEL} --dataset {DATASET} --arm cones"
+BEFORE = (  # what the measured steps need beside each other
+    *(f"{step} --dataset {SUBJECTS}" for step in ("draw", "fetch", "prepare")),
+    "generation find sd_nano",
+    "generation encode",
+)
+STEPS = {  # kind of step -> command, in the order in which one needs the other
+    "draw": f"draw --dataset {DATASET}",
+    "fetch": f"fetch --dataset {DATASET}",
+    "prepare": f"prepare --dataset {DATASET}",
+    "weights": f"weights --model {MODEL}",
+    "text": f"text --model {MODEL} --dataset {DATASET}",
+    "tune": f"tune {CELL}",
+    "evaluate": f"evaluate {CELL}",
+    "collect": "collect table1",
+    "generation learn": "generation learn --subject dog6 --arm cones",
+}
+SHOWN = ("torch", "diffusers", "transformers", "scipy", "pandas", "numpy", "the standard library", "cones")
 WORK = {  # what is told apart of a step's own work: module, and functions in it
     "config and registry": ("cones.cli_options", "load_plan"),
     "reading weights": ("cones.models.checkpoints", "load_detector", "load_text_encoder"),
@@ -108,21 +119,21 @@ class Runs:
         own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CONES_SUITE": "ci", "CONES_SET": json.dumps(CHANGES)}
         self.environment = {**os.environ, **own}
 
-    def cold(self, step: str) -> float:
-        return self._seconds([sys.executable, "-m", "cones", step, *STEPS[step]], CONES_WARM="0")
+    def cold(self, command: str) -> float:
+        return self._seconds(["-m", "cones", *command.split()], CONES_WARM="0")
 
-    def warm(self, step: str, address: str) -> float:
+    def warm(self, command: str, address: str) -> float:
         """The client's seconds and those of the server's copy, for which the server waits before it answers."""
         before = self._of_copies()
-        client = self._seconds([sys.executable, "-m", "cones", step, *STEPS[step]], CONES_WARM=address)
+        client = self._seconds(["-m", "cones", *command.split()], CONES_WARM=address)
         after = self._of_copies()
         if before is not None and after == before:
-            raise SystemExit(f"{step} did not run warm: see {self.folder / 'logs/warm.log'}")
+            raise SystemExit(f"`{command}` did not run warm: see {self.folder / 'logs/warm.log'}")
         return client + after - (before or 0.0)
 
-    def accounted(self, step: str) -> dict[str, float]:
+    def accounted(self, command: str) -> dict[str, float]:
         place = self.folder / "account.json"
-        self._seconds([sys.executable, __file__, "--inside", str(place), step, *STEPS[step]], CONES_WARM="0")
+        self._seconds([__file__, "--inside", str(place), *command.split()], CONES_WARM="0")
         return json.loads(place.read_text(encoding="utf-8"))
 
     def server(self) -> int | None:
@@ -136,11 +147,11 @@ class Runs:
     def _of_copies(self) -> float | None:
         return _ticks(pid, 15, 16) if (pid := self.server()) else None
 
-    def _seconds(self, command: list[str], **environment: str) -> float:
+    def _seconds(self, arguments: list[str], **environment: str) -> float:
         with open(self.folder / "said.txt", "wb") as said:
             pid = os.posix_spawn(
-                command[0],
-                command,
+                sys.executable,
+                [sys.executable, *arguments],
                 {**self.environment, **environment},
                 file_actions=[(os.POSIX_SPAWN_DUP2, said.fileno(), stream) for stream in (1, 2)],
             )
@@ -162,11 +173,13 @@ def measured(runs: Runs, repeats: int) -> dict:
     warm.offer()
     address = os.environ[warm.VARIABLE]
     found = {}
-    for step in STEPS:
-        cold = min(runs.cold(step) for _ in range(repeats))
-        runs.warm(step, address)  # the first of all starts the server
-        copies = min(runs.warm(step, address) for _ in range(repeats))
-        accounts = [runs.accounted(step) for _ in range(repeats)]
+    for command in BEFORE:
+        runs.cold(command)
+    for step, command in STEPS.items():
+        cold = min(runs.cold(command) for _ in range(repeats))
+        runs.warm(command, address)  # the first of all starts the server
+        copies = min(runs.warm(command, address) for _ in range(repeats))
+        accounts = [runs.accounted(command) for _ in range(repeats)]
         least = min(accounts, key=lambda account: sum(account.values()))
         found[step] = {
             "cold_seconds": round(cold, 3),
