@@ -7,11 +7,11 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cones.errors import ConesError
+from cones.temporary import temporary_beside
 
 DIGESTS = "tensor_sha256"  # of a safetensors file's metadata: {name: sha256 of type, shape and values}
 
@@ -33,17 +33,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with temporary_beside(path, directory=False) as temporary:
             yield temporary
             with open(temporary, "rb") as written:
                 os.fsync(written.fileno())
             temporary.chmod(0o644)  # mkstemp gives 0600, which would shut out the group of a shared results folder
             os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -52,17 +47,14 @@ def replacing_directory(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        temporary.chmod(0o755)
-        try:
+        with temporary_beside(path, directory=True) as temporary:
+            temporary.chmod(0o755)
             yield temporary
             if path.is_symlink() or path.is_file():
                 path.unlink()
             elif path.exists():
                 shutil.rmtree(path)
             os.replace(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -269,6 +269,8 @@ def verify(
         print(f"off: {fault}")
     for path in sorted(found.absent):
         print(f"not compared, because it is not here: {path}")
+    for path in found.left:
+        print(f"left by a process that was killed: {path}; nothing reads it, and the next write there removes it")
     if found.faults:
         raise ConesError(f"not all is as it was recorded ({found})", where=tree, found=f"{len(found.faults)} faults")
     print(f"{tree}: {found}: all as recorded")

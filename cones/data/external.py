@@ -85,7 +85,7 @@ def unpack_with_tool(volumes: Sequence[Path], target: Path, guard: Guard, *, why
         if not members:
             continue
         files = _vet(members, target, guard)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.tool-"))
+        temporary = Path(tempfile.mkdtemp(dir=target, prefix=".tool-"))  # goes with `target`, should this process be killed
         try:
             if tool.extract(volumes, temporary) and _written(temporary, guard) == files:
                 _move(temporary, target, guard)

@@ -4,6 +4,9 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "killed at any moment": (
         "tests/faults/test_kill_anywhere.py::test_killed_anywhere_it_ends_with_the_same_bytes",
         "tests/faults/test_writing.py::test_killed_half_way_through_a_file_the_old_one_stands",
+        "tests/faults/test_writing.py::test_what_a_killed_process_left_goes_with_the_next_write_of_the_same_file",
+        "tests/faults/test_writing.py::test_a_folder_that_a_killed_process_left_goes_too",
+        "tests/faults/test_verify.py::test_what_a_killed_process_left_is_named_and_is_no_fault",
         "tests/data/test_prepare.py::test_killed_at_any_write_no_manifest_is_left_and_a_new_run_ends_the_same",
         "tests/workflow/test_faults.py::test_killed_at_any_moment_it_finishes_with_the_same_numbers",
         "tests/test_tuning.py::test_an_interrupted_run_resumes_to_the_same_bits",
@@ -113,6 +116,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "two at once on one folder": (
         "tests/faults/test_together.py::test_two_that_prepare_one_dataset_at_once_leave_it_whole",
         "tests/faults/test_together.py::test_two_that_write_one_file_at_once_leave_one_of_both",
+        "tests/faults/test_writing.py::test_what_another_process_is_writing_is_left_alone",
         "tests/data/test_download.py::test_datasets_fetched_at_once_do_not_lose_each_others_checksums",
         "tests/test_warm.py::test_two_at_once_start_one_server_and_both_run_in_it",
     ),
