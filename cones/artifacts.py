@@ -15,6 +15,8 @@ from cones.temporary import temporary_beside
 
 DIGESTS = "tensor_sha256"  # of a safetensors file's metadata: {name: sha256 of type, shape and values}
 
+MAKE_IT = "let the workflow make it (snakemake --cores all), or run the step that does (python -m cones --help)"
+
 # why a file cannot be written, and what a person can do
 SPACE, RIGHTS = "free some space and run again", "make this folder writable, or work in another one"
 CURES = {
@@ -102,7 +104,7 @@ def read_json(path: str | Path) -> object:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConesError("file is missing", where=path, next_step="run the step that makes it") from None
+        raise ConesError("file is missing", where=path, next_step=MAKE_IT) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConesError(
             "not valid JSON", where=path, found=error, next_step="delete the file and run again"
@@ -117,7 +119,7 @@ def sha256(path: str | Path) -> str:
 def check_sha256(path: str | Path, expected: str) -> None:
     """ConesError unless the file is there and is the one whose sha256 was recorded."""
     if not Path(path).exists():
-        raise ConesError("file is missing", where=path, next_step="run the step that makes it")
+        raise ConesError("file is missing", where=path, next_step=MAKE_IT)
     if (found := sha256(path)) != expected:
         raise ConesError(
             "content changed since it was recorded",
@@ -167,7 +169,7 @@ def load_tensors(
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():
-        raise ConesError("file is missing", where=path, next_step="run the step that makes it")
+        raise ConesError("file is missing", where=path, next_step=MAKE_IT)
     if expected_sha256:
         check_sha256(path, expected_sha256)
     try:

@@ -186,7 +186,9 @@ def _link_raw(raw: Path, dataset: Dataset) -> None:
     folder, tree = raw.parent, raw.parent / "tree"
     if not tree.is_dir():
         raise ConesError(
-            "the mirror's tree is gone", where=f"dataset {dataset.id}: {tree}", next_step="mount it, or fetch again"
+            "the mirror's tree is gone",
+            where=f"dataset {dataset.id}: {tree}",
+            next_step=f"mount the mirror, or delete {folder} and run again: it is fetched anew",
         )
     if raw.is_dir() and not raw.is_symlink():
         shutil.rmtree(raw)  # unpacked from an earlier fetch

@@ -36,7 +36,11 @@ def grids_of(plan: Plan, targets: Sequence[str]) -> list[str]:
             raise ConesError("no cells of a grid stand behind it", where=target, next_step=closest(path.stem, made))
         there = [grid for grid in made[path.stem] if grid in plan.suite.grids]
         if not there:
-            raise ConesError(f"the suite {plan.suite.suite} does not make it", where=target)
+            raise ConesError(
+                f"the suite {plan.suite.suite} does not make it",
+                where=target,
+                next_step=f"choose another suite, or add grid {made[path.stem][0]} to this one",
+            )
         wanted |= dict.fromkeys(there)
     return list(wanted)
 
@@ -45,7 +49,9 @@ def cells_of(plan: Plan, grids: Iterable[str], datasets: Sequence[str] = ()) -> 
     """{cell of these grids: its jobs}, with the cells that their stage 2 starts from."""
     if unknown := [name for name in datasets if name not in plan.suite.all_datasets]:
         raise ConesError(
-            f'dataset "{unknown[0]}" is not in the suite', next_step=closest(unknown[0], plan.suite.all_datasets)
+            f'dataset "{unknown[0]}" is not in the suite',
+            where="--dataset",
+            next_step=closest(unknown[0], plan.suite.all_datasets),
         )
     cells: dict[Cell, set[str]] = {}
     for grid in grids:
