@@ -7,13 +7,15 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cones.errors import ConesError
+from cones.temporary import temporary_beside
 
 DIGESTS = "tensor_sha256"  # of a safetensors file's metadata: {name: sha256 of type, shape and values}
+
+MAKE_IT = "let the workflow make it (snakemake --cores all), or run the step that does (python -m cones --help)"
 
 # why a file cannot be written, and what a person can do
 SPACE, RIGHTS = "free some space and run again", "make this folder writable, or work in another one"
@@ -33,17 +35,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with temporary_beside(path, directory=False) as temporary:
             yield temporary
             with open(temporary, "rb") as written:
                 os.fsync(written.fileno())
             temporary.chmod(0o644)  # mkstemp gives 0600, which would shut out the group of a shared results folder
             os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -52,17 +49,14 @@ def replacing_directory(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        temporary.chmod(0o755)
-        try:
+        with temporary_beside(path, directory=True) as temporary:
+            temporary.chmod(0o755)
             yield temporary
             if path.is_symlink() or path.is_file():
                 path.unlink()
             elif path.exists():
                 shutil.rmtree(path)
             os.replace(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -110,7 +104,7 @@ def read_json(path: str | Path) -> object:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConesError("file is missing", where=path, next_step="run the step that makes it") from None
+        raise ConesError("file is missing", where=path, next_step=MAKE_IT) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConesError(
             "not valid JSON", where=path, found=error, next_step="delete the file and run again"
@@ -125,7 +119,7 @@ def sha256(path: str | Path) -> str:
 def check_sha256(path: str | Path, expected: str) -> None:
     """ConesError unless the file is there and is the one whose sha256 was recorded."""
     if not Path(path).exists():
-        raise ConesError("file is missing", where=path, next_step="run the step that makes it")
+        raise ConesError("file is missing", where=path, next_step=MAKE_IT)
     if (found := sha256(path)) != expected:
         raise ConesError(
             "content changed since it was recorded",
@@ -175,7 +169,7 @@ def load_tensors(
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():
-        raise ConesError("file is missing", where=path, next_step="run the step that makes it")
+        raise ConesError("file is missing", where=path, next_step=MAKE_IT)
     if expected_sha256:
         check_sha256(path, expected_sha256)
     try:

@@ -14,6 +14,7 @@ from cones.artifacts import read_json
 from cones.config import BOXES_GRID, CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
+from cones.generation import Generation
 from cones.methods import METHODS, MethodEntry
 from cones.strict import IDENTIFIER
 
@@ -56,18 +57,25 @@ class Plan:
     def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
         loaded = load_suite(suite, overrides)
         registry = load_registries(loaded.registry)
-        for dataset in (*loaded.all_datasets, *loaded.dataset_tuning):
-            if dataset not in registry:
-                raise ConesError(
-                    f'dataset "{dataset}" is not in {" or ".join(["datasets.yaml", *loaded.registry])}',
-                    where=f"{CONFIG_FOLDER / suite}.yaml: datasets",
-                    next_step=closest(dataset, registry),
-                )
+        plan = cls(loaded, registry)
+        file = CONFIG_FOLDER / f"{suite}.yaml"
+        for key, dataset in loaded.named_datasets:
+            plan.check(dataset=dataset, where=f"{file}: {key}")
         if loaded.generation:
             _check_subjects(registry[loaded.generation.dataset])
+            _check_named_subjects(loaded.generation, registry[loaded.generation.dataset], file)
         for dataset in loaded.all_datasets:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
-        return cls(loaded, registry)
+        return plan
+
+    def check(self, *, model: str | None = None, dataset: str | None = None, where: str | None = None) -> None:
+        """ConesError if the suite has no such model, or the registry no such dataset; `where` the name was said."""
+        if model is not None:
+            _refuse_unknown("model", model, self.suite.models, f"{CONFIG_FOLDER / self.suite.suite}.yaml: models")
+        if dataset is not None and dataset not in self.registry:
+            files = " or ".join(["datasets.yaml", *self.suite.registry])
+            next_step = closest(dataset, self.registry)
+            raise ConesError(f'dataset "{dataset}" is not in {files}', where=where, next_step=next_step)
 
     @property
     def digest(self) -> str:
@@ -85,6 +93,17 @@ class Plan:
         """The cells of every grid; one that several tables show is there once."""
         return list(dict.fromkeys(cell for grid in self.suite.grids for cell in self.cells(grid)))
 
+    @property
+    def generation(self) -> Generation:
+        """What the suite says of pictures; ConesError if it says nothing."""
+        if self.suite.generation is None:
+            raise ConesError(
+                "the suite draws no pictures",
+                where=f"{CONFIG_FOLDER / self.suite.suite}.yaml",
+                next_step="choose one that does, such as --suite miniature, or add a section `generation`",
+            )
+        return self.suite.generation
+
     def subject_cells(self) -> list[Cell]:
         """The cells of the suite's generation, arm by arm: a subject is a dataset, `dreambooth-dog6`."""
         if (said := self.suite.generation) is None:
@@ -94,10 +113,7 @@ class Plan:
 
     def subject_cell(self, subject: str, arm: str, seed: int) -> Cell:
         """A cell of the suite's generation; a name that is not in it ends in one line."""
-        said = self.suite.generation
-        where = f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
-        if said is None:
-            raise ConesError("the suite draws no pictures", where=where, next_step="add `generation:` to it")
+        said, where = self.generation, f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
         _refuse_unknown("subject", subject, self.registry[said.dataset].classes, where)
         _refuse_unknown("arm that draws", arm, said.drawing_arms, where)
         _refuse_unknown("seed", seed, said.seeds, where)
@@ -190,11 +206,24 @@ def _check_subjects(dataset: Dataset) -> None:
     for name in dataset.classes:
         if not re.fullmatch(IDENTIFIER, name):
             raise ConesError(
-                "no name for a subject",
+                "a class that is a subject must have a name that can be a folder's",
                 where=f"dataset {dataset.id}: classes",
                 expected="letters, digits, _, + and -",
-                found=repr(name),
+                found=f'"{name}"',
+                next_step="rename it in the registry, or choose another generation.dataset",
             )
+
+
+def _check_named_subjects(said: Generation, dataset: Dataset, file: Path) -> None:
+    """What the suite names is a subject; Figure 3 would be without a mistyped one, and nobody would be told."""
+    for key, names in (("subjects", said.subjects or ()), ("figure3", said.figure3)):
+        for name in names:
+            if name not in dataset.classes:
+                raise ConesError(
+                    f'"{name}" is no subject of dataset {dataset.id}',
+                    where=f"{file}: generation.{key}",
+                    next_step=closest(name, dataset.classes),
+                )
 
 
 def settings_digest(settings: object) -> str:

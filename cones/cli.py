@@ -38,7 +38,9 @@ def draw(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: Se
     """Draw a dataset of the miniature world as an archive in its native format."""
     from cones.steps.data import draw_dataset
 
-    draw_dataset(load_plan(suite, overrides), dataset)
+    plan = load_plan(suite, overrides)
+    plan.check(dataset=dataset)
+    draw_dataset(plan, dataset)
 
 
 @app.command()
@@ -51,7 +53,9 @@ def fetch(
     """Download a dataset's archives, or take them from the mirror, and verify them."""
     from cones.steps.data import fetch_dataset
 
-    fetch_dataset(load_plan(suite, overrides, source), dataset)
+    plan = load_plan(suite, overrides, source)
+    plan.check(dataset=dataset)
+    fetch_dataset(plan, dataset)
 
 
 @app.command()
@@ -64,7 +68,9 @@ def prepare(
     """Unpack, convert, check and split a fetched dataset into canonical COCO files."""
     from cones.steps.data import prepare_dataset
 
-    prepare_dataset(load_plan(suite, overrides, source), dataset)
+    plan = load_plan(suite, overrides, source)
+    plan.check(dataset=dataset)
+    prepare_dataset(plan, dataset)
 
 
 @app.command()
@@ -80,7 +86,9 @@ def weights(model: ModelOption, suite: SuiteOption = "miniature", overrides: Set
     """Make the base weights of a model."""
     from cones.steps.weights import make_weights
 
-    make_weights(load_plan(suite, overrides), model)
+    plan = load_plan(suite, overrides)
+    plan.check(model=model)
+    make_weights(plan, model)
 
 
 @app.command()
@@ -98,7 +106,9 @@ def text(
     """Encode a dataset's class names with a model's frozen text encoder."""
     from cones.steps.text import encode_class_names
 
-    encode_class_names(load_plan(suite, overrides), model, dataset)
+    plan = load_plan(suite, overrides)
+    plan.check(model=model, dataset=dataset)
+    encode_class_names(plan, model, dataset)
 
 
 @app.command()
@@ -108,7 +118,9 @@ def features(
     """Encode a dataset's images once for all cells of a model whose image encoder is frozen."""
     from cones.steps.features import compute_features
 
-    compute_features(load_plan(suite, overrides), model, dataset)
+    plan = load_plan(suite, overrides)
+    plan.check(model=model, dataset=dataset)
+    compute_features(plan, model, dataset)
 
 
 @app.command()
@@ -269,8 +281,15 @@ def verify(
         print(f"off: {fault}")
     for path in sorted(found.absent):
         print(f"not compared, because it is not here: {path}")
+    for path in found.left:
+        print(f"left by a process that was killed: {path}; nothing reads it, and the next write there removes it")
     if found.faults:
-        raise ConesError(f"not all is as it was recorded ({found})", where=tree, found=f"{len(found.faults)} faults")
+        raise ConesError(
+            f"not all is as it was recorded ({found})",
+            where=tree,
+            found=f"{len(found.faults)} faults",
+            next_step="each line above that begins with off: says what to do",
+        )
     print(f"{tree}: {found}: all as recorded")
 
 

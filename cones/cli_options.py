@@ -16,10 +16,19 @@ SeedOption = Annotated[int, typer.Option("--seed")]
 def load_plan(suite: str, overrides: str, source: str | None = None):
     """The plan of a suite; `source` is that of the suite unless the caller names another.
 
-    A step of a workflow refuses to work after another plan than the one its job was made of (CONES_PLAN, its digest).
+    A step of a workflow refuses to work after another plan than the one its job was made of (CONES_PLAN, its digest),
+    and with another library (CONES_CODE).
     """
     from cones.cell import Plan
+    from cones.provenance import is_library_of
 
+    library = os.environ.get("CONES_CODE")
+    if library is not None and not is_library_of(library):
+        raise ConesError(
+            "the library was edited while this run was going on",
+            where="cones/, baselines/",
+            next_step="run the same command again: it plans anew and keeps what the edit does not touch",
+        )
     try:
         changed = dict(json.loads(overrides))
     except (TypeError, ValueError) as error:

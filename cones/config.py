@@ -1,5 +1,6 @@
 """The typed configuration of a suite: which datasets, models, arms and seeds, and how every method is tuned."""
 
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -193,6 +194,11 @@ class Suite(Strict):
 
     def grid(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """(models, datasets, arms) of a grid, in its order."""
+        if name not in self.grids:
+            where = f"{CONFIG_FOLDER / self.suite}.yaml: grids"
+            raise ConesError(
+                f'grid "{name}" is not in the suite', where=where, next_step=f"choose one of: {', '.join(self.grids)}"
+            )
         grid = self.grids[name]
         return grid.models or tuple(self.models), grid.datasets or self.datasets, grid.arms or tuple(self.arms)
 
@@ -201,6 +207,16 @@ class Suite(Strict):
         """The datasets of every grid and of generation, in the order in which they first come up."""
         drawn = [self.generation.dataset] if self.generation else []
         return tuple(dict.fromkeys([*(dataset for name in self.grids for dataset in self.grid(name)[1]), *drawn]))
+
+    @property
+    def named_datasets(self) -> Iterator[tuple[str, str]]:
+        """(key of the suite, dataset) of every dataset that it names."""
+        yield from (("datasets", name) for name in self.datasets)
+        for grid, said in self.grids.items():
+            yield from ((f"grids.{grid}.datasets", name) for name in said.datasets or ())
+        if self.generation:
+            yield "generation.dataset", self.generation.dataset
+        yield from (("dataset_tuning", name) for name in self.dataset_tuning)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -284,7 +300,7 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     base = _read(path)
     if "like" in base:
         base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None, "generation": None}, base)
-    where = f"{path} with overrides {sorted(overrides)}" if overrides else path
+    where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
     suite = parse(Suite, merged(base, overrides or {}), where=where)
     for grid in suite.grids:
         models, datasets, arms = suite.grid(grid)

@@ -35,4 +35,16 @@ def closest(name: str, known: Iterable[str]) -> str:
     """The known name nearest to a mistyped one, as a hint: `'did you mean "datasets"?'`, else the whole list."""
     known = sorted(map(str, known))
     match = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f'did you mean "{match[0]}"?' if match else f"known: {', '.join(known)}"
+    return f'did you mean "{match[0]}"?' if match else f"choose one of: {', '.join(known)}"
+
+
+def said_by(error: Exception) -> str:
+    """What Python says of a file it could not make sense of, in words: a KeyError says nothing but a name."""
+    return f'nothing named "{error.args[0]}"' if isinstance(error, KeyError) and error.args else str(error)
+
+
+def kind_of(value: object) -> str:
+    """What a parsed JSON or YAML value is, in words: `null` reads as nothing."""
+    kinds = ((type(None), "nothing"), (bool, "true or false"), (str, "text"), (int | float, "a number"))
+    kinds += ((dict, "a mapping of keys"), (list, "a list"))
+    return next((word for kind, word in kinds if isinstance(value, kind)), type(value).__name__)

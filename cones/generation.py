@@ -32,7 +32,7 @@ class Generation(Strict):
     arms: dict[Name, SubjectArm] = Field(min_length=1, description="rows of generation.csv, in this order")
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of SubjectTuning for all arms")
     pictures: dict[Track, int] = Field(
-        {"reconstruction": 16, "editing": 4}, description="per prompt; absent: not drawn"
+        {"reconstruction": 16, "editing": 4}, min_length=1, description="per prompt; absent: not drawn"
     )
     figure3: tuple[str, ...] = Field((), description="subjects of Figure 3; Figure 6 shows the others")
     figure_arms: tuple[str, ...] = Field((), description="columns of the figures; default: all arms that can draw")

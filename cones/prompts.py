@@ -77,7 +77,10 @@ def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> Encod
         pieces = token_positions(offsets, span)
         if not pieces:
             name = text[slice(*span)]
-            raise ConesError("a class name has no word piece", found=repr(name), next_step="mend its prompt")
+            raise ConesError(
+                f'the class name "{name}" has no letter or digit that the text encoder knows',
+                next_step="give the class another phrase in `prompts` of this dataset in datasets.yaml",
+            )
         row[pieces] = True
     return EncodedCaption(torch.tensor(encoding.ids), positions)
 

@@ -53,6 +53,36 @@ def _source(module: str) -> tuple[str, tuple[str, ...]]:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(sorted(ours))
 
 
+def library_digest() -> str:
+    """`<bytes>-<meaning>` of all our sources: what a run was planned with (`CONES_CODE`)."""
+    return f"{_bytes_digest()}-{code_digest(*_all_modules())}"
+
+
+def is_library_of(digest: str) -> bool:
+    """Whether our sources still mean what `library_digest` said; they are parsed only if a byte of them changed."""
+    content, _, meaning = digest.partition("-")
+    try:
+        return _bytes_digest() == content or code_digest(*_all_modules()) == meaning
+    except (OSError, SyntaxError, UnicodeDecodeError):  # in the middle of an edit
+        return False
+
+
+def _all_sources() -> list[Path]:
+    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def _all_modules() -> list[str]:
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in _all_sources())
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def _bytes_digest() -> str:
+    digest = hashlib.sha256()
+    for path in _all_sources():
+        digest.update(f"{path.relative_to(ROOT)} ".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def _drop_docstring(node: ast.AST) -> None:
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
         node.body = node.body[1:]

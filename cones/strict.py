@@ -1,14 +1,16 @@
 """Typed YAML: an unknown key, a wrong type or a missing value ends in one line: file, key path and the cure."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cones.errors import ConesError, closest
+from cones.errors import ConesError, closest, kind_of
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"  # ids become folder names and words of a command line
+LONGEST_VALUE = 60  # characters of what was found, in a message
 Name = Annotated[str, Field(pattern=IDENTIFIER)]
 
 
@@ -68,26 +70,49 @@ def read_yaml(path: str | Path) -> Any:
         ) from None
 
 
-def parse(model: type[M], value: Any, *, where: object) -> M:
-    """`value` as a `model`, or a ConesError about its first fault: `where: key.path: what; expected …; found …`."""
+def parse(model: type[M], value: Any, *, where: object, cure: str | None = None) -> M:
+    """`value` as a `model`, or a ConesError about its first fault: `where: key.path: what; expected …; found …`.
+
+    `cure` is the next step where no person wrote the value, and correcting it by hand would be wrong.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
         # a mistyped key shows up twice, as unknown and as missing: the first is the one to mend
         fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    path = ".".join(map(str, fault["loc"])) or "top level"
+    path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    place = f"{where}: {path}" if path else where
     if fault["type"] == "extra_forbidden":
         known = _keys_at(model, fault["loc"][:-1])
         hint = closest(fault["loc"][-1], known) if known else "a key of the schema"
-        raise ConesError("unknown key", where=f"{where}: {path}", next_step=f"{hint} (correct or remove it)")
+        raise ConesError("unknown key", where=place, next_step=cure or f"{hint} (correct or remove it)")
     if fault["type"] == "missing":
-        raise ConesError("a required key is missing", where=f"{where}: {path}", next_step="add it")
+        raise ConesError("a required key is missing", where=place, next_step=cure or "add it")
     raise ConesError(
-        fault["msg"].removeprefix("Value error, "),
-        where=f"{where}: {path}",
-        found=repr(fault["input"]),
-        next_step="correct it",
+        _in_words(fault["msg"]),
+        where=place,
+        found=None if fault["type"] == "value_error" and isinstance(fault["input"], dict) else _shown(fault["input"]),
+        next_step=cure or "correct it",
     )
+
+
+def _in_words(message: str) -> str:
+    """What pydantic says, without the names of Python's types and without regular expressions."""
+    for theirs, ours in (
+        ("Value error, ", ""),
+        (f"String should match pattern '{IDENTIFIER}'", "a name is letters, digits, _, + and -"),
+        ("a valid tuple", "a list"),
+        ("a valid dictionary", "a mapping of keys"),
+        ("a valid string", "text"),
+    ):
+        message = message.replace(theirs, ours)
+    return re.sub(r" or instance of \w+", "", message)
+
+
+def _shown(value: Any) -> str:
+    """A short value as it was written; of a long one or a whole section what it is."""
+    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    return shown if len(shown) <= LONGEST_VALUE and not isinstance(value, dict) else kind_of(value)
 
 
 def _keys_at(model: type[BaseModel], path: tuple) -> list[str]:

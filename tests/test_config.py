@@ -1,6 +1,7 @@
 """The typed config: resolution order, exported schemas, and mistakes that end in one line."""
 
 import json
+import re
 
 import pytest
 
@@ -50,6 +51,21 @@ def test_a_grid_is_everything_but_what_it_names_and_shared_cells_are_there_once(
 
 def test_mappings_merge_and_lists_replace():
     assert merged({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}, "d": 2}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"generation": {"figure3": ["dog66"]}}, 'generation.figure3: "dog66" is no subject of dataset dreambooth'),
+        ({"generation": {"subjects": ["dog66"]}}, 'generation.subjects: "dog66" is no subject of dataset dreambooth'),
+        ({"generation": {"dataset": "dreambot"}}, 'generation.dataset: dataset "dreambot" is not in datasets.yaml'),
+        ({"grids": {"table2": {"datasets": ["kvasir"]}}}, 'grids.table2.datasets: dataset "kvasir" is not in'),
+        ({"dataset_tuning": {"cityscape": {}}}, 'dataset_tuning: dataset "cityscape" is not in datasets.yaml'),
+    ],
+)
+def test_a_name_that_is_no_dataset_or_subject_is_refused_with_the_nearest(overrides, message):
+    with pytest.raises(ConesError, match=re.escape(message) + r'.*; next: did you mean ".*"\?$'):
+        Plan.load("miniature", overrides)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from cones.methods import METHODS
 from cones.miniature.pretrained import FOLDER, shipped
 from cones.models.official import needed
 from cones.models.pretrained import pretrained_models, record_file, weight_files
-from cones.provenance import code_digest
+from cones.provenance import code_digest, library_digest
 from cones.report.files import REPORT_FILES, TEMPLATES
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 from cones.verification import CELL_FILES as SEALED
@@ -55,13 +55,14 @@ class Context:
 
         Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
         depends on is in its digests. A process that Snakemake starts for one job (`is_main` is false) parses the
-        workflow too: it keeps the address and the plan's digest it inherited (the job was planned by that one), and for
-        a single job a server of its own would not pay.
+        workflow too: it keeps the address and the digests of plan and library it inherited (the job was planned by that
+        one), and for a single job a server of its own would not pay.
         """
         os.environ["CONES_SUITE"] = self.plan.suite.suite
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
         if is_main:
             os.environ["CONES_PLAN"] = self.plan.digest
+            os.environ["CONES_CODE"] = library_digest()
             warm.offer()
 
     # --------------------------------------------------------------------------------------------------- files

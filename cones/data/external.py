@@ -65,7 +65,11 @@ def volumes_of(archive: Path, guard: Guard) -> list[Path] | None:
             parts[int(other["number"])] = path
     numbers = sorted(parts)
     if numbers != list(range(1, len(numbers) + 1)):
-        raise guard.fault("a part of this archive is missing", found=f"parts {', '.join(map(str, numbers))}")
+        raise guard.fault(
+            "a part of this archive is missing",
+            found=f"parts {', '.join(map(str, numbers))}",
+            next_step="put the missing parts beside this one",
+        )
     return [parts[number] for number in numbers]
 
 
@@ -85,7 +89,7 @@ def unpack_with_tool(volumes: Sequence[Path], target: Path, guard: Guard, *, why
         if not members:
             continue
         files = _vet(members, target, guard)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.tool-"))
+        temporary = Path(tempfile.mkdtemp(dir=target, prefix=".tool-"))  # if we are killed, it goes with `target`
         try:
             if tool.extract(volumes, temporary) and _written(temporary, guard) == files:
                 _move(temporary, target, guard)

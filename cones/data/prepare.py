@@ -1,9 +1,12 @@
 """Prepare: unpack, convert, gate, split; ends in train/val/test.json and, last of all, manifest.json."""
 
+import contextlib
 import dataclasses
+import fcntl
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from cones.artifacts import read_json, replacing_directory, sha256, write_json
@@ -33,13 +36,26 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path) -> dict:
     """
     folder = dataset_dir(data_dir, source, dataset.id)
     fetched = read_json(folder / "fetch.json")
-    (folder / "manifest.json").unlink(missing_ok=True)
-    if fetched["status"] not in USABLE:
-        manifest = _skipped(dataset, source, folder, fetched)
-    else:
-        manifest = _prepare(dataset, source, folder, fetched)
-    write_json(folder / "manifest.json", manifest)
+    with _alone_in(folder):
+        (folder / "manifest.json").unlink(missing_ok=True)
+        if fetched["status"] not in USABLE:
+            manifest = _skipped(dataset, source, folder, fetched)
+        else:
+            manifest = _prepare(dataset, source, folder, fetched)
+        write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """A second process that prepares the same dataset waits: the first would lose the pictures it is reading."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without such locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
@@ -170,7 +186,9 @@ def _link_raw(raw: Path, dataset: Dataset) -> None:
     folder, tree = raw.parent, raw.parent / "tree"
     if not tree.is_dir():
         raise ConesError(
-            "the mirror's tree is gone", where=f"dataset {dataset.id}: {tree}", next_step="mount it, or fetch again"
+            "the mirror's tree is gone",
+            where=f"dataset {dataset.id}: {tree}",
+            next_step=f"mount the mirror, or delete {folder} and run again: it is fetched anew",
         )
     if raw.is_dir() and not raw.is_symlink():
         shutil.rmtree(raw)  # unpacked from an earlier fetch

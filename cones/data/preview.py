@@ -41,7 +41,11 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
         for image, objects in annotated(read_json(folder / f"{split}.json"))
     ]
     if not candidates:
-        raise ConesError("the dataset has no pictures", where=folder)
+        raise ConesError(
+            "the dataset has no pictures",
+            where=folder,
+            next_step="look at manifest.json there: what was dropped, and why",
+        )
     colours = class_colours(dataset.classes)
     counts = ", ".join(f"{split} {manifest['splits'][split]['images']}" for split in SPLITS)
     boxes = sum(manifest["splits"][split]["boxes"] for split in SPLITS)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from cones.data.addresses import checked
 from cones.data.converters import converter_named
-from cones.errors import ConesError, closest
+from cones.errors import ConesError, closest, kind_of
 from cones.strict import Strict, parse, read_yaml
 
 REGISTRY = "datasets.yaml"
@@ -222,8 +222,8 @@ def load_registry(path: str | Path = REGISTRY) -> dict[str, Dataset]:
         raise ConesError(
             "the registry must map dataset ids to entries",
             where=path,
-            found=type(content).__name__,
-            next_step="see docs/datasets.md",
+            found=kind_of(content),
+            next_step="write it as docs/datasets.md shows",
         )
     return {str(key): _entry(str(key), value, path) for key, value in content.items()}
 
@@ -259,8 +259,8 @@ def _entry(dataset_id: str, value: Any, path: str | Path) -> Dataset:
         raise ConesError(
             "an entry must be a mapping of keys",
             where=where,
-            found=type(value).__name__,
-            next_step="see docs/datasets.md",
+            found=kind_of(value),
+            next_step="write it as docs/datasets.md shows",
         )
     if "id" in value:
         raise ConesError("the id is the entry's key", where=f"{where}: id", next_step="remove this line")

@@ -107,7 +107,7 @@ def split_items(
             "nothing is left to train on",
             where=f"dataset {dataset_id}",
             found=", ".join(f"{split} {len(splits[split])}" for split in SPLITS),
-            next_step="correct `split` of this source",
+            next_step="correct `split` of this source in datasets.yaml",
         )
     return splits
 

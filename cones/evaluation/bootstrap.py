@@ -95,7 +95,10 @@ def paired_bootstrap(
     a, b = (ResampledAP(ground_truth, results, detections_per_image) for results in (results_a, results_b))
     random, count = np.random.default_rng(seed), a.images
     if not count or not ground_truth["annotations"]:
-        raise ConesError("nothing to compare: the split has no images or no boxes")
+        raise ConesError(
+            "nothing to compare: the split has no images or no boxes",
+            next_step="leave this dataset out (--dataset names those to compare)",
+        )
     differences = np.empty(draws)
     for draw in range(draws):
         weights = np.bincount(random.integers(count, size=count), minlength=count)

@@ -102,7 +102,11 @@ def _mean_percent(values) -> float | None:
 def _accumulated(ground_truth: dict, results: list[dict], detections_per_image: int, iou_type: IouType) -> COCOeval:
     """pycocotools' curves, with its printing swallowed; images and categories are those of the ground truth, sorted."""
     if detections_per_image < 1:
-        raise ConesError("detections_per_image must be at least 1", found=detections_per_image)
+        raise ConesError(
+            "detections_per_image must be at least 1",
+            found=detections_per_image,
+            next_step="correct it in datasets.yaml",
+        )
     _check_ground_truth(ground_truth)
     _check_against(ground_truth, results, iou_type)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -175,7 +179,12 @@ def _check_ground_truth(ground_truth: dict) -> None:
     where = "ground truth"
     for key in ("images", "annotations", "categories"):
         if not isinstance(ground_truth.get(key), list):
-            raise ConesError(f'no list "{key}"', where=where, expected="canonical COCO JSON")
+            raise ConesError(
+                f'no list "{key}"',
+                where=where,
+                expected="images, annotations, categories",
+                next_step="prepare the dataset again",
+            )
         ids = [entry.get("id") for entry in ground_truth[key]]
         _refuse(f"{key}: ids must be whole numbers", (i for i in ids if not isinstance(i, int)), where)
         _refuse(f"{key}: ids used twice", (i for i, count in Counter(ids).items() if count > 1), where)

@@ -67,4 +67,4 @@ def write_generation_metrics(path: str | Path, metrics: GenerationMetrics) -> No
 
 def read_generation_metrics(path: str | Path) -> GenerationMetrics:
     """Raises ConesError, one line with file and key, on anything but a whole file of this version."""
-    return parse(GenerationMetrics, read_json(path), where=path)
+    return parse(GenerationMetrics, read_json(path), where=path, cure="delete the cell's folder and run again")

@@ -117,4 +117,4 @@ def write_metrics(path: str | Path, metrics: CellMetrics) -> None:
 
 def read_metrics(path: str | Path) -> CellMetrics:
     """Raises ConesError, one line with file and key, on anything but a whole `metrics.json` of this version."""
-    return parse(CellMetrics, read_json(path), where=path)
+    return parse(CellMetrics, read_json(path), where=path, cure="delete the cell's folder and run again")

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.artifacts import read_json, write_text
-from cones.errors import ConesError
+from cones.errors import ConesError, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 BOX_DECIMALS = 3  # pixels
+REPORT = "the model's code made it, not your data: report it with this line"
 SCORE_DIGITS = 6  # significant
 
 
@@ -41,13 +42,22 @@ def to_coco_results(
     scores, labels = np.asarray(scores, dtype=np.float64).reshape(-1), np.asarray(labels).reshape(-1)
     if not len(boxes) == len(scores) == len(labels) or (segmentations is not None and len(segmentations) != len(boxes)):
         raise ConesError(
-            "not one score, label and mask per box", where=where, found=f"{len(boxes)}, {len(scores)}, {len(labels)}"
+            "not one score, label and mask per box",
+            where=where,
+            found=f"{len(boxes)} boxes, {len(scores)} scores, {len(labels)} labels",
+            next_step=REPORT,
         )
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise ConesError("a box or a score is not finite", where=where, next_step="look at the model's weights")
+        raise ConesError(
+            "a box or a score is not finite",
+            where=where,
+            next_step="tuning went wrong: look at this cell's tune.log, lower its learning rate",
+        )
     sizes = boxes[:, 2:] - boxes[:, :2] + (1.0 if inclusive else 0.0)  # (M, 2) width, height
     if (sizes < 0).any():
-        raise ConesError("a box has a negative size", where=where, expected="x1 y1 x2 y2 with x2 >= x1, y2 >= y1")
+        raise ConesError(
+            "a box has a negative size", where=where, expected="x1 y1 x2 y2 with x2 >= x1, y2 >= y1", next_step=REPORT
+        )
     results = []
     for m in np.argsort(-scores, kind="stable"):
         result = {
@@ -81,7 +91,12 @@ def read_predictions(path: str | Path) -> list[dict]:
 def check_results(results: object, *, where: object) -> None:
     """Raise ConesError unless `results` is a list of well-formed COCO results (whatever images they speak of)."""
     if not isinstance(results, list):
-        raise ConesError("not a list of COCO results", where=where, found=type(results).__name__)
+        raise ConesError(
+            "not a list of COCO results",
+            where=where,
+            found=kind_of(results),
+            next_step="delete it and run the evaluation step of this cell again",
+        )
     for position, result in enumerate(results):
         fault = _fault(result)
         if fault:

@@ -30,7 +30,11 @@ def preview_predictions(
             detected[one["image_id"]].append(one)
     candidates = [Candidate(image, objects) for image, objects in annotated(document)]
     if not candidates:
-        raise ConesError("the test split has no pictures", where=data / "test.json")
+        raise ConesError(
+            "the test split has no pictures",
+            where=data / "test.json",
+            next_step="prepare the dataset again, or choose another",
+        )
     colours = class_colours([category["name"] for category in document["categories"]])
     return write_sheet(
         out,

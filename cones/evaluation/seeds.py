@@ -26,9 +26,13 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> OverS
 
     count = len(values)
     if count == 0:
-        raise ConesError("no seed to average over")
+        raise ConesError("no seed to average over", next_step="list at least one under `seeds` in the suite's config")
     if not all(map(math.isfinite, values)):
-        raise ConesError("a value to average over seeds is not finite", found=list(values))
+        raise ConesError(
+            "a value to average over seeds is not finite",
+            found=", ".join(map(str, values)),
+            next_step="delete the cell it comes from and run again",
+        )
     mean = math.fsum(values) / count
     if count == 1:
         return OverSeeds(mean, None, 1)

@@ -40,7 +40,11 @@ def over_subjects(values: Mapping[str, float | None]) -> OverSubjects | None:
         return None
     rows = torch.tensor(known, dtype=torch.float64)
     if not rows.isfinite().all():
-        raise ConesError("a value to average over subjects is not finite", found=known)
+        raise ConesError(
+            "a value to average over subjects is not finite",
+            found=", ".join(map(str, known)),
+            next_step="delete the cell it comes from and run again",
+        )
     count = len(rows)
     if count == 1:
         return OverSubjects(known[0], None, None, 1)

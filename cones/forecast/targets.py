@@ -42,7 +42,11 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
             raise ConesError("no cells stand behind it", where=target, next_step=closest(path.stem, made))
         there = [part for part in made[path.stem] if part in plan.suite.parts]
         if not there:
-            raise ConesError(f"the suite {plan.suite.suite} does not make it", where=target)
+            raise ConesError(
+                f"the suite {plan.suite.suite} does not make it",
+                where=target,
+                next_step=f"choose another suite, or add grid {made[path.stem][0]} to this one",
+            )
         wanted |= dict.fromkeys(there)
     return list(wanted)
 
@@ -51,7 +55,9 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
     """{cell of the grids among these parts: its jobs}, with the cells that their stage 2 starts from."""
     if unknown := [name for name in datasets if name not in plan.suite.all_datasets]:
         raise ConesError(
-            f'dataset "{unknown[0]}" is not in the suite', next_step=closest(unknown[0], plan.suite.all_datasets)
+            f'dataset "{unknown[0]}" is not in the suite',
+            where="--dataset",
+            next_step=closest(unknown[0], plan.suite.all_datasets),
         )
     cells: dict[Cell, set[str]] = {}
     for grid in (part for part in parts if part in plan.suite.grids):

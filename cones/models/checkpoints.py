@@ -72,7 +72,7 @@ MODELS: dict[str, ModelEntry] = {
 
 def model_entry(name: str) -> ModelEntry:
     if name not in MODELS:
-        raise ConesError("unknown model", found=repr(name), next_step=closest(name, MODELS))
+        raise ConesError(f'there is no model "{name}"', where="models", next_step=closest(name, MODELS))
     return MODELS[name]
 
 

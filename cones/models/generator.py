@@ -26,7 +26,14 @@ class Subject:
     @classmethod
     def of_manifest(cls, generation: dict, name: str, raw: Path) -> "Subject":
         """A subject of a prepared dataset; `generation` is that entry of its manifest."""
-        described = generation["subjects"][name]
+        if name not in (subjects := generation["subjects"]):
+            raise ConesError(
+                f'subject "{name}" was not there when the dataset was prepared',
+                where=raw.parent / "manifest.json",
+                expected=", ".join(sorted(subjects)),
+                next_step="prepare the dataset again: delete this file and run again",
+            )
+        described = subjects[name]
         return cls(name, described["class_word"], tuple(raw / file for file in described["images"]))
 
 

@@ -121,7 +121,7 @@ def resolve(
     """
     entries = pretrained_models()
     if name not in entries:
-        raise ConesError("unknown pretrained model", found=repr(name), next_step=closest(name, entries))
+        raise ConesError(f'there is no pretrained model "{name}"', where=LIST.name, next_step=closest(name, entries))
     entry = entries[name]
     wanted = {**entry.parts, **(entry.parts_text if text else {})}
     for given, origin in ((path, "path"), (environment.get(entry.env), entry.env)):

@@ -149,7 +149,12 @@ class TextEncoder(nn.Module):
             raise ValueError("give either input_ids or inputs_embeds")
         words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         if words.shape[1] > self.max_positions:
-            raise ConesError("text too long", expected=f"at most {self.max_positions} pieces", found=words.shape[1])
+            raise ConesError(
+                "the text is too long for the text encoder",
+                expected=f"at most {self.max_positions} word pieces and vectors",
+                found=words.shape[1],
+                next_step="fewer tokens_per_class, or shorter prompts of this dataset in the registry",
+            )
         hidden = self.embeddings(words)
         for layer in self.encoder["layer"]:
             hidden = layer(hidden, mask)

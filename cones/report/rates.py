@@ -39,12 +39,24 @@ def read_study(path: str | Path) -> list[Row]:
     """The rows of a learning-rate study; ConesError unless it has STUDY_COLUMNS and numbers where they belong."""
     columns, rows = read_csv(path)
     if missing := [name for name in STUDY_COLUMNS if name not in columns]:
-        raise ConesError("a column is missing", where=path, expected=", ".join(STUDY_COLUMNS), found=", ".join(missing))
+        raise ConesError(
+            "a column is missing",
+            where=path,
+            expected=", ".join(STUDY_COLUMNS),
+            found=f"no {', '.join(missing)}",
+            next_step="write the study again: python -m cones learning-rates",
+        )
     for line, row in enumerate(rows, start=2):
         try:
             float(row["learning_rate"]), float(row["validation_ap"] or 0)
         except (TypeError, ValueError):
-            raise ConesError("not a number", where=f"{path}: line {line}", found=row) from None
+            raise ConesError(
+                "not a number",
+                where=f"{path}: line {line}",
+                expected="numbers as learning_rate and validation_ap",
+                found=f'"{row["learning_rate"]}" and "{row["validation_ap"]}"',
+                next_step="correct the line",
+            ) from None
     return rows
 
 

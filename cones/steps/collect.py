@@ -4,10 +4,11 @@ from pathlib import Path
 
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan
+from cones.errors import ConesError, closest
 from cones.steps.holes import log_of_failure
 from cones.tables.cells import ExpectedCell
 from cones.tables.collect import collect
-from cones.tables.files import named, read_csv
+from cones.tables.files import TABLES_OF, named, read_csv
 from cones.tables.sheet import sheet_markdown
 from cones.tables.table7 import table7_sheet, write_table7
 from cones.tables.wording import said_of_suite
@@ -20,6 +21,11 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
     A cell that is not what its `run.json` says is refused (with `partial`: is a hole, with the reason).
     """
     cells = list(plan.cells(grid))
+    if grid not in TABLES_OF:
+        tables = [name for name in plan.suite.grids if name in TABLES_OF]
+        raise ConesError(
+            f'no table is collected from grid "{grid}"', where=plan.suite.suite, next_step=closest(grid, tables)
+        )
     expected = [_expected(plan, cell) for cell in cells]
     folders, digests = {key: cell.folder for key, cell in zip(expected, cells)}, Digests(states=False)
     return collect(

@@ -25,7 +25,11 @@ def compute_features(plan: Plan, model_name: str, dataset: str) -> None:
     make_deterministic()
     index = plan.features(model_name, dataset)
     if index is None:
-        raise ConesError("the suite shares no image features", next_step="set feature_cache_gb in its config")
+        raise ConesError(
+            "no two cells share image features here",
+            where=f"{model_name}, {dataset}",
+            next_step="nothing has to be done: each cell computes its own (to share them, set feature_cache_gb)",
+        )
     manifest = plan.manifest(dataset)
     if manifest["status"] == "skipped":
         write_pyramids(index, [], budget=0)

@@ -49,9 +49,7 @@ class World:
 
     @functools.cached_property
     def said(self) -> Generation:
-        if self.plan.suite.generation is None:
-            raise ConesError("the suite draws no pictures", where=self.plan.suite.suite)
-        return self.plan.suite.generation
+        return self.plan.generation
 
     @functools.cached_property
     def manifest(self) -> dict:
@@ -129,8 +127,8 @@ def learn_subject(world: World, cell: Cell) -> None:
     state = cell.folder / "state.safetensors"
     if world.reason:
         log.info("skipped: %s", world.reason)
-        save_tensors(state, {}, {"skipped": world.reason})
-        write_json(cell.folder / "tuning.json", {"skipped": world.reason})
+        sha = save_tensors(state, {}, {"skipped": world.reason})
+        write_json(cell.folder / "tuning.json", {"skipped": world.reason, "sha256": {"state.safetensors": sha}})
         return
     subject = world.subject(world.plan.subject_of(cell))
     method, tuning = world.said.method(cell.arm), world.said.settings(cell.arm)
@@ -226,7 +224,9 @@ def score_subject(world: World, cell: Cell) -> None:
     drawn = [path for path in (cell.folder / "images").rglob("*") if path.suffix in (".png", ".json")]
     pictures = sorted(path.relative_to(cell.folder).as_posix() for path in drawn)
     files = fingerprints(cell.folder, ("metrics.json", "state.safetensors", "tuning.json", "drawing.json", *pictures))
-    provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=tuning.get("settings", {}), device=str(device))
+    inputs = {str(path): sha256(path) for path in (world.text_states, world.real_pictures)}
+    inputs |= tuning.get("inputs_sha256", {})
+    provenance = how(inputs=inputs, settings=tuning.get("settings", {}), device=str(device))
     scoring = {"peak_memory_bytes": peak_memory_bytes(device)}
     record = {**provenance, "sha256": files, "tuning": tuning, "drawing": drawing, "scoring": scoring}
     write_json(cell.folder / "run.json", record)

@@ -31,7 +31,9 @@ def pretrain(model: str, folder: Path) -> None:
         return pretrain_diffusion(folder)
     if model not in RECIPES:
         raise ConesError(
-            "there is no recipe for this model", found=model, next_step=closest(model, [*RECIPES, SD_NANO])
+            f'there is no recipe for a model "{model}"',
+            where="python -m cones pretrain",
+            next_step=closest(model, [*RECIPES, SD_NANO]),
         )
     make_deterministic()
     torch.set_num_threads(1)

@@ -18,7 +18,12 @@ def preview_cell(plan: Plan, cell: Cell, out: Path | None = None, *, pictures: i
         )
     metrics = read_metrics(cell.folder / "metrics.json")
     if metrics.status == "skipped":
-        raise ConesError("nothing to show: this cell was skipped", where=cell.folder, found=metrics.reason)
+        raise ConesError(
+            "nothing to show: this cell was skipped",
+            where=cell.folder,
+            found=metrics.reason,
+            next_step="mend that reason and run again, or choose another cell",
+        )
     return preview_predictions(
         plan.data_folder(cell.dataset),
         cell.folder / "predictions.json",

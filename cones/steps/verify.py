@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from cones.tables.cells import ALL_LOSSES, ExpectedCell
 from cones.tables.collect import collect
 from cones.tables.files import TABLES_OF, cells_file, read_csv
 from cones.tables.wording import Row
+from cones.temporary import left_over
 from cones.verification import Digests, faults_of_cell, inputs_of
 
 GENERATED = "tracks"  # only the metrics of personalised generation have this key
@@ -31,6 +33,7 @@ class Found:
     datasets: int = 0
     tables: int = 0
     absent: set[Path] = field(default_factory=set)  # inputs that are not on this machine: not compared
+    left: list[Path] = field(default_factory=list)  # what killed processes were writing; nothing reads it
     faults: list[ConesError] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -60,6 +63,7 @@ def verify(root: Path) -> Found:
         for cells in sorted(root.rglob(cells_file(grid))):
             found.tables += 1 + len(TABLES_OF[grid])
             found.faults += _faults(_check_tables, cells, grid)
+    found.left = sorted(path for folder, _, _ in os.walk(root) for path in left_over(Path(folder)))
     if not folders and not found.tables:
         raise ConesError("there is no cell and no table", where=root, next_step="name a folder such as results/ci")
     found.faults += [fault for copy in sorted(root.glob("*.csv")) for fault in _faults(_check_copy, copy)]

@@ -83,7 +83,11 @@ def collect_cells(
 
     twice = [key for key, count in Counter(_key(suite, cell) for cell in expected).items() if count > 1]
     if twice:
-        raise ConesError("a cell is expected twice", where=" ".join(map(str, twice[0])))
+        raise ConesError(
+            "a cell is expected twice",
+            where=" ".join(map(str, twice[0])),
+            next_step="name each model, dataset, arm and seed once in the suite's config",
+        )
     rows = []
     for cell in expected:
         identity = dict(zip(KEYS, _key(suite, cell)))
@@ -118,7 +122,7 @@ def _outcome(
         return {"status": "failed", "reason": reason} if reason else {"status": "not run", "reason": "not run"}
     try:
         content = read_metrics(metrics)
-        _check_identity(content, identity, metrics)
+        check_identity({**content.cell.model_dump(), "group": content.group}, identity, metrics)
         if check:
             check(cell)
     except ConesError as error:
@@ -128,9 +132,8 @@ def _outcome(
     return _columns(content)
 
 
-def _check_identity(content: CellMetrics, identity: dict, path: Path) -> None:
+def check_identity(found: dict, identity: dict, path: Path) -> None:
     """A file copied from another cell would put its numbers into the wrong row."""
-    found = {**content.cell.model_dump(), "group": content.group}
     for key, value in identity.items():
         if found[key] != value:
             raise ConesError(

@@ -62,6 +62,8 @@ def read_csv(path: str | Path) -> tuple[list[str], list[Row]]:
             reader = csv.DictReader(file)
             return list(reader.fieldnames or ()), list(reader)
     except FileNotFoundError:
-        raise ConesError("file is missing", where=path, next_step="run `make table1`") from None
+        raise ConesError(
+            "file is missing", where=path, next_step=f"correct the path, or make it: snakemake --cores all {path}"
+        ) from None
     except UnicodeDecodeError as error:
         raise ConesError("not a CSV file", where=path, found=error, next_step="delete it and run again") from None

@@ -41,6 +41,16 @@ class SubjectCell:
     seed: int
     metrics: GenerationMetrics | None
     learning: Mapping[str, float | None]  # tuning.json: how learning went
+    failure: str | None = None  # why it has none, if a step failed or its files are not believed
+
+    @property
+    def status(self) -> str:
+        return self.metrics.status if self.metrics else "failed" if self.failure else "missing"
+
+    @property
+    def reason(self) -> str | None:
+        """Why there are no numbers; None where there are some."""
+        return self.metrics.reason if self.metrics else self.failure or "no result yet"
 
 
 def cells_table(found: Sequence[SubjectCell], said: Generation, *, suite: str) -> DataFrame:
@@ -52,8 +62,7 @@ def cells_table(found: Sequence[SubjectCell], said: Generation, *, suite: str) -
         key = {"suite": suite, "model": said.model, "subject": one.subject, "arm": one.arm}
         key |= {"method": said.method(one.arm), "seed": one.seed}
         if one.metrics is None or one.metrics.status == "skipped":
-            reason = one.metrics.reason if one.metrics else "no result yet"
-            rows.append({**key, "status": one.metrics.status if one.metrics else "missing", "reason": reason})
+            rows.append({**key, "status": one.status, "reason": one.reason})
             continue
         key |= {"status": "done", "class_word": one.metrics.class_word}
         for track, scored in one.metrics.tracks.items():
@@ -122,7 +131,7 @@ def _arm_rows(key: dict, cells: list[SubjectCell], track: str, asked: int, *, is
 
 
 def _reason(one: SubjectCell) -> str:
-    return f"skipped: {one.metrics.reason}" if one.metrics else f"{one.subject}, seed {one.seed}: no result yet"
+    return f"skipped: {one.reason}" if one.metrics else f"{one.subject}, seed {one.seed}: {one.reason}"
 
 
 def per_subject(done: Sequence[SubjectCell], track: str, extractor: str) -> dict[str, dict]:

@@ -6,6 +6,7 @@ from cones.artifacts import write_text
 from cones.errors import ConesError
 
 DIVERGED = "is not finite at step"  # what the tuning loop says
+GRID = "results/learning_rates/table1.csv --config suite=learning_rates"
 MARK = "-lr"  # an arm of the grid is named <row of the table>-lr<rate>
 
 
@@ -22,12 +23,17 @@ def write_learning_rates(cells: Path, out: Path) -> Path:
     import pandas as pd
 
     if not Path(cells).exists():
-        raise ConesError("file is missing", where=cells, next_step="run the suite of this grid first")
+        raise ConesError("file is missing", where=cells, next_step=f"run the grid first: snakemake --cores all {GRID}")
     grid = pd.read_csv(cells)
     grid = grid[grid["arm"].str.contains(MARK)]
     diverged = grid["reason"].astype("string").str.contains(DIVERGED, na=False).astype(bool)
     if holes := grid[(grid["status"] != "done") & ~diverged]["arm"].tolist():
-        raise ConesError(f"{len(holes)} cells of the grid are not done", where=cells, found=holes[0])
+        raise ConesError(
+            f"{len(holes)} cells of the grid are not done",
+            where=cells,
+            found=f"{holes[0]} among them",
+            next_step="look at their reasons there, mend them and run the grid again",
+        )
     grid = grid.assign(learning_rate=grid["arm"].str.partition(MARK)[2].astype(float))
     if "probe_loss" in grid:
         grid = grid.assign(method=grid["arm"].str.partition(MARK)[0])

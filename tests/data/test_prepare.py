@@ -143,7 +143,7 @@ def test_a_declared_skip_gives_empty_splits_and_its_reason(tmp_path, capsys):
 
 
 def test_preparing_before_fetching_says_so(tmp_path):
-    with pytest.raises(ConesError, match=r"fetch\.json: file is missing; next: run the step"):
+    with pytest.raises(ConesError, match=r"fetch\.json: file is missing; next: let the workflow make it"):
         prepare(cells_entry(), "official", tmp_path)
 
 

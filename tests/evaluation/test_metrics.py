@@ -76,7 +76,9 @@ def test_malformed_files_are_refused_in_one_line(tmp_path, change, message):
     assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text, message", [("", "not valid JSON"), ('{"cell": ', "not valid JSON"), ("[]", "dict")])
+@pytest.mark.parametrize(
+    "text, message", [("", "not valid JSON"), ('{"cell": ', "not valid JSON"), ("[]", "should be a mapping of keys")]
+)
 def test_cut_files_are_refused(tmp_path, text, message):
     path = tmp_path / "metrics.json"
     path.write_text(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cones import cli
+from cones import cli, provenance
 from cones.cell import Plan
 from cones.errors import ConesError
 from cones.steps.finish import finish_run
@@ -115,6 +115,24 @@ def test_config_edited_while_a_run_goes_on_is_refused_until_the_run_is_planned_a
     with pytest.raises(ConesError, match=r"config/ci.yaml.*edited while this run was going on; next: run the same"):
         cli.load_plan("ci", overrides)
     monkeypatch.delenv("CONES_PLAN")
+    cli.load_plan("ci", overrides)
+
+
+def test_code_edited_while_a_run_goes_on_is_refused_unless_it_means_the_same(world, monkeypatch):
+    source, overrides = world / "cones/part.py", json.dumps({"arms": ["zero_shot"]})
+    source.parent.mkdir()
+    source.write_text("A = 1\n")
+    monkeypatch.setattr(provenance, "ROOT", world)
+    monkeypatch.setattr(provenance, "_source", provenance._source.__wrapped__)  # each call stands for a process
+    monkeypatch.setenv("CONES_CODE", provenance.library_digest())
+    for same in ("A = 1\n", "# a comment\nA = 1\n"):
+        source.write_text(same)
+        cli.load_plan("ci", overrides)
+    for other in ("A = 2\n", "A ="):
+        source.write_text(other)
+        with pytest.raises(ConesError, match=r"cones/, baselines/: the library was edited .*; next: run the same"):
+            cli.load_plan("ci", overrides)
+    monkeypatch.delenv("CONES_CODE")
     cli.load_plan("ci", overrides)
 
 

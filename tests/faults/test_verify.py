@@ -79,6 +79,14 @@ def test_inputs_that_are_elsewhere_are_not_compared_and_said(tree, capsys):
     assert "not compared, because it is not here: checkpoints/glip_nano.safetensors" in capsys.readouterr().out
 
 
+def test_what_a_killed_process_left_is_named_and_is_no_fault(tree, capsys):
+    left = CELL / ".metrics.json.writing-k3x_92ab.json"
+    left.touch()
+    cli.verify(Path("results"))
+    assert f"left by a process that was killed: {left}; nothing reads it" in capsys.readouterr().out
+    assert left.exists()
+
+
 def test_a_folder_without_results_is_one_line(tmp_path):
     with pytest.raises(ConesError, match="there is no cell and no table; next: "):
         verify(tmp_path)

@@ -16,6 +16,7 @@ from cones import artifacts
 from cones.artifacts import replacing, replacing_directory, save_tensors, write_json
 from cones.errors import ConesError
 from cones.resume import read_checkpoint, write_checkpoint
+from cones.temporary import left_over
 
 BIG = {"a": torch.arange(30_000.0)}
 WRITERS = {
@@ -56,6 +57,49 @@ def test_killed_half_way_through_a_file_the_old_one_stands(tmp_path):
 def test_without_the_rename_the_test_above_would_fail(tmp_path):
     with pytest.raises(json.JSONDecodeError):
         json.loads(old_file_after_a_kill(tmp_path, "broken"))
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_of_the_same_file(tmp_path):
+    old_file_after_a_kill(tmp_path, "whole")
+    (left,) = left_over(tmp_path)
+    assert left.name.startswith(".metrics.json.writing-") and left.suffix == ".json"
+    write_json(tmp_path / "other.json", 1)
+    assert left.exists()
+    write_json(tmp_path / "metrics.json", "the result of today")
+    assert sorted(os.listdir(tmp_path)) == ["metrics.json", "other.json"]
+
+
+def test_a_folder_that_a_killed_process_left_goes_too(tmp_path):
+    if (child := os.fork()) == 0:
+        with replacing_directory(tmp_path / "images") as temporary:
+            (temporary / "00.png").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (left,) = left_over(tmp_path)
+    assert (left / "00.png").exists()
+    with replacing_directory(tmp_path / "images"):
+        pass
+    assert os.listdir(tmp_path) == ["images"]
+
+
+@pytest.mark.parametrize("kind", [replacing, replacing_directory])
+def test_what_another_process_is_writing_is_left_alone(tmp_path, kind):
+    """It has begun, and it ends while this process writes the same."""
+    path = tmp_path / "file"
+    begun, go_on = os.pipe(), os.pipe()
+    if (child := os.fork()) == 0:
+        code = 1
+        with contextlib.suppress(BaseException), kind(path) as temporary:
+            os.write(begun[1], b".")
+            os.read(go_on[0], 1)
+            code = 0 if temporary.exists() else 1
+        os._exit(code)
+    os.read(begun[0], 1)
+    assert list(left_over(tmp_path)) == []
+    with kind(path):
+        os.write(go_on[1], b".")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def in_a_process_of_its_own(work, prepare) -> None:

@@ -1,6 +1,7 @@
 """A subject from its pictures to its numbers by the commands alone, on a tiny random pipeline and a made dataset."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -11,12 +12,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cones.artifacts import read_json, save_tensors, write_json
+from cones.cell import Plan
 from cones.cli import app
 from cones.errors import ConesError
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
+from cones.steps.collect_subjects import collect_subjects
 from cones.tables.files import read_csv
 
 SUBJECTS = {"rex": ("dog", "red"), "max": ("dog", "blue"), "ming": ("vase", "green")}
@@ -180,6 +183,61 @@ def test_a_skipped_dataset_is_a_row_with_its_reason(world):
     _, rows = read_csv(world / "results/three/generation.csv")
     assert {row["notes"] for row in rows if row["arm"] == "zero_shot"} == {"skipped: a form is needed"}
     assert {row["subjects"] for row in rows if row["arm"] == "cones"} == {"0/3"}
+
+
+FEW = {"generation": {"subjects": ["rex", "ming"], "arms": ["zero_shot"], "pictures": {"editing": 1}}}
+
+
+@pytest.fixture
+def few(world):
+    """Two scored subjects of one arm; what `collect` is asked for them."""
+    prepare()
+    for subject in ("rex", "ming"):
+        for step in ("learn", "draw", "score"):
+            run(step, "--subject", subject, "--arm", "zero_shot", "--set", json.dumps(FEW))
+    return Plan.load("three", FEW)
+
+
+def test_tables_and_figures_refuse_cells_that_are_not_as_recorded(few):
+    collect_subjects(few)
+    rex, ming = (few.subject_cell(name, "zero_shot", 0).folder for name in ("rex", "ming"))
+    for path, words in (
+        (rex / "metrics.json", "is not the file that run.json records"),
+        (rex / "images/editing/00_00.png", "is not the file that run.json records"),
+        (few.data_folder("three") / "raw/rex/0.png", f"changed after {rex} was made of it"),
+        (few.text_states("sd_nano", "three"), f"changed after {rex} was made of it"),
+    ):
+        before = path.read_bytes()
+        path.write_bytes(before + b"\n")
+        with pytest.raises(ConesError, match=f"{path}: {words}.*; next: "):
+            collect_subjects(few)
+        collect_subjects(few, partial=True)
+        _, rows = read_csv("results/three/generation_cells.partial.csv")
+        refused = {row["subject"]: row["reason"] for row in rows if row["status"] == "failed"}
+        assert words in refused["rex"] and ("ming" in refused) == (path.name == "text.safetensors")
+        path.write_bytes(before)
+    shutil.rmtree(rex)
+    shutil.copytree(ming, rex)
+    with pytest.raises(ConesError, match=r"three-rex.*dataset is that of another cell; expected three-rex"):
+        collect_subjects(few)
+
+
+def test_a_subject_that_failed_is_left_out_with_its_reason(few, monkeypatch):
+    ming = few.subject_cell("ming", "zero_shot", 0)
+    (ming.folder / "metrics.json").unlink()
+    ming.logs.mkdir(parents=True)
+    (ming.logs / "score.log").write_text("error: out of memory; next: another device\n")
+    told = {}
+    monkeypatch.setattr(
+        "cones.steps.collect_subjects.save_subjects",
+        lambda rows, heads, png, note, **how: told.update({png.stem: ([row.name for row in rows], note)}) or [png],
+    )
+    collect_subjects(few)
+    assert told["figure3"][0] == ["rex"] and "Not shown" not in told["figure3"][1]
+    assert told["figure6"][0] == []
+    assert "Not shown: ming (error: out of memory; next: another device)." in told["figure6"][1]
+    _, rows = read_csv("results/three/generation_cells.csv")
+    assert [row["reason"] for row in rows if row["subject"] == "ming"] == ["error: out of memory; next: another device"]
 
 
 def test_faults_end_in_one_line(world):

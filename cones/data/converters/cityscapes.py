@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cones.data.converters.records import NativeFiles, Object, Record
-from cones.errors import closest
+from cones.errors import closest, said_by
 from cones.strict import Strict
 
 VERSION = 1
@@ -71,7 +71,7 @@ def _read(stem: str, split: str, picture: Path, file: Path, native: NativeFiles)
             "not the shape of Cityscapes polygons",
             file,
             expected="imgWidth, imgHeight, objects: [{label, polygon: [[x, y], …]}]",
-            found=f"{type(error).__name__}: {error}",
+            found=said_by(error),
             next_step="fetch the dataset again",
         ) from None
     return Record(

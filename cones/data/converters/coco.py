@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cones.data.converters.records import NativeFiles, Object, Record
+from cones.errors import said_by
 from cones.strict import Strict
 
 VERSION = 1
@@ -61,7 +62,7 @@ def _read(split: str, file: Path, native: NativeFiles) -> Iterator[Record]:
         raise native.fault(
             "not the shape of COCO annotations",
             file,
-            found=f"{type(error).__name__}: {error}",
+            found=said_by(error),
             next_step="fetch the dataset again",
         ) from None
     _check_references(ids, objects, file, native)
@@ -105,7 +106,7 @@ def _object(annotation: dict, names: dict[int, str], file: Path, native: NativeF
 def _record(image: dict, split: str, folder: Path, objects: tuple[Object, ...], native: NativeFiles) -> Record:
     name = image["file_name"]
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ValueError(f"picture path {name!r} leaves its folder")
+        raise ValueError(f'the path "{name}" of a picture, which leaves its folder')
     width, height = int(image.get("width") or 0), int(image.get("height") or 0)
     return Record(
         item_id=f"{split}/{Path(name).stem}",

@@ -68,7 +68,7 @@ def _read_map(file: Path, picture: Path, native: NativeFiles, parameters: Parame
     import numpy as np
 
     from cones.data.images import upright_size
-    from cones.errors import ConesError
+    from cones.errors import ConesError, said_by
 
     try:
         numbers = _read_text(file) if file.suffix == ".txt" else _read_matlab(file, parameters.key)
@@ -80,7 +80,7 @@ def _read_map(file: Path, picture: Path, native: NativeFiles, parameters: Parame
             "not a readable instance map",
             file,
             expected=f'a 2-D array "{parameters.key}"' if file.suffix != ".txt" else "width, height, then pixels",
-            found=f"{type(error).__name__}: {error}",
+            found=said_by(error),
             next_step="fetch the dataset again",
         ) from None
     if numbers.shape != size[::-1]:

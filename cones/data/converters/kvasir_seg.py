@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Record
+from cones.errors import said_by
 
 VERSION = 1
 
@@ -41,6 +42,6 @@ def read_counts(file: Path, native: NativeFiles) -> dict[str, int] | None:
             "not the shape of Kvasir's boxes",
             file,
             expected='{"<id>": {"bbox": [{"xmin": …}, …]}}',
-            found=f"{type(error).__name__}: {error}",
+            found=said_by(error),
             next_step="fetch the dataset again",
         ) from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cones.data.converters.records import NativeFiles, Object, Record
-from cones.errors import ConesError
+from cones.errors import ConesError, said_by
 from cones.strict import Strict
 
 VERSION = 1
@@ -81,7 +81,7 @@ def read_nodules(file: Path, native: NativeFiles) -> list[Nodule]:
                 f"line {number} is no nodule",
                 file,
                 expected=",".join(COLUMNS),
-                found=error,
+                found=said_by(error),
                 next_step="fetch the dataset again",
             ) from None
         nodules.append(Nodule(row["seriesuid"], counts[row["seriesuid"]], (x, y, z), diameter))

@@ -58,7 +58,9 @@ class NativeFiles:
         self.notes.setdefault(what, []).append(self.relative(file))
 
     def fault(self, what: str, file: Path | str, **details: object) -> ConesError:
-        """A ConesError that names the dataset and the file (relative to raw/)."""
+        """A ConesError that names the dataset and the file (relative to raw/), and how to fetch."""
+        if "fetch" in (next_step := str(details.get("next_step", ""))):
+            details["next_step"] = f"{next_step} (to fetch again: delete {self.raw.parent} and run the same command)"
         return ConesError(what, where=f"dataset {self.dataset_id}: {self.relative(file)}", **details)
 
     def relative(self, file: Path | str) -> str:

@@ -55,7 +55,12 @@ def read_list(file: Path, folder: str, native: NativeFiles) -> list[str]:
         ) from None
     entries = [line for line in lines if line.startswith(f"{folder}/")]
     if unsafe := [entry for entry in entries if ".." in Path(entry).parts]:
-        raise native.fault("a listed picture leaves its folder", file, found=unsafe[0])
+        raise native.fault(
+            "a listed picture leaves its folder",
+            file,
+            found=unsafe[0],
+            next_step="correct the line, or fetch the dataset again",
+        )
     if not entries:
         raise native.fault(
             f"no picture of {folder}/ is listed",

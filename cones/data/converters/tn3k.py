@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Record
+from cones.errors import said_by
 
 VERSION = 1
 
@@ -47,7 +48,7 @@ def read_fold(file: Path, pictures: int, native: NativeFiles) -> list[str]:
             "not a fold file",
             file,
             expected='{"train": [positions], "val": [positions]}',
-            found=f"{type(error).__name__}: {error}",
+            found=said_by(error),
             next_step="fetch the dataset again",
         ) from None
     if sorted(lists["train"] + lists["val"]) != list(range(pictures)):

@@ -87,7 +87,11 @@ class Pretrainer:
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.trained.values(), self.recipe.clip_norm)
         if not torch.isfinite(norm) or not torch.isfinite(total):
-            raise ConesError(f"the loss or its gradient is not finite at step {run.step + 1}", where=self.model)
+            raise ConesError(
+                f"the loss or its gradient is not finite at step {run.step + 1}",
+                where=self.model,
+                next_step="lower the learning rate of its recipe",
+            )
         self.optimiser.step()
         run.step += 1
         for name, value in terms.items():

@@ -84,7 +84,11 @@ class Context(nn.Module):
         """The context of a method by its key; a method that cannot draw pictures is refused with its reason."""
         target = METHODS[method].context
         if target is None:
-            raise ConesError(f"{method} cannot learn a subject", found=TuningMethod.load(method).not_for_generators)
+            raise ConesError(
+                f"{method} cannot learn a subject",
+                found=TuningMethod.load(method).not_for_generators,
+                next_step="choose an arm that draws",
+            )
         module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute).started(ingredients)
 
@@ -153,7 +157,13 @@ class PseudoWordContext(Context):
         words = [tokenizer.bos_token_id, *self.text.words(before)]
         start = len(words)
         if start + tokens >= self.text.positions:
-            raise ConesError("the pseudo-words do not fit into the prompt", found=repr(template))
+            raise ConesError(
+                "the pseudo-words do not fit into the prompt",
+                where=f'"{template}"',
+                expected=f"at most {self.text.positions} word pieces",
+                found=f"{start} before them and {tokens} vectors",
+                next_step="set smaller `tokens` in generation.tuning",
+            )
         words += [tokenizer.eos_token_id] * tokens + self.text.words(after)
         words = [*words[: self.text.positions - 1], tokenizer.eos_token_id]
         ids = torch.full((self.text.positions,), tokenizer.pad_token_id)
@@ -175,9 +185,18 @@ class ConceptContext(Context):
     def __init__(self, vectors: Tensor, null: Tensor, mode: Mode):
         super().__init__()
         if mode not in ("bare", "slot", "bos"):
-            raise ConesError("unknown mode of the concept embeddings", found=mode, expected="bare, slot or bos")
+            raise ConesError(
+                f'unknown mode "{mode}" of the concept embeddings',
+                expected="bare, slot or bos",
+                next_step="correct `mode` in generation.tuning",
+            )
         if mode == "slot" and len(vectors) >= null.shape[1]:
-            raise ConesError("too many vectors for the prompt's positions", found=len(vectors))
+            raise ConesError(
+                "too many vectors for the prompt's positions",
+                expected=f"fewer than {null.shape[1]}",
+                found=len(vectors),
+                next_step="set smaller `tokens` in generation.tuning",
+            )
         self.vectors, self.mode = nn.Parameter(vectors.float()), mode  # (N, D)
         self.register_buffer("null", null.float(), persistent=False)  # (1, L, D)
 
@@ -190,7 +209,10 @@ class ConceptContext(Context):
             start = torch.randn(tokens, width, generator=ingredients.generator) * ingredients.init_std
         elif ingredients.init == "class":
             if ingredients.class_rows is None:
-                raise ConesError("no states of the class noun to start from", next_step="compute the text states")
+                raise ConesError(
+                    "no states of the class noun to start from",
+                    next_step="compute them: python -m cones generation encode",
+                )
             start = ingredients.class_rows.float().mean(0).repeat(tokens, 1)
         else:
             start = null[0, 1 : 1 + tokens].clone()

@@ -198,7 +198,7 @@ class StableDiffusion(Generator):
             if self.text is None:
                 raise ConesError(
                     "a concept embedding has no text context",
-                    found=repr(prompt),
+                    found=f'the prompt "{prompt}"',
                     next_step="sample without a prompt, or load the text encoder to splice the embedding into the text",
                 )
             return spliced(self.text, prompt, embedding.class_word, embedding.vectors.to(self.device))

@@ -29,7 +29,7 @@ def square(picture: Image.Image, side: int, fit: Fit = "crop") -> Image.Image:
 def views(files: Sequence[Path], side: int, fit: Fit = "crop") -> Tensor:
     """(2 P, 3, side, side) in -1 … 1: the P pictures, then their mirrors."""
     if not files:
-        raise ConesError("a subject has no picture")
+        raise ConesError("a subject has no picture", next_step="prepare the dataset again")
     pixels = []
     for file in files:
         with Image.open(file) as picture:

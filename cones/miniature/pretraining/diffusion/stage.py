@@ -81,7 +81,11 @@ class StageTraining:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.modules.parameters(), stage.clip_norm)
         if not torch.isfinite(norm) or not torch.isfinite(loss):
-            raise ConesError(f"the loss or its gradient is not finite at step {run.step + 1}", where=self.name)
+            raise ConesError(
+                f"the loss or its gradient is not finite at step {run.step + 1}",
+                where=self.name,
+                next_step="lower the learning rate of its recipe",
+            )
         self.optimiser.step()
         run.step += 1
         past = min(stage.average, (1 + run.step) / (10 + run.step))
