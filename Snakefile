@@ -25,11 +25,13 @@ from cones.tables.files import (
     TABLES_OF,
     files_of,
 )
+from workflow.ancient_inputs import plan_behind_ancient_inputs
 from workflow.context import Context
 from workflow.rate_limit import drop_default_rate_limit
 from workflow.stale_lock import remove_stale_lock
 
 remove_stale_lock()
+plan_behind_ancient_inputs()
 started = time.time()
 context = Context.from_config(config)
 plan = context.plan

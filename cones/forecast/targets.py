@@ -42,10 +42,9 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
             raise ConesError("no cells stand behind it", where=target, next_step=closest(path.stem, made))
         there = [part for part in made[path.stem] if part in plan.suite.parts]
         if not there:
+            add = f", or add grid {made[path.stem][0]} to this one" if made[path.stem] else ""
             raise ConesError(
-                f"the suite {plan.suite.suite} does not make it",
-                where=target,
-                next_step=f"choose another suite, or add grid {made[path.stem][0]} to this one",
+                f"the suite {plan.suite.suite} does not make it", where=target, next_step=f"choose another suite{add}"
             )
         wanted |= dict.fromkeys(there)
     return list(wanted)

@@ -9,6 +9,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "tests/faults/test_verify.py::test_what_a_killed_process_left_is_named_and_is_no_fault",
         "tests/data/test_prepare.py::test_killed_at_any_write_no_manifest_is_left_and_a_new_run_ends_the_same",
         "tests/workflow/test_faults.py::test_killed_at_any_moment_it_finishes_with_the_same_numbers",
+        "tests/workflow/test_ancient_inputs.py::test_what_is_missing_behind_it_is_made_in_the_same_run_and_what_is_there_is_kept",
         "tests/test_tuning.py::test_an_interrupted_run_resumes_to_the_same_bits",
         "tests/test_tuning.py::test_a_fixed_step_down_survives_an_interruption",
         "tests/test_tuning.py::test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up",

@@ -80,7 +80,9 @@ def test_clamps_leave_ordinary_numbers_alone():
 
 
 def test_text_longer_than_the_positions_is_refused(encoder):
-    with pytest.raises(ConesError, match="text too long; expected at most 16 pieces; found 17"):
+    with pytest.raises(
+        ConesError, match="too long for the text encoder; expected at most 16 word pieces and vectors; found 17"
+    ):
         encoder(input_ids=torch.zeros(1, 17, dtype=torch.long))
 
 
