@@ -288,7 +288,7 @@ def verify(
             f"not all is as it was recorded ({found})",
             where=tree,
             found=f"{len(found.faults)} faults",
-            next_step="each line above that begins with off: says what to do",
+            next_step='do what each line above that begins with "off" says',
         )
     print(f"{tree}: {found}: all as recorded")
 

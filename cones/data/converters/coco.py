@@ -62,6 +62,7 @@ def _read(split: str, file: Path, native: NativeFiles) -> Iterator[Record]:
         raise native.fault(
             "not the shape of COCO annotations",
             file,
+            expected="images, annotations, categories",
             found=said_by(error),
             next_step="fetch the dataset again",
         ) from None
