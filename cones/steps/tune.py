@@ -49,7 +49,8 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
-    features = shared_features(plan, cell)
+    is_tuned = plan.method(cell.arm).is_tuned
+    features = shared_features(plan, cell) if is_tuned else None  # who learns nothing does not wait for them
     if not plan.settings(cell).tuning.exact_savings:
         take_reference_path(model)
     ingredients, inputs, encoder_size = _gather(plan, cell, manifest)
@@ -57,7 +58,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     prompt = method.prompt(model, ingredients)
     checkpoint = cell.folder / "resume.pt"
     decided_by = None
-    if plan.method(cell.arm).is_tuned:
+    if is_tuned:
         val = open_split(plan, cell, "val", model, few_shot=True)
         decided_by = val.iou_types[-1]
         progress = Tuner(
