@@ -46,7 +46,7 @@ STEPS = {  # kind of step -> command, in the order in which one needs the other
     "collect": "collect table1",
     "generation learn": "generation learn --subject dog6 --arm cones",
 }
-SHOWN = ("torch", "diffusers", "transformers", "scipy", "pandas", "numpy", "the standard library", "cones")
+SHOWN = ("torch", "diffusers", "transformers", "sympy", "scipy", "numpy", "the standard library", "cones")
 WORK = {  # what is told apart of a step's own work: module, and functions in it
     "config and registry": ("cones.cli_options", "load_plan"),
     "reading weights": ("cones.models.checkpoints", "load_detector", "load_text_encoder"),
