@@ -32,7 +32,7 @@ LIBRARIES = {  # and where its COCO and COCOeval are
     TWIN: ("faster_coco_eval.core.coco", "faster_coco_eval.core.faster_eval_api"),
 }
 SCENES = {  # images, classes, what is compared
-    "a validation of the miniature suite": (24, 7, "bbox"),
+    "a small set of the miniature suite": (24, 7, "bbox"),
     "Pascal VOC's, the largest of the paper": (3422, 20, "bbox"),
     "COCO's": (5000, 80, "bbox"),
     "masks of Cityscapes' number": (500, 8, "segm"),
