@@ -72,10 +72,10 @@ class Plan:
         """ConesError if the suite has no such model, or the registry no such dataset; `where` the name was said."""
         if model is not None:
             _refuse_unknown("model", model, self.suite.models, f"{CONFIG_FOLDER / self.suite.suite}.yaml: models")
-        if dataset is not None and dataset not in self.registry:
-            files = " or ".join(["datasets.yaml", *self.suite.registry])
-            next_step = closest(dataset, self.registry)
-            raise ConesError(f'dataset "{dataset}" is not in {files}', where=where, next_step=next_step)
+        if dataset is not None:
+            _refuse_unknown(
+                "dataset", dataset, self.registry, where, " or ".join(["datasets.yaml", *self.suite.registry])
+            )
 
     @property
     def digest(self) -> str:
@@ -194,10 +194,10 @@ class Plan:
         return Cell(cell.suite, cell.model, cell.dataset, self.suite.arms[cell.arm].stage1, cell.seed)
 
 
-def _refuse_unknown(kind: str, name: object, known: Collection, where: str) -> None:
+def _refuse_unknown(kind: str, name: object, known: Collection, where: str | None, place: str = "the suite") -> None:
     if name not in known:
         raise ConesError(
-            f'{kind} "{name}" is not in the suite', where=where, next_step=closest(str(name), map(str, known))
+            f'{kind} "{name}" is not in {place}', where=where, next_step=closest(str(name), map(str, known))
         )
 
 

@@ -38,9 +38,7 @@ def draw(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: Se
     """Draw a dataset of the miniature world as an archive in its native format."""
     from cones.steps.data import draw_dataset
 
-    plan = load_plan(suite, overrides)
-    plan.check(dataset=dataset)
-    draw_dataset(plan, dataset)
+    draw_dataset(load_plan(suite, overrides, dataset=dataset), dataset)
 
 
 @app.command()
@@ -53,9 +51,7 @@ def fetch(
     """Download a dataset's archives, or take them from the mirror, and verify them."""
     from cones.steps.data import fetch_dataset
 
-    plan = load_plan(suite, overrides, source)
-    plan.check(dataset=dataset)
-    fetch_dataset(plan, dataset)
+    fetch_dataset(load_plan(suite, overrides, source, dataset=dataset), dataset)
 
 
 @app.command()
@@ -68,9 +64,7 @@ def prepare(
     """Unpack, convert, check and split a fetched dataset into canonical COCO files."""
     from cones.steps.data import prepare_dataset
 
-    plan = load_plan(suite, overrides, source)
-    plan.check(dataset=dataset)
-    prepare_dataset(plan, dataset)
+    prepare_dataset(load_plan(suite, overrides, source, dataset=dataset), dataset)
 
 
 @app.command()
@@ -86,9 +80,7 @@ def weights(model: ModelOption, suite: SuiteOption = "miniature", overrides: Set
     """Make the base weights of a model."""
     from cones.steps.weights import make_weights
 
-    plan = load_plan(suite, overrides)
-    plan.check(model=model)
-    make_weights(plan, model)
+    make_weights(load_plan(suite, overrides, model=model), model)
 
 
 @app.command()
@@ -106,9 +98,7 @@ def text(
     """Encode a dataset's class names with a model's frozen text encoder."""
     from cones.steps.text import encode_class_names
 
-    plan = load_plan(suite, overrides)
-    plan.check(model=model, dataset=dataset)
-    encode_class_names(plan, model, dataset)
+    encode_class_names(load_plan(suite, overrides, model=model, dataset=dataset), model, dataset)
 
 
 @app.command()
@@ -118,9 +108,7 @@ def features(
     """Encode a dataset's images once for all cells of a model whose image encoder is frozen."""
     from cones.steps.features import compute_features
 
-    plan = load_plan(suite, overrides)
-    plan.check(model=model, dataset=dataset)
-    compute_features(plan, model, dataset)
+    compute_features(load_plan(suite, overrides, model=model, dataset=dataset), model, dataset)
 
 
 @app.command()

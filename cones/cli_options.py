@@ -13,16 +13,18 @@ SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON 
 SeedOption = Annotated[int, typer.Option("--seed")]
 
 
-def load_plan(suite: str, overrides: str, source: str | None = None):
-    """The plan of a suite; `source` is that of the suite unless the caller names another.
+def load_plan(
+    suite: str, overrides: str, source: str | None = None, *, model: str | None = None, dataset: str | None = None
+):
+    """The plan of a suite, which must know `model` and `dataset`; `source` is the suite's unless the caller names one.
 
     A step of a workflow refuses to work after another plan than the one its job was made of (CONES_PLAN, its digest),
-    and with another library (CONES_CODE).
+    and with another library (CONES_LIBRARY).
     """
     from cones.cell import Plan
     from cones.provenance import is_library_of
 
-    library = os.environ.get("CONES_CODE")
+    library = os.environ.get("CONES_LIBRARY")
     if library is not None and not is_library_of(library):
         raise ConesError(
             "the library was edited while this run was going on",
@@ -36,6 +38,7 @@ def load_plan(suite: str, overrides: str, source: str | None = None):
             "not a JSON object", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'"
         ) from None
     plan = Plan.load(suite, changed | ({"source": source} if source else {}))
+    plan.check(model=model, dataset=dataset)
     planned = os.environ.get("CONES_PLAN")
     if planned is not None and planned != plan.digest:
         raise ConesError(

@@ -13,9 +13,7 @@ import sys
 from pathlib import Path
 
 from cones.machine import machine
-
-PACKAGES = ("cones", "baselines")
-ROOT = Path(__file__).resolve().parent.parent
+from cones.sources import PACKAGES, ROOT, source_files
 
 
 def code_digest(*modules: str) -> str:
@@ -54,7 +52,7 @@ def _source(module: str) -> tuple[str, tuple[str, ...]]:
 
 
 def library_digest() -> str:
-    """`<bytes>-<meaning>` of all our sources: what a run was planned with (`CONES_CODE`)."""
+    """`<bytes>-<meaning>` of all our sources: what a run was planned with (`CONES_LIBRARY`)."""
     return f"{_bytes_digest()}-{code_digest(*_all_modules())}"
 
 
@@ -67,18 +65,14 @@ def is_library_of(digest: str) -> bool:
         return False
 
 
-def _all_sources() -> list[Path]:
-    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-
-
 def _all_modules() -> list[str]:
-    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in _all_sources())
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in map(Path, source_files()))
     return [name.removesuffix(".__init__") for name in names]
 
 
 def _bytes_digest() -> str:
     digest = hashlib.sha256()
-    for path in _all_sources():
+    for path in map(Path, source_files()):
         digest.update(f"{path.relative_to(ROOT)} ".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 

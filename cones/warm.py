@@ -3,7 +3,8 @@
 Most of a short step's time is imports. When `CONES_WARM` holds an address, `python -m cones …` asks the server of that
 address to run the step and lends it its arguments, folder, environment and streams; the first to ask starts the server
 (`cones/warm_server.py`). Whatever keeps the server from it, the process runs the step itself, cold: with the same
-result, only later. This module stands before everything heavy, so it imports the standard library alone.
+result, only later. This module stands before everything heavy, so it imports the standard library alone,
+and one module of ours that does the same.
 """
 
 import contextlib
@@ -12,7 +13,8 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
+
+from cones.sources import source_files
 
 VARIABLE = "CONES_WARM"  # <pid of the run that the server belongs to>-<random>; or one of OFF
 OFF = ("0", "off", "no", "false")
@@ -25,7 +27,6 @@ ACCEPTED, GO = b"\1", b"\0"
 CODE_BYTES, NOT_STARTED = 2, 0xFFFF
 PATIENCE = 60.0  # seconds in which a server must have imported what it needs
 
-ROOT = Path(__file__).parent.parent
 # Read by a step when it runs, as CONES_… are. Others may have been read by an import, and must be equal.
 BOOKKEEPING = ("TMPDIR", "TMP", "TEMP", "TEMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES")
 READ_LATE = (*BOOKKEEPING, "CUDA_VISIBLE_DEVICES")
@@ -73,14 +74,7 @@ def world() -> dict[str, object]:
 
 def _sources() -> list[tuple[str, int, int]]:
     """(path, time, size) of each of our sources: after an edit, what a server has imported is not what a step is."""
-    found = []
-    for package in ("cones", "baselines"):
-        for folder, subfolders, files in os.walk(ROOT / package):
-            subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
-            for path in sorted(os.path.join(folder, name) for name in files if name.endswith(".py")):
-                status = os.stat(path)
-                found.append((path, status.st_mtime_ns, status.st_size))
-    return found
+    return [(path, (status := os.stat(path)).st_mtime_ns, status.st_size) for path in source_files()]
 
 
 def _usable_address() -> str | None:

@@ -62,7 +62,7 @@ class Context:
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
         if is_main:
             os.environ["CONES_PLAN"] = self.plan.digest
-            os.environ["CONES_CODE"] = library_digest()
+            os.environ["CONES_LIBRARY"] = library_digest()
             warm.offer()
 
     # --------------------------------------------------------------------------------------------------- files

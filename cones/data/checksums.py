@@ -95,11 +95,12 @@ def trust_on_first_use(*, data_dir: Path, source: str, dataset_id: str, archive:
 
 def assert_unchanged(path: Path, *, dataset_id: str, found: dict) -> None:
     """Raise ConesError unless `path` is still the archive that fetch.json describes."""
+    anew = f"delete {path.parents[1]} and run again: it is fetched anew"
     if not path.exists():
         raise ConesError(
             "a fetched archive is gone",
             where=f"dataset {dataset_id}: {path}",
-            next_step=f"delete {path.parents[1]} and run again: it is fetched anew",
+            next_step=anew,
         )
     if (digest := _digests(path)["sha256"]) != found["sha256"]:
         raise ConesError(
@@ -107,7 +108,7 @@ def assert_unchanged(path: Path, *, dataset_id: str, found: dict) -> None:
             where=f"dataset {dataset_id}: {path}",
             expected=f"sha256 {found['sha256']}",
             found=digest,
-            next_step=f"delete {path.parents[1]} and run again: it is fetched anew",
+            next_step=anew,
         )
 
 

@@ -69,7 +69,7 @@ def _found(plan: Plan, cell: Cell, digests: Digests, partial: bool) -> SubjectCe
         return SubjectCell(*key, None, {}, last_line(log_of_failure(plan, cell)))
     try:
         metrics = read_generation_metrics(file)
-        method = plan.suite.generation.method(cell.arm)
+        method = plan.generation.method(cell.arm)
         check_identity(metrics.cell.model_dump(), {**vars(cell), "method": method}, file)
         check_cell(cell.folder, digests)
         learning = read_json(cell.folder / "tuning.json")["learning"] if metrics.status == "done" else {}

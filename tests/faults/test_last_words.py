@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cones import cli, provenance
+from cones import cli, provenance, sources
 from cones.cell import Plan
 from cones.errors import ConesError
 from cones.steps.finish import finish_run
@@ -123,8 +123,9 @@ def test_code_edited_while_a_run_goes_on_is_refused_unless_it_means_the_same(wor
     source.parent.mkdir()
     source.write_text("A = 1\n")
     monkeypatch.setattr(provenance, "ROOT", world)
+    monkeypatch.setattr(sources, "ROOT", world)
     monkeypatch.setattr(provenance, "_source", provenance._source.__wrapped__)  # each call stands for a process
-    monkeypatch.setenv("CONES_CODE", provenance.library_digest())
+    monkeypatch.setenv("CONES_LIBRARY", provenance.library_digest())
     for same in ("A = 1\n", "# a comment\nA = 1\n"):
         source.write_text(same)
         cli.load_plan("ci", overrides)
@@ -132,7 +133,7 @@ def test_code_edited_while_a_run_goes_on_is_refused_unless_it_means_the_same(wor
         source.write_text(other)
         with pytest.raises(ConesError, match=r"cones/, baselines/: the library was edited .*; next: run the same"):
             cli.load_plan("ci", overrides)
-    monkeypatch.delenv("CONES_CODE")
+    monkeypatch.delenv("CONES_LIBRARY")
     cli.load_plan("ci", overrides)
 
 
