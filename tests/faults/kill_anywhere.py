@@ -5,6 +5,7 @@ that was left in peace.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -141,8 +142,11 @@ def _strike(flow: Workflow, number: signal.Signals, file: str | None, after: flo
 
 def _step_at_work(folder: Path, since: float) -> str | None:
     """The name of the log that was written last in this run."""
-    logs = [path for path in (folder / "logs").rglob("*.log") if path.name != "warm.log"]
-    written = [(path.stat().st_mtime, path) for path in logs if path.stat().st_mtime >= since - 0.01]
+    written = []
+    for path in (folder / "logs").rglob("*.log"):
+        with contextlib.suppress(FileNotFoundError):  # Snakemake removes the log of a job that it begins again
+            if path.name != "warm.log" and (changed := path.stat().st_mtime) >= since - 0.01:
+                written.append((changed, path))
     if not written:
         return None
     last = max(written)[1]
