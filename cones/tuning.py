@@ -20,7 +20,7 @@ from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.determinism import generator, seed_of
 from cones.devices import mixed_precision, release_memory
 from cones.errors import ConesError
-from cones.evaluation.coco_ap import evaluate_detections
+from cones.evaluation.coco_ap import average_precision
 from cones.language import LanguageFeatures
 from cones.losses import add_normalisers, normalised
 from cones.methods import TuningMethod
@@ -77,8 +77,8 @@ class Tuner:
         self.checkpoint, self.ranks = checkpoint, ranks or Ranks()
         self.trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(self.trained, settings.learning_rate, self.tuning)
-        fused = device.type == "cuda" or None  # one kernel for all parameters
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, fused=fused)
+        together = {"fused": True} if device.type == "cuda" else {"foreach": True}  # all parameters in a few calls
+        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, **together)
         plateau = self.tuning.plateau
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimiser,
@@ -267,7 +267,7 @@ class Tuner:
         label = f"validation {self.progress.epoch + 1}"
         results = predict(self.model, language, self.val_split, self.val_pyramids, label=label)
         deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
-        return evaluate_detections(self.val_split.coco, results, limit, deciding)["ap"] or 0.0
+        return average_precision(self.val_split.coco, results, limit, deciding) or 0.0
 
     def _adjust_rate(self, ap: float) -> None:
         """After an epoch: down once at the share `decay_at` of the budget, or else where validation AP stops rising."""

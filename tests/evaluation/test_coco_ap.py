@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cones.errors import ConesError
-from cones.evaluation.coco_ap import STATISTICS, evaluate_detections
+from cones.evaluation.coco_ap import STATISTICS, average_precision, evaluate_detections
 from tests.evaluation.plain_ap import plain_ap
 
 
@@ -168,6 +168,7 @@ def test_caps_agree_with_an_independent_computation(cap):
     ours = evaluate_detections(truth, results, cap)
     assert ours["ap"] == pytest.approx(plain_ap(truth, results, cap), abs=1e-4)
     assert ours["ap50"] == pytest.approx(plain_ap(truth, results, cap, thresholds=[0.5]), abs=1e-4)
+    assert average_precision(truth, results, cap) == ours["ap"]
     assert all(ours[name] is None or 0 <= ours[name] <= 100 for name in STATISTICS)
 
 
@@ -201,6 +202,7 @@ def test_any_small_world(boxes, detections, shuffler):
         results.append(found(image, category, [box[0] + shift, box[1], box[2], box[3]], score))
     scores = evaluate_detections(truth, results, 100)
     assert 0 <= scores["ap"] <= scores["ap50"] <= 100
+    assert average_precision(truth, results, 100) == scores["ap"]
     shuffled = results[:]
     shuffler.shuffle(shuffled)
     assert evaluate_detections(truth, shuffled, 100) == scores
@@ -230,6 +232,7 @@ def test_masks_of_boxes_score_as_their_boxes():
         masked.append({**result, "bbox": rounded, "segmentation": {**rle, "counts": rle["counts"].decode()}})
     boxes, masks = (evaluate_detections(truth, masked, 100, iou_type) for iou_type in ("bbox", "segm"))
     assert masks["ap"] == pytest.approx(boxes["ap"], abs=0.5)
+    assert average_precision(truth, masked, 100, "segm") == masks["ap"]
     with pytest.raises(ConesError, match="no segmentation on images: 1, 2, 3"):
         evaluate_detections(truth, results, 100, "segm")
     masked[0]["segmentation"]["size"] = [10, 10]
