@@ -5,6 +5,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+# a process for each core (up to 5 GB each), the tests of a file together in one
+TOGETHER := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 FAULT_SEED ?= 0
 # one pinned environment: rebuilt when the pins or the requirements change
 READY := $(VENV)/ready
@@ -29,10 +31,10 @@ bccd: $(READY) ## all methods on the real BCCD blood cells (downloads them, or s
 	snakemake --cores $(CORES) results/bccd/table1.csv --config suite=bccd
 
 test: $(READY) ## the test suite
-	python -m pytest
+	python -m pytest $(TOGETHER)
 
 faults: $(READY) ## everything that is broken on purpose, with 25 kills at random moments (FAULT_SEED=… for others)
-	KILLS=25 SEED=$(FAULT_SEED) python -m pytest -m fault
+	KILLS=25 SEED=$(FAULT_SEED) python -m pytest -m fault $(TOGETHER)
 
 lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	ruff check .

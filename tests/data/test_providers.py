@@ -98,6 +98,7 @@ def test_hugging_face_by_any_of_its_links(tmp_path, word):
 @pytest.mark.parametrize(
     "size, sha256, words",
     [(5, SHA256, "not the size its server states"), (len(GOOD), "0" * 64, "not the checksum its server states")],
+    ids=["size", "checksum"],
 )
 def test_what_hugging_face_states_is_held_against_the_file(tmp_path, size, sha256, words):
     with Hub({"/a/b/resolve/main/cells.zip": GOOD}, size, sha256).running() as hub:
