@@ -34,9 +34,12 @@ def write_figure4(plan: Plan, *, partial: bool = False) -> list[Path]:
 
 
 def figure4_cells(plan: Plan) -> list[Cell]:
-    """The cells whose vectors are drawn, then those of other seeds whose vectors are compared with them."""
-    grids = [grid for grid in ("figure4", "stability") if grid in plan.suite.grids]
-    return list(dict.fromkeys(cell for grid in grids for cell in plan.cells(grid)))
+    """The cells whose vectors are drawn, then those of other seeds whose vectors are compared with them.
+
+    ConesError if the suite has no grid "figure4".
+    """
+    others = plan.cells("stability") if "stability" in plan.suite.grids else ()
+    return list(dict.fromkeys([*plan.cells("figure4"), *others]))
 
 
 def vector_sets(plan: Plan, *, partial: bool = False) -> list[VectorSet]:
