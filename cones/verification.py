@@ -79,7 +79,14 @@ def _record(folder: Path) -> tuple[dict[str, str], dict[Path, str]]:
     if not isinstance(run, dict) or not isinstance(run.get("sha256"), dict) or "metrics.json" not in run["sha256"]:
         raise ConesError("records no sha256 of the cell's files", where=folder / "run.json", next_step=AGAIN)
     inputs = run.get("inputs_sha256") or {}
-    return run["sha256"], {Path(path): digest for path, digest in inputs.items()}
+    project = _project_of(folder)
+    return run["sha256"], {project / path: digest for path, digest in inputs.items()}
+
+
+def _project_of(folder: Path) -> Path:
+    """What a cell's inputs are named from: the folder above its `results`, or where we are if it lies in none."""
+    above = folder.parents  # arm, dataset, model, suite, results
+    return above[5] if len(above) > 5 and above[4].name == "results" else Path()
 
 
 def _differs(path: Path, expected: str, digest: Digest, what: str) -> Iterator[ConesError]:

@@ -90,7 +90,7 @@ class Cluster:
 
     def _daemon(self, name: str, *arguments: str) -> None:
         with open(self.folder / f"{name}.out", "wb") as out:
-            self.daemons.append(subprocess.Popen([name, *arguments], stdout=out, stderr=subprocess.STDOUT))
+            self.daemons.append(subprocess.Popen([found(name), *arguments], stdout=out, stderr=subprocess.STDOUT))
 
     def _wait(self, ready, what: str) -> None:
         end = time.monotonic() + 60
@@ -101,6 +101,11 @@ class Cluster:
             time.sleep(0.2)
 
 
+def found(command: str) -> str | None:
+    """Its path; daemons lie in /usr/sbin, which a PATH need not have."""
+    return shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -109,7 +114,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def cluster(tmp_path_factory):
-    missing = [name for name in NEEDED if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
+    missing = [name for name in NEEDED if not found(name)]
     if missing or os.geteuid() != 0:
         pytest.skip(f"needs root and Debian's slurm-wlm; missing: {', '.join(missing) or 'root'}")
     if CONFIGURATION.exists():

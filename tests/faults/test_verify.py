@@ -43,6 +43,17 @@ def test_a_finished_tree_is_as_recorded(tree, capsys):
     assert str(verify(CELL)) == "1 cell, 1 dataset, 0 tables"
 
 
+def test_inputs_are_those_beside_the_tree_not_those_of_where_one_stands(tree, tmp_path, monkeypatch):
+    """Two checkouts name their weights alike."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "checkpoints").mkdir(parents=True)
+    (elsewhere / "checkpoints/glip_nano.safetensors").write_bytes(b"other weights")
+    monkeypatch.chdir(elsewhere)
+    assert verify(tree / "results").faults == [] and str(verify(tree / CELL)) == "1 cell, 1 dataset, 0 tables"
+    flip(tree / "checkpoints/glip_nano.safetensors")
+    assert "changed after" in str(verify(tree / CELL).faults[0])
+
+
 SPOILT = {
     "a flipped bit of a state": (lambda: flip(CELL / "state.safetensors"), "state.safetensors: is not the file"),
     "a number": (lambda: change(CELL / "metrics.json", '"ap": ', '"ap": 1'), "metrics.json: is not the file"),
