@@ -10,12 +10,11 @@ KILLS = int(os.environ.get("KILLS", "5"))  # `make faults` asks for more
 SEED = int(os.environ.get("SEED", "0"))
 
 
-def test_killed_anywhere_it_ends_with_the_same_bytes(peaceful, tmp_path, record_property, capsys):
+def test_killed_anywhere_it_ends_with_the_same_bytes(peaceful, tmp_path, record_property):
     outcome = disturb(peaceful, tmp_path, signals_of(KILLS), random.Random(SEED))
     record_property("faults", outcome.struck.total())
     record_property("lost", len(outcome.different))
-    with capsys.disabled():
-        print(f"\nkill anywhere, seed {SEED}: {outcome}")
+    record_property("said", f"kill anywhere, seed {SEED}: {outcome}")
     assert outcome.different == {}
     assert outcome.struck.total() == KILLS + 2
     last = max(tmp_path.glob("run *"), key=lambda folder: folder.stat().st_mtime)
