@@ -51,13 +51,13 @@ def _source(module: str) -> tuple[str, tuple[str, ...]]:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(sorted(ours))
 
 
-def library_digest() -> str:
+def digest_of_library() -> str:
     """`<bytes>-<meaning>` of all our sources: what a run was planned with (`CONES_LIBRARY`)."""
     return f"{_bytes_digest()}-{code_digest(*_all_modules())}"
 
 
 def is_library_of(digest: str) -> bool:
-    """Whether our sources still mean what `library_digest` said; they are parsed only if a byte of them changed."""
+    """Whether our sources still mean what `digest_of_library` said; they are parsed only if a byte of them changed."""
     content, _, meaning = digest.partition("-")
     try:
         return _bytes_digest() == content or code_digest(*_all_modules()) == meaning

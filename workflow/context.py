@@ -24,7 +24,7 @@ from cones.methods import METHODS
 from cones.miniature.pretrained import FOLDER, shipped
 from cones.models.official import needed
 from cones.models.pretrained import pretrained_models, record_file, weight_files
-from cones.provenance import code_digest, library_digest
+from cones.provenance import code_digest, digest_of_library
 from cones.report.files import REPORT_FILES, TEMPLATES
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 from cones.verification import CELL_FILES as SEALED
@@ -62,7 +62,7 @@ class Context:
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
         if is_main:
             os.environ["CONES_PLAN"] = self.plan.digest
-            os.environ["CONES_LIBRARY"] = library_digest()
+            os.environ["CONES_LIBRARY"] = digest_of_library()
             warm.offer()
 
     # --------------------------------------------------------------------------------------------------- files

@@ -130,10 +130,11 @@ def _accumulated(
         from pycocotools.cocoeval import COCOeval
 
         evaluation = COCOeval(_as_coco(ground_truth), _results_as_coco(ground_truth, results, iou_type), iou_type)
-        evaluation.params.maxDets = sorted({1, min(10, detections_per_image), detections_per_image})
         if all_sizes_only:
-            evaluation.params.maxDets = evaluation.params.maxDets[-1:]
+            evaluation.params.maxDets = [detections_per_image]
             evaluation.params.areaRng = evaluation.params.areaRng[:1]
+        else:
+            evaluation.params.maxDets = sorted({1, min(10, detections_per_image), detections_per_image})
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation

@@ -35,7 +35,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
             tried[said["fault"]] += (count := said.get("faults", 1))
             survived[said["fault"]] += count * (outcome == "passed")
             lost += said.get("lost", 0)
-            words += [said["said"]] if "said" in said else []
+            if "said" in said:
+                words.append(said["said"])
     if not tried:
         return
     terminalreporter.section("faults")

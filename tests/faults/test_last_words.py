@@ -125,7 +125,7 @@ def test_code_edited_while_a_run_goes_on_is_refused_unless_it_means_the_same(wor
     monkeypatch.setattr(provenance, "ROOT", world)
     monkeypatch.setattr(sources, "ROOT", world)
     monkeypatch.setattr(provenance, "_source", provenance._source.__wrapped__)  # each call stands for a process
-    monkeypatch.setenv("CONES_LIBRARY", provenance.library_digest())
+    monkeypatch.setenv("CONES_LIBRARY", provenance.digest_of_library())
     for same in ("A = 1\n", "# a comment\nA = 1\n"):
         source.write_text(same)
         cli.load_plan("ci", overrides)
