@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Sequence
 
 import torch
+from torch import Tensor
 
 from cones.data.batches import Sample, Split, View, batch_of
 from cones.models.detector import FeaturePyramid, GroundedDetector
@@ -17,9 +18,14 @@ def trains_image_encoder(model: GroundedDetector, trained: Container[str]) -> bo
 
 
 def joined(pyramids: Sequence[FeaturePyramid], device: torch.device) -> FeaturePyramid:
-    """Pyramids of images of one padded size as one batch."""
-    padding = None if pyramids[0].padding is None else torch.cat([p.padding for p in pyramids]).to(device)
-    maps = [torch.cat(levels).to(device) for levels in zip(*(p.maps for p in pyramids))]  # (B, C, H_l, W_l)
+    """Pyramids of images of one padded size as one batch on `device`, wherever each of them is: kept ones are in CPU
+    memory, one beyond the budget is where it was computed."""
+
+    def batch(parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat([part.to(device) for part in parts])
+
+    padding = None if pyramids[0].padding is None else batch([p.padding for p in pyramids])  # (B, H, W)
+    maps = [batch(levels) for levels in zip(*(p.maps for p in pyramids))]  # (B, C, H_l, W_l)
     return FeaturePyramid(maps, [size for p in pyramids for size in p.sizes], padding)
 
 

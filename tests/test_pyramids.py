@@ -39,6 +39,18 @@ def test_parts_joined_are_the_batch():
     assert all(map(equal, parted(batch), (one, two)))
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_kept_and_just_computed_features_are_joined_on_the_device_of_the_model(order):
+    """The "meta" device stands for a GPU: it refuses, as CUDA does, to concatenate with what is on the CPU."""
+    device = torch.device("meta")
+    just = pyramid(1)
+    computed = FeaturePyramid([level.to(device) for level in just.maps], just.sizes, just.padding.to(device))
+    batch = joined([pyramid(0), computed][::order], device)
+    assert {each.device.type for each in (*batch.maps, batch.padding)} == {"meta"}
+    assert batch.maps[0].shape == (2, 3, 4, 8) and batch.padding.shape == (2, 32, 64)
+    assert batch.sizes == [(30, 50), (30, 51)][::order]
+
+
 def test_the_budget_is_kept(tmp_path):
     index = tmp_path / "features.json"
     write_pyramids(index, [("one", pyramid(0))], budget=10**6)
