@@ -17,7 +17,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cones import warm
@@ -53,6 +53,7 @@ WHEN_ASKED = {
 # A terminal sends these to all processes of its group. Those meant for the server's steps are not meant for it.
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1
+NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"  # 1: torch.cuda.is_available() does not initialise CUDA
 
 
 @dataclass
@@ -210,8 +211,7 @@ class Server:
         if not modules:
             return
         started = time.monotonic()
-        for name in modules:
-            importlib.import_module(name)
+        _import(modules)
         if reason := _unfit():
             self.world = None
             _say(f"cannot fork any more: {reason}")
@@ -252,13 +252,18 @@ class Server:
 
 def _import_all() -> str | None:
     """Why a process with these imports must not be forked, or None."""
-    for name in MODULES:
-        importlib.import_module(name)
+    _import(MODULES)
     from cones.methods import METHODS
 
-    for method in METHODS.values():
-        importlib.import_module(method.module)
+    _import(method.module for method in METHODS.values())
     return _unfit()
+
+
+def _import(modules: Iterable[str]) -> None:
+    """diffusers looks for a GPU when it is imported: that must not initialise its driver, which outlives no fork."""
+    os.environ[NVML_CHECK] = "1"  # steps have the environment of their clients
+    for name in modules:
+        importlib.import_module(name)
 
 
 def _unfit() -> str | None:

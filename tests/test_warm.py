@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from cones.warm import VARIABLE
+from cones.warm_server import NVML_CHECK
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_M_CONES = [sys.executable, "-m", "cones"]
@@ -225,6 +226,36 @@ def test_the_server_ends_with_its_run(run):
     over.wait()
     server.wait(SECONDS)
     assert f"warm server {server.pid}: ends" in run.log
+
+
+IMITATED_GPU = """
+import torch
+
+asked = []
+torch._C._cuda_getDeviceCount = lambda: asked.append("device count") or 1  # the real one initialises the driver
+torch._C._cuda_getCurrentRawStream = lambda device: 0
+torch._C._accelerator_getAccelerator = lambda: torch.device("cuda")
+torch.cuda._device_count_nvml = lambda: 1
+
+from cones import warm_server
+
+warm_server.NVML_CHECK = "{variable}"
+reason = warm_server._import_all()
+for modules in warm_server.WHEN_ASKED.values():
+    warm_server._import(modules)
+print(reason, torch.cuda.is_initialized(), asked)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"), [(NVML_CHECK, "None False []"), ("ANOTHER", "None False ['device count']")]
+)
+def test_no_import_of_the_server_initialises_a_gpu_for_its_copies(run, variable, said):
+    """On an imitated GPU; without the variable that the server sets, an import does."""
+    environment = {name: value for name, value in run.environment().items() if name != NVML_CHECK}
+    command = [sys.executable, "-c", IMITATED_GPU.format(variable=variable)]
+    done = subprocess.run(command, cwd=run.folder, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == said, done.stderr
 
 
 def test_an_address_of_a_run_that_is_not_above_is_of_no_use(run):
