@@ -37,6 +37,8 @@ rule encode_nouns:
         f"{WORLD}/text.safetensors",
     log:
         f"logs/{{suite}}/{generation.model}/{generation.dataset}/encode.log",
+    resources:
+        gpu=1,
     params:
         code=code_digest("cones.models.stable_diffusion.loading"),
     message:

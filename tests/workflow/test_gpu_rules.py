@@ -1,0 +1,52 @@
+"""Snakemake starts as many jobs that lease a GPU as there are GPUs only if every such rule says `gpu=1`."""
+
+import ast
+import re
+
+from flow import ROOT
+
+COMMAND = re.compile(r"python -m cones (generation )?([\w-]+)")
+
+
+def rules() -> dict[str, tuple[str, bool]]:
+    """{rule: (its command, whether it says gpu=1)} of every rule that calls a step."""
+    found = {}
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            if step := COMMAND.search(block):
+                found[block.partition(":")[0]] = ("".join(filter(None, step.groups())), "gpu=1," in block)
+    return found
+
+
+def leases_a_device(command: str) -> bool:
+    """Whether the step that a command of the command line imports takes a device, itself or through its module."""
+    group, _, name = command.rpartition(" ")
+    commands = functions(f"cones/cli{f'_{group}' if group else ''}.py")
+    (step,) = [node for node in ast.walk(commands[name.replace("-", "_")]) if isinstance(node, ast.ImportFrom)]
+    module = functions(f"{step.module.replace('.', '/')}.py")
+    todo, seen = [step.names[0].name], set()
+    while todo:
+        seen.add(called := todo.pop())
+        mentioned = names_in(module[called])
+        if "best_device" in mentioned:
+            return True
+        todo += (mentioned & module.keys()) - seen
+    return False
+
+
+def functions(path: str) -> dict[str, ast.AST]:
+    """Of a source file, by name; methods too."""
+    tree = ast.parse((ROOT / path).read_text())
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def names_in(function: ast.AST) -> set[str]:
+    names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    return names | {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
+
+
+def test_exactly_the_rules_whose_step_takes_a_device_ask_for_a_gpu():
+    asks = {rule for rule, (_, says_gpu) in rules().items() if says_gpu}
+    leases = {rule for rule, (command, _) in rules().items() if leases_a_device(command)}
+    assert asks == leases
+    assert {"features", "tune", "evaluate", "embed", "encode_nouns", "draw_subject"} <= leases
