@@ -30,7 +30,8 @@ from workflow.context import Context
 from workflow.rate_limit import drop_default_rate_limit
 from workflow.stale_lock import remove_stale_lock
 
-remove_stale_lock()
+if workflow.is_main_process:  # not one that Snakemake starts for a single job, maybe on another machine
+    remove_stale_lock()
 plan_behind_ancient_inputs()
 started = time.time()
 context = Context.from_config(config)
