@@ -34,9 +34,9 @@ if workflow.is_main_process:  # not one that Snakemake starts for a single job, 
     remove_stale_lock()
 plan_behind_ancient_inputs()
 started = time.time()
-context = Context.from_config(config)
+context = Context.from_config(config, is_main=workflow.is_main_process)
 plan = context.plan
-context.export(is_main=workflow.is_main_process)
+context.export()
 
 
 wildcard_constraints:

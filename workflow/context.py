@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from snakemake.io import ancient, local
 
 from cones import warm
 from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
-from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
 from cones.data.download import own_folder
@@ -28,6 +26,7 @@ from cones.provenance import code_digest, digest_of_library
 from cones.report.files import REPORT_FILES, TEMPLATES
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 from cones.verification import CELL_FILES as SEALED
+from workflow.missing_files import sentinel
 
 CELL_FILES = (*SEALED, "run.json")
 
@@ -35,32 +34,33 @@ CELL_FILES = (*SEALED, "run.json")
 class Context:
     """The suite chosen by `--config suite=…`, with everything else in the config laid over its file."""
 
-    def __init__(self, plan: Plan, overrides: dict):
+    def __init__(self, plan: Plan, overrides: dict, *, is_main: bool = True):
         self.plan, self.overrides, self.providers = plan, overrides, Providers()
+        self._is_main = is_main  # not a process that Snakemake starts for one job, which parses the workflow too
         self._tune_digests: dict[tuple, str] = {}
 
     @classmethod
-    def from_config(cls, config: dict) -> "Context":
+    def from_config(cls, config: dict, *, is_main: bool) -> "Context":
         """A mistake in config or registry ends the run with its one line, without a traceback."""
         overrides = {key: value for key, value in config.items() if key != "suite"}
         if "CONES_MIRROR" in os.environ:
             overrides.setdefault("mirror", os.environ["CONES_MIRROR"])
         try:
-            return cls(Plan.load(config.get("suite", "miniature"), overrides), overrides)
+            return cls(Plan.load(config.get("suite", "miniature"), overrides), overrides, is_main=is_main)
         except ConesError as error:
             sys.exit(f"error: {error}")
 
-    def export(self, *, is_main: bool) -> None:
+    def export(self) -> None:
         """Tell the steps, through the environment, which suite and overrides the run is about, and where to start warm.
 
         Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
-        depends on is in its digests. A process that Snakemake starts for one job (`is_main` is false) parses the
-        workflow too: it keeps the address and the digests of plan and library it inherited (the job was planned by that
-        one), and for a single job a server of its own would not pay.
+        depends on is in its digests. A process that Snakemake starts for one job keeps the address and the digests of
+        plan and library it inherited (the job was planned by that one), and for a single job a server of its own would
+        not pay.
         """
         os.environ["CONES_SUITE"] = self.plan.suite.suite
         os.environ["CONES_SET"] = json.dumps(self.overrides, sort_keys=True)
-        if is_main:
+        if self._is_main:
             os.environ["CONES_PLAN"] = self.plan.digest
             os.environ["CONES_LIBRARY"] = digest_of_library()
             warm.offer()
@@ -145,17 +145,13 @@ class Context:
         }
         return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
 
-    def roll_call(self, grid: str) -> str:
-        """A file written while the workflow is parsed if a file of a grid's cells or tables is missing.
+    def roll_call(self, grid: str) -> str | list[str]:
+        """The sentinel (`workflow/missing_files.py`) of a grid: of the files of its cells and of its tables."""
+        return self._sentinel(grid, [*self.cell_files(grid), *self._in_suite(files_of(grid))])
 
-        Snakemake leaves a deleted file alone as long as the table made of it exists. The tables depend on the roll
-        call, and a newer one makes them outdated, so that the file is made again, and the table after it.
-        """
-        return self._roll_call(f".roll-call-{grid}", [*self.cell_files(grid), *self._in_suite(files_of(grid))])
-
-    def report_roll_call(self) -> str:
+    def report_roll_call(self) -> str | list[str]:
         """The same for the files of the report, which are copied to where the configured suite's report is."""
-        return self._roll_call(".roll-call-report", self._in_suite(REPORT_FILES))
+        return self._sentinel("report", self._in_suite(REPORT_FILES))
 
     def targets(self) -> list[str]:
         """The tables and figures in `results/` that the suite's grids make."""
@@ -190,18 +186,15 @@ class Context:
         cells = dict.fromkeys(cell for grid in there for cell in self.plan.cells(grid))
         return [str(cell.folder / "embeddings.safetensors") for cell in cells]
 
-    def analysis_roll_call(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str:
+    def analysis_roll_call(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str | list[str]:
         """The same for an analysis: what it reads and what it leaves."""
-        return self._roll_call(f".roll-call-{name}", [*inputs, *self._in_suite(outputs)])
+        return self._sentinel(name, [*inputs, *self._in_suite(outputs)])
 
     def _in_suite(self, names: Iterable[str]) -> list[str]:
         return [str(RESULTS / self.plan.suite.suite / name) for name in names]
 
-    def _roll_call(self, name: str, files: Iterable[str]) -> str:
-        (path,) = self._in_suite([name])
-        if not os.path.exists(path) or not all(map(os.path.exists, files)):
-            write_text(path, f"{time.time_ns()}\n")  # Snakemake overlooks a newer file with the same content
-        return path
+    def _sentinel(self, name: str, files: Iterable[str]) -> str | list[str]:
+        return sentinel(f"{self.plan.suite.suite}-{name}", files, is_main=self._is_main)
 
     def report_inputs(self) -> list[str]:
         """What the report reads besides the tables: how each cell was made."""

@@ -1,0 +1,94 @@
+"""Planning changes nothing but Snakemake's own folder, and still plans what has to be made."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CI = ("--config", "suite=ci")
+TABLE = "results/table1.csv"
+LOOKS = [
+    ("--dry-run",),
+    ("--summary",),
+    ("--dag",),
+    ("--lint",),
+    ("--list-rules",),
+    ("--dry-run", "--mode", "subprocess", "--nolock"),  # as a process that Snakemake starts for one job
+]
+SNAKEFILE = """
+rule table:
+    input: "cell"
+    output: "table"
+    shell: "touch {output}"
+
+rule cell:
+    output: "cell"
+    shell: "touch {output}"
+"""
+
+
+def tree(folder: Path) -> dict[str, tuple]:
+    """{path: its kind, bytes and time} of everything outside of `.snakemake/`."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if name.parts[0] != ".snakemake":
+            content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+            found[str(name)] = (content, path.stat().st_mtime_ns)
+    return found
+
+
+def look(flow, *arguments: str) -> None:
+    """Whatever it says: `--lint` and the plan of one job may end with 1."""
+    subprocess.run(
+        flow.command(*arguments), cwd=flow.folder, env=flow.environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize("arguments", LOOKS, ids=" ".join)
+def test_in_an_empty_folder_nothing_is_written(workflow, arguments):
+    before = tree(workflow.folder)
+    look(workflow, TABLE, *arguments, *CI)
+    assert tree(workflow.folder) == before
+    assert (workflow.folder / ".snakemake").exists()
+
+
+def test_with_a_file_missing_nothing_is_written_and_the_plan_is_right_each_time(finished):
+    path = finished.cell("aquarium", "cones") / "metrics.json"
+    kept = path.read_bytes()
+    path.unlink()
+    before = tree(finished.folder)
+    for arguments in LOOKS:
+        look(finished, TABLE, *arguments, *CI)
+    plan = {"evaluate": 1, "collect_table1": 1, "publish": 1}
+    assert [finished.planned(TABLE, *CI) for _ in range(2)] == [plan, plan]
+    assert "update pending" in next(
+        line for line in finished.run("--summary", TABLE, *CI).splitlines() if line.startswith("results/ci/table1.csv")
+    )
+    assert tree(finished.folder) == before
+    finished.run(TABLE, *CI)
+    assert path.read_bytes() == kept
+    assert "Nothing to be done" in finished.run(TABLE, *CI)
+
+
+def test_without_snakemakes_folder_a_whole_tree_is_not_outdated(finished):
+    finished.run(TABLE, *CI)
+    folder = finished.folder / ".snakemake"
+    folder.rename(finished.folder.parent / "kept")
+    try:
+        assert "Nothing to be done" in finished.run("--dry-run", TABLE, *CI)
+    finally:
+        subprocess.run(["rm", "-r", folder], check=True)
+        (finished.folder.parent / "kept").rename(folder)
+
+
+def test_snakemake_itself_leaves_a_deleted_file_alone(tmp_path):
+    """Why the sentinels are there (snakemake/snakemake#1978): if this fails, Snakemake has come to see it by itself."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "table"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "cell").unlink()
+    again = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "Nothing to be done" in again.stderr and not (tmp_path / "cell").exists()
