@@ -8,7 +8,7 @@ rule checkpoint:
         "logs/checkpoints/official-{name}.log",
     localrule: True
     params:
-        code=code_digest("cones.models.official"),
+        code=digests.step_code("checkpoint"),
     message:
         "fetching the official {wildcards.name}"
     shell:
@@ -23,7 +23,7 @@ rule weights:
     log:
         "logs/checkpoints/{model}.log",
     params:
-        code=code_digest("cones.steps.weights"),
+        code=digests.step_code("weights"),
         seed=lambda wildcards: plan.suite.models[wildcards.model].initial_seed,
     message:
         "base weights of {wildcards.model}"

@@ -18,7 +18,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        code=code_digest("cones.steps.evaluate"),
+        code=digests.step_code("evaluate"),
     message:
         "scoring {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:
