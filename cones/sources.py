@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGES = ("cones", "baselines")
 ROOT = Path(__file__).resolve().parent.parent
-_plugin_folders: dict[str, Path] = {}  # top-level name of a plug-in's file or package -> the folder it lies in
+_folders: list[Path] = []  # of plug-in files: whatever Python lies in one belongs to the plug-in
 
 
 def source_files() -> Iterator[str]:
@@ -18,14 +18,20 @@ def source_files() -> Iterator[str]:
             yield from sorted(os.path.join(folder, name) for name in files if name.endswith(".py"))
 
 
-def source_path(module: str) -> Path | None:
-    """The file of a dotted module, found without importing anything; None if there is none."""
+def own_path(module: str) -> Path | None:
+    """The file of a dotted module of ours or of a plug-in; None for any other. Nothing is imported."""
     parts = module.split(".")
-    folder = ROOT if parts[0] in PACKAGES else _plugin_folders.get(parts[0]) or _installed_in(parts[0])
-    return folder and file_in(folder, parts)
+    folders = [ROOT] if parts[0] in PACKAGES else _folders
+    return next((file for folder in folders if (file := _file_in(folder, parts))), None)
 
 
-def file_in(folder: Path, parts: list[str]) -> Path | None:
+def source_path(module: str) -> Path | None:
+    """The file of a dotted module, installed ones included; None if there is none. Nothing is imported."""
+    parts = module.split(".")
+    return own_path(module) or ((folder := _installed_in(parts[0])) and _file_in(folder, parts))
+
+
+def _file_in(folder: Path, parts: list[str]) -> Path | None:
     """The file of a module below a folder: `a/b.py`, or `a/b/__init__.py`."""
     path = folder.joinpath(*parts)
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

@@ -81,8 +81,9 @@ def features(plan: Plan, model: str, dataset: str) -> str:
 
 def tune(plan: Plan, cell: Cell) -> str:
     """Settings of the cell, and the code of the loop and of its method and model; the same for many cells."""
-    method = plan.method(cell.arm).module
-    return f"{settings_digest(plan.settings(cell))}-{step_code('tune', method)}"
+    method = plan.method(cell.arm)
+    settings = settings_digest([plan.settings(cell).model_dump(mode="json"), method.of_cells])
+    return f"{settings}-{step_code('tune', method.module)}"
 
 
 # ------------------------------------------------------------------------------------------------------- generation

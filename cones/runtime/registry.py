@@ -63,23 +63,25 @@ class Registry(Mapping[str, E], Generic[E]):
 
     def __init__(self, kind: str, entry: type[E], *, literal: str, built_in: str, group: str):
         self.kind, self.entry_class, self.literal, self.group = kind, entry, literal, group
-        self._built_in, self._added = built_in, {}
-        self._entries: dict[str, E] = {}
+        self._built_in = built_in
+        self._added: dict[str, str] = {}  # by plug-ins of the suite
+        self._entries: dict[str, E] = {}  # those that were read
 
     def __getitem__(self, name: str) -> E:
         """KeyError for an unknown name, as of any mapping; `find` is for names that a person wrote."""
         if name not in self._entries:
-            self._entries[name] = self._read(name, self._modules[name])
+            self._entries[name] = self._read(name, self.module(name))
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
+        yield from self._permanent
+        yield from self._added
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(self._permanent) + len(self._added)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._modules
+        return name in self._permanent or name in self._added
 
     def find(self, name: str, *, where: object = None) -> E:
         """The entry of a name that a person wrote; ConesError with the nearest known name if there is none."""
@@ -89,7 +91,7 @@ class Registry(Mapping[str, E], Generic[E]):
 
     def module(self, name: str) -> str:
         """The module an entry is written in: what a code digest starts from."""
-        return self._modules[name]
+        return self._added[name] if name in self._added else self._permanent[name]
 
     def load(self, name: str, *, where: object = None) -> Any:
         """The class (or module) of an entry, imported now."""
@@ -113,10 +115,6 @@ class Registry(Mapping[str, E], Generic[E]):
         for name in self._added:
             self._entries.pop(name)
         self._added.clear()
-
-    @property
-    def _modules(self) -> dict[str, str]:
-        return {**self._permanent, **self._added}
 
     @cached_property
     def _permanent(self) -> dict[str, str]:
