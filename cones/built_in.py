@@ -17,3 +17,19 @@ METHODS = {
     "cones_text_init": "cones.controls",
     "cones_step0": "cones.controls",
 }
+
+FORMATS = {
+    "coco": "cones.data.converters.coco",
+    "voc": "cones.data.converters.voc",
+    "masks": "cones.data.converters.masks",
+    "isic2016": "cones.data.converters.isic2016",
+    "csv_boxes": "cones.data.converters.csv_boxes",
+    "instance_maps": "cones.data.converters.instance_maps",
+    "tbx11k": "cones.data.converters.tbx11k",
+    "luna16": "cones.data.converters.luna16",
+    "adni": "cones.data.converters.adni",
+    "tn3k": "cones.data.converters.tn3k",
+    "kvasir_seg": "cones.data.converters.kvasir_seg",
+    "cityscapes": "cones.data.converters.cityscapes",
+    "dreambooth": "cones.data.converters.dreambooth",
+}
