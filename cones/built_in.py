@@ -1,7 +1,7 @@
 """What ships with the project: the names of each registry, and the module that says all about each.
 
-A new method or format is one file and one line here. No step's code digest counts this file (registries name
-it in a string), so a line changes nothing that is already made.
+A new method, model family or format is one file and one line here. No step's code digest counts this file (registries
+name it in a string), so a line changes nothing that is already made.
 """
 
 METHODS = {
@@ -16,6 +16,11 @@ METHODS = {
     "added_table": "baselines.added_table",
     "cones_text_init": "cones.controls",
     "cones_step0": "cones.controls",
+}
+
+MODELS = {
+    "glip": "cones.models.glip.family",
+    "uninext": "cones.models.uninext.family",
 }
 
 FORMATS = {

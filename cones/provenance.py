@@ -21,6 +21,7 @@ from cones.sources import ROOT, own_path, source_files
 LITERALS = ("METHOD", "MODEL", "FORMAT", "OUTPUT")  # what a file says of itself to a registry
 
 
+@functools.cache
 def code_digest(*modules: str) -> str:
     """Twelve hex digits over the sources of modules, of everything of ours they import, directly or not, and of the
     files beside them that they name (templates, vocabularies, lists).
@@ -45,6 +46,12 @@ def modules_behind(*modules: str) -> set[str]:
     return seen
 
 
+def forget_sources() -> None:
+    """Read every source again when it is next asked for: files may have changed since this process read them."""
+    code_digest.cache_clear()
+    _source.cache_clear()
+
+
 def data_behind(*modules: str) -> set[Path]:
     """The files other than Python that `code_digest` counts."""
     return {path for module in modules_behind(*modules) for path in _source(module).data}
@@ -66,14 +73,14 @@ def _source(module: str) -> _Source:
         raise ConesError("there is no such module", where=module, next_step="restore the file, or correct the name")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    literals = [node for node in tree.body if _is_for_a_registry(node)]
+    tree.body = [node for node in tree.body if node not in literals]
     imported, texts = {module.rpartition(".")[0]}, set()
     for node in ast.walk(tree):
         imported |= _imported(node, package)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             texts.add(node.value)
         _drop_docstring(node)
-    literals = [node for node in tree.body if _is_for_a_registry(node)]
-    tree.body = [node for node in tree.body if node not in literals]
     data = tuple(sorted(_named_files(texts, path)))
     meaning = [ast.dump(tree), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in data)]
     return _Source(

@@ -31,11 +31,11 @@ def library(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
 
     def digest(function=lambda: provenance.code_digest("cones.step")):
-        provenance._source.cache_clear()
+        provenance.forget_sources()
         return function()
 
     yield folder, digest
-    provenance._source.cache_clear()
+    provenance.forget_sources()
 
 
 @pytest.mark.parametrize(
