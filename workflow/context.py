@@ -84,7 +84,7 @@ class Context:
 
     def shipped_files(self, model: str) -> list[str]:
         """The files of a generator that ships with the project; none of another."""
-        return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*.safetensors"))]
+        return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*")) if path.is_file()]
 
     def subject_files(self) -> list[str]:
         """Every file of every subject's cell, and its pictures' index on each track."""
@@ -209,6 +209,15 @@ class Context:
         if place not in self._tune_digests:
             self._tune_digests[place] = digests.tune(self.plan, cell)
         return self._tune_digests[place]
+
+    def prepare_digest(self, wildcards) -> str:
+        return digests.prepare(self.plan, wildcards.source, wildcards.dataset)
+
+    def evaluate_digest(self, wildcards) -> str:
+        return digests.cell_code("evaluate", self.plan, self.cell(wildcards))
+
+    def embed_digest(self, wildcards) -> str:
+        return digests.cell_code("embed", self.plan, self.cell(wildcards))
 
     def features_digest(self, wildcards) -> str:
         return digests.features(self.plan, wildcards.model, wildcards.dataset)

@@ -8,21 +8,27 @@ import os
 from pathlib import Path
 
 from cones.cell import Cell, Plan, settings_digest
+from cones.data.converters import FORMATS
 from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
+from cones.data.splits import LISTS
 from cones.generation import SHIPPED
 from cones.methods import METHODS
+from cones.models.family import family_of
+from cones.models.official import official_files
 from cones.models.pretrained import pretrained_models, weight_files
 from cones.provenance import code_digest
 
-# step -> the module whose sources, with all that it imports, are the step's code
+# step -> the module whose sources, with all that it imports, are the core of the step's code; what it imports by name
+# (a method, a model family, a dataset format) is added for each job: only the jobs that chose it depend on it
 CODE_OF = {
     "draw": "cones.miniature.archives",
     "fetch": "cones.data.download",
     "prepare": "cones.data.prepare",
     "checkpoint": "cones.models.official",
     "weights": "cones.steps.weights",
+    "pretrain": "cones.steps.pretrain",
     "text_states": "cones.steps.text",
     "features": "cones.steps.features",
     "tune": "cones.steps.tune",
@@ -46,8 +52,16 @@ def step_code(step: str, *chosen: str) -> str:
 
 
 def dataset_entry(plan: Plan, dataset: str) -> str:
-    """What the registry says of a dataset."""
-    return settings_digest(plan.registry[dataset])
+    """What the registry says of a dataset, and the lists of pictures that its split rules name."""
+    entry = plan.registry[dataset]
+    names = sorted({name for source in entry.sources.values() for name in source.split.lists.values()})
+    lists = [path.read_text(encoding="utf-8") for name in names if (path := LISTS / name).is_file()]
+    return settings_digest([entry.model_dump(mode="json"), lists])
+
+
+def prepare(plan: Plan, source: str, dataset: str) -> str:
+    """The code that prepares a dataset: with the converter of its format, and no other."""
+    return step_code("prepare", FORMATS.module(plan.registry[dataset].source(source).format.name))
 
 
 def files_given(plan: Plan, source: str, dataset: str) -> str:
@@ -69,6 +83,19 @@ def credentials_missing(plan: Plan, providers: Providers, source: str, dataset: 
     return " ".join(sorted({one.status for one in missing if one}))
 
 
+# ----------------------------------------------------------------------------------------------------------- models
+
+
+def official_file(name: str) -> str:
+    """Where an official file is and what its bytes must be; nothing for a name that no list holds."""
+    return settings_digest(official_files().get(name))
+
+
+def model_code(step: str, model: str) -> str:
+    """The code of a step that builds a model: with that of its family."""
+    return step_code(step, family_of(model).module)
+
+
 # ------------------------------------------------------------------------------------------------------------ cells
 
 
@@ -76,14 +103,26 @@ def features(plan: Plan, model: str, dataset: str) -> str:
     """What decides which views are computed, how many fit, and how."""
     cells = plan.sharing[model, dataset]
     settings = sorted({settings_digest(plan.settings(cell).tuning) for cell in cells})
-    return settings_digest([settings, plan.feature_budget(), step_code("features")])
+    return settings_digest([settings, plan.feature_budget(), model_code("features", model)])
 
 
 def tune(plan: Plan, cell: Cell) -> str:
-    """Settings of the cell, and the code of the loop and of its method and model; the same for many cells."""
+    """Settings of the cell, and the code of the loop, of its method and of its model's family."""
     method = plan.method(cell.arm)
     settings = settings_digest([plan.settings(cell).model_dump(mode="json"), method.of_cells])
-    return f"{settings}-{step_code('tune', method.module)}"
+    return f"{settings}-{cell_code('tune', plan, cell)}"
+
+
+def cell_code(step: str, plan: Plan, cell: Cell) -> str:
+    """The code of a step that works on a cell: with its method and its model's family."""
+    return step_code(step, plan.method(cell.arm).module, family_of(cell.model).module)
+
+
+def shown(plan: Plan, grid: str) -> str:
+    """How tables show the methods of a grid: their labels and blocks, which no cell depends on."""
+    _, _, arms = plan.suite.grid(grid)
+    methods = {plan.method(arm) for arm in arms}
+    return settings_digest(sorted([entry.name, entry.label, entry.block] for entry in methods))
 
 
 # ------------------------------------------------------------------------------------------------------- generation
@@ -92,8 +131,10 @@ def tune(plan: Plan, cell: Cell) -> str:
 def learning(plan: Plan, arm: str) -> str:
     """How a subject is learnt, and the code of the loop and of the arm's method."""
     generation = plan.suite.generation
-    context = METHODS[generation.method(arm)].context.partition(":")[0]
-    return f"{settings_digest(generation.settings(arm))}-{step_code('learn_subject', context)}"
+    method = METHODS[generation.method(arm)]
+    context = method.context.partition(":")[0]
+    settings = settings_digest([generation.settings(arm).model_dump(mode="json"), method.of_cells])
+    return f"{settings}-{step_code('learn_subject', context)}"
 
 
 def pretrained_given(name: str) -> str:

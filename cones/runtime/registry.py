@@ -112,9 +112,12 @@ class Registry(Mapping[str, E], Generic[E]):
 
     def remove_added(self) -> None:
         """Back to what is built in and installed."""
-        for name in self._added:
-            self._entries.pop(name)
         self._added.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Read entries again when they are next asked for: files may have changed since."""
+        self._entries.clear()
 
     @cached_property
     def _permanent(self) -> dict[str, str]:

@@ -47,7 +47,7 @@ rule prepare:
     log:
         "logs/data/{source}/{dataset}/prepare.log",
     params:
-        code=digests.step_code("prepare"),
+        code=context.prepare_digest,
         entry=context.dataset_digest,
     message:
         "preparing {wildcards.dataset} ({wildcards.source})"

@@ -18,7 +18,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        code=digests.step_code("evaluate"),
+        code=context.evaluate_digest,
     message:
         "scoring {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:
