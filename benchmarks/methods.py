@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py [--models glip_t glip_l uninext_r50 glip_nano uninext_nano --repeats 2]
 
-A step is the project's own (`Tuner._step`): forward, losses, backward, clipping, AdamW, for one noise image with a few
+A step is the project's own (`Tuner.step`): forward, losses, backward, clipping, AdamW, for one noise image with a few
 boxes, the seven classes of Aquarium, and each suite's own settings. Weights are random: cost does not depend on them.
 Each method runs in a process of its own, one after the other: a step that warms up, one whose operations are counted
 (matrix products and convolutions; a multiply-add is two), and those that are timed: `--repeats` of them and a second's
@@ -122,7 +122,7 @@ class Step:
         self.samples = self.tuner._samples(self.tuner._batches(0)[0])
 
     def __call__(self) -> None:
-        self.tuner._step(self.samples)
+        self.tuner.step(self.samples)
 
     def measured(self, repeats: int) -> dict[str, float]:
         """{gflop, seconds, peak_bytes} of a step after the first."""

@@ -21,7 +21,7 @@ def gradient_and_run(data: Path, folder: Path, ranks: Ranks) -> dict:
     tuner = make_tuner(data, folder, "cones_finetuned", max_epochs=2, ranks=ranks, batch_size=5)
     tuner.model.dropout.p = 0.0  # drawn per process: nothing to compare
     views = [View(index, 64) for index in range(5)]
-    tuner._accumulate([tuner.train_split.sample(view) for view in ranks.share(views)])
+    tuner.accumulate([tuner.train_split.sample(view) for view in ranks.share(views)])
     ranks.sum_gradients(tuner.trained.values())
     gradients = {name: parameter.grad.clone() for name, parameter in tuner.trained.items()}
     short_of_memory(tuner, ranks)
@@ -31,7 +31,7 @@ def gradient_and_run(data: Path, folder: Path, ranks: Ranks) -> dict:
 
 def short_of_memory(tuner, ranks: Ranks) -> None:
     """The last process has room for two images at a time: all of them have to follow."""
-    accumulate = tuner._accumulate
+    accumulate = tuner.accumulate
 
     def with_little_memory(samples):
         losses = accumulate(samples)
@@ -39,7 +39,7 @@ def short_of_memory(tuner, ranks: Ranks) -> None:
             raise torch.OutOfMemoryError
         return losses
 
-    tuner._accumulate = with_little_memory
+    tuner.accumulate = with_little_memory
 
 
 def process(rank: int, data: Path, folder: Path) -> None:

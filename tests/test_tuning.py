@@ -19,6 +19,7 @@ from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.prompts import FixedPrompt
 from cones.pyramids import LivePyramids
+from cones.resume import Checkpoint
 from cones.steps.tune import choose_losses
 from cones.tuning import Tuner, mark_trainable
 
@@ -89,16 +90,16 @@ def test_each_kind_of_method_trains_only_what_it_may_and_lowers_the_loss(data, t
 def test_an_interrupted_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch, method, interrupted_at):
     whole = make_tuner(data, tmp_path / "whole", method)
     reference = whole.run()
-    monkeypatch.setattr(tuning, "SECONDS_BETWEEN_CHECKPOINTS", -1)  # a checkpoint after every step
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)  # a checkpoint after every step
     cut = make_tuner(data, tmp_path / "cut", method)
-    take_step = cut._step
+    take_step = cut.step
 
     def step_or_die(samples):
         if cut.progress.step == interrupted_at:
             raise KeyboardInterrupt
         return take_step(samples)
 
-    monkeypatch.setattr(cut, "_step", step_or_die)
+    monkeypatch.setattr(cut, "step", step_or_die)
     with pytest.raises(KeyboardInterrupt):
         cut.run()
     again = make_tuner(data, tmp_path / "cut", method)
@@ -111,7 +112,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(data, t
     first = make_tuner(data, tmp_path, max_epochs=1)
     first.run()
     other = make_tuner(data, tmp_path, max_epochs=1, weight_decay=0.0)
-    other._resume()
+    other.resume()
     assert other.progress.step == 0
     (tmp_path / "resume.pt").write_bytes(b"half a file")
     damaged = make_tuner(data, tmp_path, max_epochs=1)
@@ -205,7 +206,7 @@ def test_cutting_a_batch_changes_neither_loss_nor_gradient(data, tmp_path):
         tuner = make_tuner(data, tmp_path, "cones_finetuned", micro_batch=micro_batch)
         tuner.model.eval()  # dropout draws depend on the shape of a part
         samples = [tuner.train_split.sample(View(index, 64)) for index in range(4)]
-        losses.append(tuner._accumulate(samples)["classification"])
+        losses.append(tuner.accumulate(samples)["classification"])
         gradients.append(tuner.trained["model.body.1.weight"].grad)
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     torch.testing.assert_close(*gradients)
@@ -226,14 +227,14 @@ def test_out_of_memory_halves_the_micro_batch_and_gives_the_same_result(data, tm
     plain = make_tuner(data, tmp_path / "plain", max_epochs=1)
     plain.run()
     tight = make_tuner(data, tmp_path / "tight", max_epochs=1)
-    accumulate = tight._accumulate
+    accumulate = tight.accumulate
 
     def with_little_memory(samples):
         if tight.progress.micro_batch > 1:
             raise torch.OutOfMemoryError
         return accumulate(samples)
 
-    monkeypatch.setattr(tight, "_accumulate", with_little_memory)
+    monkeypatch.setattr(tight, "accumulate", with_little_memory)
     assert tight.run().micro_batch == 1
     torch.testing.assert_close(tight.trained["prompt.vectors"], plain.trained["prompt.vectors"])
 
@@ -248,9 +249,9 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_image(data, tmp_path):
 
 @pytest.mark.parametrize("bad", [float("inf"), float("nan")])
 def test_a_gradient_that_is_not_finite_stops_and_the_last_good_checkpoint_stands(data, tmp_path, monkeypatch, bad):
-    monkeypatch.setattr(tuning, "SECONDS_BETWEEN_CHECKPOINTS", -1)  # a checkpoint after every step
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)  # a checkpoint after every step
     tuner = make_tuner(data, tmp_path)
-    accumulate = tuner._accumulate
+    accumulate = tuner.accumulate
 
     def spoilt(samples):
         losses = accumulate(samples)
@@ -258,11 +259,11 @@ def test_a_gradient_that_is_not_finite_stops_and_the_last_good_checkpoint_stands
             tuner.trained["prompt.vectors"].grad[0, 0, 0] = bad
         return losses
 
-    monkeypatch.setattr(tuner, "_accumulate", spoilt)
+    monkeypatch.setattr(tuner, "accumulate", spoilt)
     with pytest.raises(ConesError, match=r"gradient is not finite at step 3 \(epoch 1\).*images \[.*next: look at"):
         tuner.run()
     again = make_tuner(data, tmp_path)
-    again._resume()
+    again.resume()
     assert again.progress.step == 2 and again.trained["prompt.vectors"].isfinite().all()
 
 
@@ -272,9 +273,10 @@ def test_out_of_memory_with_one_image_is_one_line(data, tmp_path, monkeypatch):
     def without_memory(samples):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(tuner, "_accumulate", without_memory)
+    monkeypatch.setattr(tuner, "accumulate", without_memory)
     with pytest.raises(
-        ConesError, match=r"out of memory with one image per forward pass, at step 1;.*next: set smaller"
+        ConesError,
+        match=r"out of memory with one image per forward pass, at step 1 \(epoch 1\); found images.*next",
     ):
         tuner.run()
     assert tuner.progress.micro_batch == 1

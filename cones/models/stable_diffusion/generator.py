@@ -92,7 +92,7 @@ class StableDiffusion(Generator):
         learner = self.learner(subject, context, tuning=tuning, seed=seed, folder=folder, inputs=f"{method} {base}")
         learner.on_step = self._grids(subject, method, context, tuning, grids or folder)
         learner.run()
-        learner.checkpoint.unlink(missing_ok=True)
+        learner.checkpoint.remove()
         vectors = context.vectors.detach().cpu().clone()
         return SubjectEmbedding(method, subject.class_word, vectors, mode, {**learner.record(), "seed": seed})
 
