@@ -2,9 +2,13 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+import cones
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = ROOT / "docs" / "spec"
@@ -97,3 +101,12 @@ def test_links_between_pages_open():
             local = [one for one in targets if not re.match(r"[a-z]+:", one)]
             missing += [f"{path.relative_to(ROOT)}: {one}" for one in local if not (path.parent / one).exists()]
     assert not missing, "\n".join(missing)
+
+
+def test_the_software_is_cited_as_it_is():
+    """The version and licence of CITATION.cff are the package's, and the paper is among its references."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (cited["version"], cited["license"]) == (cones.__version__, project["license"])
+    assert "https://arxiv.org/abs/2305.18993" in [one["url"] for one in cited["references"]]
+    assert [(ROOT / name).read_text().split()[0] for name in project["license-files"]] == [project["license"]]
