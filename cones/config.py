@@ -17,7 +17,7 @@ LossGroup = Literal["classification", "box", "mask"]
 
 
 class Plateau(Strict):
-    """Reduce the learning rate when validation AP stops rising (GLIP spec, section 10)."""
+    """Reduce the learning rate when validation AP stops rising (docs/spec/glip.md 10)."""
 
     factor: float = Field(0.1, gt=0, lt=1, description="learning rate is multiplied by this")
     patience: int = Field(3, ge=0, description="evaluations without a rise that are tolerated")
@@ -26,7 +26,7 @@ class Plateau(Strict):
 
 
 class Tuning(Strict):
-    """The budget and protocol every tuned method shares; defaults are GLIP's fine-tuning (spec, section 10)."""
+    """The budget and protocol of every tuned method; the defaults are GLIP's fine-tuning (docs/spec/glip.md 10)."""
 
     max_epochs: int = Field(200, ge=0, description="passes over the (copied) training set at most")
     copies: int = Field(1, ge=1, description="times each training image is listed per epoch")

@@ -19,7 +19,7 @@ class LanguageFeatures:
     class_positions  (B, K, L) bool, the positions that stand for each class; a class absent from a caption has none
 
     B is 1 for a prompt that is the same for every image; `for_batch` repeats it. L is the number of valid positions of
-    the longest row: text is never padded further (padding cannot influence a valid row; GLIP spec, section 11).
+    the longest row: text is never padded further (padding cannot change a valid row; docs/spec/glip.md 11).
     """
 
     hidden: Tensor
@@ -79,7 +79,7 @@ class ClassPhrase:
 
 
 def clean_class_name(name: str) -> str:
-    """Drop everything from the first "(" to the last ")", "_" -> " ", one pass of double -> single space (spec 2)."""
+    """Drop from the first "(" to the last ")", "_" -> " ", double -> single spaces once (docs/spec/glip.md 2)."""
     if (first := name.find("(")) != -1 and (last := name.rfind(")")) > first:
         name = name[:first] + name[last + 1 :]
     return name.replace("_", " ").replace("  ", " ")
@@ -97,7 +97,7 @@ def caption(phrases: Sequence[ClassPhrase]) -> tuple[str, list[tuple[int, int]]]
 
 
 def token_positions(offsets: Sequence[tuple[int, int]], span: tuple[int, int]) -> list[int]:
-    """Positions of the word pieces that stand for the characters [start, end) of a caption (spec 2).
+    """Positions of the word pieces that stand for the characters [start, end) of a caption (docs/spec/glip.md 2).
 
     `offsets` are the (start, end) characters of each position, (0, 0) for special tokens. The first piece is looked for
     at characters start, start+1, start+2, the last at end-1, end-2, end-3; a span without pieces has no positions.

@@ -67,7 +67,7 @@ def detections(
 
 
 def segmentations(masks: Tensor, image: dict) -> list[dict]:
-    """(M, h, w) bool of the resized image -> RLE of the original, by the nearest rule of PyTorch (UNINEXT spec 12)."""
+    """(M, h, w) bool of the resized image -> RLE of the original, nearest rule (docs/spec/uninext.md 12)."""
     size = (image["height"], image["width"])
     enlarged = (F.interpolate(mask[None, None].byte(), size, mode="nearest")[0, 0] for mask in masks)  # (H, W) each
     return [encoded(mask.cpu().numpy()) for mask in enlarged]

@@ -1,6 +1,6 @@
 """Tuning a detector on a dataset: every method of every model goes through it, with the same budget and rules.
 
-Protocol of GLIP's fine-tuning (spec, section 10): AdamW, gradient clipping, learning rate reduced on a plateau of
+Protocol of GLIP's fine-tuning (docs/spec/glip.md 10): AdamW, gradient clipping, rate reduced on a plateau of
 validation AP, early stop, best epoch on validation kept; or, as UNINEXT is trained, one step down at a fixed epoch.
 Validation AP is that of the masks where model and dataset have them, else that of the boxes. Everything random is drawn
 from a generator named after its place, so an interrupted run resumes to the same numbers, bit for bit on a CPU.

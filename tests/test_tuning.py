@@ -332,7 +332,7 @@ def test_a_view_scales_clips_and_mirrors_boxes(data):
     plain, mirrored = split.sample(View(1, 128)), split.sample(View(1, 128, flip=True))
     (x, y, w, h), width = split.coco["annotations"][1]["bbox"], plain.size[1]
     image = split.images[1]
-    scale = torch.tensor([width / image["width"], plain.size[0] / image["height"]] * 2)  # x and y apart (spec 1.5)
+    scale = torch.tensor([width / image["width"], plain.size[0] / image["height"]] * 2)  # docs/spec/glip.md 1.5
     expected = torch.tensor([[x, y, x + w - 1, y + h - 1]]) * scale
     torch.testing.assert_close(plain.target.boxes, expected)
     torch.testing.assert_close(mirrored.target.boxes[:, [0, 2]], width - 1 - plain.target.boxes[:, [2, 0]])

@@ -80,7 +80,7 @@ class Detections:
     """One image, in pixels of the resized, unpadded image (h, w): boxes (M, 4) xyxy, scores (M,), labels (M,) int64
     from 0; masks (M, h, w) bool, or None from a model without masks.
 
-    Masks become those of the original picture by nearest resizing, once, after everything else (UNINEXT spec 12).
+    Masks become those of the original picture by nearest resizing, once, at the very end (docs/spec/uninext.md 12).
     """
 
     boxes: Tensor

@@ -1,4 +1,7 @@
-"""Fusion: image and text attend to each other, both ways from one score matrix (GLIP spec 6.1, UNINEXT spec 6)."""
+"""Fusion: image and text attend to each other, both ways from one score matrix.
+
+Sources: docs/spec/glip.md 6.1, docs/spec/uninext.md 6.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +14,7 @@ class BiAttention(nn.Module):
     """Scores A = Q Kᵀ of every image position with every text position, read along both axes.
 
     Two ways to the same numbers: *plain* projects V positions to `inner` channels; *folded* multiplies the projections
-    into the few text rows first (spec 11) and is used when heads * L is below `inner`. `folded` forces one of them.
+    into the few text rows first (docs/spec/glip.md 11), used when heads * L is below `inner`. `folded` forces one.
     """
 
     def __init__(self, *, visual: int, text: int, inner: int, heads: int, dropout: float, folded: bool | None = None):
@@ -86,7 +89,7 @@ class BiAttention(nn.Module):
 
 
 class VLFuse(nn.Module):
-    """v = LN(v) + gamma_v * change, l = LN(l) + gamma_l * change: the un-normalised input is discarded (spec 6.1)."""
+    """v = LN(v) + gamma_v * change, l likewise: the un-normalised input is discarded (docs/spec/glip.md 6.1)."""
 
     def __init__(self, *, attention: BiAttention, visual: int, text: int, gamma: float):
         super().__init__()

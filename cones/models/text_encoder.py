@@ -10,7 +10,7 @@ from cones.errors import ConesError
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over text; `limit` clamps the scores to +-limit (GLIP spec 6.2)."""
+    """Multi-head self-attention over text; `limit` clamps the scores to +-limit (docs/spec/glip.md 6.2)."""
 
     def __init__(self, *, width: int, heads: int, dropout: float, limit: float | None = None):
         super().__init__()
@@ -55,7 +55,7 @@ class ResidualOutput(nn.Module):
 
 
 class BertLayer(nn.Module):
-    """One post-norm encoder layer (GLIP spec 3 and 6.2): attention, then feed-forward with exact GELU.
+    """One post-norm encoder layer (docs/spec/glip.md 3 and 6.2): attention, then feed-forward with exact GELU.
 
     `limit` switches on the clamps to +-limit that GLIP's text layer has and BERT has not; they matter in half
     precision only. Parameter names are those of `transformers.BertLayer`.
@@ -104,7 +104,7 @@ class BertEmbeddings(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """BERT without pooler: word-piece ids, or vectors in their place, -> last hidden state (GLIP spec 3).
+    """BERT without pooler: word-piece ids, or vectors in their place, -> last hidden state (docs/spec/glip.md 3).
 
     width          D
     max_positions  longest text the position embeddings reach

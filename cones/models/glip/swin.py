@@ -1,4 +1,4 @@
-"""Swin transformer: image -> four feature maps with strides 4, 8, 16, 32 (GLIP spec 4)."""
+"""Swin transformer: image -> four feature maps with strides 4, 8, 16, 32 (docs/spec/glip.md 4)."""
 
 from functools import lru_cache
 
@@ -26,7 +26,7 @@ class DropPath(nn.Module):
 def shift_mask(height: int, width: int, window: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(windows, T, T) with -100 where two tokens of a shifted window come from different regions of the image.
 
-    height, width: the padded map; T = window²; shift = window // 2 (spec 4, nine regions).
+    height, width: the padded map; T = window²; shift = window // 2 (docs/spec/glip.md 4, nine regions).
     """
     shift = window // 2
     rows = torch.zeros(height, dtype=torch.long, device=device)

@@ -62,7 +62,7 @@ class Levels:
 
 
 # A mask of the whole batch is shrunk to the sizes of the backbone's three outputs, and that of a further level from the
-# mask of the finest level, not from the whole (spec 2).
+# mask of the finest level, not from the whole (docs/spec/uninext.md 2).
 BACKBONE_LEVELS = 3
 
 
