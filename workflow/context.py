@@ -9,7 +9,6 @@ from pathlib import Path
 
 from snakemake.io import ancient, local
 
-from cones import warm
 from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
@@ -24,6 +23,7 @@ from cones.models.official import needed
 from cones.models.pretrained import pretrained_models, record_file, weight_files
 from cones.provenance import code_digest, digest_of_library
 from cones.report.files import REPORT_FILES, TEMPLATES
+from cones.runtime.warm.offer import offer
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 from cones.verification import CELL_FILES as SEALED
 from workflow.missing_files import sentinel
@@ -63,7 +63,7 @@ class Context:
         if self._is_main:
             os.environ["CONES_PLAN"] = self.plan.digest
             os.environ["CONES_LIBRARY"] = digest_of_library()
-            warm.offer()
+            offer()
 
     # --------------------------------------------------------------------------------------------------- files
 
