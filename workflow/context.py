@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class Context:
 
     def __init__(self, plan: Plan, overrides: dict, *, is_main: bool = True):
         self.plan, self.overrides, self.providers = plan, overrides, Providers()
+        self.started = time.time()
         self._is_main = is_main  # not a process that Snakemake starts for one job, which parses the workflow too
         self._tune_digests: dict[tuple, str] = {}
 
