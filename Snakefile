@@ -1,16 +1,12 @@
-# ConES, the whole experiment: snakemake --cores all
+# The whole experiment: snakemake --cores all
 # Its main table alone: snakemake --cores all results/table1.csv
-# Another world: snakemake --cores all results/table1.csv --config suite=paper   (targets go before --config)
-import gc
-import os
+# Another suite (targets go before --config): snakemake --cores all results/table1.csv --config suite=paper
 import re
 import sys
-import time
 
 from snakemake.utils import min_version
 
 min_version("9.27")
-gc.set_threshold(200_000, 50, 50)  # a large grid is millions of objects, no garbage
 sys.path.insert(0, workflow.basedir)
 
 from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
@@ -26,18 +22,11 @@ from cones.tables.files import (
     TABLES_OF,
     files_of,
 )
-from workflow.ancient_inputs import plan_behind_ancient_inputs
-from workflow.context import Context
+from workflow.begin import begin
 from workflow.rate_limit import drop_default_rate_limit
-from workflow.stale_lock import remove_stale_lock
 
-if workflow.is_main_process:  # not one that Snakemake starts for a single job, maybe on another machine
-    remove_stale_lock()
-plan_behind_ancient_inputs()
-started = time.time()
-context = Context.from_config(config, is_main=workflow.is_main_process)
+context = begin(workflow, config)
 plan = context.plan
-context.export()
 
 
 wildcard_constraints:
@@ -50,10 +39,6 @@ wildcard_constraints:
     table="|".join([*ALL_TABLES, DATASETS, *PUBLISHED]),
     figure="|".join(SHOWN),
     name="[A-Za-z0-9_-]+",
-
-
-# one thread per job unless a rule says otherwise: small models are fastest that way, several side by side
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 rule all:
@@ -88,7 +73,7 @@ onstart:
 
 
 onsuccess:
-    shell(f"python -m cones finish --since {started}")
+    shell(f"python -m cones finish --since {context.started}")
 
 
 onerror:

@@ -3,11 +3,11 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable
 
 from snakemake.io import ancient, local
 
-from cones import warm
 from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
@@ -20,6 +20,7 @@ from cones.models.official import needed
 from cones.models.pretrained import record_file
 from cones.provenance import code_digest, digest_of_library
 from cones.report.files import REPORT_FILES, TEMPLATES
+from cones.runtime.warm.offer import offer
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 from cones.verification import CELL_FILES as SEALED
 from workflow.missing_files import sentinel
@@ -32,6 +33,7 @@ class Context:
 
     def __init__(self, plan: Plan, overrides: dict, *, is_main: bool = True):
         self.plan, self.overrides, self.providers = plan, overrides, Providers()
+        self.started = time.time()
         self._is_main = is_main  # not a process that Snakemake starts for one job, which parses the workflow too
         self._tune_digests: dict[tuple, str] = {}
 
@@ -59,7 +61,7 @@ class Context:
         if self._is_main:
             os.environ["CONES_PLAN"] = self.plan.digest
             os.environ["CONES_LIBRARY"] = digest_of_library()
-            warm.offer()
+            offer()
 
     # --------------------------------------------------------------------------------------------------- files
 

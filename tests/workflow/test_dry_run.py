@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from workflow.missing_files import sentinel
+
 CI = ("--config", "suite=ci")
 TABLE = "results/table1.csv"
 LOOKS = [
@@ -82,6 +84,22 @@ def test_without_snakemakes_folder_a_whole_tree_is_not_outdated(finished):
     finally:
         subprocess.run(["rm", "-r", folder], check=True)
         (finished.folder.parent / "kept").rename(folder)
+
+
+def test_a_sentinel_is_renewed_by_the_main_process_alone_and_only_if_a_file_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.touch()
+    assert sentinel("one", [str(gone)], is_main=False) == [] and not Path(".snakemake").exists()
+    path = Path(sentinel("one", [str(there), str(gone)], is_main=True))
+    first = path.read_text()
+    assert sentinel("one", [str(gone)], is_main=False) == sentinel("one", [str(there)], is_main=True) == str(path)
+    assert path.read_text() == first
+    sentinel("one", [str(gone)], is_main=True)
+    assert path.read_text() != first
+    whole = Path(sentinel("two", [str(there)], is_main=True))
+    assert whole.stat().st_mtime < there.stat().st_mtime  # outdates nothing
+    assert sorted(each.name for each in path.parent.iterdir()) == ["one", "two"]
 
 
 def test_snakemake_itself_leaves_a_deleted_file_alone(tmp_path):
