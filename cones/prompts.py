@@ -15,20 +15,35 @@ from cones.models.detector import FeaturePyramid
 
 @dataclass
 class PromptContext:
-    """What a prompt may look at: how many images, the pyramid, and the classes each image's caption may name."""
+    """What a prompt may look at: how many images, and their features; None where there are no images, as for a static
+    prompt."""
 
     batch_size: int = 1
     pyramid: FeaturePyramid | None = None
-    class_lists: Sequence[Sequence[int]] | None = None
 
 
 class Prompt(nn.Module):
-    """`prompt(context) -> LanguageFeatures`. `is_static`: the result does not depend on the context."""
+    """`prompt(context) -> LanguageFeatures`.
+
+    is_static  the result does not depend on the context: it is stored when tuning ends, and scoring reads it. False for
+               a prompt that looks at the image: it is made again for scoring, of the method's inputs and of what was
+               stored: its trained parameters and its persistent buffers
+    """
 
     is_static: bool = True
 
     @abstractmethod
-    def forward(self, context: PromptContext) -> LanguageFeatures: ...
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        """B = 1 row for all images, or one for each of `context.batch_size` images."""
+
+    def for_images(self, pyramid: FeaturePyramid) -> LanguageFeatures:
+        """A row for each image of the pyramid."""
+        images = len(pyramid.sizes)
+        return self(PromptContext(images, pyramid)).for_batch(images)
+
+    def without_images(self) -> LanguageFeatures:
+        """The one row of a static prompt."""
+        return self(PromptContext())
 
 
 class FixedPrompt(Prompt):

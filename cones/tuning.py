@@ -6,6 +6,7 @@ Validation AP is that of the masks where model and dataset have them, else that 
 from a generator named after its place, so an interrupted run resumes to the same numbers, bit for bit on a CPU.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,21 +14,20 @@ import torch
 from torch import Tensor, nn
 
 from cones.cell import settings_digest
-from cones.config import CellSettings
+from cones.config import CellSettings, Tuning
 from cones.data.ahead import ahead
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.determinism import generator
 from cones.devices import mixed_precision
 from cones.errors import ConesError
 from cones.evaluation.coco_ap import average_precision
-from cones.language import LanguageFeatures
-from cones.losses import add_normalisers, normalised
-from cones.methods import TuningMethod
+from cones.losses import LossTerms, add_normalisers, normalised
+from cones.methods import TrainingImages, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.progress import log
-from cones.prompts import Prompt, PromptContext
+from cones.prompts import Prompt
 from cones.pyramid_file import PyramidFile
 from cones.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, trains_image_encoder
 from cones.ranks import Ranks
@@ -77,6 +77,7 @@ class Tuner(TrainingLoop):
     ):
         self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
         self.train_split, self.val_split = train, val
+        self.separate_terms = method.separate_terms
         self.tuning, self.seed, self.clip_norm = settings.tuning, seed, settings.tuning.clip_norm
         trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(trained, settings.learning_rate, self.tuning)
@@ -101,6 +102,7 @@ class Tuner(TrainingLoop):
             threshold=plateau.threshold,
             min_lr=plateau.min_lr,
         )
+        self.buffers = method_buffers(model, prompt)
         self.train_pyramids, self.val_pyramids = (self._pyramids(split, features) for split in (train, val))
         self.best: dict[str, Tensor] = self._snapshot()
 
@@ -123,14 +125,9 @@ class Tuner(TrainingLoop):
             self._epoch()
             self._validate()
             self.save_if_due(at_least=0)
-        for name, value in self.best.items():
-            self.trained[name].data.copy_(value)
-        self.model.eval()
-        self.prompt.eval()
+        self._put_back(self.best)
+        self._evaluation_mode()
         return self.progress
-
-    def language(self, batch_size: int = 1, pyramid=None) -> LanguageFeatures:
-        return self.prompt(PromptContext(batch_size=batch_size, pyramid=pyramid))
 
     # ------------------------------------------------------------------------------------------------ one epoch
 
@@ -148,6 +145,10 @@ class Tuner(TrainingLoop):
 
     def _epoch(self) -> None:
         progress = self.progress
+        if not progress.step_in_epoch:
+            self._evaluation_mode()
+            with torch.no_grad():
+                self.method.before_epoch(self.model, self.prompt, progress.epoch, self._training_images)
         self.method.set_modes(self.model, self.prompt)
         self._keep_frozen_parts_in_eval_mode()
         batches = [self.ranks.share(batch) for batch in self._batches(progress.epoch)[progress.step_in_epoch :]]
@@ -159,8 +160,20 @@ class Tuner(TrainingLoop):
 
     def _keep_frozen_parts_in_eval_mode(self) -> None:
         for name, module in self.model.named_modules():
-            if any(f"{name}.".startswith(prefix) for prefix in self.model.always_frozen):
+            if is_always_frozen(f"{name}.", self.model):
                 module.eval()
+
+    def _evaluation_mode(self) -> None:
+        self.model.eval()
+        self.prompt.eval()
+
+    def _training_images(self) -> Iterator[TrainingImages]:
+        """Image by image in the order of the split, at test size and not mirrored."""
+        for index in self.train_split.trainable_indices():
+            sample = self.train_split.sample(View(index, self.model.preprocessing.short_side))
+            with mixed_precision(self.device):
+                pyramid = self.train_pyramids([sample])
+            yield TrainingImages(pyramid, [sample.target.to(self.device)])
 
     # ------------------------------------------------------------------------------------------------ one step
 
@@ -179,18 +192,24 @@ class Tuner(TrainingLoop):
         """A process that got no image of a batch adds nothing."""
         own = [self._normalisers_of(part) for part in parts]
         nothing = (self.model.preprocessing.size_divisor,) * 2
-        return add_normalisers(own or [self.model.normalisers([], nothing)])
+        return add_normalisers(own or [{**self.model.normalisers([], nothing), **self.method.normalisers([], nothing)}])
 
     def _normalisers_of(self, part: list[Sample]) -> dict[str, Tensor]:
-        return self.model.normalisers([sample.target for sample in part], tuple(part[0].pixels.shape[1:]))
+        targets, size = [sample.target for sample in part], tuple(part[0].pixels.shape[1:])
+        return {**self.model.normalisers(targets, size), **self.method.normalisers(targets, size)}
 
     def losses(self, part: list[Sample], normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
         targets = [sample.target for sample in part]
         with mixed_precision(self.device):
             pyramid = self.train_pyramids(part)
-            language = self.language(len(part), pyramid).for_batch(len(part))
-            terms = self.model.loss(self.model.ground(pyramid, language, targets), targets)
-        return normalised(terms, normalisers)
+            predictions = self.model.ground(pyramid, self.prompt.for_images(pyramid), targets)
+            terms = self.model.loss(predictions, targets)
+            added = self.method.loss_terms(self.model, self.prompt, predictions, targets)
+        check_added_terms(added, self.method.normalisers(targets, tuple(part[0].pixels.shape[1:])), terms, self.method)
+        return normalised(terms | added, normalisers)
+
+    def adjust_gradients(self) -> None:
+        self.method.adjust_gradients(self.trained, self.progress.step, self.separate_gradients)
 
     def after_step(self, losses: dict[str, float]) -> None:
         sums = self.progress.loss_sums
@@ -208,12 +227,11 @@ class Tuner(TrainingLoop):
 
     def _validate(self) -> None:
         progress = self.progress
-        self.model.eval()
-        self.prompt.eval()
+        self._evaluation_mode()
         ap = self.ranks.first(self._validation_ap)
         rate = self.optimiser.param_groups[0]["lr"]
         self._adjust_rate(ap)
-        is_last = self.tuning.selection == "last"
+        is_last = keeps_last_epoch(self.method, self.tuning)
         if is_last or progress.best_ap is None or ap >= progress.best_ap:  # a tie overwrites the best
             progress.best_ap, progress.best_epoch, progress.below_best = ap, progress.epoch + 1, 0
             self.best = self._snapshot()
@@ -232,33 +250,37 @@ class Tuner(TrainingLoop):
         progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
 
     def _validation_ap(self) -> float:
-        with torch.no_grad():
-            language = self.language()
         label = f"validation {self.progress.epoch + 1}"
-        results = predict(self.model, language, self.val_split, self.val_pyramids, label=label)
+        results = predict(
+            self.model, self.prompt, self.val_split, self.val_pyramids, label=label, detect=self.method.detect
+        )
         deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
         return average_precision(self.val_split.coco, results, limit, deciding) or 0.0
 
     def _adjust_rate(self, ap: float) -> None:
         """After an epoch: down once at the share `decay_at` of the budget, or else where validation AP stops rising."""
         if self.tuning.decay_at is None:
-            if ap > 0:
+            if ap > 0 and self.method.selection != "none":
                 self.scheduler.step(ap)
         elif self.progress.epoch + 1 == round(self.tuning.decay_at * self.tuning.max_epochs):
             for group in self.optimiser.param_groups:
                 group["lr"] *= self.tuning.plateau.factor
 
     def _snapshot(self) -> dict[str, Tensor]:
-        return {name: parameter.detach().cpu().clone() for name, parameter in self.trained.items()}
+        return {name: value.detach().cpu().clone() for name, value in {**self.trained, **self.buffers}.items()}
+
+    def _put_back(self, snapshot: dict[str, Tensor]) -> None:
+        for name, value in {**self.trained, **self.buffers}.items():
+            value.data.copy_(snapshot[name])
 
     # ----------------------------------------------------------------------------------------- interrupted and resumed
 
     def state(self) -> dict:
         scheduler = {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")}
-        return {**super().state(), "best": self.best, "scheduler": scheduler}
+        return {"tuned": self._snapshot(), "best": self.best, "scheduler": scheduler}
 
     def load_state(self, content: dict) -> None:
-        super().load_state(content)
+        self._put_back(content["tuned"])
         if self.ranks.rank:  # the sums in the checkpoint are the first process's own
             self.progress.loss_sums = dict.fromkeys(self.progress.loss_sums, 0.0)
         self.best = content["best"]
@@ -272,8 +294,45 @@ def mark_trainable(model: GroundedDetector, prompt: Prompt, method: TuningMethod
         *((f"model.{name}", parameter) for name, parameter in model.named_parameters()),
         *((f"prompt.{name}", parameter) for name, parameter in prompt.named_parameters()),
     ]:
-        frozen = any(name.removeprefix("model.").startswith(prefix) for prefix in model.always_frozen)
+        frozen = name.startswith("model.") and is_always_frozen(name.removeprefix("model."), model)
         parameter.requires_grad_(not frozen and method.trainable(name, model))
         if parameter.requires_grad:
             trained[name] = parameter
     return trained
+
+
+def is_always_frozen(name: str, model: GroundedDetector) -> bool:
+    """Whether no method trains what has this name in the model; what a method added there itself is no part of it."""
+    return name.startswith(tuple(model.always_frozen)) and not name.startswith(model.additions)
+
+
+def check_added_terms(added: LossTerms, normalisers: dict[str, Tensor], terms: LossTerms, method: TuningMethod) -> None:
+    """ConesError unless the loss terms of a method have names of their own and the normalisers known beforehand:
+    otherwise a batch in parts would have another loss than the whole batch."""
+    for name in sorted(added.keys() | normalisers.keys()):
+        found = added[name].normaliser.item() if name in added else "no such term"
+        expected = normalisers[name].item() if name in normalisers else "no such term"
+        if found != expected or name in terms:
+            what = "has the name of one of the model's" if name in terms else "has another normaliser than foreseen"
+            raise ConesError(
+                f'loss term "{name}" {what}',
+                where=type(method).__name__,
+                expected=f"{expected}, from normalisers",
+                found=f"{found}, from loss_terms",
+                next_step="let both name the same terms, under names of their own, with equal normalisers",
+            )
+
+
+def method_buffers(model: GroundedDetector, prompt: Prompt) -> dict[str, Tensor]:
+    """The persistent buffers of the prompt and of what the method added to the model, by name."""
+    return {
+        f"{part}.{name}": value
+        for part, module in (("model", model), ("prompt", prompt))
+        for name, value in module.state_dict(keep_vars=True).items()
+        if not isinstance(value, nn.Parameter) and (part == "prompt" or name.startswith(model.additions))
+    }
+
+
+def keeps_last_epoch(method: TuningMethod, tuning: Tuning) -> bool:
+    """Whether the last epoch counts, and not the best on validation."""
+    return tuning.selection == "last" or method.selection == "none"

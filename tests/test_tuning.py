@@ -216,7 +216,7 @@ def test_normalisers_known_beforehand_are_those_of_the_loss(data, tmp_path):
     tuner = make_tuner(data, tmp_path)
     part = groups_of_equal_size([tuner.train_split.sample(View(i, 64)) for i in range(4)], 4)[0]
     targets = [sample.target for sample in part]
-    predictions = tuner.model.ground(tuner.train_pyramids(part), tuner.language())
+    predictions = tuner.model.ground(tuner.train_pyramids(part), tuner.prompt.without_images())
     terms = tuner.model.loss(predictions, targets)
     assert {name: term.normaliser for name, term in terms.items()} == tuner.model.normalisers(
         targets, tuple(part[0].pixels.shape[1:])
@@ -288,7 +288,7 @@ def test_parts_that_never_train_stay_in_eval_mode(data, tmp_path):
     tuner._keep_frozen_parts_in_eval_mode()
     assert not tuner.model.stem.training and tuner.model.dropout.training
     probing = LinearProbing()
-    probing.set_modes(tuner.model, FixedPrompt(tuner.language()))
+    probing.set_modes(tuner.model, FixedPrompt(tuner.prompt.without_images()))
     assert not tuner.model.body.training and tuner.model.dropout.training
 
 
@@ -408,5 +408,5 @@ def test_a_box_narrower_than_a_pixel_is_scored_as_one_without_width(tmp_path):
     model = Astray()
     split = Split(tmp_path, "test", preprocessing=model.preprocessing, inclusive=True)
     language = LanguageFeatures.of_tokens_per_class(torch.ones(3, 1, model.text_width))
-    results = predict(model, language, split, LivePyramids(model, torch.device("cpu")), label="test")
+    results = predict(model, FixedPrompt(language), split, LivePyramids(model, torch.device("cpu")), label="test")
     assert results and all(result["bbox"][2] == 0 for result in results)

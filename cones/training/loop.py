@@ -47,12 +47,15 @@ class TrainingLoop(ABC):
     where         what error messages name as the place
     clip_norm     greatest norm of the gradient, or None
     untimed_steps  first steps that warm up and are not timed
+    separate_terms  losses whose gradients are not added to the others but kept in `separate_gradients`, {term: {name:
+                  gradient of the whole batch}}, for `adjust_gradients` to combine
     smallest_part  how much still goes through the model at once when a batch cannot be cut further
     advice_…      next step for a person, after a loss or gradient that is not finite and after a lack of memory
     """
 
     clip_norm: float | None = None
     untimed_steps: int = 0
+    separate_terms: tuple[str, ...] = ()
     smallest_part: str = "a whole batch"
     advice_not_finite: str = "lower the learning rate"
     advice_no_memory: str = "use a device with more memory; the run goes on from its last checkpoint"
@@ -72,6 +75,7 @@ class TrainingLoop(ABC):
         self.trained, self.optimiser, self.progress = trained, optimiser, progress
         self.device, self.where, self.ranks = device, where, ranks or Ranks()
         self.checkpoint = Checkpoint(checkpoint, [CHECKPOINT_FORMAT, identity])
+        self.separate_gradients: dict[str, dict[str, Tensor]] = {}
 
     # -------------------------------------------------------------------------------------- what a subclass says
 
@@ -146,12 +150,20 @@ class TrainingLoop(ABC):
             release_memory(self.device)
             self.progress.micro_batch //= 2
             log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
-        self.ranks.sum_gradients(self.trained.values())
+        self._sum_gradients()
         self.adjust_gradients()
         if not self._clip_gradients():
             self._stop_because("gradient", batch)
         self.optimiser.step()
         return losses
+
+    def _sum_gradients(self) -> None:
+        """Over all processes; where a process has none yet, it has zeros."""
+        self.ranks.sum_gradients(self.trained.values())
+        if self.ranks.size > 1:
+            for gradients in self.separate_gradients.values():
+                for name, parameter in self.trained.items():
+                    self.ranks.add_up(gradients.setdefault(name, torch.zeros_like(parameter)))
 
     def _clip_gradients(self) -> bool:
         """Whether all gradients are finite."""
@@ -163,6 +175,7 @@ class TrainingLoop(ABC):
     def _try_to_accumulate(self, batch: Any) -> dict[str, float] | None:
         """None if memory ran out, here or in another process, and a smaller micro-batch is left to try."""
         self.optimiser.zero_grad(set_to_none=True)
+        self.separate_gradients = {term: {} for term in self.separate_terms}
         try:
             losses = self.accumulate(batch)
         except torch.OutOfMemoryError as error:
@@ -189,10 +202,24 @@ class TrainingLoop(ABC):
             total = sum(values.values())
             if not torch.isfinite(total):
                 self._stop_because("loss", part)
-            total.backward()
+            self._backward(values, total)
             for term, value in values.items():
                 losses[term] = losses.get(term, 0.0) + value.item()
         return losses
+
+    def _backward(self, values: dict[str, Tensor], total: Tensor) -> None:
+        """Add the gradients of a part's losses to those of the parts before it."""
+        for term, kept in self.separate_gradients.items():
+            gradients = torch.autograd.grad(
+                values[term], list(self.trained.values()), retain_graph=True, allow_unused=True
+            )
+            for name, gradient in zip(self.trained, gradients):
+                if gradient is not None:
+                    kept[name] = kept[name] + gradient if name in kept else gradient
+        if self.separate_gradients:
+            total = sum(value for term, value in values.items() if term not in self.separate_gradients)
+        if isinstance(total, Tensor):  # some term is not separate
+            total.backward()
 
     def _stop_because(self, what: str, batch: Any) -> None:
         raise ConesError(
