@@ -254,10 +254,10 @@ def _import_all() -> str | None:
     """Why a process with these imports must not be forked, or None."""
     for name in MODULES:
         importlib.import_module(name)
-    from cones.methods import METHODS
+    from cones import built_in
 
-    for method in METHODS.values():
-        importlib.import_module(method.module)
+    for module in (*built_in.METHODS.values(), *built_in.MODELS.values(), *built_in.FORMATS.values()):
+        importlib.import_module(module)
     return _unfit()
 
 
