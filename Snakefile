@@ -16,7 +16,6 @@ sys.path.insert(0, workflow.basedir)
 from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
 from cones.cell import settings_digest
 from cones.config import BOXES_GRID, MAIN_GRID
-from cones.experiment import digests
 from cones.provenance import code_digest
 from cones.tables.files import (
     ALL_TABLES,
@@ -30,13 +29,16 @@ from workflow.ancient_inputs import plan_behind_ancient_inputs
 from workflow.context import Context
 from workflow.rate_limit import drop_default_rate_limit
 from workflow.stale_lock import remove_stale_lock
+from workflow.stale_results import make_again
 
 remove_stale_lock()
 plan_behind_ancient_inputs()
 started = time.time()
 context = Context.from_config(config)
-plan = context.plan
+plan, steps = context.plan, context.pipeline.steps
 context.export(is_main=workflow.is_main_process)
+if workflow.is_main_process:
+    make_again(context.stale_files())
 
 
 wildcard_constraints:
@@ -49,6 +51,7 @@ wildcard_constraints:
     table="|".join([*ALL_TABLES, DATASETS, *PUBLISHED]),
     figure="|".join(SHOWN),
     name="[A-Za-z0-9_-]+",
+    weights="|".join(plan.weights(model).stem for model in plan.suite.models),
 
 
 # one thread per job unless a rule says otherwise: small models are fastest that way, several side by side

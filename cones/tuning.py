@@ -68,13 +68,14 @@ class Tuner:
         seed: int,
         device: torch.device,
         checkpoint: Path,
+        identity: str = "",
         ranks: Ranks | None = None,
         features: PyramidFile | None = None,
     ):
         self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
         self.train_split, self.val_split = train, val
         self.settings, self.tuning, self.seed, self.device = settings, settings.tuning, seed, device
-        self.checkpoint, self.ranks = checkpoint, ranks or Ranks()
+        self.checkpoint, self.identity, self.ranks = checkpoint, identity, ranks or Ranks()
         self.trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(self.trained, settings.learning_rate, self.tuning)
         together = {"fused": True} if device.type == "cuda" else {"foreach": True}  # all parameters in a few calls
@@ -284,9 +285,10 @@ class Tuner:
     # ----------------------------------------------------------------------------------------- interrupted and resumed
 
     def _identity(self) -> str:
-        """What a checkpoint must agree with to be taken up: settings, seed, shapes of what trains."""
+        """What a checkpoint must agree with to be taken up: identity (data, weights, code), settings, seed, shapes."""
         shapes = {name: list(parameter.shape) for name, parameter in self.trained.items()}
-        return settings_digest([self.settings.model_dump(mode="json"), self.seed, len(self.train_split), shapes])
+        settings = self.settings.model_dump(mode="json")
+        return settings_digest([self.identity, settings, self.seed, len(self.train_split), shapes])
 
     def _save(self) -> None:
         if not self.trained or self.ranks.rank:

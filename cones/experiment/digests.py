@@ -1,16 +1,19 @@
-"""What decides whether a step runs again: digests of its code, its settings and what lies outside of the workflow.
+"""What decides whether a step runs again: the digest of its code, and what config, registry and user say.
 
-Plain functions of the plan that know no Snakemake. Each returns a short string; the rules hold them as `params` values.
+Plain functions of the plan that know no Snakemake.
 """
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
-from cones.cell import Cell, Plan, settings_digest
+from cones.cell import Plan, settings_digest
 from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
+from cones.data.trees import files_below
+from cones.experiment.step import Job
 from cones.generation import SHIPPED
 from cones.methods import METHODS
 from cones.models.pretrained import pretrained_models, weight_files
@@ -37,29 +40,51 @@ CODE_OF = {
 }
 
 
-def step_code(step: str, *chosen: str) -> str:
-    """Digest of a step's code, and of the modules that were `chosen` for it, such as a method's."""
-    return code_digest(CODE_OF[step], *chosen)
+PLANNED = "CONES_CODE"  # {modules: their digest}, which a run tells its steps: sources take half a second to read
+
+
+def code(plan: Plan, job: Job) -> str:
+    """Digest of a job's code: its step's, and that of the modules which its cell, dataset or model chooses.
+
+    A step of a run, which works with the library of that run or not at all (`CONES_LIBRARY`), believes what it is told.
+    """
+    modules = code_modules(plan, job)
+    return json.loads(os.environ.get(PLANNED, "{}")).get(" ".join(modules)) or code_digest(*modules)
+
+
+def code_modules(plan: Plan, job: Job) -> tuple[str, ...]:
+    return CODE_OF[job.step], *chosen_modules(plan, job)
+
+
+def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
+    """What a job chooses among many of a kind; an edit of what it did not choose leaves it alone."""
+    if job.step == "tune":
+        return (plan.method(job.arm).module,)
+    if job.step == "learn_subject":
+        return (METHODS[plan.generation.method(job.arm)].context.partition(":")[0],)
+    return ()
 
 
 # ------------------------------------------------------------------------------------------------------------- data
 
 
-def dataset_entry(plan: Plan, dataset: str) -> str:
-    """What the registry says of a dataset."""
-    return settings_digest(plan.registry[dataset])
+def dataset_entry(plan: Plan, source: str, dataset: str) -> dict:
+    """What the registry says of a dataset, of its sources only the one that is used."""
+    entry = plan.registry[dataset]
+    used = entry.source(source).model_dump(mode="json")
+    return {**entry.model_dump(mode="json", exclude={"sources"}), "sources": {source: used}}
 
 
 def files_given(plan: Plan, source: str, dataset: str) -> str:
-    """What lies in a dataset's mirror, drop or own folder, by name, size and time: a change re-triggers fetch."""
-    mirror, data = plan.suite.mirror, Path(plan.suite.data_dir)
-    folder = Path(mirror) / dataset if mirror else data / "drop" / dataset
-    own = own_folder(plan.registry[dataset].source(source))
-    paths = sorted(own.rglob("*")) if own else sorted(folder.glob("*"))
-    if source == DRAWN or not paths:
+    """What lies in a dataset's mirror, drop or own folder: name, size and time of every file at any depth, those of
+    linked folders too. Empty where the project draws the files, or there are none."""
+    if source == DRAWN:
         return ""
-    seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:12]
+    mirror, data = plan.suite.mirror, Path(plan.suite.data_dir)
+    own = own_folder(plan.registry[dataset].source(source))
+    folder = own or (Path(mirror) / dataset if mirror else data / "drop" / dataset)
+    seen = [(name, status.st_size, status.st_mtime_ns) for name, _, status in files_below(folder)]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:12] if seen else ""
 
 
 def credentials_missing(plan: Plan, providers: Providers, source: str, dataset: str) -> str:
@@ -69,30 +94,16 @@ def credentials_missing(plan: Plan, providers: Providers, source: str, dataset: 
     return " ".join(sorted({one.status for one in missing if one}))
 
 
-# ------------------------------------------------------------------------------------------------------------ cells
+# ----------------------------------------------------------------------------------------------------------- models
 
 
-def features(plan: Plan, model: str, dataset: str) -> str:
-    """What decides which views are computed, how many fit, and how."""
+def shared_views(plan: Plan, model: str, dataset: str) -> dict | None:
+    """What decides which views have their image features computed, and how many fit; None where none are shared."""
+    if plan.features(model, dataset) is None:
+        return None
     cells = plan.sharing[model, dataset]
     settings = sorted({settings_digest(plan.settings(cell).tuning) for cell in cells})
-    return settings_digest([settings, plan.feature_budget(), step_code("features")])
-
-
-def tune(plan: Plan, cell: Cell) -> str:
-    """Settings of the cell, and the code of the loop and of its method and model; the same for many cells."""
-    method = plan.method(cell.arm).module
-    return f"{settings_digest(plan.settings(cell))}-{step_code('tune', method)}"
-
-
-# ------------------------------------------------------------------------------------------------------- generation
-
-
-def learning(plan: Plan, arm: str) -> str:
-    """How a subject is learnt, and the code of the loop and of the arm's method."""
-    generation = plan.suite.generation
-    context = METHODS[generation.method(arm)].context.partition(":")[0]
-    return f"{settings_digest(generation.settings(arm))}-{step_code('learn_subject', context)}"
+    return {"tuning": settings, "budget": plan.feature_budget()}
 
 
 def pretrained_given(name: str) -> str:
