@@ -26,7 +26,7 @@ from workflow.begin import begin
 from workflow.rate_limit import drop_default_rate_limit
 
 context = begin(workflow, config)
-plan = context.plan
+plan, steps = context.plan, context.pipeline.steps
 
 
 wildcard_constraints:
@@ -39,6 +39,7 @@ wildcard_constraints:
     table="|".join([*ALL_TABLES, DATASETS, *PUBLISHED]),
     figure="|".join(SHOWN),
     name="[A-Za-z0-9_-]+",
+    weights="|".join(plan.weights(model).stem for model in plan.suite.models),
 
 
 rule all:

@@ -155,7 +155,9 @@ class Plan:
         return read_json(self.data_folder(dataset) / "manifest.json")
 
     def weights(self, model: str) -> Path:
-        return CHECKPOINTS / f"{model}.safetensors"
+        """The base weights; random ones have a file of their own, so that suites that start otherwise share none."""
+        seed = self.suite.models[model].initial_seed
+        return CHECKPOINTS / f"{model}{'' if seed is None else f'-seed{seed}'}.safetensors"
 
     def text_states(self, model: str, dataset: str) -> Path:
         return RESULTS / self.suite.suite / model / dataset / "text.safetensors"

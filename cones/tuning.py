@@ -71,7 +71,7 @@ class Tuner(TrainingLoop):
         seed: int,
         device: torch.device,
         checkpoint: Path,
-        identity: object = None,
+        identity: str = "",
         ranks: Ranks | None = None,
         features: PyramidFile | None = None,
     ):

@@ -14,6 +14,7 @@ from cones.steps.evaluate import evaluate_cell
 from cones.steps.tune import tune_cell
 from cones.steps.weights import make_weights
 from cones.tables.files import read_csv
+from tests.made import made_by
 
 MODEL, DATASET = "uninext_nano", "dfuc2022"
 OVERRIDES = {
@@ -39,6 +40,7 @@ def world(tmp_path_factory):
         for cell in loaded.cells("table4"):
             tune_cell(loaded, cell)
             evaluate_cell(loaded, cell)
+        made_by(loaded)
     return loaded, folder
 
 

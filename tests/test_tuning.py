@@ -47,7 +47,7 @@ def cell_settings(method="cones", **changes) -> CellSettings:
     )
 
 
-def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, **changes) -> Tuner:
+def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, identity="", **changes) -> Tuner:
     settings, model = cell_settings(method, **changes), model or ToyDetector()
     way = TuningMethod.load(method)
     concepts = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, model.text_width))
@@ -63,6 +63,7 @@ def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, **changes
         seed=0,
         device=torch.device("cpu"),
         checkpoint=tmp_path / "resume.pt",
+        identity=identity,
         ranks=ranks,
     )
 
@@ -111,9 +112,10 @@ def test_an_interrupted_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(data, tmp_path):
     first = make_tuner(data, tmp_path, max_epochs=1)
     first.run()
-    other = make_tuner(data, tmp_path, max_epochs=1, weight_decay=0.0)
-    other.resume()
-    assert other.progress.step == 0
+    for changes in ({"weight_decay": 0.0}, {"identity": "other data"}):
+        other = make_tuner(data, tmp_path, max_epochs=1, **changes)
+        other.resume()
+        assert other.progress.step == 0
     (tmp_path / "resume.pt").write_bytes(b"half a file")
     damaged = make_tuner(data, tmp_path, max_epochs=1)
     damaged.run()

@@ -8,6 +8,7 @@ from snakemake.workflow import Workflow
 from workflow.ancient_inputs import plan_behind_ancient_inputs
 from workflow.context import Context
 from workflow.stale_lock import remove_stale_lock
+from workflow.stale_results import make_again
 
 
 def begin(workflow: Workflow, config: dict) -> Context:
@@ -20,4 +21,6 @@ def begin(workflow: Workflow, config: dict) -> Context:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = Context.from_config(config, is_main=workflow.is_main_process)
     context.export()
+    if workflow.is_main_process:
+        make_again(context.stale_files())
     return context

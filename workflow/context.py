@@ -4,18 +4,19 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 
 from snakemake.io import ancient, local
 
 from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
-from cones.cell import RESULTS, Cell, Plan, settings_digest
+from cones.cell import RESULTS, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
-from cones.data.providers import Providers
-from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.experiment import digests
-from cones.miniature.pretrained import FOLDER, shipped
+from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
+from cones.experiment.stale import Staleness
+from cones.experiment.step import Input, Job
 from cones.models.official import needed
 from cones.models.pretrained import record_file
 from cones.provenance import code_digest, digest_of_library
@@ -26,16 +27,16 @@ from cones.verification import CELL_FILES as SEALED
 from workflow.missing_files import sentinel
 
 CELL_FILES = (*SEALED, "run.json")
+FIELDS = {field.name for field in fields(Job)}
 
 
 class Context:
     """The suite chosen by `--config suite=…`, with everything else in the config laid over its file."""
 
     def __init__(self, plan: Plan, overrides: dict, *, is_main: bool = True):
-        self.plan, self.overrides, self.providers = plan, overrides, Providers()
+        self.plan, self.overrides, self.pipeline = plan, overrides, Pipeline(plan)
         self.started = time.time()
         self._is_main = is_main  # not a process that Snakemake starts for one job, which parses the workflow too
-        self._tune_digests: dict[tuple, str] = {}
 
     @classmethod
     def from_config(cls, config: dict, *, is_main: bool) -> "Context":
@@ -61,73 +62,64 @@ class Context:
         if self._is_main:
             os.environ["CONES_PLAN"] = self.plan.digest
             os.environ["CONES_LIBRARY"] = digest_of_library()
+            self.pipeline.export_code()
             offer()
 
     # --------------------------------------------------------------------------------------------------- files
 
-    def cell(self, wildcards) -> Cell:
-        return Cell(self.plan.suite.suite, wildcards.model, wildcards.dataset, wildcards.arm, int(wildcards.seed))
+    def job(self, step: str, wildcards) -> Job:
+        """What the wildcards of a step's rule stand for; suite and source are the plan's."""
+        names = {name: value for name, value in wildcards.items() if name in FIELDS}
+        return Job(step, **{**names, "seed": int(names.get("seed", 0))})
 
-    def fetch_inputs(self, wildcards) -> list[str]:
-        """The miniature source draws its archives first, into the mirror they are fetched from."""
-        if wildcards.source != DRAWN:
-            return []
-        archives = self.plan.registry[wildcards.dataset].source(DRAWN).archives
-        return [f"{self.plan.suite.data_dir}/{DRAWN}/mirror/{wildcards.dataset}/{each.filename}" for each in archives]
+    def inputs(self, step: str) -> Callable[[object], dict]:
+        """The function that gives a step's rule its inputs, to be unpacked."""
 
-    def weights_inputs(self, wildcards) -> list[str]:
-        if self.plan.suite.models[wildcards.model].initial_seed is None and (files := shipped(wildcards.model)):
-            return [local(os.path.relpath(path)) for path in files]
-        return self.official_records([wildcards.model])
+        def inputs_of(wildcards) -> dict:
+            found = self.pipeline.inputs(self.job(step, wildcards))
+            return {key: self._flagged(each) for key, each in found.items()}
+
+        return inputs_of
+
+    def _flagged(self, each: Input) -> str | list:
+        """An input as Snakemake is to see it: a file of the project lies here, wherever results are stored."""
+        if isinstance(each, list):
+            return [self._flagged(one) for one in each]
+        if isinstance(each, str):
+            return local(each)
+        path = str(self.pipeline.path(each))
+        return ancient(path) if each.ancient else path
+
+    def digest(self, step: str) -> Callable[[object], str]:
+        """The function that gives a step's rule the digest of its settings and code."""
+        return lambda wildcards: self.pipeline.digest(self.job(step, wildcards))
+
+    def model_of(self, weights: str) -> str:
+        """Whose base weights a file holds, by its stem."""
+        return digests.model_of(self.plan, weights)
+
+    def stale_files(self) -> list[str]:
+        """Results that are not what the plan would make, however they were made."""
+        stale = Staleness(self.pipeline).stale_jobs()
+        return [str(file) for job in stale for file in self.pipeline.files(job)]
 
     def official_records(self, models) -> list[str]:
         """Records of the verified official files behind these models."""
         return [f"checkpoints/official/{name}.json" for name in needed(self.plan.suite, models)]
 
-    def shipped_files(self, model: str) -> list[str]:
-        """The files of a generator that ships with the project; none of another."""
-        return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*")) if path.is_file()]
-
     def subject_files(self) -> list[str]:
         """Every file of every subject's cell, and its pictures' index on each track."""
-        tracks = [f"images/{track}/prompts.json" for track in self.plan.suite.generation.pictures]
-        names = ("metrics.json", "run.json", "state.safetensors", "tuning.json", "drawing.json", *tracks)
-        return [str(cell.folder / name) for cell in self.plan.subject_cells() for name in names]
+        jobs = (self.pipeline.job_of(step, cell) for cell in self.plan.subject_cells() for step in SUBJECT_STEPS)
+        return [str(file) for job in jobs for file in self.pipeline.files(job)]
 
     def pretrained_records(self) -> list[str]:
         """Of the models that have to be found before anything is drawn."""
         drawn = self.plan.suite.generation
         return [str(record_file(name)) for name in drawn.pretrained] if drawn else []
 
-    @property
-    def manifest(self) -> str:
-        """A pattern, not a function: those are inspected and called for every job of a large grid."""
-        return str(self.plan.data_folder("{dataset}") / "manifest.json")
-
     def of_datasets(self, name: str) -> list[str]:
         """A file of every dataset of the suite."""
         return [str(self.plan.data_folder(dataset) / name) for dataset in self.plan.suite.all_datasets]
-
-    def tune_inputs(self, wildcards) -> dict[str, str]:
-        """The files that the method's registry line names."""
-        cell = self.cell(wildcards)
-        files = {"weights": str(self.plan.weights(cell.model)), "manifest": self.manifest.format(dataset=cell.dataset)}
-        method = self.plan.method(cell.arm)
-        inputs = method.inputs
-        if "text_states" in inputs:
-            files["text"] = str(self.plan.text_states(cell.model, cell.dataset))
-        if "stage1" in inputs:
-            first = self.plan.stage1(cell).folder
-            files |= {"stage1": str(first / "state.safetensors"), "stage1_record": str(first / "tuning.json")}
-        if method.is_tuned:
-            files |= self.features(wildcards)
-        return files
-
-    def features(self, wildcards) -> dict[str, str]:
-        """The index of the image features a cell may share. Ancient: they can be made again without re-running a cell,
-        since a cell computes what it does not find, to the same bits."""
-        index = self.plan.features_of(self.cell(wildcards))
-        return {"features": ancient(str(index))} if index else {}
 
     def cell_files(self, grid: str) -> list[str]:
         """Every file of every cell of a grid: what its tables depend on, directly."""
@@ -197,37 +189,6 @@ class Context:
         return [study for study in self.plan.suite.learning_rate_studies if os.path.exists(study)]
 
     # -------------------------------------------------------------------------------------------------- digests
-
-    def tune_digest(self, wildcards) -> str:
-        cell = self.cell(wildcards)
-        place = (cell.model, cell.arm, cell.dataset if cell.dataset in self.plan.suite.dataset_tuning else None)
-        if place not in self._tune_digests:
-            self._tune_digests[place] = digests.tune(self.plan, cell)
-        return self._tune_digests[place]
-
-    def prepare_digest(self, wildcards) -> str:
-        return digests.prepare(self.plan, wildcards.source, wildcards.dataset)
-
-    def evaluate_digest(self, wildcards) -> str:
-        return digests.cell_code("evaluate", self.plan, self.cell(wildcards))
-
-    def embed_digest(self, wildcards) -> str:
-        return digests.cell_code("embed", self.plan, self.cell(wildcards))
-
-    def features_digest(self, wildcards) -> str:
-        return digests.features(self.plan, wildcards.model, wildcards.dataset)
-
-    def learning_digest(self, wildcards) -> str:
-        return digests.learning(self.plan, wildcards.arm)
-
-    def dataset_digest(self, wildcards) -> str:
-        return digests.dataset_entry(self.plan, wildcards.dataset)
-
-    def drop_digest(self, wildcards) -> str:
-        return digests.files_given(self.plan, wildcards.source, wildcards.dataset)
-
-    def credentials_digest(self, wildcards) -> str:
-        return digests.credentials_missing(self.plan, self.providers, wildcards.source, wildcards.dataset)
 
     def report_digest(self) -> str:
         """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""

@@ -1,10 +1,13 @@
 """Steps `collect` and `table7`: the cells of a grid and the datasets of a suite become tables."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan
 from cones.errors import ConesError, closest
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.stale import Staleness
 from cones.steps.holes import log_of_failure
 from cones.tables.cells import ExpectedCell
 from cones.tables.collect import collect
@@ -18,7 +21,8 @@ from cones.verification import Digests, check_cell
 def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
     """The tables of one grid of the suite, and its cells; with `partial` what there is so far, with reasons.
 
-    A cell that is not what its `run.json` says is refused (with `partial`: is a hole, with the reason).
+    A cell that is not what its `run.json` says, or not what the plan would make now, is refused (with `partial`: is a
+    hole, with the reason).
     """
     cells = list(plan.cells(grid))
     if grid not in TABLES_OF:
@@ -27,18 +31,31 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> list[Path]:
             f'no table is collected from grid "{grid}"', where=plan.suite.suite, next_step=closest(grid, tables)
         )
     expected = [_expected(plan, cell) for cell in cells]
-    folders, digests = {key: cell.folder for key, cell in zip(expected, cells)}, Digests(states=False)
+    cell_of, check, pipeline = dict(zip(expected, cells)), check_of_cells(plan), Pipeline(plan)
     return collect(
         suite=plan.suite.suite,
         grid=grid,
         title=plan.suite.title,
         expected=expected,
-        metrics={key: folder / "metrics.json" for key, folder in folders.items()},
-        logs={key: log_of_failure(plan, cell) for key, cell in zip(expected, cells)},
+        metrics={key: cell.folder / "metrics.json" for key, cell in cell_of.items()},
+        logs={key: log_of_failure(pipeline, cell) for key, cell in cell_of.items()},
         out_dir=RESULTS / plan.suite.suite,
-        check=lambda cell: check_cell(folders[cell], digests),
+        check=lambda key: check(cell_of[key]),
         partial=partial,
     )
+
+
+def check_of_cells(plan: Plan) -> Callable[[Cell], None]:
+    """A function that raises ConesError for a cell whose numbers may not stand in a table: its files, or what they were
+    made of, are not as recorded, or they are stale."""
+    pipeline, digests = Pipeline(plan), Digests(states=False)
+    stale = Staleness(pipeline)
+
+    def check(cell: Cell) -> None:
+        stale.refuse(pipeline.scoring(cell))
+        check_cell(cell.folder, digests)
+
+    return check
 
 
 def _expected(plan: Plan, cell: Cell) -> ExpectedCell:

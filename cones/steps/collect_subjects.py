@@ -1,6 +1,6 @@
 """Step `generation collect`: the subjects' cells become tables and Figures 3 and 6; needs no model."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cones.analysis.figure3 import SubjectPictures, save_subjects
@@ -8,9 +8,11 @@ from cones.artifacts import read_json, write_text
 from cones.cell import RESULTS, Cell, Plan
 from cones.errors import ConesError
 from cones.evaluation.generation_metrics import read_generation_metrics
+from cones.experiment.pipeline import Pipeline
 from cones.generation import TRACKS, Generation, Track
 from cones.methods import TuningMethod
 from cones.models.generator import Subject
+from cones.steps.collect import check_of_cells
 from cones.steps.holes import log_of_failure
 from cones.tables.cells import check_identity, last_line
 from cones.tables.files import named, read_csv, to_csv
@@ -18,7 +20,6 @@ from cones.tables.generation import SubjectCell, cells_table, generation_table, 
 from cones.tables.generation_render import arm_label, generation_sheet
 from cones.tables.sheet import sheet_markdown
 from cones.tables.wording import heading, said_of_suite
-from cones.verification import Digests, check_cell
 
 NOTE = (
     "Real pictures are those the subject is learnt from. Equal places in the columns start from equal noise; nothing is"
@@ -59,19 +60,20 @@ def collect_subjects(plan: Plan, *, partial: bool = False) -> list[Path]:
 
 def subject_cells(plan: Plan, *, partial: bool = False) -> list[SubjectCell]:
     """The cells of the suite's generation and what there is of each, believed as `collect_grid` believes its cells."""
-    digests = Digests(states=False)
-    return [_found(plan, cell, digests, partial) for cell in plan.subject_cells()]
+    check, pipeline = check_of_cells(plan), Pipeline(plan)
+    return [_found(pipeline, cell, check, partial) for cell in plan.subject_cells()]
 
 
-def _found(plan: Plan, cell: Cell, digests: Digests, partial: bool) -> SubjectCell:
+def _found(pipeline: Pipeline, cell: Cell, check: Callable[[Cell], None], partial: bool) -> SubjectCell:
+    plan = pipeline.plan
     file, key = cell.folder / "metrics.json", (plan.subject_of(cell), cell.arm, cell.seed)
     if not file.exists():
-        return SubjectCell(*key, None, {}, last_line(log_of_failure(plan, cell)))
+        return SubjectCell(*key, None, {}, last_line(log_of_failure(pipeline, cell)))
     try:
         metrics = read_generation_metrics(file)
         method = plan.generation.method(cell.arm)
         check_identity(metrics.cell.model_dump(), {**vars(cell), "method": method}, file)
-        check_cell(cell.folder, digests)
+        check(cell)
         learning = read_json(cell.folder / "tuning.json")["learning"] if metrics.status == "done" else {}
     except ConesError as error:
         if not partial:

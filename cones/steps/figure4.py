@@ -50,7 +50,7 @@ def vector_sets(plan: Plan, *, partial: bool = False) -> list[VectorSet]:
             cells.setdefault((cell.model, cell.arm, cell.seed), []).append(cell)
     sets = []
     for (model, arm, seed), mine in cells.items():
-        found = read_embeddings(mine, partial=partial)
+        found = read_embeddings(plan, mine, partial=partial)
         forms = dict.fromkeys([TOGETHER, *(form for each in found.values() for form in each.classes)])
         for form in forms:
             sets.append(_vector_set(plan, model, ISOLATED_NAMES if form == ISOLATED else arm, seed, form, found))

@@ -121,8 +121,11 @@ def look_at_real_pictures(world: World) -> None:
     log.info("%s: the pictures of %d subjects", world.real_pictures, len(world.described))
 
 
-def learn_subject(world: World, cell: Cell) -> None:
-    """Writes `state.safetensors` (the embedding) and `tuning.json` (how it went, settings, what it was made of)."""
+def learn_subject(world: World, cell: Cell, *, identity: str = "") -> None:
+    """Writes `state.safetensors` (the embedding) and `tuning.json` (how it went, settings, what it was made of).
+
+    An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
+    """
     make_deterministic()
     state = cell.folder / "state.safetensors"
     if world.reason:
@@ -141,6 +144,7 @@ def learn_subject(world: World, cell: Cell) -> None:
         folder=cell.folder,
         grids=cell.logs,
         base=world.base,
+        identity=identity,
     )
     record = {
         "method": method,

@@ -22,7 +22,7 @@ def write_table3(plan: Plan, *, partial: bool = False) -> list[Path]:
     folder, suite, title = RESULTS / plan.suite.suite, plan.suite.suite, said_of_suite(plan.suite.title, partial)
     found = {
         Place(cell.model, cell.arm, cell.dataset, cell.seed): one
-        for cell, one in read_embeddings(plan.cells(BOXES_GRID), partial=partial).items()
+        for cell, one in read_embeddings(plan, plan.cells(BOXES_GRID), partial=partial).items()
     }
     csv = folder / named("table3.csv", partial)
     write_text(csv, to_csv(table3(found, suite=suite)))

@@ -34,8 +34,11 @@ def state_file(cell: Cell) -> Path:
     return cell.folder / "state.safetensors"
 
 
-def tune_cell(plan: Plan, cell: Cell) -> None:
-    """Writes `state.safetensors` and `tuning.json` (its sha256; how it went: history, parameters, seconds, inputs)."""
+def tune_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
+    """Writes `state.safetensors` and `tuning.json` (its sha256; how it went: history, parameters, seconds, inputs).
+
+    An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
+    """
     make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
@@ -44,7 +47,7 @@ def tune_cell(plan: Plan, cell: Cell) -> None:
         digest = State(skipped=reason).save(state_file(cell))
         write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
     else:
-        _tune(plan, cell, method, manifest)
+        _tune(plan, cell, method, manifest, identity)
 
 
 def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | None:
@@ -55,7 +58,7 @@ def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | N
     return method.supports(cell.model)
 
 
-def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
+def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:
     device, weights = best_device(), plan.weights(cell.model)
     ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
@@ -83,6 +86,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             seed=cell.seed,
             device=device,
             checkpoint=checkpoint,
+            identity=identity,
             ranks=ranks,
             features=features,
         ).run()

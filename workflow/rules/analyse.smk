@@ -3,21 +3,16 @@
 
 rule embed:
     input:
-        state=rules.tune.output.state,
-        record=rules.tune.output.record,
-        weights="checkpoints/{model}.safetensors",
-        manifest=context.manifest,
+        unpack(context.inputs("embed")),
     output:
-        "results/{suite}/{model}/{dataset}/{arm}/seed{seed}/embeddings.safetensors",
+        steps["embed"].files,
     log:
-        "logs/{suite}/{model}/{dataset}/{arm}/seed{seed}/embed.log",
+        steps["embed"].log,
     threads: 1
     resources:
         gpu=1,
     params:
-        code=context.embed_digest,
-        boxes=lambda wildcards: plan.compares_boxes(context.cell(wildcards)),
-        prompts=plan.suite.prompts,
+        digest=context.digest("embed"),
     message:
         "class vectors of {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:
