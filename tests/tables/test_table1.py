@@ -2,9 +2,10 @@
 
 import pytest
 
-from cones.tables.cells import ExpectedCell, collect_cells
-from cones.tables.reference import GROUPS
-from cones.tables.table1 import COLUMNS, table1
+from cones.outputs.cells import ExpectedCell, collect_cells
+from cones.outputs.reference import GROUPS
+from cones.outputs.table1 import COLUMNS
+from cones.outputs.table1 import frame as table1
 from tests.tables.worlds import METHODS, grid, published, row_of, write_done, write_world
 
 
