@@ -108,11 +108,3 @@ def score(
     cell = world.plan.subject_cell(subject, arm, seed)
     with recorded(world.plan, "score_subject", subject=subject, arm=arm, seed=seed):
         score_subject(world, cell)
-
-
-@app.command()
-def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Tables over all subjects with bootstrap intervals, and Figures 3 and 6; no model is needed."""
-    from cones.steps.collect_subjects import collect_subjects
-
-    collect_subjects(load_plan(suite, overrides))

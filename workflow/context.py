@@ -9,20 +9,21 @@ from dataclasses import fields
 
 from snakemake.io import ancient, local
 
-from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
-from cones.cell import RESULTS, Plan, settings_digest
-from cones.config import CONFIG_FOLDER, MAIN_GRID
+from cones.cell import RESULTS, Plan
+from cones.config import MAIN_GRID
 from cones.errors import ConesError
 from cones.experiment import digests
-from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
+from cones.experiment.outputs import Output, outputs_of, scored_grids
+from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
 from cones.experiment.step import Input, Job
 from cones.models.official import needed
 from cones.models.pretrained import record_file
-from cones.provenance import code_digest, digest_of_library
-from cones.report.files import REPORT_FILES, TEMPLATES
+from cones.outputs.files import cells_file
+from cones.outputs.make import reading
+from cones.provenance import digest_of_library
+from cones.report.files import OF_TABLE1, PAGE
 from cones.runtime.warm.offer import offer
-from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
 from cones.verification import CELL_FILES as SEALED
 from workflow.missing_files import sentinel
 
@@ -107,11 +108,6 @@ class Context:
         """Records of the verified official files behind these models."""
         return [f"checkpoints/official/{name}.json" for name in needed(self.plan.suite, models)]
 
-    def subject_files(self) -> list[str]:
-        """Every file of every subject's cell, and its pictures' index on each track."""
-        jobs = (self.pipeline.job_of(step, cell) for cell in self.plan.subject_cells() for step in SUBJECT_STEPS)
-        return [str(file) for job in jobs for file in self.pipeline.files(job)]
-
     def pretrained_records(self) -> list[str]:
         """Of the models that have to be found before anything is drawn."""
         drawn = self.plan.suite.generation
@@ -122,7 +118,7 @@ class Context:
         return [str(self.plan.data_folder(dataset) / name) for dataset in self.plan.suite.all_datasets]
 
     def cell_files(self, grid: str) -> list[str]:
-        """Every file of every cell of a grid: what its tables depend on, directly."""
+        """Every file of every cell of a grid: what the list of its cells depends on, directly."""
         cells = list(self.plan.cells(grid))
         text = {
             self.plan.text_states(c.model, c.dataset) for c in cells if "text_states" in self.plan.method(c.arm).inputs
@@ -130,45 +126,47 @@ class Context:
         return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
 
     def roll_call(self, grid: str) -> str | list[str]:
-        """The sentinel (`workflow/missing_files.py`) of a grid: of the files of its cells and of its tables."""
-        return self._sentinel(grid, [*self.cell_files(grid), *self._in_suite(files_of(grid))])
+        """The sentinel (`workflow/missing_files.py`) of a grid: of the files of its cells and of their list."""
+        return self._sentinel(f"{grid}_cells", [*self.cell_files(grid), *self._in_suite([cells_file(grid)])])
 
     def report_roll_call(self) -> str | list[str]:
         """The same for the files of the report, which are copied to where the configured suite's report is."""
-        return self._sentinel("report", self._in_suite(REPORT_FILES))
+        return self._sentinel("report", self._in_suite(self.report_files()))
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The tables and figures of the suite."""
+        return outputs_of(self.plan.suite.parts)
+
+    @property
+    def scored_grids(self) -> tuple[str, ...]:
+        """The grids whose cells are listed with their scores."""
+        return scored_grids(self.plan.suite.parts)
 
     def targets(self) -> list[str]:
-        """The tables and figures in `results/` that the suite's grids make."""
-        grids = self.plan.suite.grids
-        tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
-        names = [f"{table}.csv" for table in [*tables, DATASETS, *["efficiency"] * bool(self.method_cells())]]
-        made = self.plan.suite.parts
-        names += [f"{name}.csv" for name in PUBLISHED if name in made]
-        names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in made]
-        return [f"results/{name}" for name in names]
+        """The tables and figures in `results/` that the suite makes, and the report of its cells."""
+        tables = [f"{output.name}.csv" for output in self.outputs]
+        figures = [f"{figure}.pdf" for output in self.outputs for figure in output.figures]
+        return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * bool(self.scored_grids))]
 
-    def analyses(self) -> list[str]:
-        """Everything else that the report shows: datasets, costs, and the files of the grids beside Table 1's."""
-        others = [name for name in self.plan.suite.parts if name != MAIN_GRID]
-        tables = [name for grid in others if grid in TABLES_OF for name in files_of(grid)]
-        figures = [name for grid in others for name in FILES_OF.get(grid, ())]
-        return self._in_suite([*tables, *figures, *TABLE7, *EFFICIENCY])
+    def output_inputs(self, output: Output) -> list[str]:
+        """What an output is made of."""
+        return [str(path) for path in reading(output).inputs(self.plan, output)]
 
-    def method_cells(self) -> list[str]:
-        """The lists of cells that the costs are taken from: those of the tables whose rows are methods."""
-        grids = [grid for grid in METHOD_GRIDS if grid in self.plan.suite.grids]
-        return self._in_suite(cells_file(grid) for grid in grids)
+    def output_settings(self, output: Output) -> object:
+        """What else it depends on."""
+        return reading(output).settings(self.plan, output)
 
-    def runs(self, grids: Iterable[str]) -> list[str]:
-        """How each cell of those grids was made."""
-        cells = dict.fromkeys(cell for grid in grids if grid in self.plan.suite.grids for cell in self.plan.cells(grid))
-        return [str(cell.folder / "run.json") for cell in cells]
+    def report_files(self) -> list[str]:
+        """The page, and the figure that belongs to Table 1."""
+        return [PAGE, *(OF_TABLE1 if MAIN_GRID in self.plan.suite.grids else ())]
 
-    def embeddings(self, *grids: str) -> list[str]:
-        """What an analysis reads: the class vectors and box features of the cells of those grids the suite has."""
-        there = [grid for grid in grids if grid in self.plan.suite.grids]
-        cells = dict.fromkeys(cell for grid in there for cell in self.plan.cells(grid))
-        return [str(cell.folder / "embeddings.safetensors") for cell in cells]
+    def report_inputs(self) -> list[str]:
+        """Everything the report shows: tables and figures, the cells behind them and how each of these was made."""
+        grids = self.scored_grids
+        cells = dict.fromkeys(cell for grid in grids for cell in self.plan.cells(grid))
+        files = [name for output in self.outputs for name in output.files]
+        return [*self._in_suite([*map(cells_file, grids), *files]), *(str(cell.folder / "run.json") for cell in cells)]
 
     def analysis_roll_call(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str | list[str]:
         """The same for an analysis: what it reads and what it leaves."""
@@ -180,18 +178,14 @@ class Context:
     def _sentinel(self, name: str, files: Iterable[str]) -> str | list[str]:
         return sentinel(f"{self.plan.suite.suite}-{name}", files, is_main=self._is_main)
 
-    def report_inputs(self) -> list[str]:
-        """What the report reads besides the tables: how each cell was made."""
-        return self.runs(TABLES_OF)
-
     def studies(self) -> list[str]:
         """The suite's learning-rate studies, files of the project, as far as they are there."""
         return [study for study in self.plan.suite.learning_rate_studies if os.path.exists(study)]
 
     # -------------------------------------------------------------------------------------------------- digests
 
+    def output_digest(self, output: Output) -> str:
+        return digests.output(self.plan, output)
+
     def report_digest(self) -> str:
-        """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""
-        config = CONFIG_FOLDER / f"{self.plan.suite.suite}.yaml"
-        shown = [path.read_text(encoding="utf-8") for path in (*TEMPLATES, config)]
-        return f"{code_digest('cones.steps.report')}-{settings_digest([shown, self.overrides])}"
+        return digests.report(self.plan, self.overrides)

@@ -1,13 +1,15 @@
 """Which results are not what the plan would make: found by what was recorded of each, however it was made."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cones.artifacts import read_json
+from cones.cell import Cell, Plan
 from cones.data.prepare import USABLE
 from cones.errors import ConesError
 from cones.experiment.made_of import difference, made_of, read_record
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
+from cones.verification import Digests, check_cell
 
 UNKNOWN = "it is not recorded what it was made of"
 PLACED = ("weights",)  # steps whose file a person may have put there: without a record of its own it is kept
@@ -52,3 +54,16 @@ class Staleness:
             for each in (recorded, planned):
                 each["settings"] = {key: value for key, value in each["settings"].items() if key != "credentials"}
         return difference(recorded, planned)
+
+
+def check_of_cells(plan: Plan) -> Callable[[Cell], None]:
+    """A function that raises ConesError for a cell whose numbers may not stand in a table: its files, or what they were
+    made of, are not as recorded, or they are stale."""
+    pipeline, digests = Pipeline(plan), Digests(states=False)
+    stale = Staleness(pipeline)
+
+    def check(cell: Cell) -> None:
+        stale.refuse(pipeline.scoring(cell))
+        check_cell(cell.folder, digests)
+
+    return check

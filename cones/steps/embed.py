@@ -3,7 +3,8 @@
 import torch
 
 from cones.analysis.boxes import box_vectors
-from cones.analysis.embeddings import ISOLATED, TOGETHER, Embeddings, class_vectors
+from cones.analysis.embeddings import Embeddings, class_vectors
+from cones.analysis.names import EMBEDDINGS, ISOLATED, TOGETHER
 from cones.cell import Cell, Plan
 from cones.data.batches import View, batch_of
 from cones.determinism import generator, make_deterministic
@@ -12,7 +13,6 @@ from cones.models.checkpoints import load_text_encoder, tokenizer_for
 from cones.progress import log
 from cones.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.state import State
-from cones.steps.embeddings import FILE as EMBEDDINGS
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
 from cones.steps.tuned import load_tuned

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cones.cell import Cell, Plan
 from cones.experiment.pipeline import Pipeline
-from cones.tables.cells import last_line
+from cones.outputs.cells import last_line
 
 
 def log_of_failure(pipeline: Pipeline, cell: Cell) -> Path | None:
