@@ -12,7 +12,7 @@ from snakemake.io import ancient, local
 from cones.cell import RESULTS, Plan
 from cones.config import MAIN_GRID
 from cones.errors import ConesError
-from cones.experiment import digests
+from cones.experiment import digests, output_digests
 from cones.experiment.outputs import Output, outputs_of, scored_grids
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
@@ -185,7 +185,7 @@ class Context:
     # -------------------------------------------------------------------------------------------------- digests
 
     def output_digest(self, output: Output) -> str:
-        return digests.output(self.plan, output)
+        return output_digests.output(self.plan, output)
 
     def report_digest(self) -> str:
-        return digests.report(self.plan, self.overrides)
+        return output_digests.report(self.plan, self.overrides)
