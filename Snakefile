@@ -13,19 +13,9 @@ min_version("9.27")
 gc.set_threshold(200_000, 50, 50)  # a large grid is millions of objects, no garbage
 sys.path.insert(0, workflow.basedir)
 
-from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
-from cones.cell import settings_digest
-from cones.config import BOXES_GRID, MAIN_GRID
 from cones.experiment import digests
+from cones.experiment.outputs import OUTPUTS
 from cones.provenance import code_digest
-from cones.tables.files import (
-    ALL_TABLES,
-    DATASETS,
-    METHOD_GRIDS,
-    TABLE7,
-    TABLES_OF,
-    files_of,
-)
 from workflow.ancient_inputs import plan_behind_ancient_inputs
 from workflow.context import Context
 from workflow.rate_limit import drop_default_rate_limit
@@ -46,8 +36,10 @@ wildcard_constraints:
     dataset="|".join(plan.suite.all_datasets),
     arm="|".join(map(re.escape, plan.suite.arms)),
     seed=r"\d+",
-    table="|".join([*ALL_TABLES, DATASETS, *PUBLISHED]),
-    figure="|".join(SHOWN),
+    table="|".join(map(re.escape, OUTPUTS)),
+    figure="|".join(
+        re.escape(figure) for output in OUTPUTS.values() for figure in output.figures
+    ),
     name="[A-Za-z0-9_-]+",
 
 
@@ -59,7 +51,6 @@ rule all:
     default_target: True
     input:
         context.targets(),
-        "results/report.html" if MAIN_GRID in plan.suite.grids else [],
 
 
 include: "workflow/rules/data.smk"
@@ -77,7 +68,7 @@ if plan.suite.generation:
     include: "workflow/rules/generate.smk"
 
 
-if MAIN_GRID in plan.suite.grids:
+if context.scored_grids:
 
     include: "workflow/rules/report.smk"
 

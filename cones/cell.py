@@ -11,9 +11,10 @@ from itertools import product
 from pathlib import Path
 
 from cones.artifacts import read_json
-from cones.config import BOXES_GRID, CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
+from cones.config import CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
+from cones.experiment.outputs import grids_read_by
 from cones.experiment.plugins import plugin_digests
 from cones.generation import Generation
 from cones.methods import METHODS, MethodEntry
@@ -188,8 +189,8 @@ class Plan:
         return {pair: several for pair, several in cells.items() if len(several) > 1}
 
     def compares_boxes(self, cell: Cell) -> bool:
-        """Whether Table 3 and Figure 5 ask how far this cell's class vectors are from its boxes' features."""
-        return BOXES_GRID in self.suite.grids and cell in self.cells(BOXES_GRID)
+        """Whether an output such as Table 3 asks how far this cell's class vectors are from its boxes' features."""
+        return any(cell in self.cells(grid) for grid in grids_read_by(self.suite.parts, "boxes"))
 
     def stage1(self, cell: Cell) -> Cell:
         """The cell whose concept embeddings this one fixes."""

@@ -195,47 +195,28 @@ def compare(
 
 @app.command()
 def collect(
-    grid: Annotated[str, typer.Argument(help="a grid of the suite: table1 (also makes Tables 8 and 10), …")],
+    grid: Annotated[str, typer.Argument(help="a grid of the suite: table1, table2, …")],
     suite: SuiteOption = "miniature",
     overrides: SetOption = "{}",
     partial: bool = False,
 ) -> None:
-    """Gather the cells of a grid into its tables."""
+    """Gather the scores of a grid's cells into one list, of which its tables are made."""
     from cones.steps.collect import collect_grid
 
     collect_grid(load_plan(suite, overrides), grid, partial=partial)
 
 
 @app.command()
-def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Count the datasets of a suite into Table 7, beside the paper's counts."""
-    from cones.steps.collect import count_datasets
+def make(
+    name: Annotated[str, typer.Argument(help="a table or figure of the suite: table1, table8, figure4, …")],
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+    partial: bool = False,
+) -> None:
+    """Make a table or figure of what the cells and datasets of a suite left; --partial: of what there is so far."""
+    from cones.outputs.make import make_output
 
-    print("written:", *count_datasets(load_plan(suite, overrides)))
-
-
-@app.command()
-def figure4(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Draw the class vectors of a suite's cells (Figure 4) and count how natural and medical ones blend."""
-    from cones.steps.figure4 import write_figure4
-
-    print("written:", *write_figure4(load_plan(suite, overrides)))
-
-
-@app.command()
-def table3(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Measure how far class vectors are from the boxes of their classes (Table 3), and draw two classes (Figure 5)."""
-    from cones.steps.table3 import write_table3
-
-    print("written:", *write_table3(load_plan(suite, overrides)))
-
-
-@app.command()
-def efficiency(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Parameters, seconds, memory and steps of every method, from the records of the cells of Tables 1 and 2."""
-    from cones.steps.efficiency import write_efficiency
-
-    print("written:", *write_efficiency(load_plan(suite, overrides)))
+    print("written:", *make_output(load_plan(suite, overrides), name, partial=partial))
 
 
 @app.command("learning-rates")
@@ -243,7 +224,7 @@ def learning_rates(
     cells: Path = Path("results/learning_rates/table1_cells.csv"), out: Path = Path("docs/miniature_learning_rates.csv")
 ) -> None:
     """Validation AP of every method at every rate of the grid, and which rate that chooses."""
-    from cones.tables.learning_rates import write_learning_rates
+    from cones.analysis.learning_rates import write_learning_rates
 
     write_learning_rates(cells, out)
 

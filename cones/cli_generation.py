@@ -95,11 +95,3 @@ def score(
 
     world = _world(suite, overrides)
     score_subject(world, world.plan.subject_cell(subject, arm, seed))
-
-
-@app.command()
-def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Tables over all subjects with bootstrap intervals, and Figures 3 and 6; no model is needed."""
-    from cones.steps.collect_subjects import collect_subjects
-
-    collect_subjects(load_plan(suite, overrides))

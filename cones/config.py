@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import ConesError, closest
+from cones.experiment.outputs import GENERATION, is_read, known_grids
 from cones.experiment.plugins import load_plugins
 from cones.generation import Generation
 from cones.methods import METHODS
@@ -107,10 +108,7 @@ class Grid(Strict):
     seeds: tuple[int, ...] | None = Field(None, min_length=1, description="default: the suite's `seeds`")
 
 
-# what is made of each: `cones.tables.files.TABLES_OF` and `cones.analysis.files.FILES_OF`
-GridName = Literal["table1", "table2", "table4", "table5", "table9", "figure4", "stability", "table3"]
-MAIN_GRID: GridName = "table1"
-BOXES_GRID: GridName = "table3"
+MAIN_GRID = "table1"  # of a suite that names none
 
 
 class Suite(Strict):
@@ -125,14 +123,15 @@ class Suite(Strict):
     data_dir: str = "data"
     registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
     plugins: tuple[str, ...] = Field(
-        (), description="files and packages with methods, models or formats of your own, relative to this file"
+        (), description="files and packages with methods, models, formats or tables of your own, relative to this file"
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)
     models: dict[Name, Model] = Field(min_length=1)
     arms: dict[Name, Arm] = Field(min_length=1)
-    grids: dict[GridName, Grid] = Field(
-        {MAIN_GRID: Grid()}, description="table -> its cells; without it Table 1 has every model, dataset and arm"
+    grids: dict[str, Grid] = Field(
+        {MAIN_GRID: Grid()},
+        description="table or figure that reads it -> its cells; without it Table 1 has every model, dataset and arm",
     )
     generation: Generation | None = Field(None, description="pictures of subjects: generation.csv, Figures 3 and 6")
     prompts: Literal["plain", "glip_manual"] = Field(
@@ -175,6 +174,8 @@ class Suite(Strict):
             if method not in METHODS:
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
         for name in self.grids:
+            if not is_read(name):
+                raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids())}")
             self._check_grid(name)
         if not self.grids and not self.generation:
             raise ValueError("neither a grid nor generation: there is nothing to do")
@@ -226,7 +227,7 @@ class Suite(Strict):
     @property
     def parts(self) -> tuple[str, ...]:
         """What the suite makes: its grids, and "generation" if it draws pictures."""
-        return (*self.grids, *(["generation"] if self.generation else []))
+        return (*self.grids, *([GENERATION] if self.generation else []))
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """The seeds of a grid."""

@@ -8,7 +8,7 @@ from cones.cost import count_parameters
 from cones.language import ClassPhrase, LanguageFeatures
 from cones.methods import METHODS, Ingredients, TuningMethod
 from cones.models.checkpoints import build_detector, build_text_encoder
-from cones.tables.reference import paper_value
+from cones.outputs.reference import paper_value
 from cones.tuning import mark_trainable
 
 CLASSES = 7

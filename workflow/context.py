@@ -9,20 +9,21 @@ from collections.abc import Iterable
 from snakemake.io import ancient, local
 
 from cones import warm
-from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
-from cones.cell import RESULTS, Cell, Plan, settings_digest
-from cones.config import CONFIG_FOLDER, MAIN_GRID
+from cones.cell import RESULTS, Cell, Plan
+from cones.config import MAIN_GRID
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
 from cones.experiment import digests
+from cones.experiment.outputs import Output, outputs_of, scored_grids
 from cones.miniature.pretrained import FOLDER, shipped
 from cones.models.official import needed
 from cones.models.pretrained import record_file
-from cones.provenance import code_digest, digest_of_library
-from cones.report.files import REPORT_FILES, TEMPLATES
-from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
+from cones.outputs.files import cells_file
+from cones.outputs.make import reading
+from cones.provenance import digest_of_library
+from cones.report.files import OF_TABLE1, PAGE
 from cones.verification import CELL_FILES as SEALED
 
 CELL_FILES = (*SEALED, "run.json")
@@ -86,12 +87,6 @@ class Context:
         """The files of a generator that ships with the project; none of another."""
         return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*")) if path.is_file()]
 
-    def subject_files(self) -> list[str]:
-        """Every file of every subject's cell, and its pictures' index on each track."""
-        tracks = [f"images/{track}/prompts.json" for track in self.plan.suite.generation.pictures]
-        names = ("metrics.json", "run.json", "state.safetensors", "tuning.json", "drawing.json", *tracks)
-        return [str(cell.folder / name) for cell in self.plan.subject_cells() for name in names]
-
     def pretrained_records(self) -> list[str]:
         """Of the models that have to be found before anything is drawn."""
         drawn = self.plan.suite.generation
@@ -128,7 +123,7 @@ class Context:
         return {"features": ancient(str(index))} if index else {}
 
     def cell_files(self, grid: str) -> list[str]:
-        """Every file of every cell of a grid: what its tables depend on, directly."""
+        """Every file of every cell of a grid: what the list of its cells depends on, directly."""
         cells = list(self.plan.cells(grid))
         text = {
             self.plan.text_states(c.model, c.dataset) for c in cells if "text_states" in self.plan.method(c.arm).inputs
@@ -136,49 +131,52 @@ class Context:
         return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
 
     def roll_call(self, grid: str) -> str:
-        """A file written while the workflow is parsed if a file of a grid's cells or tables is missing.
+        """A file written while the workflow is parsed if a file of a grid's cells or their list is missing.
 
-        Snakemake leaves a deleted file alone as long as the table made of it exists. The tables depend on the roll
-        call, and a newer one makes them outdated, so that the file is made again, and the table after it.
+        Snakemake leaves a deleted file alone as long as the list made of it exists. The list depends on the roll call,
+        and a newer one makes it outdated, so that the file is made again, and the list after it.
         """
-        return self._roll_call(f".roll-call-{grid}", [*self.cell_files(grid), *self._in_suite(files_of(grid))])
+        files = [*self.cell_files(grid), *self._in_suite([cells_file(grid)])]
+        return self._roll_call(f".roll-call-{grid}_cells", files)
 
     def report_roll_call(self) -> str:
         """The same for the files of the report, which are copied to where the configured suite's report is."""
-        return self._roll_call(".roll-call-report", self._in_suite(REPORT_FILES))
+        return self._roll_call(".roll-call-report", self._in_suite(self.report_files()))
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The tables and figures of the suite."""
+        return outputs_of(self.plan.suite.parts)
+
+    @property
+    def scored_grids(self) -> tuple[str, ...]:
+        """The grids whose cells are listed with their scores."""
+        return scored_grids(self.plan.suite.parts)
 
     def targets(self) -> list[str]:
-        """The tables and figures in `results/` that the suite's grids make."""
-        grids = self.plan.suite.grids
-        tables = [table for grid in grids for table in TABLES_OF.get(grid, ())]
-        names = [f"{table}.csv" for table in [*tables, DATASETS, *["efficiency"] * bool(self.method_cells())]]
-        made = self.plan.suite.parts
-        names += [f"{name}.csv" for name in PUBLISHED if name in made]
-        names += [f"{figure}.pdf" for figure in SHOWN if GRID_OF[figure] in made]
-        return [f"results/{name}" for name in names]
+        """The tables and figures in `results/` that the suite makes, and the report of its cells."""
+        tables = [f"{output.name}.csv" for output in self.outputs]
+        figures = [f"{figure}.pdf" for output in self.outputs for figure in output.figures]
+        return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * bool(self.scored_grids))]
 
-    def analyses(self) -> list[str]:
-        """Everything else that the report shows: datasets, costs, and the files of the grids beside Table 1's."""
-        others = [name for name in self.plan.suite.parts if name != MAIN_GRID]
-        tables = [name for grid in others if grid in TABLES_OF for name in files_of(grid)]
-        figures = [name for grid in others for name in FILES_OF.get(grid, ())]
-        return self._in_suite([*tables, *figures, *TABLE7, *EFFICIENCY])
+    def output_inputs(self, output: Output) -> list[str]:
+        """What an output is made of."""
+        return [str(path) for path in reading(output).inputs(self.plan, output)]
 
-    def method_cells(self) -> list[str]:
-        """The lists of cells that the costs are taken from: those of the tables whose rows are methods."""
-        grids = [grid for grid in METHOD_GRIDS if grid in self.plan.suite.grids]
-        return self._in_suite(cells_file(grid) for grid in grids)
+    def output_settings(self, output: Output) -> object:
+        """What else it depends on."""
+        return reading(output).settings(self.plan, output)
 
-    def runs(self, grids: Iterable[str]) -> list[str]:
-        """How each cell of those grids was made."""
-        cells = dict.fromkeys(cell for grid in grids if grid in self.plan.suite.grids for cell in self.plan.cells(grid))
-        return [str(cell.folder / "run.json") for cell in cells]
+    def report_files(self) -> list[str]:
+        """The page, and the figure that belongs to Table 1."""
+        return [PAGE, *(OF_TABLE1 if MAIN_GRID in self.plan.suite.grids else ())]
 
-    def embeddings(self, *grids: str) -> list[str]:
-        """What an analysis reads: the class vectors and box features of the cells of those grids the suite has."""
-        there = [grid for grid in grids if grid in self.plan.suite.grids]
-        cells = dict.fromkeys(cell for grid in there for cell in self.plan.cells(grid))
-        return [str(cell.folder / "embeddings.safetensors") for cell in cells]
+    def report_inputs(self) -> list[str]:
+        """Everything the report shows: tables and figures, the cells behind them and how each of these was made."""
+        grids = self.scored_grids
+        cells = dict.fromkeys(cell for grid in grids for cell in self.plan.cells(grid))
+        files = [name for output in self.outputs for name in output.files]
+        return [*self._in_suite([*map(cells_file, grids), *files]), *(str(cell.folder / "run.json") for cell in cells)]
 
     def analysis_roll_call(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str:
         """The same for an analysis: what it reads and what it leaves."""
@@ -192,10 +190,6 @@ class Context:
         if not os.path.exists(path) or not all(map(os.path.exists, files)):
             write_text(path, f"{time.time_ns()}\n")  # Snakemake overlooks a newer file with the same content
         return path
-
-    def report_inputs(self) -> list[str]:
-        """What the report reads besides the tables: how each cell was made."""
-        return self.runs(TABLES_OF)
 
     def studies(self) -> list[str]:
         """The suite's learning-rate studies, files of the project, as far as they are there."""
@@ -234,8 +228,8 @@ class Context:
     def credentials_digest(self, wildcards) -> str:
         return digests.credentials_missing(self.plan, self.providers, wildcards.source, wildcards.dataset)
 
+    def output_digest(self, output: Output) -> str:
+        return digests.output(self.plan, output)
+
     def report_digest(self) -> str:
-        """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""
-        config = CONFIG_FOLDER / f"{self.plan.suite.suite}.yaml"
-        shown = [path.read_text(encoding="utf-8") for path in (*TEMPLATES, config)]
-        return f"{code_digest('cones.steps.report')}-{settings_digest([shown, self.overrides])}"
+        return digests.report(self.plan, self.overrides)

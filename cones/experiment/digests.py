@@ -8,17 +8,20 @@ import os
 from pathlib import Path
 
 from cones.cell import Cell, Plan, settings_digest
+from cones.config import CONFIG_FOLDER
 from cones.data.converters import FORMATS
 from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.data.splits import LISTS
+from cones.experiment.outputs import Output, outputs_of
 from cones.generation import SHIPPED
 from cones.methods import METHODS
 from cones.models.family import family_of
 from cones.models.official import official_files
 from cones.models.pretrained import pretrained_models, weight_files
 from cones.provenance import code_digest
+from cones.report.files import TEMPLATES
 
 # step -> the module whose sources, with all that it imports, are the core of the step's code; what it imports by name
 # (a method, a model family, a dataset format) is added for each job: only the jobs that chose it depend on it
@@ -123,6 +126,33 @@ def shown(plan: Plan, grid: str) -> str:
     _, _, arms = plan.suite.grid(grid)
     methods = {plan.method(arm) for arm in arms}
     return settings_digest(sorted([entry.name, entry.label, entry.block] for entry in methods))
+
+
+# ---------------------------------------------------------------------------------------------------------- outputs
+
+
+def collect() -> str:
+    """The code that lists the cells of a grid, the same for every grid."""
+    return code_digest("cones.steps.collect")
+
+
+def output(plan: Plan, output: Output) -> str:
+    """The code of a table or figure and of what it reads, and how the suite's methods are printed."""
+    return f"{code_digest('cones.outputs.make', output.module, output.reading_module)}-{_printed(plan)}"
+
+
+def report(plan: Plan, overrides: dict) -> str:
+    """The code and templates of the report and of what it shows, and of the config the suite's file and overrides."""
+    outputs, config = outputs_of(plan.suite.parts), CONFIG_FOLDER / f"{plan.suite.suite}.yaml"
+    shown = [path.read_text(encoding="utf-8") for path in (*TEMPLATES, config)]
+    code = code_digest("cones.steps.report", *(output.module for output in outputs))
+    return f"{code}-{settings_digest([shown, overrides])}-{_printed(plan)}"
+
+
+def _printed(plan: Plan) -> str:
+    """Title of the suite, and what tables say of its methods."""
+    methods = [(arm, plan.method(arm)) for arm in plan.suite.arms]
+    return settings_digest([plan.suite.title, [(arm, method.label, method.block) for arm, method in methods]])
 
 
 # ------------------------------------------------------------------------------------------------------- generation

@@ -4,15 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from cones.analysis.files import FILES_OF
 from cones.cell import Cell, Plan
 from cones.config import MAIN_GRID
 from cones.data.registry import DRAWN
 from cones.errors import ConesError, closest
+from cones.experiment.outputs import OUTPUTS, embedded_grids, scored_grids
 from cones.models.official import needed
-from cones.tables.files import METHOD_GRIDS, TABLES_OF
 
-EMBEDDED = ("figure4", "stability", "table3")  # grids that read their cells' class vectors; the others read scores
 LEFT_BY = {
     "tune": ("state.safetensors", "tuning.json"),
     "evaluate": ("predictions.json", "metrics.json", "run.json"),
@@ -22,17 +20,19 @@ LEFT_BY = {
     "score_subject": ("metrics.json", "run.json"),
 }
 SUBJECT_JOBS = ("learn_subject", "draw_subject", "score_subject")
-REPORT = ("report", "figure_methods")  # the figure is made with the report, which shows everything
 
 
 def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     """The grids, and "generation", behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without
     targets all of them."""
-    made = {table: (grid,) for grid, tables in TABLES_OF.items() for table in tables}
-    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names}
-    made |= {"efficiency": METHOD_GRIDS, "figure4": ("figure4", "stability")}
-    made |= dict.fromkeys(REPORT, plan.suite.parts if MAIN_GRID in plan.suite.grids else ())
-    made |= {"all": plan.suite.parts}
+    made = {
+        PurePath(name).stem: (*output.grids, *output.also, *output.parts_in(plan.suite.parts))
+        for output in OUTPUTS.values()
+        if output.reads != "manifests"
+        for name in output.files
+    }
+    made |= {"all": plan.suite.parts, "report": plan.suite.parts if scored_grids(plan.suite.parts) else ()}
+    made |= {"figure_methods": plan.suite.parts if MAIN_GRID in plan.suite.grids else ()}  # comes with the report
     wanted: dict[str, None] = {}
     for target in targets or ("all",):
         path = PurePath(target)
@@ -40,7 +40,7 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
             raise ConesError("a file of another suite", where=target, next_step=f"--suite {path.parent.name}")
         if path.stem not in made:
             raise ConesError("no cells stand behind it", where=target, next_step=closest(path.stem, made))
-        there = [part for part in made[path.stem] if part in plan.suite.parts]
+        there = list(dict.fromkeys(part for part in made[path.stem] if part in plan.suite.parts))
         if not there:
             add = f", or add grid {made[path.stem][0]} to this one" if made[path.stem] else ""
             raise ConesError(
@@ -59,10 +59,13 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
             next_step=closest(unknown[0], plan.suite.all_datasets),
         )
     cells: dict[Cell, set[str]] = {}
+    scored, embedded = scored_grids(plan.suite.parts), embedded_grids(plan.suite.parts)
     for grid in (part for part in parts if part in plan.suite.grids):
         for cell in plan.cells(grid):
             if not datasets or cell.dataset in datasets:
-                cells.setdefault(cell, {"tune"}).add("embed" if grid in EMBEDDED else "evaluate")
+                cells.setdefault(cell, {"tune"}).update(
+                    ["evaluate"] * (grid in scored) + ["embed"] * (grid in embedded)
+                )
     for cell in [cell for cell in cells if "stage1" in plan.method(cell.arm).inputs]:
         cells.setdefault(plan.stage1(cell), {"tune"})
     return cells

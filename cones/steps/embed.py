@@ -3,7 +3,8 @@
 import torch
 
 from cones.analysis.boxes import box_vectors
-from cones.analysis.embeddings import ISOLATED, TOGETHER, Embeddings, class_vectors
+from cones.analysis.embeddings import Embeddings, class_vectors
+from cones.analysis.names import EMBEDDINGS, ISOLATED, TOGETHER
 from cones.artifacts import sha256
 from cones.cell import Cell, Plan
 from cones.determinism import generator, make_deterministic
@@ -12,7 +13,6 @@ from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer
 from cones.progress import log
 from cones.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_caption
 from cones.state import State
-from cones.steps.embeddings import FILE as EMBEDDINGS
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
 from cones.verification import recorded_state

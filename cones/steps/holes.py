@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cones.cell import LOGS, RESULTS, Cell, Plan
 from cones.models.pretrained import record_file
-from cones.tables.cells import last_line
+from cones.outputs.cells import last_line
 
 
 def log_of_failure(plan: Plan, cell: Cell) -> Path | None:

@@ -3,8 +3,8 @@
 import torch
 
 from cones.analysis.boxes import box_vectors, choose_boxes
-from cones.analysis.embeddings import ISOLATED, TOGETHER, BoxVectors, Embeddings, class_vectors
-from cones.analysis.names import FUSED
+from cones.analysis.embeddings import BoxVectors, Embeddings, class_vectors
+from cones.analysis.names import FUSED, ISOLATED, TOGETHER
 from cones.data.batches import Split
 from cones.determinism import generator
 from cones.language import LanguageFeatures

@@ -10,6 +10,7 @@ from cones import provenance, sources
 from cones.cell import Plan
 from cones.data.converters import FORMATS
 from cones.experiment import digests
+from cones.experiment.outputs import OUTPUTS
 from cones.methods import METHODS
 from cones.models.family import FAMILIES
 from workflow.context import Context
@@ -43,7 +44,7 @@ def before(tree, plan):
 
 def forget():
     provenance.forget_sources()
-    for registry in (METHODS, FAMILIES, FORMATS):
+    for registry in (METHODS, FAMILIES, FORMATS, OUTPUTS):
         registry.forget()
 
 
@@ -65,8 +66,10 @@ def every_digest(plan) -> dict[str, str]:
             found[f"tune {family} {method}"] = digests.tune(plan, cell)
             found[f"evaluate {family} {method}"] = digests.cell_code("evaluate", plan, cell)
             found[f"embed {family} {method}"] = digests.cell_code("embed", plan, cell)
-    found["tables"] = f"{provenance.code_digest('cones.steps.collect')} {digests.shown(plan, 'table1')}"
-    found["report"] = provenance.code_digest("cones.steps.report")
+    found["collect"] = f"{digests.collect()} {digests.shown(plan, 'table1')}"
+    for name in ("table1", "table5", "figure4"):
+        found[f"output {name}"] = digests.output(plan, OUTPUTS[name])
+    found["report"] = digests.report(plan, {})
     found["learn"] = digests.learning(plan, "cones")
     return found
 
@@ -129,7 +132,7 @@ def test_a_baseline_belongs_to_its_cells(changed, jobs):
 
 def test_a_label_belongs_to_tables_and_inputs_to_cells(changed, jobs):
     label = changed("baselines/prompt_tuning.py", '"label": "Prompt tuning"', '"label": "CoOp"')
-    assert label == {"tables"}
+    assert label == {"collect", "report", *jobs("output")}
     inputs = changed("baselines/prompt_tuning.py", '["text_encoder"]', '["text_states"]')
     assert inputs == jobs("prompt_tuning", "tune")
 
@@ -143,8 +146,13 @@ def test_a_vocabulary_belongs_to_whatever_reads_it(changed, jobs):
 @pytest.mark.parametrize(
     ("file", "old", "its_own"),
     [
-        ("cones/tables/table1.py", "return ", {"tables", "report"}),
-        ("workflow/reference/paper_tables.yaml", "table1:", {"tables", "report"}),
+        ("cones/outputs/table5.py", "return ", {"output table5", "report"}),
+        # whatever imports `cones.outputs.reference`: it holds the groups of datasets as well
+        (
+            "workflow/reference/paper_tables.yaml",
+            "table1:",
+            {"collect", "output table1", "output table5", "output figure4", "report"},
+        ),
         ("cones/report/report.html.j2", "<html", {"report"}),
         ("cones/report/style.css", "{", {"report"}),
         ("cones/models/stable_diffusion/templates.txt", "{}", {"learn"}),
@@ -174,7 +182,13 @@ OFFICIAL = ("cones/models/glip/official.yaml", "cones/models/uninext/official.ya
 
 
 def test_every_data_file_of_the_library_is_in_the_digest_of_a_step(tree):
-    steps = {*digests.CODE_OF.values(), "cones.steps.collect", "cones.steps.report", "cones.steps.plan"}
+    steps = {
+        *digests.CODE_OF.values(),
+        "cones.steps.report",
+        "cones.steps.plan",
+        OUTPUTS.module("table1"),
+        FAMILIES.module("glip"),
+    }
     counted = {str(path.relative_to(tree)) for path in provenance.data_behind(*steps)}
     left = [name for name in package_data() if name not in counted]
     assert [name for name in left if not name.startswith((SHIPPED_WEIGHTS, LISTS, *OFFICIAL))] == []

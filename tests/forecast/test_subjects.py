@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from cones.artifacts import read_json, write_json
 from cones.cell import Cell, Plan
 from cones.cli import app
+from cones.experiment.outputs import OUTPUTS
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import REFERENCE
 from cones.forecast.storage import pretrained_sources
@@ -75,7 +76,8 @@ def test_the_cells_are_those_of_the_workflow(here, suite):
     """The input files of the rule that collects the subjects name every cell of theirs."""
     plan = Plan.load(suite)
     found = forecast(plan, ["results/generation.csv"], tflops=30)
-    wanted = {Path(file).parent for file in Context(plan, {}).subject_files() if file.endswith("metrics.json")}
+    files = Context(plan, {}).output_inputs(OUTPUTS["generation"])
+    wanted = {Path(file).parent for file in files if file.endswith("metrics.json")}
     assert found.cells == len(wanted) == len(plan.subject_cells())
     assert all(found.jobs[job] == len(wanted) for job in SUBJECT_JOBS)
     by_arm = {line.arm: line.cells for line in found.lines}

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
-from cones.analysis.embeddings import ISOLATED, TOGETHER, BoxVectors, Embeddings
+from cones.analysis.embeddings import BoxVectors, Embeddings
+from cones.analysis.names import ISOLATED, TOGETHER
 from cones.artifacts import write_json
+from cones.outputs.files import read_csv
 from cones.steps.finish import finish_run
-from cones.tables.files import read_csv
 from tests.report.suites import finished
 
 GRIDS = {

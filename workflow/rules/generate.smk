@@ -135,29 +135,3 @@ rule score_subject:
     shell:
         "python -m cones generation score --suite {wildcards.suite} --subject {wildcards.subject}"
         " --arm {wildcards.arm} --seed {wildcards.seed} > {log} 2>&1"
-
-
-subject_files = context.subject_files()
-
-
-rule collect_subjects:
-    input:
-        subject_files,
-        local(
-            context.analysis_roll_call(
-                "generation", subject_files, FILES_OF["generation"]
-            )
-        ),
-    output:
-        [f"results/{{suite}}/{name}" for name in FILES_OF["generation"]],
-    log:
-        "logs/{suite}/collect-generation.log",
-    localrule: True
-    params:
-        code=code_digest("cones.steps.collect_subjects"),
-        title=plan.suite.title,
-        shown=[generation.figure3, generation.shown_arms],
-    message:
-        "collecting the subjects of suite {wildcards.suite}"
-    shell:
-        "python -m cones generation collect --suite {wildcards.suite} > {log} 2>&1"
