@@ -123,7 +123,7 @@ class Suite(Strict):
     data_dir: str = "data"
     registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
     plugins: tuple[str, ...] = Field(
-        (), description="files and packages with methods, models or formats of your own, relative to this file"
+        (), description="files and packages with methods, models, formats or tables of your own, relative to this file"
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)

@@ -7,9 +7,11 @@ from cones.provenance import code_digest
 from cones.report.files import TEMPLATES
 
 
-def collect() -> str:
-    """The code that lists the cells of a grid, the same for every grid."""
-    return code_digest("cones.steps.collect")
+def collect(plan: Plan, grid: str) -> str:
+    """The code that lists the cells of a grid, and the blocks in which tables show its methods."""
+    _, _, arms = plan.suite.grid(grid)
+    blocks = {arm: plan.method(arm).block for arm in arms}
+    return f"{code_digest('cones.steps.collect')}-{settings_digest(blocks)}"
 
 
 def output(plan: Plan, output: Output) -> str:

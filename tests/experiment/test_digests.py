@@ -63,7 +63,7 @@ def every_digest(plan) -> dict[str, str]:
                 job = pipeline.job_of(step, plan.cell(model, "kvasir_seg", method, 0))
                 found[f"{step} {family} {method}"] = pipeline.digest(job)
     found["learn"] = pipeline.digest(pipeline.job_of("learn_subject", plan.subject_cell("dog", "cones", 0)))
-    found["collect"] = output_digests.collect()
+    found["collect"] = output_digests.collect(plan, "table1")
     found |= {output.name: output_digests.output(plan, output) for output in OUTPUTS.values()}
     found["report"] = output_digests.report(plan, {})
     return found
@@ -128,6 +128,8 @@ def test_a_baseline_belongs_to_its_cells(changed, jobs):
 def test_a_label_belongs_to_tables_and_inputs_to_cells(changed, jobs):
     label = changed("baselines/prompt_tuning.py", '"label": "Prompt tuning"', '"label": "CoOp"')
     assert label == {*OUTPUTS, "report"}
+    block = changed("baselines/prompt_tuning.py", '"block": "peft"', '"block": "control"')
+    assert block == {*OUTPUTS, "collect", "report"}
     inputs = changed("baselines/prompt_tuning.py", '["text_encoder"]', '["text_states"]')
     assert inputs == jobs("prompt_tuning", "tune") | jobs("prompt_tuning", "evaluate")
 
@@ -143,6 +145,8 @@ def test_a_vocabulary_belongs_to_whatever_reads_it(changed, jobs):
     [
         ("cones/outputs/table4.py", "return ", {"table4", "report"}),
         ("cones/outputs/figure5.py", "return ", {"table3", "report"}),
+        # whatever imports `cones.outputs.reference`: it holds the groups of datasets as well
+        ("workflow/reference/paper_tables.yaml", "table1:", {*OUTPUTS, "collect", "report"}),
         ("cones/report/report.html.j2", "<html", {"report"}),
         ("cones/report/style.css", "{", {"report"}),
         ("cones/models/stable_diffusion/templates.txt", "{}", {"learn"}),

@@ -15,7 +15,7 @@ for grid in context.scored_grids:
             f"logs/{{suite}}/collect-{grid}.log",
         localrule: True
         params:
-            code=output_digests.collect(),
+            digest=output_digests.collect(plan, grid),
             grid=grid,  # an f-string in `shell` is read when the job runs: it would name the last grid
         message:
             f"collecting the cells of grid {grid} of suite {{wildcards.suite}}"
