@@ -113,7 +113,7 @@ class Tuner(TrainingLoop):
         return FrozenPyramids(self.model, self.device, budget, SharedPyramids(features, split))
 
     def run(self) -> Progress:
-        """Train until the budget or patience ends; an unfinished run of the same settings is taken up again."""
+        """Train until the budget or patience ends; an unfinished run of the same identity is resumed."""
         self.resume()
         if self.tuning.max_epochs and not self.train_split.trainable_indices():
             raise ConesError(
@@ -159,9 +159,13 @@ class Tuner(TrainingLoop):
         return [self.train_split.sample(view) for view in batch]
 
     def _keep_frozen_parts_in_eval_mode(self) -> None:
-        for name, module in self.model.named_modules():
-            if is_always_frozen(f"{name}.", self.model):
-                module.eval()
+        modules = {f"{name}.": module for name, module in self.model.named_modules()}
+        modes = {name: module.training for name, module in modules.items() if name.startswith(self.model.additions)}
+        for name, module in modules.items():
+            if is_always_frozen(name, self.model):
+                module.eval()  # and all that is in it, additions too
+        for name, mode in modes.items():
+            modules[name].training = mode
 
     def _evaluation_mode(self) -> None:
         self.model.eval()

@@ -17,7 +17,7 @@ from cones.pyramids import LivePyramids
 from cones.resume import Checkpoint
 from cones.state import Remake, State
 from cones.steps.tune import _reason_to_skip, state_of
-from cones.tuning import Tuner, mark_trainable
+from cones.tuning import Tuner
 
 CPU = torch.device("cpu")
 
@@ -201,11 +201,12 @@ def test_additions_to_the_image_encoder_train_alone_and_come_back_with_the_state
         state.apply_to(ToyDetector(), where=path, base_sha256="b")
 
 
-def test_what_is_always_frozen_stays_so_beside_an_addition(tmp_path):
-    model, way = ToyDetector(), made_up.LowRankEncoder()
-    way.extend(model, ingredients())
-    mark_trainable(model, way.prompt(model, ingredients()), way)
-    assert model.stem.shift.by.requires_grad and not model.stem.weight.requires_grad
+def test_what_is_always_frozen_stays_so_beside_an_addition(data, tmp_path):  # noqa: F811
+    tuner = tuner_of(made_up.LowRankEncoder(), data, tmp_path)
+    tuner._epoch()
+    stem = tuner.model.stem
+    assert stem.shift.by.requires_grad and not stem.weight.requires_grad
+    assert stem.shift.training and not stem.training
 
 
 def test_a_place_or_a_name_that_does_not_fit_is_one_line():
