@@ -1,11 +1,13 @@
 """Planning changes nothing but Snakemake's own folder, and still plans what has to be made."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from flow import Workflow
 
 from workflow.missing_files import sentinel
 
@@ -57,33 +59,35 @@ def test_in_an_empty_folder_nothing_is_written(workflow, arguments):
     assert (workflow.folder / ".snakemake").exists()
 
 
-def test_with_a_file_missing_nothing_is_written_and_the_plan_is_right_each_time(finished):
-    path = finished.cell("aquarium", "cones") / "metrics.json"
+@pytest.fixture
+def whole(finished, tmp_path) -> Workflow:
+    """A copy of the finished tree: a run in it would be one more in the logs that other tests read."""
+    shutil.copytree(finished.folder, tmp_path / "whole", symlinks=True)
+    return Workflow(tmp_path / "whole")
+
+
+def test_with_a_file_missing_nothing_is_written_and_the_plan_is_right_each_time(whole):
+    path = whole.cell("aquarium", "cones") / "metrics.json"
     kept = path.read_bytes()
     path.unlink()
-    before = tree(finished.folder)
+    before = tree(whole.folder)
     for arguments in LOOKS:
-        look(finished, TABLE, *arguments, *CI)
+        look(whole, TABLE, *arguments, *CI)
     plan = {"evaluate": 1, "collect_table1": 1, "publish": 1}
-    assert [finished.planned(TABLE, *CI) for _ in range(2)] == [plan, plan]
+    assert [whole.planned(TABLE, *CI) for _ in range(2)] == [plan, plan]
     assert "update pending" in next(
-        line for line in finished.run("--summary", TABLE, *CI).splitlines() if line.startswith("results/ci/table1.csv")
+        line for line in whole.run("--summary", TABLE, *CI).splitlines() if line.startswith("results/ci/table1.csv")
     )
-    assert tree(finished.folder) == before
-    finished.run(TABLE, *CI)
+    assert tree(whole.folder) == before
+    whole.run(TABLE, *CI)
     assert path.read_bytes() == kept
-    assert "Nothing to be done" in finished.run(TABLE, *CI)
+    assert "Nothing to be done" in whole.run(TABLE, *CI)
 
 
-def test_without_snakemakes_folder_a_whole_tree_is_not_outdated(finished):
-    finished.run(TABLE, *CI)
-    folder = finished.folder / ".snakemake"
-    folder.rename(finished.folder.parent / "kept")
-    try:
-        assert "Nothing to be done" in finished.run("--dry-run", TABLE, *CI)
-    finally:
-        subprocess.run(["rm", "-r", folder], check=True)
-        (finished.folder.parent / "kept").rename(folder)
+def test_without_snakemakes_folder_a_whole_tree_is_not_outdated(whole):
+    whole.run(TABLE, *CI)
+    shutil.rmtree(whole.folder / ".snakemake")
+    assert "Nothing to be done" in whole.run("--dry-run", TABLE, *CI)
 
 
 def test_a_sentinel_is_renewed_by_the_main_process_alone_and_only_if_a_file_is_missing(tmp_path, monkeypatch):
@@ -97,8 +101,8 @@ def test_a_sentinel_is_renewed_by_the_main_process_alone_and_only_if_a_file_is_m
     assert path.read_text() == first
     sentinel("one", [str(gone)], is_main=True)
     assert path.read_text() != first
-    whole = Path(sentinel("two", [str(there)], is_main=True))
-    assert whole.stat().st_mtime < there.stat().st_mtime  # outdates nothing
+    second = Path(sentinel("two", [str(there)], is_main=True))
+    assert second.stat().st_mtime < there.stat().st_mtime  # outdates nothing
     assert sorted(each.name for each in path.parent.iterdir()) == ["one", "two"]
 
 
