@@ -70,7 +70,7 @@ class Output(Entry):
 
 
 OUTPUTS: Registry[Output] = Registry(
-    "table or figure", Output, literal="OUTPUT", built_in="cones.outputs.built_in:OUTPUTS", group="cones.outputs"
+    "table or figure", Output, literal="OUTPUT", built_in="cones.built_in:OUTPUTS", group="cones.outputs"
 )
 
 

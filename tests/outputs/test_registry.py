@@ -45,13 +45,14 @@ def sheet(columns, rows, *, suite, title=None):
 DIGESTS = """
 import json, sys
 from cones.cell import Plan
-from cones.experiment import digests
+from cones.experiment import output_digests
 from cones.experiment.outputs import outputs_of
+from cones.experiment.pipeline import Pipeline
 plan = Plan.load("miniature")
-found = {output.name: digests.output(plan, output) for output in outputs_of(plan.suite.parts)}
-cell = next(plan.cells("table1"))
-found |= {"collect": digests.collect(), "report": digests.report(plan, {}), "tune": digests.tune(plan, cell)}
-found |= {step: digests.step_code(step) for step in digests.CODE_OF}
+found = {output.name: output_digests.output(plan, output) for output in outputs_of(plan.suite.parts)}
+pipeline = Pipeline(plan)
+found |= {"collect": output_digests.collect(plan, "table1"), "report": output_digests.report(plan, {})}
+found |= {job.step: pipeline.digest(job) for job in pipeline.all_jobs()}
 assert not {"torch", "pandas", "numpy"} & set(sys.modules)
 print(json.dumps(found))
 """
@@ -107,7 +108,7 @@ def test_an_edit_of_one_output_reaches_no_other_and_no_cell(library, file, outpu
 
 def test_a_new_output_re_runs_nothing(library):
     line = 'OUTPUTS["counts"] = "cones.outputs.counts"\n'
-    assert changed_by(library, {"cones/outputs/counts.py": MINE, "cones/outputs/built_in.py": line}) == set()
+    assert changed_by(library, {"cones/outputs/counts.py": MINE, "cones/built_in.py": line}) == set()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from cones.outputs.make import make_output
 from cones.steps.collect import collect_grid
 from cones.steps.compare import compare_arms, main_grid
 from cones.steps.report import write_report
+from tests.made import made_by
 from tests.report.suites import ROOT
 from tests.tables.worlds import write_done, write_run
 
@@ -48,6 +49,7 @@ def plan(tmp_path, monkeypatch):
     data = plan.data_folder("fuseg")
     write_json(data / "test.json", TEST)
     write_json(data / "manifest.json", {"status": "skipped", "reason": "made up", "detections_per_image": 100})
+    made_by(plan)
     collect_grid(plan, "table2")
     for name in ("table2", "table7", "efficiency"):
         make_output(plan, name)
