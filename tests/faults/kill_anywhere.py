@@ -55,14 +55,18 @@ class Peaceful:
     files: dict[str, bytes]
     times: dict[str, float]
 
-    @classmethod
-    def of(cls, folder: Path) -> "Peaceful":
+    @staticmethod
+    def run(folder: Path) -> None:
         flow = Workflow(folder)
         os.environ |= SECRETS
         flow.run(*WORLD, "--printshellcmds")
+
+    @classmethod
+    def of(cls, folder: Path) -> "Peaceful":
+        """What lies in the folder of a run that has ended."""
         begun = min(path.stat().st_mtime for path in (folder / "logs").rglob("*.log"))
         times = {name: (folder / name).stat().st_mtime - begun for name in contents(folder)}
-        return cls(flow, contents(folder), times)
+        return cls(Workflow(folder), contents(folder), times)
 
     def moment(self, folder: Path, draw: random.Random) -> tuple[str | None, float]:
         """(a file, seconds after it is there) of a random moment of the work that a disturbed run has still before it.
@@ -189,6 +193,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        Peaceful.run(Path(folder) / "peaceful")
         peaceful = Peaceful.of(Path(folder) / "peaceful")
         outcome = disturb(peaceful, Path(folder), signals_of(asked.kills), random.Random(asked.seed))
     print(outcome)

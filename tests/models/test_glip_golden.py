@@ -50,7 +50,10 @@ class Run:
     seen: dict[str, dict] = field(default_factory=dict)
 
 
-@pytest.fixture(scope="module", params=["glip_t", "glip_t_a", "glip_l"])
+VARIANTS = ["glip_t", "glip_t_a", pytest.param("glip_l", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
 def run(request):
     result = Run(request.param)
     detector, encoder = golden_model(request.param)

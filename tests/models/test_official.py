@@ -68,6 +68,7 @@ def test_the_listed_files_are_those_the_paper_uses():
     assert files["glip_t"].sha256.startswith("3bec0a3d") and files["glip_l"].size == 6896153761
 
 
+@pytest.mark.slow
 def test_from_the_official_file_to_the_golden_detections(checkpoint, world):
     folder, know = world
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()

@@ -13,7 +13,7 @@ TABLE = "results/table1.csv"
 ONE_CELL = "results/ci/glip_nano/bccd/full_finetuning/seed0/metrics.json"
 
 
-@pytest.mark.parametrize("said", ["", "validation AP"])
+@pytest.mark.parametrize("said", [pytest.param("", marks=pytest.mark.slow), "validation AP"])
 def test_killed_at_any_moment_it_finishes_with_the_same_numbers(workflow, finished, said):
     """SIGKILL to the whole process group once tuning has begun, or has `said` this; then the same command again, with
     no unlock and no flag."""
