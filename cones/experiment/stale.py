@@ -63,7 +63,7 @@ def check_of_cells(plan: Plan) -> Callable[[Cell], None]:
     stale = Staleness(pipeline)
 
     def check(cell: Cell) -> None:
-        stale.refuse(pipeline.scoring(cell))
         check_cell(cell.folder, digests)
+        stale.refuse(pipeline.scoring(cell))
 
     return check

@@ -12,7 +12,7 @@ def log_of_failure(pipeline: Pipeline, cell: Cell) -> Path | None:
     """The log of the job that kept a cell from its numbers: its own, or that of what it is made of; None if no job on
     the way to it has failed."""
     for job in pipeline.behind([pipeline.scoring(cell)]):
-        if (log := pipeline.log(job)).exists() and not pipeline.last_file(job).exists():
+        if (log := pipeline.log(job)).exists() and not all(file.exists() for file in pipeline.files(job)):
             return log
     return None
 

@@ -21,6 +21,7 @@ from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
 from cones.outputs.files import read_csv
 from cones.outputs.make import make_output
+from tests.made import made_by
 
 SUBJECTS = {"rex": ("dog", "red"), "max": ("dog", "blue"), "ming": ("vase", "green")}
 PROMPTS = {"live": ["a {0} {1} in the snow", "a red {0} {1}"], "object": ["a {0} {1} on the beach"]}
@@ -61,6 +62,12 @@ DATASET = {
 }
 
 
+def prepared(manifest):
+    """The dataset as its step leaves it."""
+    write_json("data/miniature/three/manifest.json", manifest)
+    made_by(Plan.load("three"))
+
+
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """The folder the commands run in: a prepared dataset of three subjects, and a pipeline directory `nano`."""
@@ -81,7 +88,7 @@ def world(tmp_path, monkeypatch):
         kind = "live" if noun == "dog" else "object"
         images = [f"{name}/{number}.png" for number in range(2)]
         subjects[name] = {"class_word": noun, "prompts": kind, "images": images}
-    write_json(dataset / "manifest.json", {"status": "ready", "generation": {"subjects": subjects, "prompts": PROMPTS}})
+    prepared({"status": "ready", "generation": {"subjects": subjects, "prompts": PROMPTS}})
     saved(tmp_path / "nano", text=True)
     torch.manual_seed(0)
     save_tensors(tmp_path / "nano/classifier.safetensors", IconClassifier().state_dict())
@@ -173,7 +180,7 @@ def test_the_same_steps_give_the_same_bytes_and_other_weights_are_refused(world)
 
 
 def test_a_skipped_dataset_is_a_row_with_its_reason(world):
-    write_json(world / "data/miniature/three/manifest.json", {"status": "skipped", "reason": "a form is needed"})
+    prepared({"status": "skipped", "reason": "a form is needed"})
     prepare()
     for subject in SUBJECTS:
         for arm in ("zero_shot", "textual_inversion", "cones"):
