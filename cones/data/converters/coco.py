@@ -14,6 +14,7 @@ from cones.data.converters.records import NativeFiles, Object, Record
 from cones.errors import said_by
 from cones.strict import Strict
 
+FORMAT = {"name": "coco"}
 VERSION = 1
 
 

@@ -12,6 +12,7 @@ from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Object, Record
 from cones.strict import Strict
 
+FORMAT = {"name": "csv_boxes"}
 VERSION = 1
 
 

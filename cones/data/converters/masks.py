@@ -14,6 +14,7 @@ from cones.data.converters.records import NativeFiles, Object, Record
 from cones.data.masks import encoded
 from cones.strict import Strict
 
+FORMAT = {"name": "masks"}
 VERSION = 1
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 

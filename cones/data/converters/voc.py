@@ -11,6 +11,7 @@ from pathlib import Path
 from cones.data.converters.records import NativeFiles, Object, Record
 from cones.strict import Strict
 
+FORMAT = {"name": "voc"}
 VERSION = 1
 
 
