@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.errors import ConesError
-from cones.language import phrase_pairs, phrase_places
+from cones.language import phrase_pairs, phrase_places, phrases_of
+from cones.models.caption_style import CaptionStyle
 
 
 class SelfAttention(nn.Module):
@@ -185,6 +186,35 @@ def initialise_bert(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
+
+
+class CaptionTokenizer:
+    """WordPiece and the `CaptionStyle` of a family: what a prompt needs to write a caption.
+
+    delimiters  the ids of the style's delimiters; one that the vocabulary lacks closes nothing
+    """
+
+    def __init__(self, tokenizer, style: CaptionStyle):
+        self.tokenizer, self.style = tokenizer, style
+        ids = [tokenizer.token_to_id(piece) for piece in style.delimiters]
+        self.delimiters = tuple(each for each in ids if each is not None)
+
+    def encode(self, text: str, *, add_special_tokens: bool = True):
+        """A `tokenizers.Encoding`."""
+        return self.tokenizer.encode(text, add_special_tokens=add_special_tokens)
+
+    def token_to_id(self, piece: str) -> int | None:
+        return self.tokenizer.token_to_id(piece)
+
+    def get_vocab_size(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
+    def phrases_of(self, ids: Tensor) -> Tensor | None:
+        """ids (B, L) -> (B, L) int64, as in `LanguageFeatures`; None for a family that reads the caption as one text.
+
+        A position that holds a learnt vector has an id that is no word piece's, such as -1.
+        """
+        return phrases_of(ids, self.delimiters) if self.delimiters else None
 
 
 def load_tokenizer(vocabulary_path: str | Path):

@@ -79,8 +79,8 @@ class Pretrainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, run.step, len(self.batches))
         self.optimiser.zero_grad(set_to_none=True)
-        hidden = self.text_encoder(input_ids=batch.ids, mask=batch.mask)  # (B, L, D)
-        language = LanguageFeatures(hidden, batch.mask, batch.class_positions)
+        hidden = self.text_encoder(input_ids=batch.ids, mask=batch.mask, phrases=batch.phrases)  # (B, L, D)
+        language = LanguageFeatures(hidden, batch.mask, batch.class_positions, batch.phrases)
         predictions = self.detector.ground(self.detector.encode_image(batch.images), language, batch.targets)
         terms = normalised(self.detector.loss(predictions, batch.targets))
         total = sum(terms.values())
