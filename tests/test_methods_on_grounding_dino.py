@@ -1,4 +1,4 @@
-"""Every method and control on a nano Grounding DINO, through the seams: what trains is right, and nothing else moves."""
+"""Every method and control on a nano Grounding DINO, through the seams: what trains is right, nothing else moves."""
 
 import re
 

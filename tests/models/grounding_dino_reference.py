@@ -77,8 +77,8 @@ def text_encoder_of(sizes: GroundingDINOSizes) -> TextEncoder:
     ).eval()
 
 
-def reference_model(sizes: GroundingDINOSizes, *, seed: int = 0, **more) -> nn.Module:
-    """transformers' class of these sizes with weights that leave nothing at its start value."""
+def reference_model(sizes: GroundingDINOSizes, *, seed: int = 0, randomised: bool = True, **more) -> nn.Module:
+    """transformers' class of these sizes with weights that leave nothing at its start value, or as it starts."""
     import transformers
 
     text = sizes.text
@@ -123,7 +123,8 @@ def reference_model(sizes: GroundingDINOSizes, *, seed: int = 0, **more) -> nn.M
         model = transformers.MMGroundingDinoForObjectDetection(config)
     else:
         model = transformers.GroundingDinoForObjectDetection(transformers.GroundingDinoConfig(**settings))
-    randomise(model, seed)
+    if randomised:
+        randomise(model, seed)
     return model.eval()
 
 
