@@ -216,6 +216,10 @@ class CaptionTokenizer:
         """
         return phrases_of(ids, self.delimiters) if self.delimiters else None
 
+    def divides(self, text: str) -> bool:
+        """Whether a class said so would be read as several phrases: it has a delimiter inside."""
+        return not set(self.delimiters).isdisjoint(self.encode(text, add_special_tokens=False).ids)
+
 
 def load_tokenizer(vocabulary_path: str | Path):
     """A `tokenizers.Tokenizer` in the manner of bert-base-uncased from a vocabulary file (one piece per line).

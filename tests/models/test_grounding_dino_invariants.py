@@ -101,6 +101,9 @@ def test_a_name_with_a_stop_in_it_is_two_phrases(text_encoder):
     whole, cut = caption(text_encoder, ["red car", "dog"]), caption(text_encoder, ["red. car", "dog"])
     assert phrase_places(whole.phrases)[0].tolist()[:4] == [0, 0, 1, 2]
     assert phrase_places(cut.phrases)[0].tolist()[:5] == [0, 0, 1, 0, 1]
+    tokenizer = tokenizer_for(NANO)
+    assert [tokenizer.divides(name) for name in ("red car", "red. car", "car?")] == [False, True, True]
+    assert not tokenizer_for("glip_nano").divides("red. car")
 
 
 # ------------------------------------------------------------------------------------------------ the text encoder
