@@ -17,8 +17,8 @@ def phrases_of(manifest: dict, prompts: str) -> list[ClassPhrase]:
 
 
 def encode_class_names(plan: Plan, model: str, dataset: str) -> None:
-    """Writes `hidden (1, L, D)`, `mask`, `class_positions` and, for some families, `phrases` of the caption of all class
-    names."""
+    """Writes `hidden (1, L, D)`, `mask`, `class_positions` and, for some families, `phrases` of the caption of all
+    class names."""
     phrases = phrases_of(plan.manifest(dataset), plan.suite.prompts)
     encoder, tokenizer = load_text_encoder(model, plan.weights(model)).eval(), tokenizer_for(model)
     for phrase in phrases:
