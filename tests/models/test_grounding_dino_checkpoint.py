@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from cones.artifacts import load_tensors
 from cones.cell import Plan
 from cones.errors import ConesError
-from cones.models import official
+from cones.models import checkpoints, official
 from cones.models.checkpoints import (
     build_detector,
     build_text_encoder,
@@ -260,6 +260,24 @@ def test_tied_heads_are_refused_by_name(tmp_path, published):
     else:
         heads = {name.replace(".0.", ".1.", 1): value + 1 for name, value in heads_of(file).items()}
         assert "the box heads of this file differ, and those of this model are one" in message(tmp_path, file | heads)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given", "expected"),
+    [
+        (
+            "mm_gdino_t",
+            "gdino_t",
+            r"missing: class_embed\.0\.bias.*this looks like gdino_t: use it as that model",
+        ),
+        ("gdino_t", "gdino_b", "this looks like gdino_b: use it as that model"),
+    ],
+)
+def test_another_model_of_the_family_is_recognised(monkeypatch, asked, given, expected):
+    file = hub_layout(expected_state(given))
+    monkeypatch.setattr(checkpoints, "load_tensors", lambda path: (file, {}))
+    with pytest.raises(ConesError, match=expected):
+        convert_official(asked, "given.safetensors")
 
 
 # ------------------------------------------------------------------------------------------------ finding a file

@@ -110,7 +110,12 @@ def _one_box_head(state: State, where: object) -> State:
 
 
 def _refuse_tied_heads(state: State, decoder_layers: int, where: object) -> None:
-    """transformers 5.10 to 5.17 saved the heads of MM-Grounding-DINO as copies of the first, or as the first alone."""
+    """transformers 5.10 to 5.17 saved the heads of MM-Grounding-DINO as copies of the first, or as the first alone.
+
+    A file without class biases is another model's: the caller says whose.
+    """
+    if "class_embed.0.bias" not in state:
+        return
     first = {name: value for name, value in state.items() if name.startswith("bbox_embed.0.")}
     for layer in range(1, decoder_layers):
         own = {name: state.get(name.replace(".0.", f".{layer}.", 1)) for name in first}
