@@ -95,9 +95,7 @@ def fetch_official(
             f"{archive.filename} {'is not the official file' if target.exists() else 'cannot be had'}",
             where=f"checkpoint {name}: {target}",
             found=error,
-            next_step=f"give {source} another file"
-            if given
-            else f"get it from {archive.urls[0]} and place it there, then run the same command again",
+            next_step=f"give {source} another file" if given else _how_to_place(name, archive),
         ) from None
     result = {"file": archive.filename, "size": record["size"], "sha256": record["sha256"], "url": url}
     write_json(folder / f"{name}.json", result)
@@ -144,6 +142,11 @@ def cached_on_this_machine(archive: Archive) -> Path | None:
             log.info("%s: from the hub's cache", archive.filename)
             return Path(found)
     return None
+
+
+def _how_to_place(name: str, archive: Archive) -> str:
+    get = f"get it from {archive.urls[0]} and" if archive.urls else "get it from its authors and"
+    return f"{get} place it there, or set {variable_of(name)} to it, then run the same command again"
 
 
 def _placed_file(archive: Archive, mirror: Path | None) -> Path | None:
