@@ -203,6 +203,9 @@ class CaptionTokenizer:
         """A `tokenizers.Encoding`."""
         return self.tokenizer.encode(text, add_special_tokens=add_special_tokens)
 
+    def decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids)
+
     def token_to_id(self, piece: str) -> int | None:
         return self.tokenizer.token_to_id(piece)
 

@@ -1,4 +1,4 @@
-"""A fine-tune of one's own in a directory of the hub's layout: a plug-in of a few lines takes it through the workflow."""
+"""A fine-tune of one's own in a directory of the hub's layout: a short plug-in takes it through the workflow."""
 
 import csv
 import json
