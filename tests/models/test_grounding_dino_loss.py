@@ -172,6 +172,20 @@ def test_encoder_terms_train_the_selection(detector):
     assert all(gradient is None for gradient in torch.autograd.grad(decoder, parts[:3], allow_unused=True))
 
 
+def test_half_precision_trains_the_same_parameters(detector):
+    """Nothing is cast to or from half precision in a way that cuts a parameter off."""
+    pyramid, vectors, targets = scene(detector)
+    learning = []
+    for precision in (False, True):
+        detector.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision):
+            predictions = detector.ground(pyramid, LanguageFeatures.of_tokens_per_class(vectors))
+            total = sum(normalised(detector.loss(predictions, targets)).values())
+        total.backward()
+        learning.append({name for name, value in detector.named_parameters() if value.grad is not None})
+    assert learning[0] == learning[1] and "model.enc_output.weight" in learning[1]
+
+
 def test_weights_and_groups(detector):
     pyramid, vectors, targets = scene(detector)
     with torch.no_grad():

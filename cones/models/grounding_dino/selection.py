@@ -36,12 +36,12 @@ def select(
 ) -> Proposals:
     """memory (B, N, C), fused text (B, L, C), mask (B, L) bool or None -> the best min(count, N) tokens.
 
-    A token scores as its best row does: [CLS], [SEP] and "." count. Boxes and gradients are computed for the chosen.
+    A token scores as its best row does: [CLS], [SEP] and "." count. The box head runs for the chosen alone.
     """
     places = proposal_boxes(levels)  # (B, N, 4) in logit space
-    memory = memory.masked_fill(places[..., :1].isinf(), 0.0)
+    tokens = project(memory.masked_fill(places[..., :1].isinf(), 0.0))  # (B, N, C)
     with torch.no_grad():
-        logits = class_head(project(memory), text)  # (B, N, L)
+        logits = class_head(tokens, text)  # (B, N, L)
         if mask is not None:
             logits = logits.masked_fill(~mask[:, None], -torch.inf)
         chosen = best_tokens(logits.amax(dim=-1), count)  # (B, Q)
@@ -49,6 +49,6 @@ def select(
     def gather(x: Tensor) -> Tensor:
         return x.gather(1, chosen[..., None].expand(-1, -1, x.shape[-1]))
 
-    tokens = project(gather(memory))  # (B, Q, C)
+    tokens = gather(tokens)  # (B, Q, C)
     boxes = (full_precision(box_head(tokens)) + gather(places)).sigmoid()  # (B, Q, 4)
     return Proposals(chosen, QueryOutput(class_head(tokens, text), boxes))
