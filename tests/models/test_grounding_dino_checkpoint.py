@@ -268,7 +268,7 @@ def test_tied_heads_are_refused_by_name(tmp_path, published):
         (
             "mm_gdino_t",
             "gdino_t",
-            r"missing: class_embed\.0\.bias.*this looks like gdino_t: use it as that model",
+            r"missing: model\.encoder_output_class_embed\.bias.*this looks like gdino_t: use it as that model",
         ),
         ("gdino_t", "gdino_b", "this looks like gdino_b: use it as that model"),
     ],
