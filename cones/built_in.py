@@ -21,6 +21,7 @@ METHODS = {
 MODELS = {
     "glip": "cones.models.glip.family",
     "uninext": "cones.models.uninext.family",
+    "grounding_dino": "cones.models.grounding_dino.family",
 }
 
 FORMATS = {

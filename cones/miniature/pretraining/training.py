@@ -63,8 +63,8 @@ class Pretrainer(TrainingLoop):
         return "pretraining", self.recipe.seed, self.progress.step
 
     def losses(self, part: SceneBatch, normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        hidden = self.text_encoder(input_ids=part.ids, mask=part.mask)  # (B, L, D)
-        language = LanguageFeatures(hidden, part.mask, part.class_positions)
+        hidden = self.text_encoder(input_ids=part.ids, mask=part.mask, phrases=part.phrases)  # (B, L, D)
+        language = LanguageFeatures(hidden, part.mask, part.class_positions, part.phrases)
         predictions = self.detector.ground(self.detector.encode_image(part.images), language, part.targets)
         return normalised(self.detector.loss(predictions, part.targets), normalisers)
 
