@@ -101,7 +101,7 @@ def test_csv_columns_are_parameters(tmp_path):
 @pytest.mark.parametrize(
     "files, words",
     [
-        (csv_files("d.jpg,1,2,3,4\n"), "1 pictures with boxes are missing"),
+        (csv_files("d.jpg,1,2,3,4\n"), "1 of 1 listed pictures are missing; expected images/d.jpg"),
         (csv_files("a.jpg,1,x,3,4\n"), "line 2 holds no box"),
         (csv_files("a.jpg,1,2\n"), "line 2 holds no box"),
         (csv_files(header="file,xmin,ymin,xmax,ymax\n"), 'no column "name"'),
