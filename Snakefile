@@ -16,6 +16,7 @@ sys.path.insert(0, workflow.basedir)
 from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
 from cones.cell import settings_digest
 from cones.config import BOXES_GRID, MAIN_GRID
+from cones.experiment import digests
 from cones.provenance import code_digest
 from cones.tables.files import (
     ALL_TABLES,

@@ -8,6 +8,15 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import Prompt, PromptContext
 
+METHOD = {
+    "name": "added_table",
+    "class": "AddedTableTuning",
+    "label": "Prompt tuning after the encoder",
+    "block": "control",
+    "inputs": ["text_states"],
+    "has_vectors": False,
+}
+
 
 class AddedTable(Prompt):
     """`hidden + vectors`, shared by all images. Padding influences nothing, so only the L valid rows are kept."""

@@ -4,6 +4,16 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import CaptionPrompt, Prompt, encode_caption
 
+METHOD = {
+    "name": "full_finetuning",
+    "class": "FullFinetuning",
+    "label": "Full fine-tuning",
+    "block": "fine_tuning",
+    "inputs": ["text_encoder"],
+    "has_vectors": False,
+    "trains_image_encoder": True,
+}
+
 
 class FullFinetuning(TuningMethod):
     """All but what the model freezes for every method (its stem and first stage)."""

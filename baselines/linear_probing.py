@@ -4,6 +4,15 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import FixedPrompt, Prompt
 
+METHOD = {
+    "name": "linear_probing",
+    "class": "LinearProbing",
+    "label": "Linear probing",
+    "block": "peft",
+    "inputs": ["text_states"],
+    "has_vectors": False,
+}
+
 
 class LinearProbing(TuningMethod):
     """The image encoder is frozen and in eval mode; the head is in train mode, its dropouts alive (spec 10.1)."""

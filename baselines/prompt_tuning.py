@@ -5,6 +5,14 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import SoftCaption, random_word_vectors
 
+METHOD = {
+    "name": "prompt_tuning",
+    "class": "PromptTuning",
+    "label": "Prompt tuning",
+    "block": "peft",
+    "inputs": ["text_encoder"],
+}
+
 
 class PromptTuning(TuningMethod):
     """Caption "V1 V2 V3 fish. V1 V2 V3 shark" with its own context per class (eq. 3); the name is the positive."""

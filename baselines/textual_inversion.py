@@ -4,6 +4,15 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import SoftCaption, random_word_vectors
 
+METHOD = {
+    "name": "textual_inversion",
+    "class": "TextualInversion",
+    "label": "Textual inversion",
+    "block": "peft",
+    "inputs": ["text_encoder"],
+    "context": "cones.models.stable_diffusion.contexts:PseudoWordContext",
+}
+
 
 class TextualInversion(TuningMethod):
     """Caption "S1 S2 S3. S1 S2 S3" with its own pseudo-words per class; the encoder is frozen, in the gradient path.

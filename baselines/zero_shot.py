@@ -4,6 +4,17 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import FixedPrompt
 
+METHOD = {
+    "name": "zero_shot",
+    "class": "ZeroShot",
+    "label": "Zero-shot",
+    "block": "zero_shot",
+    "inputs": ["text_states"],
+    "is_tuned": False,
+    "has_vectors": False,
+    "context": "cones.models.stable_diffusion.contexts:ClassNameContext",
+}
+
 
 class ZeroShot(TuningMethod):
     """The text encoder's output is constant per dataset: it is read from the text step's file.

@@ -6,6 +6,23 @@ from cones.methods import Ingredients
 from cones.models.detector import GroundedDetector
 from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
 
+METHOD = [
+    {
+        "name": "cones_text_init",
+        "class": "TextInitialisedSearch",
+        "label": "ConES, started from text",
+        "block": "control",
+        "inputs": ["text_states"],
+    },
+    {
+        "name": "cones_step0",
+        "class": "UntrainedConcepts",
+        "label": "ConES, never trained",
+        "block": "control",
+        "is_tuned": False,
+    },
+]
+
 
 class TextInitialisedSearch(ConceptEmbeddingSearch):
     """ConES started from what the text encoder says of each class: does the random start cost anything?"""

@@ -4,6 +4,15 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import FixedPrompt, Prompt
 
+METHOD = {
+    "name": "cones_finetuned",
+    "class": "ConceptFinetuning",
+    "label": "ConES (stage 2)",
+    "block": "fine_tuning",
+    "inputs": ["stage1"],
+    "trains_image_encoder": True,
+}
+
 
 class ConceptFinetuning(TuningMethod):
     """Everything but the embeddings trains; there is no text encoder to train."""

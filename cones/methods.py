@@ -1,4 +1,4 @@
-"""The `TuningMethod` seam and the registry of methods: one file and one line each, found by name.
+"""The `TuningMethod` seam and the registry of methods: one file each, found by name.
 
 The registry is read while the workflow is parsed, so this module imports nothing heavy; a method's own file is imported
 by `TuningMethod.load` inside the step that tunes with it.
@@ -6,10 +6,13 @@ by `TuningMethod.load` inside the step that tunes with it.
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from cones.runtime.registry import Entry, Registry
 
 if TYPE_CHECKING:
     import torch
@@ -24,75 +27,29 @@ Input = Literal["text_states", "text_encoder", "stage1"]
 GENERATORS = frozenset({"sd15", "sd_nano"})  # models that draw pictures; all others detect
 
 
-@dataclass(frozen=True)
-class MethodEntry:
-    """One line of the registry: where the method lives and which files of other steps it reads."""
+class MethodEntry(Entry):
+    """What a method's file says in its literal METHOD: how it is shown, and which files of other steps it reads."""
 
-    target: str  # "module:Class"
-    label: str  # as tables and figures print it
-    block: Literal["zero_shot", "peft", "fine_tuning", "control"]  # the paper's Table 1 is cut in the first three
-    inputs: tuple[Input, ...] = ()
+    class_name: str = Field(alias="class")
+    label: str = Field(description="as tables and figures print it")
+    block: str = Field(description="of Table 1: zero_shot, peft, fine_tuning, control, or a title of its own")
+    inputs: tuple[Input, ...] = Field((), description="files of other steps")
     is_tuned: bool = True
-    has_vectors: bool = True  # N vectors per class stand in the language
-    trains_image_encoder: bool = False  # then its image features are its own
-    context: str | None = None  # "module:Class" of what a generator hears, where the method can draw pictures
+    has_vectors: bool = Field(True, description="N vectors per class stand in the language")
+    trains_image_encoder: bool = Field(False, description="then its image features are its own")
+    context: str | None = Field(
+        None, description='"module:Class" of what a generator hears, where the method can draw pictures'
+    )
 
     @property
-    def module(self) -> str:
-        return self.target.partition(":")[0]
+    def of_cells(self) -> dict:
+        """What a cell's result depends on; how the method is shown concerns tables alone."""
+        return self.model_dump(mode="json", exclude={"label", "block"})
 
 
-METHODS: dict[str, MethodEntry] = {
-    "zero_shot": MethodEntry(
-        "baselines.zero_shot:ZeroShot",
-        "Zero-shot",
-        "zero_shot",
-        ("text_states",),
-        is_tuned=False,
-        has_vectors=False,
-        context="cones.models.stable_diffusion.contexts:ClassNameContext",
-    ),
-    "linear_probing": MethodEntry(
-        "baselines.linear_probing:LinearProbing", "Linear probing", "peft", ("text_states",), has_vectors=False
-    ),
-    "textual_inversion": MethodEntry(
-        "baselines.textual_inversion:TextualInversion",
-        "Textual inversion",
-        "peft",
-        ("text_encoder",),
-        context="cones.models.stable_diffusion.contexts:PseudoWordContext",
-    ),
-    "prompt_tuning": MethodEntry("baselines.prompt_tuning:PromptTuning", "Prompt tuning", "peft", ("text_encoder",)),
-    "cones": MethodEntry(
-        "cones.search:ConceptEmbeddingSearch",
-        "ConES (stage 1)",
-        "peft",
-        context="cones.models.stable_diffusion.contexts:ConceptContext",
-    ),
-    "full_finetuning": MethodEntry(
-        "baselines.full_finetuning:FullFinetuning",
-        "Full fine-tuning",
-        "fine_tuning",
-        ("text_encoder",),
-        has_vectors=False,
-        trains_image_encoder=True,
-    ),
-    "cones_finetuned": MethodEntry(
-        "cones.finetune:ConceptFinetuning", "ConES (stage 2)", "fine_tuning", ("stage1",), trains_image_encoder=True
-    ),
-    # not rows of the paper's Table 1
-    "added_table": MethodEntry(
-        "baselines.added_table:AddedTableTuning",
-        "Prompt tuning after the encoder",
-        "control",
-        ("text_states",),
-        has_vectors=False,
-    ),
-    "cones_text_init": MethodEntry(
-        "cones.controls:TextInitialisedSearch", "ConES, started from text", "control", ("text_states",)
-    ),
-    "cones_step0": MethodEntry("cones.controls:UntrainedConcepts", "ConES, never trained", "control", is_tuned=False),
-}
+METHODS: Registry[MethodEntry] = Registry(
+    "method", MethodEntry, literal="METHOD", built_in="cones.built_in:METHODS", group="cones.methods"
+)
 
 
 @dataclass
@@ -119,8 +76,7 @@ class TuningMethod(ABC):
 
     @staticmethod
     def load(name: str) -> TuningMethod:
-        module, _, attribute = METHODS[name].target.partition(":")
-        return getattr(importlib.import_module(module), attribute)()
+        return METHODS.load(name)()
 
     def supports(self, model_name: str) -> str | None:
         """None, or the reason why this model cannot carry the method; tables print it."""

@@ -8,66 +8,142 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+from cones.errors import ConesError
 from cones.machine import machine
-from cones.sources import PACKAGES, ROOT, source_files
+from cones.sources import ROOT, own_path, source_files
+
+LITERALS = ("METHOD", "MODEL", "FORMAT", "OUTPUT")  # what a file says of itself to a registry
 
 
+@functools.cache
 def code_digest(*modules: str) -> str:
-    """Twelve hex digits over the sources of modules and of everything of ours they import, directly or not.
+    """Twelve hex digits over the sources of modules, of everything of ours they import, directly or not, and of the
+    files beside them that they name (templates, vocabularies, lists).
 
     Snakemake does not see edits in an imported package; as a `params` value this digest re-runs exactly the steps that
-    depend on the edited file. Comments, docstrings and layout do not count.
+    depend on the edited file. Comments, docstrings and layout do not count, nor what a file says of itself to a
+    registry. What is imported by name when a step runs (its method, model family, dataset format) is not found here:
+    the caller adds it.
     """
+    return _digest_of({module: _source(module).meaning for module in modules_behind(*modules)})
+
+
+def modules_behind(*modules: str) -> set[str]:
+    """The modules, everything of ours that they import, and the packages all of these lie in."""
     seen: set[str] = set()
     todo = list(modules)
     while todo:
         module = todo.pop()
         if module not in seen:
             seen.add(module)
-            todo += _source(module)[1]
-    joined = "".join(f"{module} {_source(module)[0]}\n" for module in sorted(seen))
-    return hashlib.sha256(joined.encode()).hexdigest()[:12]
+            todo += _source(module).imports
+    return seen
+
+
+def forget_sources() -> None:
+    """Read every source again when it is next asked for: files may have changed since this process read them."""
+    code_digest.cache_clear()
+    _source.cache_clear()
+
+
+def data_behind(*modules: str) -> set[Path]:
+    """The files other than Python that `code_digest` counts."""
+    return {path for module in modules_behind(*modules) for path in _source(module).data}
+
+
+class _Source(NamedTuple):
+    """One module: a digest of what it means, one of what it says of itself to registries, and what it depends on."""
+
+    meaning: str
+    literals: str
+    imports: tuple[str, ...]
+    data: tuple[Path, ...]
 
 
 @functools.cache
-def _source(module: str) -> tuple[str, tuple[str, ...]]:
-    """(digest of the module's meaning, our modules it imports)."""
-    path = ROOT / Path(*module.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+def _source(module: str) -> _Source:
+    path = own_path(module)
+    if path is None:
+        raise ConesError("there is no such module", where=module, next_step="restore the file, or correct the name")
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    imported = set()
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    literals = [node for node in tree.body if _is_for_a_registry(node)]
+    tree.body = [node for node in tree.body if node not in literals]
+    imported, texts = {module.rpartition(".")[0]}, set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported |= {name.name for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            imported.add(node.module)
-            imported |= {f"{node.module}.{name.name}" for name in node.names}
+        imported |= _imported(node, package)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.add(node.value)
         _drop_docstring(node)
-    ours = {name for name in imported if name.split(".")[0] in PACKAGES and _exists(name)}
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(sorted(ours))
+    data = tuple(sorted(_named_files(texts, path)))
+    meaning = [ast.dump(tree), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in data)]
+    return _Source(
+        meaning=_sha256(" ".join(meaning)),
+        literals=_sha256(" ".join(map(ast.dump, literals))),
+        imports=tuple(sorted(name for name in imported if name and own_path(name))),
+        data=data,
+    )
+
+
+def _imported(node: ast.AST, package: str) -> set[str]:
+    """The dotted names that an import statement in a module of `package` may mean."""
+    if isinstance(node, ast.Import):
+        return {name.name for name in node.names}
+    if not isinstance(node, ast.ImportFrom):
+        return set()
+    above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+    base = ".".join([*above, *([node.module] if node.module else [])])
+    return {base, *(f"{base}.{name.name}" for name in node.names)}
+
+
+def _named_files(texts: set[str], path: Path) -> set[Path]:
+    """The files beside the module at `path` that its texts name: `with_name("words.txt")`, `with_suffix(".yaml")`."""
+    found = set()
+    for text in texts:
+        if re.fullmatch(r"[\w.-][\w./-]*", text) and "." in text and not text.endswith((".py", ".")):
+            file = path.with_suffix(text) if re.fullmatch(r"\.\w+", text) else path.parent / text
+            if file.is_file() and file != path:
+                found.add(file.resolve())
+    return found
+
+
+def _is_for_a_registry(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in LITERALS
+
+
+def _digest_of(meanings: dict[str, str]) -> str:
+    joined = "".join(f"{module} {meaning}\n" for module, meaning in sorted(meanings.items()))
+    return _sha256(joined)[:12]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_of_library() -> str:
     """`<bytes>-<meaning>` of all our sources: what a run was planned with (`CONES_LIBRARY`)."""
-    return f"{_bytes_digest()}-{code_digest(*_all_modules())}"
+    return f"{_bytes_digest()}-{_library_meaning()}"
 
 
 def is_library_of(digest: str) -> bool:
     """Whether our sources still mean what `digest_of_library` said; they are parsed only if a byte of them changed."""
     content, _, meaning = digest.partition("-")
     try:
-        return _bytes_digest() == content or code_digest(*_all_modules()) == meaning
+        return _bytes_digest() == content or _library_meaning() == meaning
     except (OSError, SyntaxError, UnicodeDecodeError):  # in the middle of an edit
         return False
 
 
-def _all_modules() -> list[str]:
+def _library_meaning() -> str:
     names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in map(Path, source_files()))
-    return [name.removesuffix(".__init__") for name in names]
+    sources = {name: _source(name) for name in (each.removesuffix(".__init__") for each in names)}
+    return _digest_of({name: f"{source.meaning} {source.literals}" for name, source in sources.items()})
 
 
 def _bytes_digest() -> str:
@@ -80,11 +156,6 @@ def _bytes_digest() -> str:
 def _drop_docstring(node: ast.AST) -> None:
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
         node.body = node.body[1:]
-
-
-def _exists(module: str) -> bool:
-    path = ROOT / Path(*module.split("."))
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def revision() -> str | None:

@@ -8,6 +8,14 @@ from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
 from cones.prompts import Prompt, PromptContext
 
+METHOD = {
+    "name": "cones",
+    "class": "ConceptEmbeddingSearch",
+    "label": "ConES (stage 1)",
+    "block": "peft",
+    "context": "cones.models.stable_diffusion.contexts:ConceptContext",
+}
+
 
 class ConceptEmbedding(Prompt):
     """K classes x N free vectors of the text encoder's output width D, started at random (paper, section 3.2, eq. 5).

@@ -2,44 +2,69 @@
 
 import pytest
 
-from cones import provenance
+from cones import provenance, sources
+
+CORE = """WORDS = "words.txt"
+METHOD = {"label": "A"}
+
+
+def work():
+    return 1
+"""
+DOCUMENTED = "# A comment.\n" + CORE.replace("work():", 'work():\n    "What it does."')
 
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    (tmp_path / "cones").mkdir()
+    folder = tmp_path / "cones"
+    folder.mkdir()
     for name, text in {
         "__init__": "",
-        "step": '"""A step."""\nfrom cones.core import work\n\n\ndef run():\n    from cones import late\n    work()\n',
-        "core": "def work():\n    return 1\n",
+        "step": '"""A step."""\nfrom cones.core import work\n\n\ndef run():\n    from . import late\n    work()\n',
+        "core": CORE,
         "late": "value = 1\n",
         "other": "value = 1\n",
     }.items():
-        (tmp_path / "cones" / f"{name}.py").write_text(text)
+        (folder / f"{name}.py").write_text(text)
+    (folder / "words.txt").write_text("cat")
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
 
-    def digest():
-        provenance._source.cache_clear()
-        return provenance.code_digest("cones.step")
+    def digest(function=lambda: provenance.code_digest("cones.step")):
+        provenance.forget_sources()
+        return function()
 
-    yield tmp_path / "cones", digest
-    provenance._source.cache_clear()
+    yield folder, digest
+    provenance.forget_sources()
 
 
 @pytest.mark.parametrize(
     ("file", "text", "changes"),
     [
-        ("core", "def work():\n    return 2\n", True),
-        ("late", "value = 2\n", True),  # imported inside a function
-        ("other", "value = 2\n", False),
-        ("core", '# said differently\ndef work():\n    """What it does."""\n    return 1\n', False),
+        ("core.py", CORE.replace("return 1", "return 2"), True),
+        ("late.py", "value = 2\n", True),  # imported inside a function, by a relative import
+        ("__init__.py", "value = 2\n", True),  # it runs before any module of its package
+        ("words.txt", "dog", True),  # named by a text in `core`
+        ("core.py", CORE.replace('"A"', '"B"'), False),  # how tables show it is no matter of this step
+        ("other.py", "value = 2\n", False),
+        ("core.py", DOCUMENTED, False),
     ],
 )
 def test_digest_follows_meaning(library, file, text, changes):
     folder, digest = library
     before = digest()
-    (folder / f"{file}.py").write_text(text)
+    (folder / file).write_text(text)
     assert (digest() != before) == changes
+
+
+def test_a_run_notices_whatever_changes_the_meaning_of_the_library(library):
+    """Also what a file says to a registry: a run was planned with it."""
+    folder, digest = library
+    planned = digest(provenance.digest_of_library)
+    (folder / "core.py").write_text(f"# a comment\n{CORE}")
+    assert digest(lambda: provenance.is_library_of(planned))
+    (folder / "core.py").write_text(CORE.replace('"A"', '"B"'))
+    assert not digest(lambda: provenance.is_library_of(planned))
 
 
 def test_a_method_of_its_own_file_counts_only_where_it_is_named():

@@ -1,12 +1,10 @@
 """What the rules know: the plan, the files of a cell, and the digests whose change re-runs a step."""
 
-import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from snakemake.io import ancient, local
 
@@ -15,15 +13,13 @@ from cones.analysis.files import EFFICIENCY, FILES_OF, GRID_OF, PUBLISHED, SHOWN
 from cones.artifacts import write_text
 from cones.cell import RESULTS, Cell, Plan, settings_digest
 from cones.config import CONFIG_FOLDER, MAIN_GRID
-from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.errors import ConesError
-from cones.generation import SHIPPED
-from cones.methods import METHODS
+from cones.experiment import digests
 from cones.miniature.pretrained import FOLDER, shipped
 from cones.models.official import needed
-from cones.models.pretrained import pretrained_models, record_file, weight_files
+from cones.models.pretrained import record_file
 from cones.provenance import code_digest, digest_of_library
 from cones.report.files import REPORT_FILES, TEMPLATES
 from cones.tables.files import DATASETS, METHOD_GRIDS, TABLE7, TABLES_OF, cells_file, files_of
@@ -88,7 +84,7 @@ class Context:
 
     def shipped_files(self, model: str) -> list[str]:
         """The files of a generator that ships with the project; none of another."""
-        return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*.safetensors"))]
+        return [local(os.path.relpath(path)) for path in sorted((FOLDER / model).rglob("*")) if path.is_file()]
 
     def subject_files(self) -> list[str]:
         """Every file of every subject's cell, and its pictures' index on each track."""
@@ -130,12 +126,6 @@ class Context:
         since a cell computes what it does not find, to the same bits."""
         index = self.plan.features_of(self.cell(wildcards))
         return {"features": ancient(str(index))} if index else {}
-
-    def features_digest(self, wildcards) -> str:
-        """What decides which views are computed, how many fit, and how."""
-        cells = self.plan.sharing[wildcards.model, wildcards.dataset]
-        settings = sorted({settings_digest(self.plan.settings(cell).tuning) for cell in cells})
-        return settings_digest([settings, self.plan.feature_budget(), code_digest("cones.steps.features")])
 
     def cell_files(self, grid: str) -> list[str]:
         """Every file of every cell of a grid: what its tables depend on, directly."""
@@ -214,55 +204,38 @@ class Context:
     # -------------------------------------------------------------------------------------------------- digests
 
     def tune_digest(self, wildcards) -> str:
-        """Settings of the cell, and the code of the loop and of its method and model; the same for many cells."""
         cell = self.cell(wildcards)
         place = (cell.model, cell.arm, cell.dataset if cell.dataset in self.plan.suite.dataset_tuning else None)
         if place not in self._tune_digests:
-            method = self.plan.method(cell.arm).module
-            digests = settings_digest(self.plan.settings(cell)), code_digest("cones.steps.tune", method)
-            self._tune_digests[place] = "-".join(digests)
+            self._tune_digests[place] = digests.tune(self.plan, cell)
         return self._tune_digests[place]
 
-    def learning_digest(self, wildcards) -> str:
-        """How a subject is learnt, and the code of the loop and of the arm's method."""
-        said = self.plan.suite.generation
-        context = METHODS[said.method(wildcards.arm)].context.partition(":")[0]
-        code = code_digest("cones.models.stable_diffusion.learning", context)
-        return f"{settings_digest(said.settings(wildcards.arm))}-{code}"
+    def prepare_digest(self, wildcards) -> str:
+        return digests.prepare(self.plan, wildcards.source, wildcards.dataset)
 
-    def pretrained_digest(self, name: str) -> str:
-        """Where the user says a pretrained model lies and what is there; its revision, where it comes from the hub."""
-        if name == SHIPPED:
-            return ""
-        entry = pretrained_models()[name]
-        folder = os.environ.get(entry.env, "")
-        paths = weight_files(Path(folder)) if folder else []
-        seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-        return settings_digest([folder, entry.revision, seen])
+    def evaluate_digest(self, wildcards) -> str:
+        return digests.cell_code("evaluate", self.plan, self.cell(wildcards))
+
+    def embed_digest(self, wildcards) -> str:
+        return digests.cell_code("embed", self.plan, self.cell(wildcards))
+
+    def features_digest(self, wildcards) -> str:
+        return digests.features(self.plan, wildcards.model, wildcards.dataset)
+
+    def learning_digest(self, wildcards) -> str:
+        return digests.learning(self.plan, wildcards.arm)
+
+    def dataset_digest(self, wildcards) -> str:
+        return digests.dataset_entry(self.plan, wildcards.dataset)
+
+    def drop_digest(self, wildcards) -> str:
+        return digests.files_given(self.plan, wildcards.source, wildcards.dataset)
+
+    def credentials_digest(self, wildcards) -> str:
+        return digests.credentials_missing(self.plan, self.providers, wildcards.source, wildcards.dataset)
 
     def report_digest(self) -> str:
         """The code and the templates of the report, and what it shows of the config: the suite's file and overrides."""
         config = CONFIG_FOLDER / f"{self.plan.suite.suite}.yaml"
         shown = [path.read_text(encoding="utf-8") for path in (*TEMPLATES, config)]
         return f"{code_digest('cones.steps.report')}-{settings_digest([shown, self.overrides])}"
-
-    def dataset_digest(self, wildcards) -> str:
-        """The dataset's registry entry and the code that reads it."""
-        return settings_digest(self.plan.registry[wildcards.dataset])
-
-    def drop_digest(self, wildcards) -> str:
-        """What lies in a dataset's mirror, drop or own folder, by name, size and time: a change re-triggers fetch."""
-        mirror, data = self.plan.suite.mirror, Path(self.plan.suite.data_dir)
-        folder = Path(mirror) / wildcards.dataset if mirror else data / "drop" / wildcards.dataset
-        own = own_folder(self.plan.registry[wildcards.dataset].source(wildcards.source))
-        paths = sorted(own.rglob("*")) if own else sorted(folder.glob("*"))
-        if wildcards.source == DRAWN or not paths:
-            return ""
-        seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:12]
-
-    def credentials_digest(self, wildcards) -> str:
-        """What the user has not given for this dataset (never what was given): a new token re-triggers fetch."""
-        archives = self.plan.registry[wildcards.dataset].source(wildcards.source).archives
-        missing = [self.providers.missing(archive.urls) for archive in archives if not self.plan.suite.mirror]
-        return " ".join(sorted({one.status for one in missing if one}))

@@ -4,105 +4,45 @@ import contextlib
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from cones.artifacts import load_tensors
-from cones.errors import ConesError, closest
+from cones.errors import ConesError
 from cones.models.detector import GroundedDetector
-from cones.models.glip.build import build_glip, build_glip_text_encoder
-from cones.models.glip.config import SIZES as GLIP_SIZES
+from cones.models.family import family_named, model_names
 from cones.models.text_encoder import load_tokenizer
-from cones.models.text_sizes import NANO_VOCABULARY
-from cones.models.uninext.build import build_uninext, build_uninext_text_encoder
-from cones.models.uninext.config import SIZES as UNINEXT_SIZES
 
 State = dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class ModelEntry:
-    """How a named model is made and how its checkpoint names its parts.
-
-    text_prefix  what stands before the text encoder's parameter names in a checkpoint
-    unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
-    vocabulary   word pieces of the text encoder, one a line
-    """
-
-    detector: Callable[[str], GroundedDetector]
-    text_encoder: Callable[[str], nn.Module]
-    text_prefix: str
-    unused: re.Pattern
-    vocabulary: Path
-
-
-BERT_VOCABULARY = Path("checkpoints/official/vocab.txt")  # fetched with the checkpoints
-
-MODELS: dict[str, ModelEntry] = {
-    name: ModelEntry(
-        detector=build_glip,
-        text_encoder=build_glip_text_encoder,
-        text_prefix="language_backbone.body.model.",
-        unused=re.compile(
-            r"rpn\.head\.cls_logits\.(weight|bias)"
-            r"|language_backbone\.body\.model\.(embeddings\.position_ids|pooler\.dense\.(weight|bias))"
-        ),
-        vocabulary=BERT_VOCABULARY if sizes.text.vocabulary else NANO_VOCABULARY,
-    )
-    for name, sizes in GLIP_SIZES.items()
-} | {
-    name: ModelEntry(
-        detector=build_uninext,
-        text_encoder=build_uninext_text_encoder,
-        text_prefix="text_encoder.body.model.",
-        unused=re.compile(
-            # the decoder's copies of the heads, and a counter of training steps
-            r"detr\.detr\.transformer\.decoder\.(class_embed|bbox_embed)\.[\w.]+"
-            r"|criterion\._iter"
-            r"|text_encoder\.body\.model\.embeddings\.position_ids"
-        ),
-        vocabulary=BERT_VOCABULARY if sizes.text.vocabulary else NANO_VOCABULARY,
-    )
-    for name, sizes in UNINEXT_SIZES.items()
-}
-
-
-def model_entry(name: str) -> ModelEntry:
-    if name not in MODELS:
-        raise ConesError(f'there is no model "{name}"', where="models", next_step=closest(name, MODELS))
-    return MODELS[name]
-
-
 def build_detector(name: str) -> GroundedDetector:
     """The named detector with fresh parameters, without a text encoder."""
-    return model_entry(name).detector(name)
+    return family_named(name).detector(name)
 
 
 def build_text_encoder(name: str) -> nn.Module:
     """The text encoder that belongs to the named detector, with fresh parameters."""
-    return model_entry(name).text_encoder(name)
+    return family_named(name).text_encoder(name)
 
 
 def tokenizer_for(name: str, vocabulary: str | Path | None = None):
     """The `tokenizers.Tokenizer` of the named model's text encoder; `vocabulary` replaces the model's own file."""
-    return load_tokenizer(vocabulary or model_entry(name).vocabulary)
+    return load_tokenizer(vocabulary or family_named(name).vocabulary(name))
 
 
 def load_detector(name: str, path: str | Path, *, expected_sha256: str | None = None) -> GroundedDetector:
     """The named detector with the weights of a safetensors file, in eval mode. The file's text encoder is not read."""
-    entry = model_entry(name)
-    state, _ = load_tensors(
-        path, expected_sha256=expected_sha256, wanted=lambda key: not key.startswith(entry.text_prefix)
-    )
+    prefix = family_named(name).text_prefix
+    state, _ = load_tensors(path, expected_sha256=expected_sha256, wanted=lambda key: not key.startswith(prefix))
     return _fill(lambda: build_detector(name), "", state, name, path)
 
 
 def load_text_encoder(name: str, path: str | Path, *, expected_sha256: str | None = None) -> nn.Module:
     """The text encoder of the named detector with the weights of the same file, in eval mode. Nothing else is read."""
-    prefix = model_entry(name).text_prefix
+    prefix = family_named(name).text_prefix
     state, _ = load_tensors(path, expected_sha256=expected_sha256, wanted=lambda key: key.startswith(prefix))
     return _fill(lambda: build_text_encoder(name), prefix, state, name, path)
 
@@ -117,7 +57,7 @@ def initial_state(name: str, seed: int) -> State:
 
 def joined_state(name: str, detector: nn.Module, text_encoder: nn.Module) -> State:
     """Both modules' tensors under the names of a checkpoint; what `save_tensors` is given after pretraining."""
-    prefix = model_entry(name).text_prefix
+    prefix = family_named(name).text_prefix
     return {**detector.state_dict(), **{prefix + key: value for key, value in text_encoder.state_dict().items()}}
 
 
@@ -142,8 +82,7 @@ def convert_official(name: str, path: str | Path) -> State:
         raise ConesError("a weight is not a tensor", where=path, found=strange[0], next_step="fetch it again")
     if state and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
-    expected = expected_state(name)
-    return _accounted(state, expected, name, path)
+    return _accounted(family_named(name).converted(state), expected_state(name), name, path)
 
 
 def expected_state(name: str) -> State:
@@ -182,7 +121,7 @@ def without_start_values() -> Iterator[None]:
 
 def _accounted(state: State, expected: State, name: str, path: str | Path) -> State:
     """`state` without unused names; a missing, unknown or misshapen one raises with its name."""
-    unused = model_entry(name).unused
+    unused = family_named(name).unused
     state = {key: value for key, value in state.items() if not unused.fullmatch(key)}
     faults = (
         [("a weight is missing", key) for key in expected if key not in state],
@@ -221,7 +160,7 @@ def _describe(tensor: Tensor | None) -> str:
 def looks_like(state: State, exclude: str) -> str | None:
     """The other model whose names and shapes are those of `state` (with or without the text encoder), or None."""
     found = {key: tuple(value.shape) for key, value in state.items()}
-    for name in (each for each in MODELS if each != exclude):
+    for name in (each for each in model_names() if each != exclude):
         expected = {key: tuple(value.shape) for key, value in expected_state(name).items()}
         if found and _parts(found, name) <= _parts(expected, name) and len(found) >= len(expected) // 4:
             return name
@@ -229,7 +168,7 @@ def looks_like(state: State, exclude: str) -> str | None:
 
 
 def _parts(shapes: dict[str, tuple[int, ...]], name: str) -> set:
-    unused = model_entry(name).unused
+    unused = family_named(name).unused
     return {item for item in shapes.items() if not unused.fullmatch(item[0])}
 
 

@@ -11,22 +11,29 @@ from cones.data.registry import Archive
 from cones.data.transfer import Unavailable, transfer
 from cones.errors import ConesError, closest
 from cones.miniature.pretrained import shipped
+from cones.models.family import FAMILIES, family_of
 from cones.progress import log
 from cones.strict import parse, read_yaml
 
 LIST = Path(__file__).with_suffix(".yaml")
-VOCABULARY = "bert-base-uncased"  # the word pieces of every BERT here
+
+
+def official_lists() -> list[Path]:
+    """The files that list official files: what several families share, and each family's own."""
+    return [LIST, *(entry.official_list for entry in FAMILIES.values() if entry.official_list)]
 
 
 def official_files() -> dict[str, Archive]:
     """{model or vocabulary: its file}."""
-    return {name: parse(Archive, value, where=f"{LIST.name}: {name}") for name, value in read_yaml(LIST).items()}
+    listed = ((path, name, value) for path in official_lists() for name, value in read_yaml(path).items())
+    return {name: parse(Archive, value, where=f"{path}: {name}") for path, name, value in listed}
 
 
 def needed(suite: Suite, models: Iterable[str]) -> list[str]:
-    """Official files behind models of a suite: those that neither start at random nor ship, and the vocabulary."""
+    """Official files behind models of a suite: those that neither start at random nor ship, and their vocabularies."""
     files = [name for name in models if suite.models[name].initial_seed is None and not shipped(name)]
-    return [*files, VOCABULARY] if files else []
+    vocabularies = dict.fromkeys(family_of(name).vocabulary for name in files)
+    return [*files, *filter(None, vocabularies)]
 
 
 def fetch_official(
@@ -39,7 +46,9 @@ def fetch_official(
     """
     files = official_files()
     if name not in files:
-        raise ConesError(f'no official checkpoint "{name}" is known', where=LIST.name, next_step=closest(name, files))
+        raise ConesError(
+            f'no official checkpoint "{name}" is known', where="checkpoint", next_step=closest(name, files)
+        )
     archive, target = files[name], folder / files[name].filename
     folder.mkdir(parents=True, exist_ok=True)
     given = mirror / "checkpoints" / archive.filename if mirror else None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NANO_VOCABULARY = Path(__file__).with_name("nano_vocab.txt")
+BERT_VOCABULARY = Path("checkpoints/official/vocab.txt")  # fetched with the checkpoints
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,10 @@ class TextSizes:
     heads: int = 12
     inner: int = 3072
     dropout: float = 0.1
+
+    @property
+    def vocabulary_file(self) -> Path:
+        return BERT_VOCABULARY if self.vocabulary else NANO_VOCABULARY
 
 
 BERT_BASE = TextSizes()

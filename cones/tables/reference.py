@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cones.errors import ConesError, closest
 from cones.strict import read_yaml
 
-PAPER_TABLES = Path(__file__).resolve().parents[2] / "workflow" / "reference" / "paper_tables.yaml"
+PAPER_TABLES = (Path(__file__).parent / "../../workflow/reference/paper_tables.yaml").resolve()
 
 NAMES = ("block", "model", "method")  # keys of a row that say whose numbers it holds
 

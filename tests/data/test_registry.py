@@ -53,7 +53,7 @@ def test_miniature_takes_layout_but_no_address_or_checksum_from_official():
         ("bccd.clases", [], ["bccd: clases", "unknown key", '"classes"']),
         ("bccd.sources.official.formt", {}, ["sources.official.formt", '"format"']),
         ("bccd.sources.official.archives", [{"filename": "a.zip", "urll": []}], ["archives.0.urll", '"urls"']),
-        ("bccd.sources.official.format.name", "vok", ['unknown native format "vok"', '"voc"']),
+        ("bccd.sources.official.format.name", "vok", ['there is no native format "vok"', '"voc"']),
         ("bccd.sources.official.format.rot", "x", ["sources.official.format: rot", '"root"']),
         ("bccd.group", "non-radiology", ["bccd: group", "non_radiology"]),
         ("bccd.sources.official.split.rule", "stabel_cut", ["split.rule", "stable_cut"]),

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from cones.models.checkpoints import MODELS, build_detector, build_text_encoder, expected_state
+from cones.models.checkpoints import build_detector, build_text_encoder, expected_state
+from cones.models.family import FAMILIES, family_named
 from cones.models.glip.config import SIZES
 from cones.models.glip.head import DyHead
 from tests.models.glip_golden import TEXT_PREFIX, official_entries
@@ -23,7 +24,9 @@ def count(parameters) -> int:
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_state_has_the_official_names_and_shapes(name):
     entries = official_entries(name)
-    official = {entry: (shape, dtype) for entry, shape, dtype, _ in entries if not MODELS[name].unused.fullmatch(entry)}
+    official = {
+        entry: (shape, dtype) for entry, shape, dtype, _ in entries if not family_named(name).unused.fullmatch(entry)
+    }
     ours = expected_state(name)
     found = {key: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for key, t in ours.items()}
     assert found == official
@@ -94,3 +97,7 @@ def test_the_published_sizes_start_as_published():
         assert sizes.narrow or (sizes.box_scale, sizes.log_scale) == (1.0, 0.0)
     head = DyHead(tower=[], visual=8, text=8, levels=2)
     assert head.log_scale.item() == 0 and {scale.scale.item() for scale in head.scales} == {1.0}
+
+
+def test_the_family_lists_all_its_sizes():
+    assert set(FAMILIES["glip"].models) == set(SIZES)

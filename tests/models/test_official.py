@@ -47,12 +47,14 @@ def world(tmp_path, monkeypatch):
     (tmp_path / "config").symlink_to(official.LIST.parents[2] / "config")
     (tmp_path / "datasets.yaml").symlink_to(official.LIST.parents[2] / "datasets.yaml")
     monkeypatch.chdir(tmp_path)
-    entries = yaml.safe_load(official.LIST.read_text())
+    entries = {
+        key: each for path in official.official_lists() for key, each in yaml.safe_load(path.read_text()).items()
+    }
 
     def know(name, **changes):
         entries[name] = {k: v for k, v in {**entries[name], **changes}.items() if v is not None}
         (tmp_path / "official.yaml").write_text(yaml.safe_dump(entries))
-        monkeypatch.setattr(official, "LIST", tmp_path / "official.yaml")
+        monkeypatch.setattr(official, "official_lists", lambda: [tmp_path / "official.yaml"])
         return Plan.load("paper", {"mirror": str(tmp_path / "mirror")})
 
     (tmp_path / "mirror/checkpoints").mkdir(parents=True)

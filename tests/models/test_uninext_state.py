@@ -5,7 +5,6 @@ import torch
 
 from cones.errors import ConesError
 from cones.models.checkpoints import (
-    MODELS,
     build_detector,
     build_text_encoder,
     convert_official,
@@ -13,6 +12,8 @@ from cones.models.checkpoints import (
     initial_state,
     tokenizer_for,
 )
+from cones.models.family import FAMILIES, family_named
+from cones.models.uninext.config import SIZES
 from cones.models.uninext.resnet import BatchNorm, FrozenBatchNorm
 from tests.models.uninext_golden import NAME, TEXT_PREFIX, official_entries
 
@@ -30,7 +31,7 @@ def count(parameters) -> int:
 
 def test_every_entry_of_the_official_file_is_a_tensor_of_ours_or_named_as_dropped():
     entries = official_entries()
-    kept = {name: (shape, dtype) for name, shape, dtype, _ in entries if not MODELS[NAME].unused.fullmatch(name)}
+    kept = {name: (shape, dtype) for name, shape, dtype, _ in entries if not family_named(NAME).unused.fullmatch(name)}
     ours = expected_state(NAME)
     assert kept == {key: (tuple(t.shape), str(t.dtype).removeprefix("torch.")) for key, t in ours.items()}
     dropped = {name: kind for name, _, _, kind in entries if name not in kept}
@@ -133,3 +134,7 @@ def test_norms_that_learnt_load_as_frozen_and_say_the_same():
     assert not any("norm" in name for name, _ in frozen.detr.detr.backbone.named_parameters())
     for ours, theirs in zip(frozen.detr.detr.backbone[0].backbone(pixels), backbone.eval()(pixels)):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_family_lists_all_its_sizes():
+    assert set(FAMILIES["uninext"].models) == set(SIZES)

@@ -15,7 +15,7 @@ rule embed:
     resources:
         gpu=1,
     params:
-        code=code_digest("cones.steps.embed"),
+        code=context.embed_digest,
         boxes=lambda wildcards: plan.compares_boxes(context.cell(wildcards)),
         prompts=plan.suite.prompts,
     message:

@@ -8,7 +8,8 @@ rule checkpoint:
         "logs/checkpoints/official-{name}.log",
     localrule: True
     params:
-        code=code_digest("cones.models.official"),
+        code=digests.step_code("checkpoint"),
+        file=lambda wildcards: digests.official_file(wildcards.name),
     message:
         "fetching the official {wildcards.name}"
     shell:
@@ -23,7 +24,7 @@ rule weights:
     log:
         "logs/checkpoints/{model}.log",
     params:
-        code=code_digest("cones.steps.weights"),
+        code=lambda wildcards: digests.model_code("weights", wildcards.model),
         seed=lambda wildcards: plan.suite.models[wildcards.model].initial_seed,
     message:
         "base weights of {wildcards.model}"
@@ -39,7 +40,7 @@ rule pretrain:
     log:
         "logs/pretraining/{model}.log",
     params:
-        code=code_digest("cones.steps.pretrain"),
+        code=lambda wildcards: digests.model_code("pretrain", wildcards.model),
     message:
         "pretraining {wildcards.model}: most of an hour"
     shell:

@@ -8,7 +8,7 @@ rule draw:
         "logs/data/miniature/{dataset}/draw-{archive}.log",
     localrule: True
     params:
-        code=code_digest("cones.miniature.archives"),
+        code=digests.step_code("draw"),
         entry=context.dataset_digest,
     message:
         "drawing {wildcards.dataset}"
@@ -26,7 +26,7 @@ rule fetch:
     retries: 0
     localrule: True
     params:
-        code=code_digest("cones.data.download"),
+        code=digests.step_code("fetch"),
         entry=context.dataset_digest,
         drop=context.drop_digest,
         given=context.credentials_digest,
@@ -47,7 +47,7 @@ rule prepare:
     log:
         "logs/data/{source}/{dataset}/prepare.log",
     params:
-        code=code_digest("cones.data.prepare"),
+        code=context.prepare_digest,
         entry=context.dataset_digest,
     message:
         "preparing {wildcards.dataset} ({wildcards.source})"

@@ -18,7 +18,7 @@ rule evaluate:
     resources:
         gpu=1,
     params:
-        code=code_digest("cones.steps.evaluate"),
+        code=context.evaluate_digest,
     message:
         "scoring {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:

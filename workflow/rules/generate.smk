@@ -21,8 +21,8 @@ rule find_pretrained:
         pretrained="|".join(generation.pretrained),
     localrule: True
     params:
-        code=code_digest("cones.models.pretrained"),
-        given=lambda wildcards: context.pretrained_digest(wildcards.pretrained),
+        code=digests.step_code("find_pretrained"),
+        given=lambda wildcards: digests.pretrained_given(wildcards.pretrained),
     message:
         "finding the pretrained {wildcards.pretrained}"
     shell:
@@ -40,7 +40,7 @@ rule encode_nouns:
     resources:
         gpu=1,
     params:
-        code=code_digest("cones.models.stable_diffusion.loading"),
+        code=digests.step_code("encode_nouns"),
     message:
         f"class nouns of {generation.dataset} through the text encoder of {generation.model}"
     shell:
@@ -58,7 +58,7 @@ rule look_at_real_pictures:
     resources:
         gpu=1,
     params:
-        code=code_digest("cones.models.features.loading"),
+        code=digests.step_code("look_at_real_pictures"),
     message:
         f"features of the real pictures of {generation.dataset}"
     shell:
@@ -105,7 +105,7 @@ rule draw_subject:
     resources:
         gpu=1,
     params:
-        code=code_digest("cones.models.stable_diffusion.generator"),
+        code=digests.step_code("draw_subject"),
         pictures=generation.pictures,
     message:
         f"drawing {{wildcards.subject}} with {generation.model}: {{wildcards.arm}}, seed {{wildcards.seed}}"
@@ -131,7 +131,7 @@ rule score_subject:
     resources:
         gpu=1,
     params:
-        code=code_digest("cones.steps.generation"),
+        code=digests.step_code("score_subject"),
     message:
         f"scoring {{wildcards.subject}} with {generation.model}: {{wildcards.arm}}, seed {{wildcards.seed}}"
     shell:

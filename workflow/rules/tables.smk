@@ -16,6 +16,7 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
         localrule: True
         params:
             code=code_digest("cones.steps.collect"),
+            shown=digests.shown(plan, grid),
             title=plan.suite.title,
             grid=grid,  # an f-string in `shell` is read when the job runs: it would name the last grid
         message:

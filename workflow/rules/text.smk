@@ -10,7 +10,7 @@ rule text_states:
     log:
         "logs/{suite}/{model}/{dataset}/text.log",
     params:
-        code=code_digest("cones.steps.text"),
+        code=lambda wildcards: digests.model_code("text_states", wildcards.model),
         prompts=plan.suite.prompts,
     message:
         "class names of {wildcards.dataset} through the text encoder of {wildcards.model}"

@@ -1,6 +1,7 @@
 """Native formats: one file each, chosen by name. A converter reads what was unpacked and yields records.
 
 A converter is a module with
+    FORMAT      {"name": its name in registry entries}
     VERSION     int, raised when its output changes
     Parameters  a Strict model: the keys a registry entry may give beside `format.name`
     convert(native: NativeFiles, parameters) -> Iterator[Record]
@@ -13,41 +14,22 @@ parameters while Snakemake parses its rules.
 
 from types import ModuleType
 
-from cones.data.converters import (
-    adni,
-    cityscapes,
-    coco,
-    csv_boxes,
-    dreambooth,
-    instance_maps,
-    isic2016,
-    kvasir_seg,
-    luna16,
-    masks,
-    tbx11k,
-    tn3k,
-    voc,
-)
-from cones.errors import ConesError, closest
+from cones.errors import ConesError
+from cones.runtime.registry import Entry, Registry
 
-CONVERTERS: dict[str, ModuleType] = {
-    "coco": coco,
-    "voc": voc,
-    "masks": masks,
-    "isic2016": isic2016,
-    "csv_boxes": csv_boxes,
-    "instance_maps": instance_maps,
-    "tbx11k": tbx11k,
-    "luna16": luna16,
-    "adni": adni,
-    "tn3k": tn3k,
-    "kvasir_seg": kvasir_seg,
-    "cityscapes": cityscapes,
-    "dreambooth": dreambooth,
-}
+FORMATS: Registry[Entry] = Registry(
+    "native format", Entry, literal="FORMAT", built_in="cones.built_in:FORMATS", group="cones.formats"
+)
 
 
 def converter_named(name: str, *, where: object) -> ModuleType:
-    if name not in CONVERTERS:
-        raise ConesError(f'unknown native format "{name}"', where=where, next_step=closest(name, CONVERTERS))
-    return CONVERTERS[name]
+    """The converter of a native format, imported now. ConesError if there is none, or it lacks a part."""
+    converter = FORMATS.load(name, where=where)
+    for part in ("VERSION", "Parameters", "convert"):
+        if not hasattr(converter, part):
+            raise ConesError(
+                f"a converter needs {part}",
+                where=converter.__file__,
+                next_step="add it; docs/extending.md shows a whole file",
+            )
+    return converter

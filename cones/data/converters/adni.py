@@ -15,6 +15,7 @@ from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Record
 from cones.strict import Strict
 
+FORMAT = {"name": "adni"}
 VERSION = 1
 
 

@@ -14,6 +14,7 @@ from cones.data.converters.records import NativeFiles, Object, Record
 from cones.errors import closest, said_by
 from cones.strict import Strict
 
+FORMAT = {"name": "cityscapes"}
 VERSION = 1
 PICTURE, POLYGONS = "_leftImg8bit.png", "_gtFine_polygons.json"
 NOT_DRAWN = "license plate"

@@ -18,6 +18,7 @@ from cones.data.files import PictureFolder, item_names, plain
 from cones.data.masks import area_of, bounds_of, checked_segmentation, scaled
 from cones.strict import Strict
 
+FORMAT = {"name": "coco"}
 VERSION = 2
 KEYS = ("images", "annotations", "categories")
 

@@ -14,6 +14,7 @@ from cones.data.converters.records import NativeFiles, Object, Record
 from cones.data.files import PictureFolder, item_names, plain, without_suffix
 from cones.strict import Strict
 
+FORMAT = {"name": "csv_boxes"}
 VERSION = 2
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from cones.data.converters.records import NativeFiles, Record
 from cones.strict import Strict
 
+FORMAT = {"name": "dreambooth"}
 VERSION = 1
 SPLIT = "train"  # every picture is for learning its subject
 SECTIONS = {"Classes": "classes", "Object Prompts": "object", "Live Subject Prompts": "live"}

@@ -14,6 +14,7 @@ from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Object, Record
 from cones.strict import Strict
 
+FORMAT = {"name": "instance_maps"}
 VERSION = 1
 
 

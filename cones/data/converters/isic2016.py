@@ -12,6 +12,7 @@ from pydantic import Field
 from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Record
 
+FORMAT = {"name": "isic2016"}
 VERSION = 1
 
 

@@ -8,6 +8,7 @@ from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Record
 from cones.errors import said_by
 
+FORMAT = {"name": "kvasir_seg"}
 VERSION = 1
 
 

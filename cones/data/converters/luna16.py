@@ -16,6 +16,7 @@ from cones.data.converters.records import NativeFiles, Object, Record
 from cones.errors import ConesError, said_by
 from cones.strict import Strict
 
+FORMAT = {"name": "luna16"}
 VERSION = 1
 RENDERS = True
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ", "diameter_mm")

@@ -16,6 +16,7 @@ from cones.data.files import PICTURES, PictureFolder, files_below, without_suffi
 from cones.data.masks import encoded
 from cones.strict import Strict
 
+FORMAT = {"name": "masks"}
 VERSION = 2
 LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 FAINT = 8  # a mask that is nowhere brighter holds numbers of classes rather than shades

@@ -13,6 +13,7 @@ from pydantic import Field
 from cones.data.converters.records import NativeFiles, Object, Record
 from cones.strict import Strict
 
+FORMAT = {"name": "tbx11k"}
 VERSION = 1
 NATIVE = ("ActiveTuberculosis", "ObsoletePulmonaryTuberculosis", "PulmonaryTuberculosis")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")

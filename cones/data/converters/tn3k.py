@@ -13,6 +13,7 @@ from cones.data.converters import masks
 from cones.data.converters.records import NativeFiles, Record
 from cones.errors import said_by
 
+FORMAT = {"name": "tn3k"}
 VERSION = 1
 
 

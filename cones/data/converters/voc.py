@@ -14,6 +14,7 @@ from cones.data.converters.records import NativeFiles, Object, Record
 from cones.data.files import PictureFolder, files_below, plain, without_suffix
 from cones.strict import Strict
 
+FORMAT = {"name": "voc"}
 VERSION = 2
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

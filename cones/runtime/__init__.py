@@ -1,0 +1,1 @@
+"""What every layer stands on: registries of what a person may add."""

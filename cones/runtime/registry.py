@@ -1,0 +1,181 @@
+"""Registries: names, and the file in which each is written. Reading one imports nothing; an entry is loaded by name."""
+
+import ast
+import importlib
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ConfigDict, Field
+
+from cones.errors import ConesError, closest
+from cones.sources import source_path
+from cones.strict import Strict, parse
+
+
+class Entry(Strict):
+    """What the file of an entry says about itself; each registry adds the fields it needs.
+
+    The file says it in a literal at its top level, such as `METHOD = {"name": "mine", "class": "Mine"}`. A literal, so
+    that it can be read without importing the file, which may import PyTorch.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str
+    module: str  # dotted, such as "baselines.zero_shot"
+    class_name: str | None = Field(None, alias="class")  # None: the module itself is what the entry stands for
+
+    @property
+    def target(self) -> str:
+        """ "module:Class", or "module"."""
+        return f"{self.module}:{self.class_name}" if self.class_name else self.module
+
+    def load(self) -> Any:
+        """The class (or module). The only place where the entry's file is imported."""
+        loaded = importlib.import_module(self.module)
+        if self.class_name is None:
+            return loaded
+        if not hasattr(loaded, self.class_name):
+            raise ConesError(
+                f'there is no "{self.class_name}"',
+                where=source_path(self.module),
+                next_step=f"{closest(self.class_name, _classes(loaded))} (the file names its class at its top level)",
+            )
+        return getattr(loaded, self.class_name)
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Mapping[str, E], Generic[E]):
+    """Name -> entry, for one kind of thing that a person may add.
+
+    kind      what an entry is, in messages, such as "method"
+    entry     the class of its entries
+    literal   the name of the literal in an entry's file, such as "METHOD"
+    built_in  "module:NAME" of {name: module} of what ships with the project. A string, so that the list of all names is
+              in no step's code digest: a step counts the files of the entries it uses
+    group     entry points of this group, `name = "module"`, add what an installed package offers
+    """
+
+    def __init__(self, kind: str, entry: type[E], *, literal: str, built_in: str, group: str):
+        self.kind, self.entry_class, self.literal, self.group = kind, entry, literal, group
+        self._built_in = built_in
+        self._added: dict[str, str] = {}  # by plug-ins of the suite
+        self._entries: dict[str, E] = {}  # those that were read
+
+    def __getitem__(self, name: str) -> E:
+        """KeyError for an unknown name, as of any mapping; `find` is for names that a person wrote."""
+        if name not in self._entries:
+            self._entries[name] = self._read(name, self.module(name))
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._permanent
+        yield from self._added
+
+    def __len__(self) -> int:
+        return len(self._permanent) + len(self._added)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._permanent or name in self._added
+
+    def find(self, name: str, *, where: object = None) -> E:
+        """The entry of a name that a person wrote; ConesError with the nearest known name if there is none."""
+        if name not in self:
+            raise ConesError(f'there is no {self.kind} "{name}"', where=where, next_step=closest(name, self))
+        return self[name]
+
+    def module(self, name: str) -> str:
+        """The module an entry is written in: what a code digest starts from."""
+        return self._added[name] if name in self._added else self._permanent[name]
+
+    def load(self, name: str, *, where: object = None) -> Any:
+        """The class (or module) of an entry, imported now."""
+        return self.find(name, where=where).load()
+
+    def add(self, name: str, module: str) -> None:
+        """One more entry, of a plug-in; its file is read at once. ConesError if the name is taken or the file says
+        nothing of it."""
+        if name in self:
+            raise ConesError(
+                f'the {self.kind} "{name}" is there already',
+                where=source_path(module),
+                found=f"also in {source_path(self.module(name))}",
+                next_step=f"choose another name in its {self.literal}",
+            )
+        self._entries[name] = self._read(name, module)
+        self._added[name] = module
+
+    def remove_added(self) -> None:
+        """Back to what is built in and installed."""
+        self._added.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Read entries again when they are next asked for: files may have changed since."""
+        self._entries.clear()
+
+    @cached_property
+    def _permanent(self) -> dict[str, str]:
+        """{name: module} of what is built in and of what installed packages offer."""
+        module, _, attribute = self._built_in.partition(":")
+        modules = dict(getattr(importlib.import_module(module), attribute))
+        for point in importlib.metadata.entry_points(group=self.group):
+            if point.name in modules:
+                raise ConesError(
+                    f'the {self.kind} "{point.name}" is there already',
+                    where=f"entry point of {point.dist.name if point.dist else point.value}",
+                    found=f"also in {modules[point.name]}",
+                    next_step="rename it in that package, or uninstall the package",
+                )
+            modules[point.name] = point.value
+        return modules
+
+    def _read(self, name: str, module: str) -> E:
+        path = source_path(module)
+        if path is None:
+            raise ConesError("there is no such module", where=f"{self.kind} {name}", found=module)
+        for said in literals(path, self.literal):
+            if said.get("name") == name:
+                return parse(self.entry_class, {**said, "module": module}, where=f"{path}: {self.literal}")
+        raise ConesError(
+            f'the file says nothing of the {self.kind} "{name}"',
+            where=path,
+            expected=f'{self.literal} = {{"name": "{name}", …}} at its top level',
+            next_step="add it; docs/extending.md shows a whole file",
+        )
+
+
+def literals(path: Path, name: str) -> list[dict]:
+    """What a source file assigns to `name` at its top level: a dict, or a list of dicts; [] if it does not.
+
+    Nothing is imported; ConesError if the file is no Python or the value is not a literal.
+    """
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise ConesError("not valid Python", where=path, found=error, next_step="correct it") from None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == [name]:
+            try:
+                value = ast.literal_eval(node.value)
+            except ValueError:
+                value = None
+            listed = value if isinstance(value, list) else [value]
+            if not all(isinstance(each, dict) for each in listed):
+                raise ConesError(
+                    f"{name} is not a literal",
+                    where=f"{path}, line {node.lineno}",
+                    expected="a dict of constants (or a list of such): it is read without running the file",
+                    next_step="write names and values out",
+                )
+            return listed
+    return []
+
+
+def _classes(module: object) -> list[str]:
+    return [name for name, value in vars(module).items() if isinstance(value, type)]
