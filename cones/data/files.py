@@ -8,12 +8,19 @@ from pathlib import Path, PurePosixPath
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 # what Windows, macOS and network drives leave beside the files of a person
-SYSTEM = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r"})
+SYSTEM = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", ".ds_store", "@eadir", "$recycle.bin", "icon\r"}
+)
+
+
+def is_system(name: str) -> bool:
+    """A file or folder that an operating system left: `Thumbs.db`, `.DS_Store`, `._a.jpg` (a Mac's half of a file)."""
+    return name.startswith("._") or name.lower() in SYSTEM
 
 
 def is_hidden(name: str) -> bool:
-    """A file or folder that no person put there: a dot-file (`._a.jpg` of a Mac is one) or a system's own."""
-    return name.startswith(".") or name.lower() in SYSTEM
+    """A file or folder that no person put there as data: a dot-file or a system's own."""
+    return name.startswith(".") or is_system(name)
 
 
 def plain(name: str) -> str:
