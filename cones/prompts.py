@@ -58,8 +58,7 @@ def check_length(positions: int) -> None:
             "the caption of all classes is too long for the text encoder",
             expected=f"at most {MAX_POSITIONS} word pieces and vectors",
             found=positions,
-            next_step="fewer `tokens_per_class` where vectors stand in it, shorter `prompts` in the registry where class "
-            "names do",
+            next_step="fewer `tokens_per_class` where vectors stand in it, shorter `prompts` where names do",
         )
 
 

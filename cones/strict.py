@@ -87,7 +87,7 @@ class Written(NamedTuple):
                 node = next((value for name, value in node.value if name.value == str(key)), None)
             elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
                 node = node.value[key]
-        return node.value if isinstance(node, yaml.ScalarNode) and node.style is None else None
+        return node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
 
 
 def parse(model: type[M], value: Any, *, where: object, cure: str | None = None, written: Written | None = None) -> M:
