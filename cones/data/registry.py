@@ -137,7 +137,7 @@ class SplitRule(Strict):
     lists: dict[SplitName, str] = Field(default_factory=dict)
     leave_rest: bool = False
     scale: bool = False
-    patients: str | PatientColumn | None = None
+    patients: PatientColumn | str | None = None
 
     _paths = field_validator("lists")(lambda lists: {split: _inside(name) for split, name in lists.items()})
 

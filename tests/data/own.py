@@ -111,7 +111,9 @@ class Prepared:
 def prepared(tmp_path: Path, files: dict[str, bytes], *, selects_on_validation: bool = False, **described) -> Prepared:
     """Lay `files` into a folder, describe it by an entry in `mine.yaml`, fetch and prepare it."""
     folder = write_tree(tmp_path / "cells", files)
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"my_cells": entry(folder, **described)}), encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(
+        yaml.safe_dump({"my_cells": entry(folder, **described)}, sort_keys=False), encoding="utf-8"
+    )
     dataset = load_registries([tmp_path / "mine.yaml"])["my_cells"]
     fetch(dataset, "official", tmp_path / "data")
     manifest = prepare(dataset, "official", tmp_path / "data", selects_on_validation=selects_on_validation)
