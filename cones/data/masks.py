@@ -134,6 +134,14 @@ def as_rle(segmentation: list[list[float]] | dict, size: tuple[int, int]) -> dic
     return encoded(mask if mask.any() else _drawn(segmentation, size))
 
 
+def merged(masks: list[dict]) -> dict:
+    """Compressed RLE of all pixels of several, of one size."""
+    from pycocotools import mask as coco_mask
+
+    code = coco_mask.merge([_compressed(one) for one in masks])
+    return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
+
+
 def _drawn(polygons: list[list[float]], size: tuple[int, int]) -> np.ndarray:
     import numpy as np
     from PIL import Image, ImageDraw

@@ -4,6 +4,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from cones.data.boxes import ordered
 from cones.data.coco import Gated
 from cones.data.converters.records import NativeFiles, Record
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
@@ -53,7 +54,7 @@ def refuse_fractions(records: Sequence[Record], native: NativeFiles) -> None:
 
 
 def _within_a_pixel(one) -> bool:
-    x, y, width, height = one.box
+    x, y, width, height = ordered(one.box)
     return x >= 0 and y >= 0 and x + width <= 1.001 and y + height <= 1.001 and one.segmentation is None
 
 

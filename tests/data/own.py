@@ -10,7 +10,7 @@ from PIL import Image
 
 from cones.data.download import fetch
 from cones.data.prepare import prepare
-from cones.data.registry import load_registries
+from cones.data.registry import load_registry
 from tests.data.made_up import write_tree
 
 SPLITS = ("train", "val", "test")
@@ -114,7 +114,7 @@ def prepared(tmp_path: Path, files: dict[str, bytes], *, selects_on_validation: 
     (tmp_path / "mine.yaml").write_text(
         yaml.safe_dump({"my_cells": entry(folder, **described)}, sort_keys=False), encoding="utf-8"
     )
-    dataset = load_registries([tmp_path / "mine.yaml"])["my_cells"]
+    dataset = load_registry(tmp_path / "mine.yaml")["my_cells"]
     fetch(dataset, "official", tmp_path / "data")
     manifest = prepare(dataset, "official", tmp_path / "data", selects_on_validation=selects_on_validation)
     return Prepared(manifest, tmp_path / "data/official/my_cells")

@@ -234,7 +234,9 @@ class _Split:
         box = self._box(box, name, size) if box else (segmentation and bounds_of(segmentation))
         if box is None:
             raise self._fault(
-                f"{name} has no box", expected="bbox: [x, y, width, height]", found=shown(annotation.get("bbox"))
+                f"{name} has no box",
+                expected="bbox: [x, y, width, height]",
+                found=shown(annotation["bbox"]) if "bbox" in annotation else "none",
             )
         disagreeing.compare(name, box, annotation.get("segmentation"), size)
         return Object(

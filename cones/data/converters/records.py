@@ -92,14 +92,13 @@ class NativeFiles:
         """
         self.missing.extend(absent)
         if len(self.missing) > self.allow_missing:
-            steps = filter(
-                None, ("complete the folder", hint, f"set `allow_missing: {len(self.missing)}` beside `format`")
-            )
+            allow = f"set `allow_missing: {len(self.missing)}` beside `format`" if len(absent) < listed else None
+            steps = ", or ".join(filter(None, ("complete the folder", hint, allow)))
             raise self.fault(
                 f"{len(absent)} of {listed} {what} are missing",
                 file,
                 expected=absent[0],
-                next_step=self.mend(f"{', or '.join(steps)} in {self.registry}"),
+                next_step=self.mend(f"{steps} in {self.registry}" if hint or allow else steps),
             )
 
     def note(self, what: str, file: Path | str) -> None:
