@@ -14,6 +14,7 @@ from cones.artifacts import read_json
 from cones.config import BOXES_GRID, CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
+from cones.experiment.plugins import plugin_digests
 from cones.generation import Generation
 from cones.methods import METHODS, MethodEntry
 from cones.strict import IDENTIFIER
@@ -82,9 +83,10 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of all that config and registry say about this plan."""
+        """Of all that config, registry and plug-ins say about this plan."""
         entries = (self.registry[name] for name in self.suite.all_datasets)
-        return settings_digest([self.suite.model_dump(mode="json"), *map(settings_digest, entries)])
+        said = [self.suite.model_dump(mode="json"), *map(settings_digest, entries)]
+        return settings_digest([*said, plugin_digests()] if self.suite.plugins else said)
 
     def cells(self, grid: str) -> Iterator[Cell]:
         """Models, datasets, arms, seeds of one table, in the order of the config."""

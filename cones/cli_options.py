@@ -42,7 +42,7 @@ def load_plan(
     planned = os.environ.get("CONES_PLAN")
     if planned is not None and planned != plan.digest:
         raise ConesError(
-            "config or registry was edited while this run was going on",
+            "config, registry or a plug-in was edited while this run was going on",
             where=f"config/{suite}.yaml, datasets.yaml",
             next_step="run the same command again: it plans anew and keeps what the edit does not touch",
         )

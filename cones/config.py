@@ -8,8 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import ConesError, closest
+from cones.experiment.plugins import load_plugins
 from cones.generation import Generation
 from cones.methods import METHODS
+from cones.models.family import family_of
 from cones.strict import IDENTIFIER, Name, Strict, by_name, parse, read_yaml
 
 CONFIG_FOLDER = Path("config")
@@ -122,6 +124,9 @@ class Suite(Strict):
     )
     data_dir: str = "data"
     registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
+    plugins: tuple[str, ...] = Field(
+        (), description="files and packages with methods, models or formats of your own, relative to this file"
+    )
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)
     models: dict[Name, Model] = Field(min_length=1)
@@ -288,6 +293,11 @@ def _read(path: Path) -> dict:
     return content
 
 
+def _texts(value: Any) -> list[str]:
+    """The texts of a list; what is none is told when the suite is parsed."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list | tuple) else []
+
+
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
@@ -301,7 +311,11 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     if "like" in base:
         base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None, "generation": None}, base)
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
-    suite = parse(Suite, merged(base, overrides or {}), where=where)
+    content = merged(base, overrides or {})
+    load_plugins(_texts(content.get("plugins")), suite_file=path)
+    suite = parse(Suite, content, where=where)
+    for model in suite.models:
+        family_of(model, where=f"{path}: models")
     for grid in suite.grids:
         models, datasets, arms = suite.grid(grid)
         for model, arm, dataset in product(models, arms, (None, *filter(suite.dataset_tuning.get, datasets))):

@@ -76,7 +76,7 @@ class TuningMethod(ABC):
 
     @staticmethod
     def load(name: str) -> TuningMethod:
-        return METHODS.load(name)()
+        return METHODS.make(name, TuningMethod)
 
     def supports(self, model_name: str) -> str | None:
         """None, or the reason why this model cannot carry the method; tables print it."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from cones.errors import ConesError
 from cones.machine import machine
-from cones.sources import ROOT, own_path, source_files
+from cones.sources import PACKAGES, ROOT, own_path, source_files
 
 LITERALS = ("METHOD", "MODEL", "FORMAT", "OUTPUT")  # what a file says of itself to a registry
 
@@ -44,6 +44,12 @@ def modules_behind(*modules: str) -> set[str]:
             seen.add(module)
             todo += _source(module).imports
     return seen
+
+
+def plugin_digest(module: str) -> str:
+    """Digest of a plug-in alone: of what its own files mean and say of themselves, without the library's."""
+    own = {name: _source(name) for name in modules_behind(module) if name.partition(".")[0] not in PACKAGES}
+    return _digest_of({name: f"{source.meaning} {source.literals}" for name, source in own.items()})
 
 
 def forget_sources() -> None:

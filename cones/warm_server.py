@@ -253,9 +253,9 @@ class Server:
 def _import_all() -> str | None:
     """Why a process with these imports must not be forked, or None."""
     _import(MODULES)
-    from cones.methods import METHODS
+    from cones import built_in
 
-    _import(method.module for method in METHODS.values())
+    _import((*built_in.METHODS.values(), *built_in.MODELS.values(), *built_in.FORMATS.values()))
     return _unfit()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from cones.artifacts import read_json, replacing_directory, sha256, write_json
 from cones.data import coco, soundness
 from cones.data.checksums import assert_unchanged
-from cones.data.converters import converter_named
+from cones.data.converters import FORMATS, converter_named
 from cones.data.converters.records import NativeFiles, Record
 from cones.data.download import dataset_dir
 from cones.data.patients import with_patients
@@ -20,6 +20,8 @@ from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
 from cones.data.unpack import unpack
 from cones.errors import ConesError
+from cones.provenance import plugin_digest
+from cones.sources import PACKAGES
 from cones.strict import parse
 
 USABLE = ("ready", "downloaded_unverified")
@@ -110,6 +112,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
             "name": spec.format.name,
             "version": converter.VERSION,
             "parameters": parameters.model_dump(mode="json"),
+            **_digest_of_plugin(spec.format.name),
         },
         "split_rule": spec.split.model_dump(mode="json"),
     }
@@ -117,6 +120,12 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
 
 def _counted(names: list[str]) -> dict:
     return {"count": len(names), "examples": names[: coco.EXAMPLES]}
+
+
+def _digest_of_plugin(format_name: str) -> dict:
+    """For a converter from outside of the project, whose version nobody here keeps."""
+    module = FORMATS.module(format_name)
+    return {} if module.partition(".")[0] in PACKAGES else {"digest": plugin_digest(module)}
 
 
 def _convert(

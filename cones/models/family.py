@@ -96,4 +96,4 @@ def family_of(model: str, *, where: object = "models") -> FamilyEntry:
 
 def family_named(model: str) -> ModelFamily:
     """The family that a model belongs to, imported now."""
-    return family_of(model).load()()
+    return FAMILIES.make(family_of(model).name, ModelFamily)

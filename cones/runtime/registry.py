@@ -1,6 +1,7 @@
 """Registries: names, and the file in which each is written. Reading one imports nothing; an entry is loaded by name."""
 
 import ast
+import functools
 import importlib
 import importlib.metadata
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, Field
 
 from cones.errors import ConesError, closest
-from cones.sources import source_path
+from cones.sources import add_plugin_package, source_path
 from cones.strict import Strict, parse
 
 
@@ -35,19 +36,20 @@ class Entry(Strict):
 
     def load(self) -> Any:
         """The class (or module). The only place where the entry's file is imported."""
-        loaded = importlib.import_module(self.module)
-        if self.class_name is None:
-            return loaded
-        if not hasattr(loaded, self.class_name):
+        try:
+            loaded = importlib.import_module(self.module)
+        except ImportError as error:
             raise ConesError(
-                f'there is no "{self.class_name}"',
+                "cannot be imported",
                 where=source_path(self.module),
-                next_step=f"{closest(self.class_name, _classes(loaded))} (the file names its class at its top level)",
-            )
-        return getattr(loaded, self.class_name)
+                found=error,
+                next_step="install what it needs, or correct the import",
+            ) from error
+        return getattr(loaded, self.class_name) if self.class_name else loaded
 
 
 E = TypeVar("E", bound=Entry)
+T = TypeVar("T")
 
 
 class Registry(Mapping[str, E], Generic[E]):
@@ -97,6 +99,16 @@ class Registry(Mapping[str, E], Generic[E]):
         """The class (or module) of an entry, imported now."""
         return self.find(name, where=where).load()
 
+    def make(self, name: str, base: type[T]) -> T:
+        """An object of an entry's class, which must be a `base`; ConesError with what it lacks."""
+        entry = self.find(name)
+        made, where = entry.load(), f"{source_path(entry.module)}: {entry.class_name}"
+        if not (isinstance(made, type) and issubclass(made, base)):
+            raise ConesError(f"not a {base.__name__}", where=where, next_step=f"derive the class from {base.__name__}")
+        if missing := sorted(getattr(made, "__abstractmethods__", ())):
+            raise ConesError(f"a {base.__name__} needs {' and '.join(missing)}", where=where, next_step="write it")
+        return made()
+
     def add(self, name: str, module: str) -> None:
         """One more entry, of a plug-in; its file is read at once. ConesError if the name is taken or the file says
         nothing of it."""
@@ -124,7 +136,7 @@ class Registry(Mapping[str, E], Generic[E]):
         """{name: module} of what is built in and of what installed packages offer."""
         module, _, attribute = self._built_in.partition(":")
         modules = dict(getattr(importlib.import_module(module), attribute))
-        for point in importlib.metadata.entry_points(group=self.group):
+        for point in _entry_points().select(group=self.group):
             if point.name in modules:
                 raise ConesError(
                     f'the {self.kind} "{point.name}" is there already',
@@ -133,6 +145,7 @@ class Registry(Mapping[str, E], Generic[E]):
                     next_step="rename it in that package, or uninstall the package",
                 )
             modules[point.name] = point.value
+            add_plugin_package(point.value)
         return modules
 
     def _read(self, name: str, module: str) -> E:
@@ -141,7 +154,9 @@ class Registry(Mapping[str, E], Generic[E]):
             raise ConesError("there is no such module", where=f"{self.kind} {name}", found=module)
         for said in literals(path, self.literal):
             if said.get("name") == name:
-                return parse(self.entry_class, {**said, "module": module}, where=f"{path}: {self.literal}")
+                entry = parse(self.entry_class, {**said, "module": module}, where=f"{path}: {self.literal}")
+                _refuse_missing_class(entry, path)
+                return entry
         raise ConesError(
             f'the file says nothing of the {self.kind} "{name}"',
             where=path,
@@ -177,5 +192,24 @@ def literals(path: Path, name: str) -> list[dict]:
     return []
 
 
-def _classes(module: object) -> list[str]:
-    return [name for name, value in vars(module).items() if isinstance(value, type)]
+def _refuse_missing_class(entry: Entry, path: Path) -> None:
+    """The class that an entry names is defined or imported in its file: said before anything is run."""
+    if entry.class_name is None:
+        return
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    imported = {
+        alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    if entry.class_name not in classes | imported and "*" not in imported:
+        raise ConesError(
+            f'there is no class "{entry.class_name}"',
+            where=path,
+            next_step=closest(entry.class_name, classes) if classes else "write it",
+        )
+
+
+@functools.cache
+def _entry_points() -> importlib.metadata.EntryPoints:
+    """What all installed packages offer, read once: the search takes milliseconds."""
+    return importlib.metadata.entry_points()

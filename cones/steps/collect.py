@@ -53,6 +53,7 @@ def _expected(plan: Plan, cell: Cell) -> ExpectedCell:
         losses=settings.loss_groups,
         initial_seed=plan.suite.models[cell.model].initial_seed,
         tokens_per_class=plan.tokens_per_class(cell),
+        block=plan.method(cell.arm).block,
     )
 
 

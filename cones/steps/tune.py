@@ -11,10 +11,12 @@ from cones.data.batches import Split
 from cones.determinism import generator, make_deterministic
 from cones.devices import best_device, peak_memory_bytes, precision
 from cones.errors import ConesError
+from cones.experiment.plugins import plugins_used
 from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
+from cones.models.family import family_of
 from cones.models.reference_path import take_reference_path
 from cones.progress import log
 from cones.prompts import PromptContext
@@ -107,6 +109,8 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "inputs_sha256": {str(path): found for path, found in inputs.items()},
         "sha256": {"state.safetensors": digest},
     }
+    if outside := plugins_used(plan.method(cell.arm).module, family_of(cell.model).module):
+        record["plugins"] = outside
     write_json(cell.folder / "tuning.json", record)
     checkpoint.unlink(missing_ok=True)
 

@@ -154,6 +154,7 @@ def _expected(row: Row) -> ExpectedCell:
         tokens_per_class=int(row["tokens_per_class"]) if row["tokens_per_class"] else None,
         losses=None if losses == ALL_LOSSES else losses,
         initial_seed=int(row["initial_seed"]) if row["initial_seed"] else None,
+        block=row.get("block") or None,
     )
 
 

@@ -28,6 +28,7 @@ COLUMNS = (
         "tokens_per_class",
         "losses",
         "initial_seed",
+        "block",
         "status",
         "reason",
         "selected_epoch",
@@ -61,6 +62,7 @@ class ExpectedCell:
     tokens_per_class: int | None = None  # of the vectors that the cell learns, if it learns any
     losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
     initial_seed: int | None = None  # of the random weights that the model starts from, if it is not pretrained
+    block: str | None = None  # of the tables' rows, where the paper does not know the method
 
 
 def collect_cells(
@@ -95,6 +97,7 @@ def collect_cells(
             "tokens_per_class": cell.tokens_per_class,
             "losses": "+".join(cell.losses or ALL_LOSSES),
             "initial_seed": cell.initial_seed,
+            "block": cell.block,
         }
         outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), check, partial)
         rows.append({**identity, **asked, **outcome})

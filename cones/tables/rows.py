@@ -19,17 +19,20 @@ def rows_of(
 ) -> Iterator[tuple[str, str, str, DataFrame]]:
     """(block, model, method, its cells): the paper's order, and what the paper does not know after it, as first met.
 
-    Only arms named like their method make rows (others have tables of their own), and only datasets of `groups`.
+    A method that is not in the paper stands in the block that its file names; controls are "other". Only arms named
+    like their method make rows (others have tables of their own), and only datasets of `groups`.
     """
     cells = cells[(cells["arm"] == cells["method"]) & cells["group"].isin(groups)]
 
     def ranks(key: str) -> dict[str, int]:
         return {name: n for n, name in enumerate(dict.fromkeys([*reference.order(key), *cells[key]]))}
 
-    blocks = {name: n for n, name in enumerate([*reference.order("block"), "other"])}
-    models, methods = ranks("model"), ranks("method")
+    named = dict(zip(cells["method"], cells["block"].replace("control", "other").fillna("other")))
     pairs = dict.fromkeys(zip(cells["model"], cells["method"]))
-    rows = [(reference.block(method) or "other", model, method) for model, method in pairs]
+    rows = [(reference.block(method) or named[method], model, method) for model, method in pairs]
+    own = [block for block, _, _ in rows if block != "other"]
+    blocks = {name: n for n, name in enumerate(dict.fromkeys([*reference.order("block"), *own, "other"]))}
+    models, methods = ranks("model"), ranks("method")
     for block, model, method in sorted(rows, key=lambda row: (blocks[row[0]], models[row[1]], methods[row[2]])):
         yield block, model, method, cells[(cells["model"] == model) & (cells["method"] == method)]
 

@@ -7,7 +7,15 @@ from cones.methods import METHODS
 
 Row = dict[str, str]  # of a CSV file: numbers as text, "" where there is none
 
-BLOCKS = {"zero_shot": "Zero-shot", "peft": "Parameter-efficient", "fine_tuning": "Fine-tuning", "other": "Other"}
+
+class _Blocks(dict):
+    """How tables print a block; one that a plug-in named is printed as it is."""
+
+    def __missing__(self, block: str) -> str:
+        return block
+
+
+BLOCKS = _Blocks(zero_shot="Zero-shot", peft="Parameter-efficient", fine_tuning="Fine-tuning", other="Other")
 NO_NUMBER = "\u2013"  # en dash
 INCOMPARABLE = "not comparable with the paper"
 UNFINISHED = "unfinished: some cells failed or did not run"

@@ -81,6 +81,5 @@ def test_a_name_that_is_taken_is_refused_with_both_files(tools, tmp_path):
 
 def test_a_class_that_is_not_there_is_refused(tools, tmp_path):
     write(tmp_path, "other", "TOOL = {'name': 'other', 'label': 'O', 'class': 'Othr'}\nclass Other:\n    pass\n")
-    tools.add("other", "other")
-    with pytest.raises(ConesError, match=r'other.py: there is no "Othr"; next: did you mean "Other"'):
-        tools.load("other")
+    with pytest.raises(ConesError, match=r'other.py: there is no class "Othr"; next: did you mean "Other"'):
+        tools.add("other", "other")

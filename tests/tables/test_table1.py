@@ -5,6 +5,7 @@ import pytest
 from cones.tables.cells import ExpectedCell, collect_cells
 from cones.tables.reference import GROUPS
 from cones.tables.table1 import COLUMNS, table1
+from cones.tables.wording import BLOCKS
 from tests.tables.worlds import METHODS, grid, published, row_of, write_done, write_world
 
 
@@ -126,6 +127,25 @@ def test_other_arms_and_other_groups_stay_out(tmp_path):
     table = table_of(tmp_path, cells, lambda cell: 70.0 if cell.arm == "cones" else 10.0)
     assert list(table["model"]) == ["glip_t"]
     assert table.iloc[0]["non_radiology_ap"] == 70.0
+
+
+@pytest.mark.parametrize(
+    ("block", "order"),
+    [
+        ("peft", ["cones", "mine", "full_finetuning"]),
+        ("My methods", ["cones", "full_finetuning", "mine"]),
+        ("control", ["cones", "full_finetuning", "mine"]),
+        (None, ["cones", "full_finetuning", "mine"]),
+    ],
+)
+def test_a_method_that_the_paper_does_not_know_stands_in_the_block_it_names(tmp_path, block, order):
+    cells = grid(models=("glip_t",), methods=("full_finetuning", "cones"), datasets=("bccd",))
+    cells.insert(0, ExpectedCell("glip_t", "bccd", "non_radiology", "mine", "mine", 0, block=block))
+    table = table_of(tmp_path, cells, lambda cell: 70.0)
+    assert list(table["method"]) == order
+    found = table.set_index("method")["block"]["mine"]
+    assert found == ("other" if block in ("control", None) else block)
+    assert BLOCKS[found] == {"peft": "Parameter-efficient", "other": "Other"}.get(found, "My methods")
 
 
 def test_differing_parameter_counts_are_told(tmp_path):
