@@ -31,14 +31,19 @@ class Folder(Strict):
     prefix: str = ""  # of the item ids, where two folders use the same stems
 
 
-class Regions(Strict):
-    """How a mask becomes objects: the guesses of the paper's reproduction, in one place."""
+class Grouping(Strict):
+    """Which pixels of a mask are one object, and which objects are too small to be one."""
 
-    threshold: int = Field(127, ge=0, le=254)  # a pixel belongs to an object if its grey value is above
     objects: Literal["components", "whole"] = "components"  # one per 8-connected region, or one for the whole mask
     min_area: int = Field(1, ge=1)  # pixels; smaller regions are specks, left out and counted in the report
     min_share: float = Field(0.0, ge=0, le=1)  # of the largest region's area: likewise
     keep_masks: bool = False  # True: objects carry their mask (RLE) and its area, for instance segmentation
+
+
+class Regions(Grouping):
+    """How a mask becomes objects: the guesses of the paper's reproduction, in one place."""
+
+    threshold: int = Field(127, ge=0, le=254)  # a pixel belongs to an object if its grey value is above
     allow_empty: bool = False  # True: a mask without a region is a picture without objects, counted in the report
 
 
@@ -276,7 +281,7 @@ def objects_by_value(
 
 
 def objects_of(
-    mask: Any, parameters: Regions, class_name: str, left_out: Callable[[], None] = lambda: None
+    mask: Any, parameters: Grouping, class_name: str, left_out: Callable[[], None] = lambda: None
 ) -> tuple[Object, ...]:
     """Objects of a (height, width) bool mask; `left_out()` is called for each region that is too small."""
     import numpy as np
