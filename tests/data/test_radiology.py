@@ -94,7 +94,7 @@ def test_csv_boxes_with_several_rows_and_none(tmp_path):
 
 def test_csv_columns_are_parameters(tmp_path):
     files = csv_files("a.jpg,1,2,11,22\n", "\ufefffile,l,t,r,b\n")
-    records, _ = read(csv_boxes, tmp_path, files, name="file", corners=("l", "t", "r", "b"))
+    records, _ = read(csv_boxes, tmp_path, files, picture="file", corners=("l", "t", "r", "b"))
     assert boxes(records[0]) == [(1, 2, 10, 20)]
 
 

@@ -22,7 +22,7 @@ class Parameters(Strict):
     root: str = "."
     images: str = "images"
     annotations: str = "groundtruth.csv"
-    name: str = "name"  # the column of the picture's file name, with or without its suffix
+    picture: str = "name"  # the column of the picture's file name, with or without its suffix
     corners: tuple[str, str, str, str] = ("xmin", "ymin", "xmax", "ymax")
     label: str | None = None  # the column of the class; None: all boxes are of the only class
     coordinates: Literal["pixels", "relative"] = "pixels"  # relative: fractions of the picture's width and height
@@ -66,19 +66,19 @@ def read_boxes(
 ) -> dict[Path, list[tuple[str, tuple[float, float, float, float]]]]:
     """`{picture: [(class, (x, y, width, height))]}`; corners are kept as they are, so width = xmax - xmin."""
     rows = read_rows(file, native, "annotations")
-    columns = (parameters.name, *parameters.corners, *filter(None, (parameters.label,)))
+    columns = (parameters.picture, *parameters.corners, *filter(None, (parameters.label,)))
     if rows and (missing := [column for column in columns if column not in rows[0]]):
         raise native.fault(
             f'no column "{missing[0]}"',
             file,
             expected=", ".join(columns),
             found=", ".join(filter(None, rows[0])),
-            next_step=f"correct `name` and `corners` of this dataset's `format` in {native.registry}",
+            next_step=f"correct `picture` and `corners` of this dataset's `format` in {native.registry}",
         )
     boxes, absent = defaultdict(list), {}
     for number, row in enumerate(rows, start=2):
         corners = [number_of(row[column]) for column in parameters.corners]
-        name = (row[parameters.name] or "").strip()
+        name = (row[parameters.picture] or "").strip()
         if None in corners or not name:
             raise native.fault(
                 f"line {number} holds no box",
