@@ -83,7 +83,7 @@ def litter(export: Export) -> None:
 # --------------------------------------------------------------------------------------------------------------- COCO
 
 
-def coco(items, quirks) -> Export:
+def coco(items, quirks, classes=CLASSES) -> Export:
     export = Export({}, {"name": "coco", "folders": list(SPLITS), "annotations": ["labels.json"]}, {})
     first = 0 if "ids from zero" in quirks else 1
     for split in SPLITS:
@@ -102,11 +102,11 @@ def coco(items, quirks) -> Export:
                 if "backwards" in quirks:
                     x, y, width, height = x + width, y + height, -width, -height
                 annotation = {"id": len(annotations), "image_id": number, "bbox": [x, y, width, height], "iscrowd": "0"}
-                annotation["category_id"] = CLASSES.index(class_name) + first
+                annotation["category_id"] = classes.index(class_name) + first
                 if "ids as text" in quirks:
                     annotation |= {key: str(annotation[key]) for key in ("id", "image_id", "category_id")}
                 annotations.append(annotation)
-        categories = [{"id": n, "name": name} for n, name in enumerate(CLASSES, start=first)]
+        categories = [{"id": n, "name": name} for n, name in enumerate(classes, start=first)]
         categories += [{"id": 99, "name": "super"}]
         _coco_faults(images, annotations, categories, quirks)
         text = json.dumps({"images": images, "annotations": annotations, "categories": categories}).encode()
@@ -186,21 +186,21 @@ def _voc_xml(item: Item, quirks) -> bytes:
 # --------------------------------------------------------------------------------------------------------------- YOLO
 
 
-def yolo(items, quirks) -> Export:
+def yolo(items, quirks, classes=CLASSES) -> Export:
     export, head = Export({}, {"name": "yolo"}, {}), []
     for item in items:
         twin = "{}/{}" if "split first" in quirks else "{1}/{0}"
         picture = f"{twin.format(item.split, 'images')}/{item.name}.png"
         export.files[picture], export.pictures[picture] = item.content, item
         if item.objects or "empty files" in quirks:
-            lines = [_yolo_line(class_name, box, item.size, quirks) for class_name, box in item.objects]
+            lines = [_yolo_line(classes.index(class_name), box, item.size, quirks) for class_name, box in item.objects]
             export.files[f"{twin.format(item.split, 'labels')}/{item.name}.txt"] = "\n".join(lines).encode()
         folder = twin.format(item.split, "images")
         head.append((item.split, f"../{folder}" if "paths with .." in quirks else f"./{folder}"))
-    names = dict(enumerate(CLASSES)) if "names by number" in quirks else list(CLASSES)
-    content = {"path": "/content/data", "names": names, "nc": len(CLASSES), **dict(head)}
+    names = dict(enumerate(classes)) if "names by number" in quirks else list(classes)
+    content = {"path": "/content/data", "names": names, "nc": len(classes), **dict(head)}
     if "names missing" in quirks:
-        content["names"] = list(CLASSES)[:0]
+        content["names"] = list(classes)[:0]
     export.files["data.yaml"] = json.dumps(content).encode()  # JSON is YAML
     if "names by number" in quirks:
         export.files["data.yaml"] = (
@@ -212,7 +212,7 @@ def yolo(items, quirks) -> Export:
     return export
 
 
-def _yolo_line(class_name, box, size, quirks) -> str:
+def _yolo_line(number, box, size, quirks) -> str:
     left, top, right, bottom = corners(box)
     across, down = (1, 1) if "pixels" in quirks else size
     values = [(left + right) / 2 / across, (top + bottom) / 2 / down, (right - left) / across, (bottom - top) / down]
@@ -221,7 +221,7 @@ def _yolo_line(class_name, box, size, quirks) -> str:
         values = [value / side for point in ring for value, side in zip(point, (across, down))]
     if "scores" in quirks:
         values.append(0.9)
-    number = CLASSES.index(class_name) + (7 if "class number" in quirks else 0)
+    number += 7 if "class number" in quirks else 0
     return " ".join(map(repr, (number, *values)))
 
 

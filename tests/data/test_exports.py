@@ -3,6 +3,7 @@
 CONES_EXPORTS says how many exports of each format are made (20), CONES_EXPORT_SEED from which seed.
 """
 
+import dataclasses
 import os
 import random
 import shutil
@@ -86,3 +87,53 @@ def test_an_export_with_a_fault_is_refused(kind):
         assert "my_cells" in message and "\n" not in message and "fetch" not in message, message
 
     check()
+
+
+def items_of(place: Path, export: Export, classes) -> dict[str, tuple[list[str], dict[str, list]]]:
+    """`{split: (item ids, {picture's name: objects})}`"""
+    result = prepared(place, export.files, format=export.format, split=export.split, classes=classes)
+    objects = {name.removeprefix("images/"): boxes for name, boxes in result.objects().items()}
+    return {split: result.items(split) for split in SPLITS}, objects
+
+
+def assert_same_as_yolo_and_coco(tmp_path: Path, items: tuple[Item, ...], classes) -> None:
+    (ids, boxes), (yolo_ids, yolo_boxes) = (
+        items_of(tmp_path / kind, KINDS[kind].write(items, set(), classes), classes) for kind in ("coco", "yolo")
+    )
+    assert ids == yolo_ids and boxes.keys() == yolo_boxes.keys()
+    for name, objects in boxes.items():
+        assert [one for one, _ in objects] == [one for one, _ in yolo_boxes[name]]
+        for (_, box), (_, other) in zip(objects, yolo_boxes[name]):
+            assert box == pytest.approx(other, abs=0.01)
+
+
+def test_one_set_as_coco_and_as_yolo_has_the_same_ids_splits_and_boxes(tmp_path):
+    boxes = (("red cell", (2.5, 3.0, 10.0, 8.5)), ("Blé", (1.0, 1.0, 5.0, 6.0)))
+    places = [("train", "a/0"), ("train", "b/0"), ("val", "v.1"), ("test", "t 1")]
+    items = tuple(Item(name, split, (24, 16), boxes[: n + 1], n) for n, (split, name) in enumerate(places))
+    assert_same_as_yolo_and_coco(tmp_path, items, CLASSES)
+
+
+def test_the_real_bccd_as_coco_and_as_yolo(tmp_path, real_bccd_mirror):
+    from cones.data.converters import voc
+    from cones.data.converters.records import NativeFiles
+
+    raw, classes = real_bccd_mirror / "bccd/BCCD", ("Platelets", "RBC", "WBC")
+    native = NativeFiles(dataset_id="bccd", raw=raw, classes=classes)
+    items = []
+    for number, record in enumerate(voc.convert(native, voc.Parameters())):
+        objects = tuple((one.class_name, one.box) for one in record.objects if min(one.box[2:]) > 0)
+        split = SPLITS[max(0, number % 5 - 2)]
+        items.append(Real(record.item_id, split, record.stated_size, objects, number, raw / record.image))
+    assert_same_as_yolo_and_coco(tmp_path, tuple(items), classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Real(Item):
+    """A picture that is there, in place of one that is made."""
+
+    file: Path
+
+    @property
+    def content(self) -> bytes:
+        return self.file.read_bytes()
