@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -193,8 +194,9 @@ def yolo(items, quirks, classes=CLASSES) -> Export:
         picture = f"{twin.format(item.split, 'images')}/{item.name}.png"
         export.files[picture], export.pictures[picture] = item.content, item
         if item.objects or "empty files" in quirks:
+            name = unicodedata.normalize("NFD", item.name) if "apart" in quirks else item.name
             lines = [_yolo_line(classes.index(class_name), box, item.size, quirks) for class_name, box in item.objects]
-            export.files[f"{twin.format(item.split, 'labels')}/{item.name}.txt"] = "\n".join(lines).encode()
+            export.files[f"{twin.format(item.split, 'labels')}/{name}.txt"] = "\n".join(lines).encode()
         folder = twin.format(item.split, "images")
         head.append((item.split, f"../{folder}" if "paths with .." in quirks else f"./{folder}"))
     names = dict(enumerate(classes)) if "names by number" in quirks else list(classes)
@@ -206,6 +208,9 @@ def yolo(items, quirks, classes=CLASSES) -> Export:
         export.files["data.yaml"] = (
             export.files["data.yaml"].replace(b'"0"', b"0").replace(b'"1"', b"1").replace(b'"2"', b"2")
         )
+    if "two suffixes" in quirks:
+        first, item = next((name, item) for name, item in export.pictures.items() if item.objects)
+        export.files[first.removesuffix("png") + "jpg"] = noise(1000)
     if "missing picture" in quirks:
         boxed = next(name for name, item in export.pictures.items() if item.objects)
         del export.files[boxed]
@@ -358,8 +363,8 @@ KINDS = {
     ),
     "yolo": Kind(
         yolo,
-        ("split first", "empty files", "paths with ..", "names by number", "polygons"),
-        ("names missing", "missing picture", "pixels", "scores", "class number"),
+        ("split first", "empty files", "paths with ..", "names by number", "polygons", "apart"),
+        ("names missing", "missing picture", "two suffixes", "pixels", "scores", "class number"),
     ),
     "labelme": Kind(
         labelme,

@@ -43,8 +43,9 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     opened: dict[Path, PictureFolder] = {}
     for split, file in files.items():
         place = _picture_folder(split, file, root, native, parameters)
-        pictures = opened.setdefault(place, PictureFolder(place)) if place not in opened else opened[place]
-        yield from _Split(split, file, pictures, native, parameters).records()
+        if place not in opened:
+            opened[place] = PictureFolder(place)
+        yield from _Split(split, file, opened[place], native, parameters).records()
 
 
 def _present(folder: Path, names: Sequence[str], key: str, native: NativeFiles) -> Path:
@@ -141,8 +142,8 @@ class _Split:
                     found=f'"{listed[key]}" and "{name}"',
                     next_step="give one of them another id in `categories` and in its annotations",
                 )
-        used = {self._identifier(one.get("category_id"), f"category_id of {_named(one, n)}")
-                for n, one in enumerate(content["annotations"])}  # fmt: skip
+        annotations = enumerate(content["annotations"])
+        used = {self._identifier(one.get("category_id"), f"category_id of {_named(one, n)}") for n, one in annotations}
         if missing := sorted(used - set(listed), key=str):
             raise self._fault(
                 f"annotations refer to category id {missing[0]}, which is not listed",

@@ -8,7 +8,7 @@ Without data.yaml, as Label Studio and LabelImg export it, `data` is the list of
 where the pictures lie. Coordinates are taken of the picture as shown (EXIF), as Ultralytics reads them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,8 +47,9 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     content = _read_yaml(file, native) if file.suffix.lower() in (".yaml", ".yml") else {}
     names = _names(content, file, native)
     has_keypoints = "kpt_shape" in content
+    texts = {without_suffix(path.relative_to(root)): path for path in files_below(root, (".txt",))}
     for split, source in _sources(content, file, native, parameters).items():
-        pictures = _Pictures(split, source, root, native)
+        pictures = _Pictures(split, source, root, texts, native)
         for item, picture, labels in pictures.with_labels():
             objects = _objects(labels, picture, names, has_keypoints, native) if labels else ()
             yield Record(item_id=item, image=native.relative(picture), objects=objects, split=split, frame="upright")
@@ -115,8 +116,9 @@ def _sources(content: dict, file: Path, native: NativeFiles, parameters: Paramet
 class _Pictures:
     """The pictures of one split, and the text file of each."""
 
-    def __init__(self, split: str | None, source: Any, root: Path, native: NativeFiles):
+    def __init__(self, split: str | None, source: Any, root: Path, texts: dict[str, Path], native: NativeFiles):
         self.split, self.root, self.native = split, root, native
+        self.texts = texts  # {path below root without suffix, as compared: text file}
         self.listed = 0
         self.absent: list[str] = []
         self.folders: list[PictureFolder] = []
@@ -165,14 +167,21 @@ class _Pictures:
             raise self.native.fault(f"no picture of split {self.split}", self.root, next_step=self.native.mend())
         base = self.folders[0].folder if len(self.folders) == 1 and not self.chosen else self.root
         names = item_names(path.relative_to(base).as_posix() for path in pictures)
-        used = set()
+        used: dict[Path | None, Path] = {}
         for path in pictures:
             name = names[path.relative_to(base).as_posix()]
             item = f"{self.split}/{name}" if self.split else name
             labels = self._labels(path)
-            used.add(labels)
+            rival = used.setdefault(labels, path)
             if self.native.skips(item):
                 continue
+            if labels and rival != path:
+                raise self.native.fault(
+                    "two pictures have the name of one text file",
+                    labels,
+                    found=f"{self.native.relative(rival)} and {self.native.relative(path)}",
+                    next_step=f'remove one of them, or leave it out: `exclude: ["{item}"]`',
+                )
             if labels is None:
                 self.native.note("a picture without a text file, kept as a picture without boxes", path)
             yield item, path, labels
@@ -181,28 +190,25 @@ class _Pictures:
             self.native.leave_out_missing(self.absent, max(self.listed, len(self.absent)), self.root)
 
     def _labels(self, picture: Path) -> Path | None:
-        return next((file for file in self._candidates(picture) if file.is_file()), None)
+        place = picture.relative_to(self.root)
+        names = [without_suffix(path) for path in (_twin(place), place) if path]
+        return next((self.texts[name] for name in names if name in self.texts), None)
 
-    def _candidates(self, picture: Path) -> Sequence[Path]:
-        twin = _twin(picture.relative_to(self.root))
-        return [self.root / path.with_suffix(".txt") for path in (twin, picture.relative_to(self.root)) if path]
-
-    def _check_lonely(self, used: set[Path | None]) -> None:
+    def _check_lonely(self, used: Collection[Path | None]) -> None:
         """Text files in the folders of labels that belong to no picture."""
         lonely = []
         for folder in self.folders:
             place = self.root / (_twin(folder.folder.relative_to(self.root)) or folder.folder.relative_to(self.root))
             if place == folder.folder or not place.is_dir():
                 continue  # beside the pictures lie other text files too
-            stems = {without_suffix(PurePosixPath(folder.relative(path))) for path in folder.paths}
             for file in files_below(place, (".txt",)):
                 stem = without_suffix(file.relative_to(place))
                 item = f"{self.split}/{stem}" if self.split else stem
-                if file not in used and stem not in stems and not self.native.skips(item) and stem != "classes":
+                if file not in used and not self.native.skips(item) and stem != "classes":
                     lonely.append(f"{stem}.* (of {self.native.relative(file)})")
         if lonely:
             self.native.leave_out_missing(lonely, len(lonely), self.root, what="text files' pictures")
-        elif self.folders and not used - {None}:
+        elif self.folders and not any(used):
             raise self.native.fault(
                 f"no picture of split {self.split} has a text file",
                 self.folders[0].folder,
