@@ -148,6 +148,12 @@ def test_what_is_transparent_in_a_mask_is_background(tmp_path, inside, outside):
     assert result.objects()["images/0.png"] == [("red", (5, 6, 10, 14))]
 
 
+def test_a_mask_of_the_upright_size_is_a_mask_of_the_upright_picture(tmp_path):
+    turned = {f"images/{n}.png": noise(n, 30, 40, orientation=6) for n in range(6)}
+    result = with_masks(tmp_path, masks_of() | turned)
+    assert result.objects()["images/0.png"] == [("red", (5, 6, 10, 14))] and result.report["turned"]["count"] == 0
+
+
 def numbered(dtype=np.uint8, **boxes_of_values):
     pixels = np.zeros((30, 40), dtype)
     for value, (left, top, right, bottom) in boxes_of_values.items():

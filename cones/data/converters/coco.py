@@ -98,7 +98,7 @@ class _Split:
             if path is None:
                 absent.append(self.native.relative(self.pictures.folder / plain(images[key]["file_name"])))
                 continue
-            size = self._size(path) if self.parameters.coordinates == "relative" else None
+            size = self.native.size_of(path) if self.parameters.coordinates == "relative" else None
             yield Record(
                 item_id=item,
                 image=self.native.relative(path),
@@ -279,11 +279,6 @@ class _Split:
             return area_of(segmentation if size else checked_segmentation(annotation["segmentation"]))
         except ValueError:
             return None
-
-    def _size(self, path: Path) -> tuple[int, int]:
-        from cones.data.images import upright_size
-
-        return upright_size(path)
 
     def _where_pictures_may_be(self, absent: Sequence[str]) -> str | None:
         if self.parameters.images is not None:

@@ -50,9 +50,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         if not rows:
             native.note("a picture without a row in the CSV, kept as a picture without boxes", picture)
         if parameters.coordinates == "relative":
-            from cones.data.images import upright_size
-
-            size = upright_size(picture)
+            size = native.size_of(picture)
         objects = tuple(
             Object(class_name, tuple(value * side for value, side in zip(box, size * 2, strict=True)))
             for class_name, box in rows

@@ -49,6 +49,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
                 image=native.relative(picture),
                 objects=_objects(_read_map(file, picture, native, parameters), file, class_name, native, parameters),
                 split=folder.split,
+                stated_size=native.size_of(picture),  # which is the map's
             )
 
 

@@ -150,7 +150,7 @@ def _object(parts: Sequence[tuple[str, Any, bool]], picture: Path, native: Nativ
     class_name, difficult = parts[0][0], any(part[2] for part in parts)
     outlines = [outline for _, outline, _ in parts]
     if any(isinstance(outline, dict) for outline in outlines):
-        size = _size(picture)[::-1]
+        size = native.size_of(picture)[::-1]
         shape: Any = merged([one if isinstance(one, dict) else as_rle([one], size) for one in outlines])
     else:
         shape = outlines
@@ -212,7 +212,7 @@ def _mask(shape: dict, corner: tuple[float, float], picture: Path, name: str, fi
 
     try:
         piece = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape["mask"], validate=True)))).astype(bool)
-        width, height = _size(picture)
+        width, height = native.size_of(picture)
         whole = np.zeros((height, width), bool)
         left, top = round(corner[0]), round(corner[1])
         whole[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
@@ -224,9 +224,3 @@ def _mask(shape: dict, corner: tuple[float, float], picture: Path, name: str, fi
             found=error, next_step="correct the file",
         ) from None  # fmt: skip
     return encoded(whole)
-
-
-def _size(picture: Path) -> tuple[int, int]:
-    from cones.data.images import upright_size
-
-    return upright_size(picture)

@@ -108,6 +108,7 @@ def _records(native: NativeFiles, parameters: Layout, objects: Callable[..., tup
                 image=native.relative(picture),
                 objects=objects(mask, picture, stem, folder.split),
                 split=folder.split,
+                stated_size=native.size_of(picture),  # which is the mask's
             )
 
 
@@ -200,11 +201,10 @@ def bright(native: NativeFiles, file: Path, threshold: int, picture: Path) -> An
 
 
 def _of_the_pictures_size(native: NativeFiles, file: Path, picture: Path, look: Callable[[Path], Any]) -> Any:
-    from cones.data.images import upright_size
     from cones.errors import ConesError
 
+    size = native.size_of(picture)
     try:
-        size = upright_size(picture)
         pixels = look(file)
     except ConesError as error:
         raise native.fault(error.what, error.where, found=error.found, next_step=native.mend()) from None

@@ -101,6 +101,16 @@ class NativeFiles:
                 next_step=self.mend(f"{steps} in {self.registry}" if hint or allow else steps),
             )
 
+    def size_of(self, picture: Path) -> tuple[int, int]:
+        """(width, height) of a picture as it is shown, from its header; ConesError if it is none."""
+        from cones.data.images import upright_size
+
+        try:
+            return upright_size(picture)
+        except ConesError as error:
+            cure = f"mend this picture, or leave it out (`exclude`) in {self.registry}"
+            raise self.fault(error.what, picture, found=error.found, next_step=self.mend(cure)) from None
+
     def note(self, what: str, file: Path | str) -> None:
         """Count something a reader of the report should know, such as a picture that a rule leaves out."""
         self.notes.setdefault(what, []).append(self.relative(file))

@@ -129,9 +129,7 @@ def _record(
             f"dataset's `format` in {native.registry}",
         )
     if parameters.coordinates == "relative":
-        from cones.data.images import upright_size
-
-        size = upright_size(picture)
+        size = native.size_of(picture)
     return Record(
         item_id=item,
         image=native.relative(picture),

@@ -230,18 +230,10 @@ def _twin(path: Path) -> Path | None:
 def _objects(
     file: Path, picture: Path, names: dict[int, str], has_keypoints: bool, native: NativeFiles
 ) -> tuple[Object, ...]:
-    from cones.data.images import upright_size
-    from cones.errors import ConesError
-
     lines = [line.split() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     if not any(lines):
         return ()
-    try:
-        size = upright_size(picture)
-    except ConesError as error:
-        raise native.fault(
-            error.what, picture, found=error.found, next_step=native.mend("mend or exclude it")
-        ) from None
+    size = native.size_of(picture)
     return tuple(
         _object(words, number, size, file, names, has_keypoints, native)
         for number, words in enumerate(lines, start=1)
