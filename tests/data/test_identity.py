@@ -130,6 +130,25 @@ def test_classes_that_differ_in_the_words_around_them_may_share_a_name():
     assert encode_caption(tokenizer_for("glip_nano"), phrases).class_positions.shape[0] == 2
 
 
+def test_more_vectors_than_a_caption_holds_are_said_when_the_plan_is_made(tmp_path):
+    import yaml
+
+    from cones.cell import CAPTION_POSITIONS, Plan
+    from cones.language import MAX_POSITIONS
+    from tests.data.own import entry
+
+    assert CAPTION_POSITIONS == MAX_POSITIONS
+    many = entry(tmp_path, format=COCO, classes=[str(n) for n in range(100)])
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"many": many}))
+    suite = {"registry": [str(tmp_path / "mine.yaml")], "datasets": ["many"], "arms": ["textual_inversion"]}
+    with pytest.raises(
+        ConesError, match=r"glip_nano, many, textual_inversion: .*: 401; next: set `tokens_per_class: 1`"
+    ):
+        Plan.load("bccd", suite)
+    Plan.load("bccd", {**suite, "arms": {"textual_inversion": {"tokens_per_class": 1}}})
+    Plan.load("bccd", {**suite, "arms": ["cones"]})  # no caption there
+
+
 def test_a_class_name_is_known_in_either_unicode_form(tmp_path):
     files = coco_tree(classes=(unicodedata.normalize("NFD", "é blé"), "white"))
     result = prepared(tmp_path, files, format=COCO, classes=("é blé", "white"))

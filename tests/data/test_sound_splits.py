@@ -44,6 +44,18 @@ def test_a_suites_prepare_asks_for_validation_where_a_cell_keeps_the_best_weight
     assert not selects_on_validation(Plan.load("bccd", {"arms": ["zero_shot"]}), "bccd")
 
 
+def test_tuning_refuses_best_weights_without_validation():
+    from cones.cell import Plan
+    from cones.steps.tune import _require_validation
+
+    plan, empty = Plan.load("bccd"), {"splits": {"val": {"boxes": 0}}}
+    cells = {cell.arm: cell for cell in plan.all_cells()}
+    with pytest.raises(ConesError, match=r"no validation picture has a box; next: set `selection: last`"):
+        _require_validation(plan, cells["cones"], empty)
+    _require_validation(plan, cells["zero_shot"], empty)  # nothing is chosen there
+    _require_validation(plan, cells["cones"], {"splits": {"val": {"boxes": 1}}})
+
+
 def test_pictures_without_a_single_box_are_refused(tmp_path):
     files = {f"images/{n}.png": noise(n) for n in range(6)} | {f"masks/{n}.png": mask() for n in range(6)}
     with pytest.raises(ConesError, match=r"no picture to train on has a box; .*threshold"):
