@@ -27,6 +27,11 @@ MODELS = {
 FORMATS = {
     "coco": "cones.data.converters.coco",
     "voc": "cones.data.converters.voc",
+    "yolo": "cones.data.converters.yolo",
+    "labelme": "cones.data.converters.labelme",
+    "cvat": "cones.data.converters.cvat",
+    "nifti": "cones.data.converters.nifti",
+    "dicom": "cones.data.converters.dicom",
     "masks": "cones.data.converters.masks",
     "isic2016": "cones.data.converters.isic2016",
     "csv_boxes": "cones.data.converters.csv_boxes",

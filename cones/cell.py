@@ -24,6 +24,7 @@ RESULTS = Path("results")
 FEATURES = Path("features")  # what is large in it, the .bin files, may be deleted at any time
 CHECKPOINTS = Path("checkpoints")
 LOGS = Path("logs")
+CAPTION_POSITIONS = 256  # of a text encoder, as `cones.language` has it; this module must not import PyTorch
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Plan:
             _check_named_subjects(loaded.generation, registry[loaded.generation.dataset], file)
         for dataset in loaded.all_datasets:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
+        for cell in plan.all_cells():
+            _check_caption(plan, cell, file)
         return plan
 
     def check(self, *, model: str | None = None, dataset: str | None = None, where: str | None = None) -> None:
@@ -203,6 +206,25 @@ def _refuse_unknown(kind: str, name: object, known: Collection, where: str | Non
     if name not in known:
         raise ConesError(
             f'{kind} "{name}" is not in {place}', where=where, next_step=closest(str(name), map(str, known))
+        )
+
+
+def _check_caption(plan: Plan, cell: Cell, file: Path) -> None:
+    """The vectors of all classes must fit into one caption of the text encoder, where they stand in one."""
+    entry, classes = plan.method(cell.arm), len(plan.registry[cell.dataset].classes)
+    if not (entry.has_vectors and "text_encoder" in entry.inputs):
+        return
+    tokens = plan.settings(cell).tokens_per_class
+    positions = classes * (tokens + 1) + 1  # [CLS], the vectors with a full stop between classes, [SEP]
+    if positions > CAPTION_POSITIONS:
+        raise ConesError(
+            "the vectors of all classes are too many for one caption of the text encoder",
+            where=f"{file}: {cell.model}, {cell.dataset}, {cell.arm}",
+            expected=f"at most {CAPTION_POSITIONS} positions",
+            found=f"{classes} classes with {tokens} vectors each: {positions}",
+            next_step=f"set `tokens_per_class: {max(1, (CAPTION_POSITIONS - 1) // classes - 1)}` for this arm"
+            if 2 * classes < CAPTION_POSITIONS
+            else "leave this arm out, or take fewer classes",
         )
 
 

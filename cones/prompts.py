@@ -75,16 +75,30 @@ def check_length(positions: int) -> None:
     """A caption longer than the 256 positions of a text encoder raises: truncated classes could never be detected."""
     if positions > MAX_POSITIONS:
         raise ConesError(
-            "the caption of all class names is too long for the text encoder",
-            expected=f"at most {MAX_POSITIONS} word pieces",
+            "the caption of all classes is too long for the text encoder",
+            expected=f"at most {MAX_POSITIONS} word pieces and vectors",
             found=positions,
-            next_step="shorten the prompts of this dataset in the registry",
+            next_step="fewer `tokens_per_class` where vectors stand in it, shorter `prompts` where names do",
         )
 
 
 def encode_caption(tokenizer, phrases: Sequence[ClassPhrase]) -> EncodedCaption:
     """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands."""
-    return encode_text(tokenizer, *caption(phrases))
+    encoded = encode_text(tokenizer, *caption(phrases))
+    _refuse_same_words(encoded, phrases)
+    return encoded
+
+
+def _refuse_same_words(encoded: EncodedCaption, phrases: Sequence[ClassPhrase]) -> None:
+    """Two classes that the text encoder reads as the same words, such as Ship and ship, cannot be told apart."""
+    first: dict[tuple, ClassPhrase] = {}
+    for phrase, row in zip(phrases, encoded.class_positions):
+        words = (tuple(encoded.ids[row].tolist()), phrase.prefix, phrase.suffix)
+        if (other := first.setdefault(words, phrase)) is not phrase:
+            raise ConesError(
+                f'the text encoder reads the classes "{other.name}" and "{phrase.name}" as the same words',
+                next_step="give one of them another phrase in `prompts` of this dataset in its registry",
+            )
 
 
 def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> EncodedCaption:
@@ -95,13 +109,14 @@ def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> Encod
     check_length(len(encoding.ids))
     offsets = [(0, 0) if special else offset for offset, special in zip(encoding.offsets, encoding.special_tokens_mask)]
     positions = torch.zeros(len(spans), len(encoding.ids), dtype=torch.bool)  # (K, L)
+    unknown = tokenizer.token_to_id("[UNK]")
     for row, span in zip(positions, spans):
         pieces = token_positions(offsets, span)
-        if not pieces:
+        if all(encoding.ids[piece] == unknown for piece in pieces):
             name = text[slice(*span)]
             raise ConesError(
                 f'the class name "{name}" has no letter or digit that the text encoder knows',
-                next_step="give the class another phrase in `prompts` of this dataset in datasets.yaml",
+                next_step="give the class another phrase in `prompts` of this dataset in its registry",
             )
         row[pieces] = True
     ids = torch.tensor(encoding.ids)

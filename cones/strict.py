@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -70,10 +70,31 @@ def read_yaml(path: str | Path) -> Any:
         ) from None
 
 
-def parse(model: type[M], value: Any, *, where: object, cure: str | None = None) -> M:
+class Written(NamedTuple):
+    """Where a value was written: a YAML file, and the keys that lead to it there."""
+
+    path: str | Path
+    keys: tuple[str | int, ...] = ()
+
+    def at(self, keys: tuple) -> str | None:
+        """What stands there without quotes, as a person wrote it; None if it is quoted, no plain value or not found."""
+        try:
+            node = yaml.compose(Path(self.path).read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        except (OSError, ValueError, yaml.YAMLError):
+            return None
+        for key in (*self.keys, *keys):
+            if isinstance(node, yaml.MappingNode):
+                node = next((value for name, value in node.value if name.value == str(key)), None)
+            elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+                node = node.value[key]
+        return node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
+
+
+def parse(model: type[M], value: Any, *, where: object, cure: str | None = None, written: Written | None = None) -> M:
     """`value` as a `model`, or a ConesError about its first fault: `where: key.path: what; expected …; found …`.
 
-    `cure` is the next step where no person wrote the value, and correcting it by hand would be wrong.
+    `cure` is the next step where no person wrote the value, and correcting it by hand would be wrong. `written` is
+    where a person wrote it: YAML reads `no`, `12:30` and `010` as no text, and the message then shows what was written.
     """
     try:
         return model.model_validate(value)
@@ -88,12 +109,25 @@ def parse(model: type[M], value: Any, *, where: object, cure: str | None = None)
         raise ConesError("unknown key", where=place, next_step=cure or f"{hint} (correct or remove it)")
     if fault["type"] == "missing":
         raise ConesError("a required key is missing", where=place, next_step=cure or "add it")
+    if fault["type"] == "string_type" and written and (text := written.at(fault["loc"])) is not None:
+        raise ConesError(
+            f"YAML reads {text or 'nothing'} as {_read_as(fault['input'])}, not as text",
+            where=place,
+            found=text or "an empty place",
+            next_step=f"put it in quotes: '{text}'",
+        )
     raise ConesError(
         _in_words(fault["msg"]),
         where=place,
         found=None if fault["type"] == "value_error" and isinstance(fault["input"], dict) else _shown(fault["input"]),
         next_step=cure or "correct it",
     )
+
+
+def _read_as(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"the number {value}" if isinstance(value, int | float) else kind_of(value)
 
 
 def _in_words(message: str) -> str:

@@ -116,7 +116,7 @@ def test_one_step(method, data, tmp_path):
     before = {name: value.detach().clone() for name, value in everything.items()}
 
     way.set_modes(model, prompt)
-    losses = tuner._step([split.sample(view) for view in tuner._batches(0)[0]])
+    losses = tuner.step([split.sample(view) for view in tuner._batches(0)[0]])
     assert set(losses) == set(term_names(3, model.loss_groups)) and len(losses) == 12
     assert all(0 <= value < 1e4 for value in losses.values())
     changed = {name for name, value in everything.items() if not torch.equal(value, before[name])}

@@ -38,10 +38,15 @@ class Sample:
 
 
 def resized(width: int, height: int, short_side: int, long_side_cap: int) -> tuple[int, int]:
-    """(width, height) after resizing: the cap rounds, the long side truncates (docs/spec/glip.md 1.2)."""
+    """(width, height) after resizing: the cap rounds, the long side truncates (docs/spec/glip.md 1.2).
+
+    A strip whose short side would vanish keeps one pixel of it.
+    """
     short, long = min(width, height), max(width, height)
     if long / short * short_side > long_side_cap:
         short_side = round(long_side_cap * short / long)
+        if short_side < 1:
+            return (1, long_side_cap) if width <= height else (long_side_cap, 1)
     if short == short_side:
         return width, height
     other = int(short_side * long / short)

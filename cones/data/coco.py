@@ -6,17 +6,19 @@ AP), a box partly outside, a box that is not finite, a picture that opens but do
 
 import hashlib
 import itertools
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cones.data.converters.records import NativeFiles, Object, Record
-from cones.data.images import load_image
+from PIL import Image
+
+from cones.data.boxes import shape_of
+from cones.data.converters.records import NativeFiles, Record
+from cones.data.images import Picture, load_picture
+from cones.data.turning import ORIENTATIONS, Turned, frames
 from cones.errors import ConesError
 
 EXAMPLES = 50  # faults named in the report, of each kind; all are counted
-DECIMALS = 3  # of a pixel
 
 
 @dataclass
@@ -26,12 +28,16 @@ class Report:
     listed: int = 0
     dropped: list[dict] = field(default_factory=list)
     clipped: list[dict] = field(default_factory=list)
+    reordered: list[dict] = field(default_factory=list)  # boxes drawn from right to left or from bottom to top
     size_differs: list[dict] = field(default_factory=list)
+    turned: list[dict] = field(default_factory=list)  # pictures whose annotations turned with them (EXIF)
+    undecided: list[dict] = field(default_factory=list)  # with an EXIF turn; their annotations are taken as upright
     difficult: int = 0
 
     def summary(self) -> dict:
         """The form in which the manifest holds it; long lists are cut, their counts never."""
-        lists = {"dropped": self.dropped, "clipped": self.clipped, "size_differs": self.size_differs}
+        names = ("dropped", "clipped", "reordered", "size_differs", "turned", "undecided")
+        lists = {name: getattr(self, name) for name in names}
         named = {key: {"count": len(values), "examples": values[:EXAMPLES]} for key, values in lists.items()}
         return {"boxes_listed": self.listed, "difficult": self.difficult, **named}
 
@@ -45,7 +51,8 @@ class Gated:
     annotations: dict[str, list[dict]]  # item id -> COCO annotations
     categories: list[dict]
     report: Report
-    pictures_sha256: str  # of all picture files: paths and contents
+    pictures_sha256: str = ""  # of all picture files: paths and contents
+    contents: dict[str, str] = field(default_factory=dict)  # item id -> digest of its pixels; not of one-value pictures
 
     def document(self, item_ids: Iterable[str]) -> dict:
         """The COCO document of one split, ordered by id."""
@@ -67,26 +74,34 @@ def gate(records: Iterable[Record], native: NativeFiles) -> Gated:
     """Check every record against its decoded picture; raises ConesError naming dataset and file."""
     ordered = sorted(records, key=lambda record: (record.item_id, record.image))
     _refuse_repeated_items(ordered, native)
-    gated = Gated({}, {}, categories(native.classes), Report(), "")
-    ids = {category["name"]: category["id"] for category in gated.categories}
+    gated = Gated({}, {}, categories(native.classes), Report())
     pictures = hashlib.sha256()
+    turned = {}
     for number, record in enumerate(ordered, start=1):
-        width, height = _decode(record, native, pictures, gated.report)
-        gated.images[record.item_id] = {
-            "id": number,
-            "file_name": record.image,
-            "width": width,
-            "height": height,
-        }
+        picture = _decode(record, native, pictures)
+        width, height = picture.image.size
+        gated.images[record.item_id] = {"id": number, "file_name": record.image, "width": width, "height": height}
+        if digest := _content_digest(picture.image):
+            gated.contents[record.item_id] = digest
+        if picture.orientation in ORIENTATIONS:
+            stated = record.stated_size or _mask_size(record)
+            turned[record.item_id] = Turned(
+                record.item_id, picture.orientation, picture.stored_size, stated, record.frame
+            )
+    gated.pictures_sha256 = pictures.hexdigest()
+    _decide_frames(ordered, turned, native, gated.report)
+    ids = {category["name"]: category["id"] for category in gated.categories}
+    for record in ordered:
+        image, turn = gated.images[record.item_id], turned.get(record.item_id)
+        _check_stated_size(record, (image["width"], image["height"]), turn, native, gated.report)
         gated.annotations[record.item_id] = [
-            {"image_id": number, "category_id": ids[one.class_name], **shape}
+            {"image_id": image["id"], "category_id": ids[one.class_name], **shape}
             for one in record.objects
-            if (shape := _shape(one, record, (width, height), native, gated.report))
+            if (shape := shape_of(one, record, image, turn, native, gated.report))
         ]
     every = (annotation for annotations in gated.annotations.values() for annotation in annotations)
     for number, annotation in enumerate(every, start=1):
         annotation["id"] = number
-    gated.pictures_sha256 = pictures.hexdigest()
     return gated
 
 
@@ -107,62 +122,79 @@ def _refuse_repeated_items(records: Sequence[Record], native: NativeFiles) -> No
     for before, after in itertools.pairwise(records):
         if before.item_id == after.item_id:
             raise native.fault(
-                f'two pictures share the item id "{after.item_id}"', after.image, found=f"also {before.image}"
+                f'two pictures share the item id "{after.item_id}"',
+                after.image,
+                found=f"also {before.image}",
+                next_step=native.mend(
+                    "give one of them another name, or give its folder a `prefix` or split of its own"
+                ),
             )
 
 
-def _decode(record: Record, native: NativeFiles, pictures, report: Report) -> tuple[int, int]:
-    """(width, height) of the decoded, upright picture; its content goes into the digest `pictures`."""
+def _decode(record: Record, native: NativeFiles, pictures) -> Picture:
+    """The decoded, upright picture; the content of its file goes into the digest `pictures`."""
     path = native.picture_root / record.image
     try:
-        size = load_image(path).size
+        picture = load_picture(path)
     except ConesError as error:
-        raise native.fault(error.what, record.image, found=error.found, next_step=error.next_step) from None
+        cure = (
+            f'mend this picture, or leave it out: `exclude: ["{record.item_id}"]` beside `format` in {native.registry}'
+        )
+        raise native.fault(error.what, record.image, found=error.found, next_step=native.mend(cure)) from None
     pictures.update(f"{record.image} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    if record.stated_size and record.stated_size != size:
-        report.size_differs.append({"file": record.image, "stated": list(record.stated_size), "found": list(size)})
-    return size
+    return picture
 
 
-def _shape(one: Object, record: Record, size: tuple[int, int], native: NativeFiles, report: Report) -> dict | None:
-    """Box, area and flags of one object after clipping to the picture; None if nothing is left (reported)."""
-    report.listed += 1
-    report.difficult += one.difficult
-    if len(one.box) != 4 or not all(map(math.isfinite, one.box)):
-        raise native.fault(
-            f"a box of class {one.class_name} is not finite",
-            record.image,
-            found=one.box,
-            next_step="correct the annotation file",
-        )
-    x, y, width, height = one.box
-    left, right = _clip(x, size[0]), _clip(x + width, size[0])
-    top, bottom = _clip(y, size[1]), _clip(y + height, size[1])
-    box = [_number(value) for value in (left, top, right - left, bottom - top)]
-    fault = {"file": record.image, "class": one.class_name, "box": [_number(value) for value in one.box]}
-    if box[2] <= 0 or box[3] <= 0:
-        reason = "no area" if width <= 0 or height <= 0 else "outside the picture"
-        report.dropped.append({**fault, "reason": reason})
+def _content_digest(image: Image.Image) -> str | None:
+    """Of the upright pixels, so the same picture is known under another name or file type; None if all are equal."""
+    if all(low == high for low, high in image.getextrema()):
         return None
-    if any(abs(a - b) > 10**-DECIMALS for a, b in zip((left, top, right, bottom), (x, y, x + width, y + height))):
-        report.clipped.append({**fault, "kept": box})
-    if isinstance(one.segmentation, dict) and tuple(one.segmentation["size"]) != (size[1], size[0]):
+    return hashlib.blake2b(f"{image.size}".encode() + image.tobytes(), digest_size=16).hexdigest()
+
+
+def _mask_size(record: Record) -> tuple[int, int] | None:
+    """(width, height) that an object's RLE states."""
+    found = (one.segmentation["size"] for one in record.objects if isinstance(one.segmentation, dict))
+    return next(((int(width), int(height)) for height, width in found), None)
+
+
+def _decide_frames(records: Sequence[Record], turned: dict[str, Turned], native: NativeFiles, report: Report) -> None:
+    """Leave in `turned` the pictures whose annotations must turn with them; note or refuse those nobody can decide."""
+    known, unknown = frames(list(turned.values()))
+    with_objects = {record.item_id: record for record in records if record.objects}
+    for item in unknown:
+        if item not in with_objects:
+            continue
+        file = with_objects[item].image
+        if native.own:
+            raise native.fault(
+                "the picture is stored turned (EXIF), and nothing says whether its boxes are of the picture as stored "
+                "or as shown",
+                file,
+                found=f"EXIF orientation {turned[item].orientation}, no size in the annotation that would tell",
+                next_step="store the pictures upright, without an EXIF turn, as their boxes were drawn (ImageMagick: "
+                f'mogrify -auto-orient, or -strip), or leave this one out: `exclude: ["{item}"]`',
+            )
+        report.undecided.append({"file": file, "orientation": turned[item].orientation})
+    for item in list(turned):
+        if known.get(item) != "stored":
+            del turned[item]
+        elif item in with_objects:
+            report.turned.append({"file": with_objects[item].image, "orientation": turned[item].orientation})
+
+
+def _check_stated_size(
+    record: Record, size: tuple[int, int], turn: Turned | None, native: NativeFiles, report: Report
+) -> None:
+    """A stated size that is not the picture's, upright or stored: its boxes are of another version of the picture."""
+    if record.stated_size in (None, size) or (turn and record.stated_size == turn.stored):
+        return
+    if native.own and record.objects:
         raise native.fault(
-            "a mask is not of the picture's size",
+            "the picture is not of the size that its annotation states, so its boxes are of another version of it",
             record.image,
-            expected=f"{size[0]} x {size[1]}",
-            found="{1} x {0}".format(*one.segmentation["size"]),
-            next_step="picture and annotation are of different versions: fetch the dataset again",
+            expected=f"{record.stated_size[0]} x {record.stated_size[1]}",
+            found=f"{size[0]} x {size[1]}",
+            next_step="take the picture that was annotated, or scale its boxes and correct the size in the annotation",
         )
-    shape = {"bbox": box, "area": _number(one.area or box[2] * box[3]), "iscrowd": int(one.crowd)}
-    return shape if one.segmentation is None else {**shape, "segmentation": one.segmentation}
-
-
-def _clip(value: float, limit: int) -> float:
-    return min(max(value, 0.0), float(limit))
-
-
-def _number(value: float) -> int | float:
-    """Rounded to a thousandth of a pixel, whole numbers without a point: the same text everywhere."""
-    rounded = round(float(value), DECIMALS)
-    return int(rounded) if rounded.is_integer() else rounded
+    report.size_differs.append({"file": record.image, "stated": list(record.stated_size), "found": list(size)})

@@ -1,7 +1,10 @@
 """The one place that opens a picture: any format in, upright 8-bit RGB out."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -9,7 +12,16 @@ from PIL import Image, ImageOps
 from cones.errors import ConesError
 
 AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
+ORIENTATION = 0x0112  # EXIF's tag
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+
+
+class Picture(NamedTuple):
+    """A decoded picture: upright RGB, and how it is stored: (width, height) and EXIF orientation (1: as shown)."""
+
+    image: Image.Image
+    stored_size: tuple[int, int]
+    orientation: int
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -23,14 +35,36 @@ def load_image(path: str | Path) -> Image.Image:
 
     Raises ConesError naming the file if it is missing, empty, cut short, not a picture, or float-valued.
     """
+    return load_picture(path).image
+
+
+def load_picture(path: str | Path) -> Picture:
+    """`load_image`, with what the file says of its orientation."""
     path = Path(path)
+    with _decoding(path) as picture:
+        orientation = picture.getexif().get(ORIENTATION, 1)
+        return Picture(as_rgb(ImageOps.exif_transpose(picture), path), picture.size, orientation)
+
+
+def open_upright(path: str | Path) -> Image.Image:
+    """Decode `path` completely and turn it upright, in the mode it has: for masks, whose pixels are numbers.
+
+    Raises ConesError naming the file if it is missing, empty or cannot be decoded.
+    """
+    with _decoding(Path(path)) as picture:
+        return ImageOps.exif_transpose(picture)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[Image.Image]:
+    """The decoded picture as it is stored; whatever is wrong with it becomes a ConesError that names the file."""
     try:
         if path.stat().st_size == 0:
             raise ConesError("the picture is empty (0 bytes)", where=path, next_step=AGAIN)
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")  # odd EXIF or ICC blocks; pixels that cannot be decoded still raise
             picture.load()
-            return _rgb(ImageOps.exif_transpose(picture), path)
+            yield picture
     except FileNotFoundError:
         raise ConesError("the picture is missing", where=path, next_step=AGAIN) from None
     except ConesError:
@@ -39,7 +73,7 @@ def load_image(path: str | Path) -> Image.Image:
         raise ConesError("the picture cannot be decoded", where=path, found=error, next_step=AGAIN) from None
 
 
-def _rgb(picture: Image.Image, path: Path) -> Image.Image:
+def as_rgb(picture: Image.Image, path: Path) -> Image.Image:
     if picture.mode in DEEP_GREY:
         grey = np.asarray(picture, dtype=np.int64)
         if grey.min() < 0 or grey.max() > 65535:
@@ -65,7 +99,7 @@ def upright_size(path: str | Path) -> tuple[int, int]:
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")
-            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)  # the orientation tag: a quarter turn
+            turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)  # a quarter turn
             return picture.size[::-1] if turned else picture.size
     except FileNotFoundError:
         raise ConesError("the picture is missing", where=path, next_step=AGAIN) from None

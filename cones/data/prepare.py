@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cones.artifacts import read_json, replacing_directory, sha256, write_json
-from cones.data import coco
+from cones.data import coco, soundness
 from cones.data.checksums import assert_unchanged
 from cones.data.converters import FORMATS, converter_named
 from cones.data.converters.records import NativeFiles, Record
 from cones.data.download import dataset_dir
+from cones.data.patients import with_patients
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
 from cones.data.trees import describe
@@ -29,8 +30,10 @@ UNPACKED = ".unpacked.json"  # inside raw/: which archives it was made of
 log = logging.getLogger(__name__)
 
 
-def prepare(dataset: Dataset, source: str, data_dir: str | Path) -> dict:
+def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_validation: bool = False) -> dict:
     """Turn what `fetch` left into canonical COCO splits; returns the manifest, which is written last.
+
+    `selects_on_validation`: the weights that are best on the validation split will be kept, so there must be one.
 
     Writes `raw/` (or a link to the mirror's tree), `splits.json`, `train.json`, `val.json`, `test.json` and
     `manifest.json` into the dataset's folder; equal input gives equal bytes. A declared skip gives empty splits and a
@@ -44,7 +47,8 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path) -> dict:
         if fetched["status"] not in USABLE:
             manifest = _skipped(dataset, source, folder, fetched)
         else:
-            manifest = _prepare(dataset, source, folder, fetched)
+            manifest = _prepare(dataset, source, folder, fetched, selects_on_validation)
+            log.info("%s", soundness.summary(dataset, manifest))
         write_json(folder / "manifest.json", manifest)
     return manifest
 
@@ -61,21 +65,34 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
+def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects_on_validation: bool) -> dict:
     spec = dataset.source(source)
     converter = converter_named(spec.format.name, where=f"dataset {dataset.id}")
     parameters = parse(converter.Parameters, spec.format.parameters, where=f"dataset {dataset.id}: format")
     native, records = _convert(dataset, spec, folder, fetched, parameters)
+    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
+    groups = {record.item_id: record.group for record in records}
     splits = split_items(
         dataset_id=dataset.id,
         items=[(record.item_id, record.split) for record in records],
-        groups={record.item_id: record.group for record in records},
+        groups=groups,
         rule=spec.split,
         expected=spec.expected and spec.expected.images,
+        registry=dataset.registry,
     )
     chosen = {item for ids in splits.values() for item in ids}
-    gated = coco.gate([record for record in records if record.item_id in chosen], native)
+    records = [record for record in records if record.item_id in chosen]
+    soundness.refuse_fractions(records, native)
+    gated = coco.gate(records, native)
+    soundness.refuse_corners(gated, native)
     _assert_boxes(dataset, spec, gated)
+    soundness.require_what_is_needed(dataset, splits, gated, native, selects_on_validation=selects_on_validation)
+    found = {
+        "leaks": soundness.leaks(splits, gated, spec, native),
+        "groups": soundness.torn_groups(splits, groups, spec, native),
+        "excluded": _counted(sorted(native.excluded)),
+        "missing": _counted(native.missing),
+    }
     _tell(dataset, gated.report)
     write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
     documents = {split: gated.document(splits[split]) for split in SPLITS}
@@ -89,7 +106,8 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
         "status": "ready",
         "reason": None,
         "splits": written,
-        "report": {**gated.report.summary(), **_notes(dataset, native)},
+        "same_splits": spec.split.aliases,
+        "report": {**gated.report.summary(), **found, **_notes(dataset, native)},
         "pictures_sha256": gated.pictures_sha256,
         "converter": {
             "name": spec.format.name,
@@ -99,6 +117,10 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
         },
         "split_rule": spec.split.model_dump(mode="json"),
     }
+
+
+def _counted(names: list[str]) -> dict:
+    return {"count": len(names), "examples": names[: coco.EXAMPLES]}
 
 
 def _digest_of_plugin(format_name: str) -> dict:
@@ -112,12 +134,21 @@ def _convert(
 ) -> tuple[NativeFiles, list[Record]]:
     """Unpack and convert. `raw/` holds the pictures; where they are made from volumes, those lie in `volumes/`."""
     converter = converter_named(spec.format.name, where=f"dataset {dataset.id}")
-    if not getattr(converter, "RENDERS", False):
-        _make_raw(dataset, spec, folder / "raw", fetched)
-        native = NativeFiles(dataset_id=dataset.id, raw=folder / "raw", classes=dataset.classes)
+    renders = getattr(converter, "RENDERS", False)
+    raw = folder / ("volumes" if renders else "raw")
+    _make_raw(dataset, spec, raw, fetched)
+    native = NativeFiles(
+        dataset_id=dataset.id,
+        raw=raw,
+        classes=dataset.classes,
+        task=dataset.task,
+        own=spec.folder is not None,
+        registry=dataset.registry,
+        exclude=frozenset(spec.exclude),
+        allow_missing=spec.allow_missing,
+    )
+    if not renders:
         return native, list(converter.convert(native, parameters))
-    _make_raw(dataset, spec, folder / "volumes", fetched)
-    native = NativeFiles(dataset_id=dataset.id, raw=folder / "volumes", classes=dataset.classes)
     with replacing_directory(folder / "raw") as temporary:
         records = list(converter.convert(dataclasses.replace(native, pictures=temporary), parameters))
     return dataclasses.replace(native, pictures=folder / "raw"), records
@@ -147,7 +178,7 @@ def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
 def _head(dataset: Dataset, source: str, fetched: dict) -> dict:
     """What a reader of the manifest needs to know about the dataset, whatever its status."""
     return {
-        "version": 1,
+        "version": 2,
         "dataset": dataset.id,
         "paper_name": dataset.paper_name,
         "source": source,
@@ -225,8 +256,8 @@ def _assert_boxes(dataset: Dataset, spec: Source, gated: coco.Gated) -> None:
             where=f"dataset {dataset.id}",
             expected=spec.expected.boxes,
             found=f"{found} of {gated.report.listed} listed",
-            next_step="the files are incomplete or of another version: fetch again, or correct `expected.boxes` of "
-            "this source in datasets.yaml",
+            next_step="the files are incomplete or of another version: complete them, or correct `expected.boxes` of "
+            f"this source in {dataset.registry}",
         )
 
 
@@ -235,6 +266,7 @@ def _tell(dataset: Dataset, report: coco.Report) -> None:
     kinds = (
         ("dropped: nothing of them lies in the picture", report.dropped, "boxes", "box"),
         ("clipped to the picture", report.clipped, "boxes", "box"),
+        ("drawn backwards, put in order", report.reordered, "boxes", "box"),
         ("not of the size their annotation states", report.size_differs, "pictures", "picture"),
     )
     for what, faults, noun, one in kinds:

@@ -3,14 +3,24 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from cones.data.addresses import checked
 from cones.data.converters import converter_named
 from cones.errors import ConesError, closest, kind_of
-from cones.strict import Strict, parse, read_yaml
+from cones.strict import Strict, Written, parse, read_yaml
 
 REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
@@ -27,6 +37,15 @@ def _inside(path: str) -> str:
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
         raise ValueError("must be a relative path with / and without ..")
     return path
+
+
+def _not_blank(name: str) -> str:
+    if not name.strip():
+        raise ValueError("a class name is empty: give every class a name that says what it is")
+    return name
+
+
+ClassName = Annotated[str, AfterValidator(_not_blank)]
 
 
 class Phrase(Strict):
@@ -90,6 +109,16 @@ class Format(BaseModel):
         return dict(self.model_extra or {})
 
 
+class PatientColumn(Strict):
+    """A CSV file below the dataset's folder that says whose each item is, and its two columns."""
+
+    file: str
+    item: str  # the item's id, or the name of its picture
+    patient: str
+
+    _path = field_validator("file")(_inside)
+
+
 class SplitRule(Strict):
     """How items become splits (`cones/data/splits.py`).
 
@@ -99,6 +128,8 @@ class SplitRule(Strict):
     `lists` does the same by item ids: {test: kvasir_test_ids.txt} is a file in `cones/data/lists/`, one id a line.
     `leave_rest`: what `stable_cut` does not need stays unused, instead of being an error.
     `scale`: `group_cut` keeps the ratio of the expected counts if fewer items are there, instead of being an error.
+    `patients` says what must stay in one split: a regular expression on the item id (its first group, else all that it
+    matches), or a column of a CSV file. `holdout80` and `test20_then_holdout80` then divide patients, not pictures.
     """
 
     rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80", "group_cut", "group_fill"]
@@ -106,6 +137,7 @@ class SplitRule(Strict):
     lists: dict[SplitName, str] = Field(default_factory=dict)
     leave_rest: bool = False
     scale: bool = False
+    patients: PatientColumn | str | None = None
 
     _paths = field_validator("lists")(lambda lists: {split: _inside(name) for split, name in lists.items()})
 
@@ -113,7 +145,21 @@ class SplitRule(Strict):
     def _complete(self):
         if self.rule == "as_shipped" and not self.shipped:
             raise ValueError("as_shipped needs `shipped`, such as {train: train, val: valid, test: test}")
+        if self.patients is not None and self.rule in ("stable_cut", "group_cut"):
+            raise ValueError(
+                f"{self.rule} may tear a patient: with `patients` take group_fill or test20_then_holdout80"
+            )
         return self
+
+    @field_validator("patients")
+    @classmethod
+    def _is_an_expression(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"not a regular expression ({error})") from None
+        return value
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -144,6 +190,8 @@ class Source(Strict):
     """One place the dataset can come from, and what its files look like.
 
     Either `archives`, or `folder`: files of your own that are already unpacked, whose counts need not be stated.
+    `exclude` leaves out items by their ids, such as a picture that is known to be bad; `allow_missing` says how many
+    listed pictures may be absent; `allow_leaks` takes the same picture in two splits, or a patient in two.
     """
 
     archives: list[Archive] = Field(default_factory=list)
@@ -151,6 +199,9 @@ class Source(Strict):
     format: Format
     split: SplitRule
     expected: Expected | None = None
+    exclude: list[str] = Field(default_factory=list)
+    allow_missing: NonNegativeInt = 0
+    allow_leaks: bool = False
 
     @model_validator(mode="after")
     def _one_origin(self):
@@ -175,7 +226,7 @@ class Dataset(Strict):
     paper_name: str
     group: Literal["natural", "non_radiology", "radiology", "segmentation", "generation"]
     task: Literal["detection", "instance_segmentation", "personalised_generation"]
-    classes: list[str] = Field(min_length=1)
+    classes: list[ClassName] = Field(min_length=1)
     prompts: list[Phrase] | None = None
     manual_prompts: list[Phrase] | None = None
     home: str
@@ -184,6 +235,7 @@ class Dataset(Strict):
     detections_per_image: PositiveInt = 100
     notes: list[str] = Field(default_factory=list)
     sources: dict[SourceName, Source] = Field(min_length=1)
+    _registry: str = PrivateAttr(REGISTRY)
 
     @field_validator("id")
     @classmethod
@@ -201,6 +253,11 @@ class Dataset(Strict):
             if phrases is not None and len(phrases) != len(self.classes):
                 raise ValueError(f"{key} must have one phrase for each of the {len(self.classes)} classes, in order")
         return self
+
+    @property
+    def registry(self) -> str:
+        """The registry file that holds this entry, as messages name it."""
+        return self._registry
 
     @property
     def phrases(self) -> list[Phrase]:
@@ -264,10 +321,14 @@ def _entry(dataset_id: str, value: Any, path: str | Path) -> Dataset:
         )
     if "id" in value:
         raise ConesError("the id is the entry's key", where=f"{where}: id", next_step="remove this line")
-    entry = parse(Dataset, {**value, "id": dataset_id, "sources": _inherit(value.get("sources"))}, where=where)
+    content = {**value, "id": dataset_id, "sources": _inherit(value.get("sources"))}
+    entry = parse(Dataset, content, where=where, written=Written(path, (dataset_id,)))
+    entry._registry = str(path)
     for name, source in entry.sources.items():
         location = f"{where}: sources.{name}.format"
-        parse(converter_named(source.format.name, where=location).Parameters, source.format.parameters, where=location)
+        written = Written(path, (dataset_id, "sources", name, "format"))
+        schema = converter_named(source.format.name, where=location).Parameters
+        parse(schema, source.format.parameters, where=location, written=written)
     return entry
 
 

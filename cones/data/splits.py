@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cones.data.registry import SPLITS, ImageCounts, SplitRule
+from cones.data.registry import REGISTRY, SPLITS, ImageCounts, SplitRule
 from cones.errors import ConesError
 
 LISTS = Path(__file__).parent / "lists"
@@ -71,15 +71,17 @@ def split_items(
     rule: SplitRule,
     expected: ImageCounts | None,
     groups: Mapping[str, str | None] | None = None,
+    registry: str = REGISTRY,
 ) -> dict[str, list[str]]:
     """`{train, val, test: item ids}` of `(item id, native split)` pairs, asserted against the expected counts if known.
 
-    `groups[item id]` is what the group rules keep together, such as the patient; an item without one is its own.
-    Every item must land somewhere, unless the rule says otherwise; raises ConesError with expected and found counts.
+    `groups[item id]` is what the group rules keep together, such as the patient; an item without one is its own. With
+    `rule.patients` the rules that know no counts keep them together too. Every item must land somewhere, unless the
+    rule says otherwise; raises ConesError with expected and found counts. `registry` is the file that messages name.
     """
     shipped = {split: [item for item, native in items if native == word] for split, word in rule.shipped.items()}
     for split, name in rule.lists.items():
-        wanted = _read_list(name, dataset_id)
+        wanted = _read_list(name, dataset_id, registry)
         shipped[split] = [*shipped.get(split, []), *(item for item, _ in items if item in wanted)]
     given = {item for ids in shipped.values() for item in ids}
     rest = [item for item, _ in items if item not in given]
@@ -88,39 +90,66 @@ def split_items(
         log.warning("dataset %s: %d items instead of %d: split in the same ratio", dataset_id, len(items), total)
         expected = scaled(expected, len(items))
     if rule.rule == "as_shipped":
-        splits = _nothing_left(dataset_id, pool)
+        splits = _nothing_left(dataset_id, pool, items, registry)
     elif rule.rule == "stable_cut":
         remaining = {split: 0 if split in shipped else getattr(expected, split) for split in SPLITS}
         splits = stable_cut(pool[: sum(remaining.values())] if rule.leave_rest else pool, ImageCounts(**remaining))
     elif rule.rule in ("group_cut", "group_fill"):
+        _require_groups(dataset_id, rest, groups or {}, rule.rule, registry)
         grouped = _in_groups(dataset_id, rest, groups or {})
         splits = {"group_cut": group_cut, "group_fill": group_fill}[rule.rule](grouped, expected)
     else:
-        splits = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule](pool)
+        divide = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule]
+        if rule.patients is None:
+            splits = divide(pool)
+        else:  # whole patients are dealt out, each with all its items
+            dealt = divide(_in_groups(dataset_id, rest, groups or {}))
+            splits = {split: [item for group in dealt[split] for item in group] for split in SPLITS}
     for split, ids in shipped.items():
         splits[split] = splits[split] + ids
     splits = {split: stable_order(dataset_id, splits[split]) for split in SPLITS}
     if expected:
-        _assert_counts(dataset_id, splits, expected)
+        _assert_counts(dataset_id, splits, expected, registry)
     elif not splits["train"]:
         raise ConesError(
             "nothing is left to train on",
             where=f"dataset {dataset_id}",
-            found=", ".join(f"{split} {len(splits[split])}" for split in SPLITS),
-            next_step="correct `split` of this source in datasets.yaml",
+            found=counted(splits),
+            next_step=f"correct `split` of this source in {registry}",
         )
     return splits
 
 
-def _nothing_left(dataset_id: str, pool: Sequence[str]) -> dict[str, list[str]]:
+def counted(splits: Mapping[str, Sequence[str]]) -> str:
+    """ "train 6, val 2, test 2" """
+    return ", ".join(f"{split} {len(splits[split])}" for split in SPLITS)
+
+
+def _nothing_left(
+    dataset_id: str, pool: Sequence[str], items: Sequence[tuple[str, str | None]], registry: str
+) -> dict[str, list[str]]:
     if pool:
+        words = sorted({str(word) for _, word in items})
         raise ConesError(
             f"{len(pool)} items belong to no split",
             where=f"dataset {dataset_id}",
-            found=f"{pool[0]} …",
-            next_step="map their native split under `split.shipped` in datasets.yaml",
+            found=f"{pool[0]} …; the files' own splits are {', '.join(words)}",
+            next_step=f"map their native split under `split.shipped` in {registry}",
         )
     return {split: [] for split in SPLITS}
+
+
+def _require_groups(
+    dataset_id: str, items: Sequence[str], groups: Mapping[str, str | None], rule: str, registry: str
+) -> None:
+    if items and not any(groups.get(item) for item in items):
+        raise ConesError(
+            f"the split rule {rule} keeps groups together, and nothing says what a group is",
+            where=f"dataset {dataset_id}",
+            found=f'items such as "{items[0]}"',
+            next_step="add `patients` to `split`: a regular expression on these ids, such as '^(patient[0-9]+)', or "
+            f"{{file: patients.csv, item: picture, patient: id}}, in {registry}; or take another rule",
+        )
 
 
 def _in_groups(dataset_id: str, items: Sequence[str], groups: Mapping[str, str | None]) -> list[list[str]]:
@@ -131,7 +160,7 @@ def _in_groups(dataset_id: str, items: Sequence[str], groups: Mapping[str, str |
     return [members[group] for group in stable_order(dataset_id, members)]
 
 
-def _read_list(name: str, dataset_id: str) -> set[str]:
+def _read_list(name: str, dataset_id: str, registry: str) -> set[str]:
     path = LISTS / name
     if not path.is_file():
         known = ", ".join(sorted(found.name for found in LISTS.glob("*.txt")))
@@ -139,7 +168,7 @@ def _read_list(name: str, dataset_id: str) -> set[str]:
             f'no list "{name}"',
             where=f"dataset {dataset_id}: {LISTS.name}/",
             found=known,
-            next_step="correct `split.lists` in datasets.yaml, or put the file there",
+            next_step=f"correct `split.lists` in {registry}, or put the file there",
         )
     return set(path.read_text(encoding="utf-8").split())
 
@@ -149,7 +178,7 @@ def digest(item_ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(item_ids).encode()).hexdigest()
 
 
-def _assert_counts(dataset_id: str, splits: dict[str, list[str]], expected: ImageCounts) -> None:
+def _assert_counts(dataset_id: str, splits: dict[str, list[str]], expected: ImageCounts, registry: str) -> None:
     wanted = {split: getattr(expected, split) for split in SPLITS}
     found = {split: len(splits[split]) for split in SPLITS}
     if found != wanted:
@@ -157,7 +186,7 @@ def _assert_counts(dataset_id: str, splits: dict[str, list[str]], expected: Imag
             "the number of images per split is wrong",
             where=f"dataset {dataset_id}",
             expected="train {train}, val {val}, test {test}".format(**wanted),
-            found="train {train}, val {val}, test {test}".format(**found),
-            next_step="the files are incomplete or of another version: fetch again, or correct `expected.images` of "
-            "this source in datasets.yaml",
+            found=counted(splits),
+            next_step="the files are incomplete or of another version: complete them, or correct `expected.images` of "
+            f"this source in {registry}",
         )

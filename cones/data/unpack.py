@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cones.data.external import unpack_with_tool, volumes_of
+from cones.data.files import is_system
 from cones.errors import ConesError
 
 CHUNK = 1 << 20
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 PYTHON_READS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-LEFT_OUT = ("__MACOSX", ".DS_Store")  # what a Mac adds to its archives
+UTF8_NAMES = 0x800  # the flag of a zip's member whose name is in UTF-8
 log = logging.getLogger(__name__)
 
 
@@ -134,7 +135,7 @@ class _Guard:
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or ":" in (path.parts or ("",))[0] or "\0" in name:
             raise self.fault("a member would be written outside the folder", found=f'"{name}"')
-        if set(LEFT_OUT) & set(path.parts):
+        if any(map(is_system, path.parts)):
             return None
         if self.strip:
             if not path.is_relative_to(self.strip):
@@ -185,9 +186,19 @@ def _plan_zip(file: zipfile.ZipFile, guard: _Guard) -> Iterator[tuple[zipfile.Zi
             raise guard.fault(
                 "the archive is locked with a password", next_step="unpack it by hand into the mirror folder"
             )
-        path = guard.safe_path(member.filename)
+        path = guard.safe_path(_name(member))
         if path is not None and not member.is_dir():
             yield member, path
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """The member's name; without the flag for UTF-8 Python reads an old code page, though most tools wrote UTF-8."""
+    if member.flag_bits & UTF8_NAMES:
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return member.filename
 
 
 # the standard library's own checks on top of ours, where it has them (Python 3.11.4), else no owners and modes

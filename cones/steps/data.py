@@ -27,4 +27,15 @@ def fetch_dataset(plan: Plan, dataset: str) -> None:
 
 
 def prepare_dataset(plan: Plan, dataset: str) -> None:
-    preparation.prepare(plan.registry[dataset], plan.suite.source, plan.suite.data_dir)
+    preparation.prepare(
+        plan.registry[dataset],
+        plan.suite.source,
+        plan.suite.data_dir,
+        selects_on_validation=selects_on_validation(plan, dataset),
+    )
+
+
+def selects_on_validation(plan: Plan, dataset: str) -> bool:
+    """A cell of the suite is tuned on the dataset and keeps the weights that were best on its validation split."""
+    tuned = (cell for cell in plan.all_cells() if cell.dataset == dataset and plan.method(cell.arm).is_tuned)
+    return any(plan.settings(cell).tuning.selection == "best" for cell in tuned)

@@ -47,6 +47,7 @@ def tune_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
         digest = State(skipped=reason).save(state_file(cell))
         write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
     else:
+        _require_validation(plan, cell, manifest)
         _tune(plan, cell, method, manifest, identity)
 
 
@@ -56,6 +57,17 @@ def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | N
     if "masks" in method.labels and manifest["task"] != "instance_segmentation":
         return "the method needs masks of training images, and the dataset has boxes alone"
     return method.supports(cell.model)
+
+
+def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
+    """Prepared while the last weights counted, a dataset may have nothing that could tell which weights are best."""
+    selects = plan.method(cell.arm).is_tuned and plan.settings(cell).tuning.selection == "best"
+    if selects and not manifest["splits"]["val"]["boxes"]:
+        raise ConesError(
+            "the weights that are best on validation are wanted, and no validation picture has a box",
+            where=cell,
+            next_step="set `selection: last` under `tuning` in the suite, or give the dataset a validation split",
+        )
 
 
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:

@@ -99,7 +99,7 @@ def test_faults_name_dataset_and_file(tmp_path, change, words):
 
 
 def test_two_classes_need_labels(tmp_path):
-    with pytest.raises(ConesError, match="masks cannot tell classes apart"):
+    with pytest.raises(ConesError, match="nothing here tells classes apart"):
         read(masks, tmp_path, folders(mask(ONE)), classes=("a", "b"))
 
 

@@ -35,14 +35,14 @@ VOC = """
 """
 COCO = """
       folder: {folder}
-      format: {{name: coco, folders: [train, val], annotations: [labels.json]}}
-      split: {{rule: as_shipped, shipped: {{train: train, val: val}}}}
+      format: {{name: coco, folders: [train, val, test], annotations: [labels.json]}}
+      split: {{rule: as_shipped, shipped: {{train: train, val: val, test: test}}}}
 """
 
 MASKS = """
       folder: {folder}
       format: {{name: masks, folders: [{{images: pictures, masks: masks}}]}}
-      split: {{rule: holdout80}}
+      split: {{rule: test20_then_holdout80}}
 """
 
 
@@ -57,7 +57,7 @@ def mask_files():
 
 def coco_files():
     files = {}
-    for split, count in (("train", 6), ("val", 2)):
+    for split, count in (("train", 6), ("val", 2), ("test", 1)):
         images = [{"id": n, "file_name": f"{n}.jpg", "width": 40, "height": 30} for n in range(count)]
         boxes = [{"id": n, "image_id": n, "category_id": n % 2, "bbox": [2, 3, 10, 12]} for n in range(count)]
         categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "white"}]
@@ -77,8 +77,8 @@ def entry(tmp_path, block):
     "files, block, counts",
     [
         (voc_files(), VOC, {"train": 6, "val": 2, "test": 2}),
-        (coco_files(), COCO, {"train": 6, "val": 2, "test": 0}),
-        (mask_files(), MASKS, {"train": 4, "val": 1, "test": 0}),
+        (coco_files(), COCO, {"train": 6, "val": 2, "test": 1}),
+        (mask_files(), MASKS, {"train": 3, "val": 1, "test": 1}),
     ],
     ids=["voc", "coco", "masks"],
 )

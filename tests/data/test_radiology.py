@@ -94,14 +94,14 @@ def test_csv_boxes_with_several_rows_and_none(tmp_path):
 
 def test_csv_columns_are_parameters(tmp_path):
     files = csv_files("a.jpg,1,2,11,22\n", "\ufefffile,l,t,r,b\n")
-    records, _ = read(csv_boxes, tmp_path, files, name="file", corners=("l", "t", "r", "b"))
+    records, _ = read(csv_boxes, tmp_path, files, picture="file", corners=("l", "t", "r", "b"))
     assert boxes(records[0]) == [(1, 2, 10, 20)]
 
 
 @pytest.mark.parametrize(
     "files, words",
     [
-        (csv_files("d.jpg,1,2,3,4\n"), "1 pictures with boxes are missing"),
+        (csv_files("d.jpg,1,2,3,4\n"), "1 of 1 listed pictures are missing; expected images/d.jpg"),
         (csv_files("a.jpg,1,x,3,4\n"), "line 2 holds no box"),
         (csv_files("a.jpg,1,2\n"), "line 2 holds no box"),
         (csv_files(header="file,xmin,ymin,xmax,ymax\n"), 'no column "name"'),

@@ -66,7 +66,7 @@ def slices(native: NativeFiles, parameters: Parameters) -> Iterator[Slice]:
     for originals, labels in parameters.cohorts.items():
         subjects = sorted(path for path in (root / originals).glob("[!.]*") if path.is_dir())
         if not subjects:
-            raise native.fault("no subject here", root / originals, next_step="fetch the dataset again")
+            raise native.fault("no subject here", root / originals, next_step=native.mend())
         for subject in subjects:
             pictures = _in_order(subject)
             sides = [_mask_folder(root / labels / subject.name, side, native, parameters) for side in parameters.sides]
@@ -78,7 +78,7 @@ def slices(native: NativeFiles, parameters: Parameters) -> Iterator[Slice]:
                         side,
                         expected=f"{len(pictures)} as in {native.relative(subject)}",
                         found=len(files),
-                        next_step="fetch the dataset again: the i-th mask belongs to the i-th picture",
+                        next_step=native.mend("correct the files: the i-th mask belongs to the i-th picture"),
                     )
             for index, (picture, *files) in enumerate(zip(pictures, *columns, strict=True)):
                 yield Slice(subject=subject.name, index=index, picture=picture, masks=tuple(files))
@@ -91,11 +91,11 @@ def _mask_folder(folder: Path, side: str, native: NativeFiles, parameters: Param
             "the subject's name does not say where its masks are",
             folder,
             expected=f"a name with {' or '.join(parameters.markers)}",
-            next_step="correct `markers` of this dataset's `format` in datasets.yaml",
+            next_step=f"correct `markers` of this dataset's `format` in {native.registry}",
         )
     found = folder / folder.name.replace(marker, side)
     if not found.is_dir():
-        raise native.fault("a folder of masks is missing", found, next_step="fetch the dataset again")
+        raise native.fault("a folder of masks is missing", found, next_step=native.mend())
     return found
 
 

@@ -42,14 +42,14 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         pictures = _stems(images / split, PICTURE)
         polygons = _stems(annotations / split, POLYGONS)
         if not pictures:
-            raise native.fault("no picture here", images / split, next_step="fetch the dataset again")
+            raise native.fault("no picture here", images / split, next_step=native.mend())
         for what, present, other in (("polygons", pictures, polygons), ("picture", polygons, pictures)):
             if lone := sorted(set(present) - set(other)):
                 raise native.fault(
                     f"{len(lone)} files have no {what}",
                     present[lone[0]],
                     expected=f"{lone[0]}{POLYGONS if what == 'polygons' else PICTURE} beside the others",
-                    next_step="fetch the dataset again, or complete the mirror folder",
+                    next_step=native.mend("complete the folder"),
                 )
         for stem in sorted(pictures):
             yield _read(stem, split, pictures[stem], polygons[stem], native)
@@ -66,14 +66,14 @@ def _read(stem: str, split: str, picture: Path, file: Path, native: NativeFiles)
         size = int(content["imgWidth"]), int(content["imgHeight"])
         drawing = _draw(content["objects"], size, file, native)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise native.fault("broken JSON", file, found=error, next_step="fetch the dataset again") from None
+        raise native.fault("broken JSON", file, found=error, next_step=native.mend()) from None
     except (KeyError, TypeError, ValueError) as error:
         raise native.fault(
             "not the shape of Cityscapes polygons",
             file,
             expected="imgWidth, imgHeight, objects: [{label, polygon: [[x, y], …]}]",
             found=said_by(error),
-            next_step="fetch the dataset again",
+            next_step=native.mend(),
         ) from None
     return Record(
         item_id=stem,
@@ -145,5 +145,5 @@ def _label(label: str, file: Path, native: NativeFiles) -> tuple[str, bool]:
     if (single := label.removesuffix("group")) in LABELS:
         return single, True
     raise native.fault(
-        f'unknown label "{label}"', file, next_step=f"{closest(label, LABELS)} correct the file, or fetch again"
+        f'unknown label "{label}"', file, next_step=native.mend(f"{closest(label, LABELS)} correct the file")
     )

@@ -64,7 +64,7 @@ def _pictures(native: NativeFiles, parameters: Parameters) -> dict[str, list[Pat
                 f'no picture of subject "{subject}"',
                 root / subject,
                 expected=f"files ending in {', '.join(parameters.suffixes)}",
-                next_step="fetch the dataset again, or take the subject out of `classes` in datasets.yaml",
+                next_step=native.mend(f"take the subject out of `classes` in {native.registry}"),
             )
     return found
 
@@ -73,11 +73,11 @@ def _read_prompts(native: NativeFiles, parameters: Parameters) -> tuple[dict[str
     """`{subject: class word}` and the two prompt lists of the text file, each line checked."""
     file = native.root(parameters.root) / parameters.prompts
     if not file.is_file():
-        raise native.fault("the file of class words and prompts is missing", file, next_step="fetch the dataset again")
+        raise native.fault("the file of class words and prompts is missing", file, next_step=native.mend())
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise native.fault("not text", file, found=error, next_step="fetch the dataset again") from None
+        raise native.fault("not text", file, found=error, next_step=native.mend()) from None
     words: dict[str, str] = {}
     prompts: dict[str, list[str]] = {"object": [], "live": []}
     section = None
@@ -102,7 +102,7 @@ def _prompt(line: str, number: int, file: Path, native: NativeFiles) -> str:
             file,
             expected="'… {0} {1} …'.format(unique_token, class_token)",
             found=line,
-            next_step="correct the line, or fetch the dataset again",
+            next_step=native.mend("correct the line"),
         )
     return prompt
 
@@ -113,10 +113,8 @@ def _check(words: dict[str, str], prompts: dict[str, list[str]], file: Path, nat
             f'no class word for subject "{missing[0]}"',
             file,
             expected="a line `subject,class` under Classes",
-            next_step="add the line, or fetch the dataset again",
+            next_step=native.mend("add the line"),
         )
     if empty := [kind for kind, found in prompts.items() if not found]:
         heading = next(title for title, kind in SECTIONS.items() if kind == empty[0])
-        raise native.fault(
-            f"no prompt under {heading}", file, next_step="complete the file, or fetch the dataset again"
-        )
+        raise native.fault(f"no prompt under {heading}", file, next_step=native.mend("complete the file"))

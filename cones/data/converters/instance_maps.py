@@ -41,7 +41,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     for folder in parameters.folders:
         pictures = masks.files_in(root / folder.images)
         if not pictures:
-            raise native.fault("no picture here", root / folder.images, next_step="fetch the dataset again")
+            raise native.fault("no picture here", root / folder.images, next_step=native.mend())
         for picture in pictures:
             file = _label_file(root / folder.labels, picture.stem, native, parameters)
             yield Record(
@@ -49,6 +49,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
                 image=native.relative(picture),
                 objects=_objects(_read_map(file, picture, native, parameters), file, class_name, native, parameters),
                 split=folder.split,
+                stated_size=native.size_of(picture),  # which is the map's
             )
 
 
@@ -60,7 +61,7 @@ def _label_file(folder: Path, stem: str, native: NativeFiles, parameters: Parame
         "the instance map is missing",
         folder,
         expected=" or ".join(path.name for path in candidates),
-        next_step="fetch the dataset again, or complete the mirror folder",
+        next_step=native.mend("complete the folder"),
     )
 
 
@@ -82,7 +83,7 @@ def _read_map(file: Path, picture: Path, native: NativeFiles, parameters: Parame
             file,
             expected=f'a 2-D array "{parameters.key}"' if file.suffix != ".txt" else "width, height, then pixels",
             found=said_by(error),
-            next_step="fetch the dataset again",
+            next_step=native.mend(),
         ) from None
     if numbers.shape != size[::-1]:
         raise native.fault(
@@ -90,14 +91,14 @@ def _read_map(file: Path, picture: Path, native: NativeFiles, parameters: Parame
             file,
             expected=f"{size[0]} x {size[1]}",
             found=" x ".join(map(str, numbers.shape[::-1])),
-            next_step="they do not belong together: fetch the dataset again, or remove both",
+            next_step=native.mend("remove both: they do not belong together"),
         )
     if numbers.min() < 0 or (numbers != np.floor(numbers)).any():
         raise native.fault(
             "the map holds numbers that are no object numbers",
             file,
             expected="0, 1, 2 …",
-            next_step="fetch the dataset again",
+            next_step=native.mend(),
         )
     return numbers.astype(np.int32)
 

@@ -20,7 +20,7 @@ class Labelled(masks.Folder):
     labels: str  # the CSV of this folder's pictures
 
 
-class Parameters(masks.Parameters):
+class Parameters(masks.Layout):
     folders: tuple[Labelled, ...]
     mask_suffix: str = "_Segmentation"
     min_area: int = 20
@@ -41,7 +41,9 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
             return labels[split][stem]
         names = ", ".join(folder.labels for folder in parameters.folders if folder.split == split)
         raise native.fault(
-            f"no diagnosis of {stem}", names, next_step="fetch the dataset again: the CSV is not that of the pictures"
+            f"no diagnosis of {stem}",
+            names,
+            next_step=native.mend("correct the files: the CSV is not that of the pictures"),
         )
 
     yield from masks.read(native, parameters, class_of=class_of)
@@ -52,9 +54,9 @@ def read_labels(file: Path, native: NativeFiles, parameters: Parameters) -> dict
     try:
         rows = list(csv.reader(file.read_text(encoding="utf-8-sig").splitlines()))
     except FileNotFoundError:
-        raise native.fault("the file of diagnoses is missing", file, next_step="fetch the dataset again") from None
+        raise native.fault("the file of diagnoses is missing", file, next_step=native.mend()) from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise native.fault("not a CSV file", file, found=error, next_step="fetch the dataset again") from None
+        raise native.fault("not a CSV file", file, found=error, next_step=native.mend()) from None
     found: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
         if not row or (number == 1 and not row[0].startswith("ISIC_")):
@@ -66,7 +68,7 @@ def read_labels(file: Path, native: NativeFiles, parameters: Parameters) -> dict
                 file,
                 expected=f"{name},{' or '.join(parameters.diagnoses)}, or 0.0 or 1.0",
                 found=",".join(row),
-                next_step="correct the line, or fetch the dataset again",
+                next_step=native.mend("correct the line"),
             )
         found[name] = word
     return {name: native.known_class(parameters.diagnoses[word], file) for name, word in found.items()}

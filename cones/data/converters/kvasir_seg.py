@@ -12,7 +12,7 @@ FORMAT = {"name": "kvasir_seg"}
 VERSION = 1
 
 
-class Parameters(masks.Parameters):
+class Parameters(masks.Layout):
     root: str = "Kvasir-SEG"
     min_area: int = 100
     keep_masks: bool = True
@@ -44,5 +44,5 @@ def read_counts(file: Path, native: NativeFiles) -> dict[str, int] | None:
             file,
             expected='{"<id>": {"bbox": [{"xmin": …}, …]}}',
             found=said_by(error),
-            next_step="fetch the dataset again",
+            next_step=native.mend(),
         ) from None

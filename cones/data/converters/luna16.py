@@ -59,7 +59,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
             f"{len(missing)} of {len(series)} volumes with nodules are missing",
             root,
             expected=f"subset*/{missing[0]}.mhd",
-            next_step="fetch the missing subsets, or complete the mirror folder",
+            next_step=native.mend("complete the folder"),
         )
     for uid in sorted(series):
         yield from _read_series(volumes[uid], series[uid], native, parameters)
@@ -70,7 +70,7 @@ def read_nodules(file: Path, native: NativeFiles) -> list[Nodule]:
     try:
         rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     except (FileNotFoundError, UnicodeDecodeError, csv.Error) as error:
-        raise native.fault("cannot be read", file, found=error, next_step="fetch the dataset again") from None
+        raise native.fault("cannot be read", file, found=error, next_step=native.mend()) from None
     nodules, counts = [], defaultdict(int)
     for number, row in enumerate(rows, start=2):
         try:
@@ -83,7 +83,7 @@ def read_nodules(file: Path, native: NativeFiles) -> list[Nodule]:
                 file,
                 expected=",".join(COLUMNS),
                 found=said_by(error),
-                next_step="fetch the dataset again",
+                next_step=native.mend(),
             ) from None
         nodules.append(Nodule(row["seriesuid"], counts[row["seriesuid"]], (x, y, z), diameter))
         counts[row["seriesuid"]] += 1

@@ -51,16 +51,14 @@ def read_list(file: Path, folder: str, native: NativeFiles) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").split()
     except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise native.fault(
-            "the list of pictures cannot be read", file, found=error, next_step="fetch the dataset again"
-        ) from None
+        raise native.fault("the list of pictures cannot be read", file, found=error, next_step=native.mend()) from None
     entries = [line for line in lines if line.startswith(f"{folder}/")]
     if unsafe := [entry for entry in entries if ".." in Path(entry).parts]:
         raise native.fault(
             "a listed picture leaves its folder",
             file,
             found=unsafe[0],
-            next_step="correct the line, or fetch the dataset again",
+            next_step=native.mend("correct the line"),
         )
     if not entries:
         raise native.fault(
@@ -68,7 +66,7 @@ def read_list(file: Path, folder: str, native: NativeFiles) -> list[str]:
             file,
             expected=f"lines such as {folder}/{folder}0005.png",
             found=f"{len(lines)} lines",
-            next_step="fetch the dataset again, or correct `folder` in datasets.yaml",
+            next_step=native.mend(f"correct `folder` in {native.registry}"),
         )
     return entries
 
@@ -78,7 +76,7 @@ def _read(file: Path, picture: Path, split: str, native: NativeFiles, parameters
         tree = ElementTree.parse(file).getroot()
     except (FileNotFoundError, ElementTree.ParseError) as error:
         what = "the XML of a listed picture is missing" if isinstance(error, FileNotFoundError) else "broken XML"
-        raise native.fault(what, file, found=error, next_step="fetch the dataset again") from None
+        raise native.fault(what, file, found=error, next_step=native.mend()) from None
     elements = tree.findall("object")
     if not elements:
         native.note("XML without <object>, picture left out", file)

@@ -17,7 +17,7 @@ FORMAT = {"name": "tn3k"}
 VERSION = 1
 
 
-class Parameters(masks.Parameters):
+class Parameters(masks.Layout):
     root: str = "tn3k"
     folders: tuple[masks.Folder, ...] = (
         masks.Folder(images="trainval-image", masks="trainval-mask"),
@@ -43,14 +43,14 @@ def read_fold(file: Path, pictures: int, native: NativeFiles) -> list[str]:
         content = json.loads(file.read_text(encoding="utf-8"))
         lists = {split: [int(position) for position in content[split]] for split in ("train", "val")}
     except FileNotFoundError:
-        raise native.fault("the fold file is missing", file, next_step="fetch the dataset again") from None
+        raise native.fault("the fold file is missing", file, next_step=native.mend()) from None
     except (ValueError, KeyError, TypeError) as error:
         raise native.fault(
             "not a fold file",
             file,
             expected='{"train": [positions], "val": [positions]}',
             found=said_by(error),
-            next_step="fetch the dataset again",
+            next_step=native.mend(),
         ) from None
     if sorted(lists["train"] + lists["val"]) != list(range(pictures)):
         raise native.fault(
@@ -58,7 +58,9 @@ def read_fold(file: Path, pictures: int, native: NativeFiles) -> list[str]:
             file,
             expected=f"each position of 0 to {pictures - 1} once",
             found=f"{len(lists['train'])} + {len(lists['val'])} positions",
-            next_step="fetch the dataset again: pictures and fold are of different versions, or some are missing",
+            next_step=native.mend(
+                "correct the files: pictures and fold are of different versions, or some are missing"
+            ),
         )
     val = set(lists["val"])
     return ["val" if position in val else "train" for position in range(pictures)]

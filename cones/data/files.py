@@ -1,0 +1,107 @@
+"""Files in other people's folders: which are pictures, which a system left there, and how a name finds its file."""
+
+import os
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+# what Windows, macOS and network drives leave beside the files of a person
+SYSTEM = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", ".ds_store", "@eadir", "$recycle.bin", "icon\r"}
+)
+
+
+def is_system(name: str) -> bool:
+    """A file or folder that an operating system left: `Thumbs.db`, `.DS_Store`, `._a.jpg` (a Mac's half of a file)."""
+    return name.startswith("._") or name.lower() in SYSTEM
+
+
+def is_hidden(name: str) -> bool:
+    """A file or folder that no person put there as data: a dot-file or a system's own."""
+    return name.startswith(".") or is_system(name)
+
+
+def plain(name: str) -> str:
+    """A relative name as it is compared: with /, and in the composed form of Unicode (a Mac writes accents apart)."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./")
+
+
+def files_below(folder: Path, suffixes: Sequence[str] | None = None, *, deep: bool = True) -> list[Path]:
+    """The files of a folder and, if `deep`, of its sub-folders (linked ones too), sorted; none that are hidden.
+
+    `suffixes` in lower case, such as PICTURES.
+    """
+    found = _walk(folder) if deep else (entry for entry in folder.glob("*") if entry.is_file())
+    return sorted(
+        path for path in found if not is_hidden(path.name) and (suffixes is None or path.suffix.lower() in suffixes)
+    )
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen: set[str] = set()  # real paths: a link to a folder above would never end
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield from (Path(place) / name for name in names)
+
+
+def without_suffix(path: PurePosixPath | Path) -> str:
+    """`cam0/a.b.png` -> `cam0/a.b`, as compared."""
+    return plain(path.with_suffix("").as_posix())
+
+
+def item_names(paths: Iterable[str]) -> dict[str, str]:
+    """`{relative path: name of the item}`: the path without its suffix; with it where two differ in nothing else."""
+    paths = list(dict.fromkeys(paths))
+    taken = Counter(without_suffix(PurePosixPath(path)) for path in paths)
+    short = {path: without_suffix(PurePosixPath(path)) for path in paths}
+    return {path: name if taken[name] == 1 else plain(path) for path, name in short.items()}
+
+
+class PictureFolder:
+    """The pictures below a folder, found by name: whatever the system, the Unicode form or the slashes in it.
+
+    `others` are files that are no pictures.
+    """
+
+    def __init__(self, folder: Path, *, deep: bool = True):
+        self.folder = folder
+        every = files_below(folder, deep=deep)
+        self.paths = [path for path in every if path.suffix.lower() in PICTURES]
+        self.others = [path for path in every if path.suffix.lower() not in PICTURES]
+        self._exact: dict[str, Path] = {}
+        self._folded: defaultdict[str, list[Path]] = defaultdict(list)
+        self._stems: defaultdict[str, list[Path]] = defaultdict(list)
+        self._bases: defaultdict[str, list[Path]] = defaultdict(list)
+        for path in self.paths:
+            name = self.relative(path)
+            self._exact.setdefault(name, path)
+            self._folded[name.casefold()].append(path)
+            self._stems[without_suffix(PurePosixPath(name))].append(path)
+            self._bases[PurePosixPath(name).name].append(path)
+
+    def relative(self, path: Path) -> str:
+        """A picture's path below the folder, as compared."""
+        return plain(path.relative_to(self.folder).as_posix())
+
+    def named(self, name: str) -> Path | None:
+        """The picture of a relative name; the only one that differs from it in upper and lower case at most."""
+        name = plain(name)
+        if name in self._exact:
+            return self._exact[name]
+        alike = self._folded.get(name.casefold(), [])
+        return alike[0] if len(alike) == 1 else None
+
+    def of_stem(self, stem: str) -> list[Path]:
+        """The pictures whose relative path without suffix is `stem`."""
+        return self._stems.get(plain(stem), [])
+
+    def of_base(self, name: str) -> list[Path]:
+        """The pictures of this file name, in whichever sub-folder."""
+        return self._bases.get(PurePosixPath(plain(name)).name, [])

@@ -1,0 +1,206 @@
+"""What a dataset must be before anything is tuned on it: boxes that can be boxes, something to test on, no leaks."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from cones.data.boxes import ordered
+from cones.data.coco import Gated
+from cones.data.converters.records import NativeFiles, Record
+from cones.data.registry import GENERATION, SPLITS, Dataset, Source
+from cones.data.splits import counted
+from cones.errors import ConesError, closest
+
+MANY = 10  # boxes; fewer that reach out of their pictures say nothing about how boxes are written
+
+Splits = Mapping[str, Sequence[str]]
+
+
+def exclude(records: Sequence[Record], spec: Source, native: NativeFiles) -> list[Record]:
+    """The records without those that the entry excludes; an id that is none of theirs is a slip."""
+    kept = [record for record in records if not native.skips(record.item_id)]
+    if unknown := sorted(native.exclude - native.excluded):
+        raise ConesError(
+            f'`exclude` names an item that is not there: "{unknown[0]}"',
+            where=f"dataset {native.dataset_id}",
+            found=f"items such as {', '.join(record.item_id for record in kept[:3])}",
+            next_step=f"{_nearest(unknown[0], kept)}correct `exclude` in {native.registry}",
+        )
+    return kept
+
+
+def _nearest(item: str, records: Sequence[Record]) -> str:
+    guess = closest(item, [record.item_id for record in records])
+    return f"{guess} " if guess.startswith("did you mean") else ""
+
+
+def refuse_fractions(records: Sequence[Record], native: NativeFiles) -> None:
+    """Boxes that all lie within the first pixel of their picture were written as fractions of it.
+
+    In a folder of one's own one such picture is enough: folders are merged from several exports.
+    """
+    tiny = [record for record in records if record.objects and all(map(_within_a_pixel, record.objects))]
+    boxed = sum(bool(record.objects) for record in records)
+    if tiny and (native.own or len(tiny) == boxed):
+        first = tiny[0]
+        raise native.fault(
+            f"all boxes of {len(tiny)} of {boxed} pictures lie within one pixel: they look like fractions",
+            first.image,
+            expected="pixels",
+            found=list(first.objects[0].box),
+            next_step=f"set `coordinates: relative` in its `format` in {native.registry} (formats coco, voc and "
+            "csv_boxes), or correct the boxes",
+        )
+
+
+def _within_a_pixel(one) -> bool:
+    x, y, width, height = ordered(one.box)
+    return x >= 0 and y >= 0 and x + width <= 1.001 and y + height <= 1.001 and one.segmentation is None
+
+
+def refuse_corners(gated: Gated, native: NativeFiles) -> None:
+    """Most boxes reach out of their pictures: corners, or the pixels of other pictures, were taken for widths."""
+    report = gated.report
+    outside = [*report.clipped, *(one for one in report.dropped if one["reason"] != "no area")]
+    if native.own and len(outside) >= MANY and 2 * len(outside) > report.listed:
+        raise native.fault(
+            f"{len(outside)} of {report.listed} boxes reach out of their pictures",
+            outside[0]["file"],
+            expected="boxes in pixels of these pictures",
+            found=outside[0]["box"],
+            next_step="look whether the boxes are corners instead of widths and heights, or of larger pictures",
+        )
+
+
+def require_what_is_needed(
+    dataset: Dataset, splits: Splits, gated: Gated, native: NativeFiles, *, selects_on_validation: bool
+) -> None:
+    """Pictures with boxes to train and test on, masks where masks are scored, and a val split if it decides."""
+    if dataset.task == GENERATION:
+        return
+    where = f"dataset {dataset.id}"
+    boxes = {split: sum(len(gated.annotations[item]) for item in splits[split]) for split in SPLITS}
+    if not splits["test"]:
+        raise ConesError(
+            "nothing is left to test on",
+            where=where,
+            found=counted(splits),
+            next_step="add pictures (test20_then_holdout80 needs five, or five patients), name a split of the files "
+            "under `split.shipped` (test: …), or take `rule: test20_then_holdout80`, in " + native.registry,
+        )
+    if selects_on_validation and not boxes["val"]:
+        raise ConesError(
+            "nothing is there to validate on" if not splits["val"] else "no validation picture has a box",
+            where=where,
+            expected="a validation split, as the weights that are best on it are kept",
+            found=counted(splits),
+            next_step="name one under `split.shipped` (val: …) in " + native.registry + ", or keep the last weights: "
+            "`selection: last` under `tuning` in the suite",
+        )
+    for split, purpose in (("train", "train"), ("test", "test")):
+        if not boxes[split]:
+            raise ConesError(
+                f"no picture to {purpose} on has a box",
+                where=where,
+                found=f"{len(splits[split])} pictures, none with an object; {gated.report.listed} boxes are listed",
+                next_step="look at the annotations, and at `threshold` or `values` where they are masks",
+            )
+    if native.wants_masks:
+        _require_masks(gated, native)
+
+
+def _require_masks(gated: Gated, native: NativeFiles) -> None:
+    for item, annotations in gated.annotations.items():
+        if any("segmentation" not in one for one in annotations):
+            raise native.fault(
+                "an object has no mask, and the task is instance_segmentation",
+                gated.images[item]["file_name"],
+                next_step="set `keep_masks: true` where the format reads masks, take another (coco, yolo, "
+                f"labelme, cvat, masks …), or set `task: detection`, in {native.registry}",
+            )
+
+
+def leaks(splits: Splits, gated: Gated, spec: Source, native: NativeFiles) -> dict:
+    """`{"count", "examples"}` of pictures that stand in two splits; refused in a folder of one's own.
+
+    The same pixels count, whatever the file is called. Splits that are declared to be the same files (test: val), and
+    pictures of one value, do not.
+    """
+    same = spec.split.aliases
+    where = defaultdict(list)
+    for split in SPLITS:
+        for item in splits[split] if split not in same else ():
+            if content := gated.contents.get(item):
+                where[content].append((split, item))
+    found = [places for places in where.values() if len({split for split, _ in places}) > 1]
+    examples = [[f"{split}: {gated.images[item]['file_name']}" for split, item in places] for places in found]
+    if found and native.own and not spec.allow_leaks:
+        pairs = {frozenset(pair) for places in found for pair in itertools.combinations({s for s, _ in places}, 2)}
+        between = "; ".join(
+            " and ".join(split for split in SPLITS if split in pair) for pair in sorted(pairs, key=sorted)
+        )
+        raise ConesError(
+            f"{len(found)} pictures are in two splits ({between})",
+            where=f"dataset {native.dataset_id}",
+            found=" and ".join(examples[0]),
+            next_step="remove them from one of the splits; if it is meant so, say that splits are the same files "
+            f"(shipped: {{val: x, test: x}}), or set `allow_leaks: true` beside `format`, in {native.registry}",
+        )
+    return {"count": len(found), "examples": examples[:10]}
+
+
+def torn_groups(splits: Splits, groups: Mapping[str, str | None], spec: Source, native: NativeFiles) -> dict | None:
+    """`{"count", "in_two_splits", "examples"}` of patients; None if none are known. A torn one that `patients` named is
+    refused unless leaks are allowed."""
+    same = spec.split.aliases
+    places = defaultdict(set)
+    for split in SPLITS:
+        for item in splits[split] if split not in same else ():
+            if group := groups.get(item):
+                places[group].add(split)
+    if not places:
+        return None
+    torn = sorted(group for group, found in places.items() if len(found) > 1)
+    if torn and spec.split.patients is not None and not spec.allow_leaks:
+        raise ConesError(
+            f"{len(torn)} of {len(places)} patients are in two splits",
+            where=f"dataset {native.dataset_id}",
+            found=f"{torn[0]} in {' and '.join(split for split in SPLITS if split in places[torn[0]])}",
+            next_step="move their pictures into one split, let the rule divide (test20_then_holdout80 keeps patients "
+            f"together), or set `allow_leaks: true` beside `format`, in {native.registry}",
+        )
+    return {"count": len(places), "in_two_splits": len(torn), "examples": torn[:10]}
+
+
+def summary(dataset: Dataset, manifest: Mapping) -> str:
+    """One line: what came out, and everything that was changed, left out or found on the way."""
+    report, splits = manifest["report"], manifest["splits"]
+    images = ", ".join(f"{split} {splits[split]['images']}" for split in SPLITS)
+    boxes = sum(splits[split]["boxes"] for split in SPLITS)
+    groups = report.get("groups")
+    changes = [
+        _said(report["dropped"]["count"], "box dropped", "boxes dropped"),
+        _said(report["clipped"]["count"], "box clipped to its picture", "boxes clipped to their pictures"),
+        _said(report["reordered"]["count"], "box drawn backwards put in order", "boxes drawn backwards put in order"),
+        _said(
+            report["turned"]["count"], "picture turned with its boxes (EXIF)", "pictures turned with their boxes (EXIF)"
+        ),
+        _said(
+            report["undecided"]["count"],
+            "picture with an EXIF turn taken as shown",
+            "pictures with an EXIF turn taken as shown",
+        ),
+        _said(report["size_differs"]["count"], "picture not of its stated size", "pictures not of their stated size"),
+        _said(report["excluded"]["count"], "item excluded", "items excluded"),
+        _said(report["missing"]["count"], "listed picture missing", "listed pictures missing"),
+        _said(report["leaks"]["count"], "picture in two splits", "pictures in two splits"),
+        *(f"{what}: {note['count']}" for what, note in report["notes"].items()),
+        groups and f"{groups['count']} groups, {groups['in_two_splits']} of them in two splits",
+        *(f"{split} is {other}" for split, other in manifest["same_splits"].items()),
+    ]
+    told = "; ".join(filter(None, changes)) or "nothing dropped or changed"
+    return f"dataset {dataset.id}: {images} pictures, {boxes} boxes; {told}"
+
+
+def _said(count: int, one: str, several: str) -> str | None:
+    return f"{count} {one if count == 1 else several}" if count else None
