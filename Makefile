@@ -41,10 +41,11 @@ test-all: test test-slow ## both: every test once
 faults: $(READY) ## everything that is broken on purpose, with 25 kills at random moments (FAULT_SEED=… for others)
 	KILLS=25 SEED=$(FAULT_SEED) python -m pytest -m fault $(TOGETHER)
 
-lint: $(READY) ## ruff, snakefmt and snakemake --lint
+lint: $(READY) ## ruff, snakefmt, import-linter and snakemake --lint
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow/rules
+	lint-imports --no-logo
 	python tests/lint_workflow.py
 
 format: $(READY) ## put code and rules into the house format

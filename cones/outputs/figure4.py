@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.methods.method import METHODS
 from cones.outputs.analysis.names import ISOLATED, TOGETHER
+from cones.outputs.labels import ISOLATED_NAMES, vectors_label
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.wording import NO_NUMBER, Row, heading, join_notes, markers, numbered_notes, p_value
 
@@ -36,7 +36,6 @@ COLUMNS = (
     *(f"{measure}{part}" for measure in MEASURES for part in ("", "_low", "_high")),
     *("p_classes", "p_datasets", "dataset_mixing", "stability", "notes"),
 )
-ISOLATED_NAMES = "zero_shot_isolated"
 WHAT = "Figure 4, in numbers"
 
 
@@ -117,13 +116,6 @@ def blending_table(sets: Sequence[VectorSet], *, suite: str, seed: int = 0) -> D
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def label(vectors: str) -> str:
-    """How tables and panels call a set of vectors."""
-    if vectors == ISOLATED_NAMES:
-        return "Zero-shot, each name alone"
-    return METHODS[vectors].label if vectors in METHODS else vectors
-
-
 def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
     """The table for people, made of the rows of the CSV file alone."""
     numbers = numbered_notes(rows)
@@ -132,7 +124,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     body = [
         [
             row["model"],
-            label(row["vectors"]),
+            vectors_label(row["vectors"]),
             f"{row['natural']} + {row['medical']}",
             *(_with_interval(row, measure) for measure in MEASURES),
             *(p_value(row[name]) for name in ("p_classes", "p_datasets")),

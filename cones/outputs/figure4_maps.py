@@ -12,7 +12,7 @@ import numpy as np
 from cones.outputs.analysis.blending import VectorSet
 from cones.outputs.analysis.maps import NEIGHBOURS, pca_map, umap_map
 from cones.outputs.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
-from cones.outputs.figure4 import label
+from cones.outputs.labels import vectors_label
 from cones.outputs.plotting import INK, LINE, PAGE_WIDTH, THEIRS, printing, save_figure
 from cones.outputs.wording import Row, heading
 
@@ -69,7 +69,9 @@ def main_figure(shown: Sequence[VectorSet], numbers: Sequence[Row], said: str) -
         letter = "abc"[AS_IN_THE_PAPER.index(one.vectors)]
         draw_map(axes, one.points, umap_map(one.points.vectors, SEEDS[0]), size=15)
         beside = f", {one.model}" if len(models) > 1 else ""
-        axes.set_title(f"({letter}) {label(one.vectors)}{beside}", loc="left", fontsize=8, fontweight="bold", pad=3)
+        axes.set_title(
+            f"({letter}) {vectors_label(one.vectors)}{beside}", loc="left", fontsize=8, fontweight="bold", pad=3
+        )
         axes.set_xlabel(_said_of(said_of.get((one.model, one.vectors)), one.points), fontsize=6.5, labelpad=3)
     _legend(figure, {group for one in shown for group in one.points.groups}, foot)
     return figure
@@ -85,7 +87,7 @@ def all_maps(drawn: Sequence[VectorSet], suite: str, title: str) -> Figure:
     figure, grid, foot = _grid(max(len(drawn), 1), len(MAPS), said, note, below=0.0, left=0.95)
     models = {one.model for one in drawn}
     for axes_of_row, one in zip(grid, drawn):
-        name = label(one.vectors).replace("(stage ", "(stage\N{NO-BREAK SPACE}")
+        name = vectors_label(one.vectors).replace("(stage ", "(stage\N{NO-BREAK SPACE}")
         name += f" {one.model}" * (len(models) > 1)
         said_beside = [*wrap(name, 14), f"n = {len(one.points)}"]
         axes_of_row[0].set_ylabel("\n".join(said_beside), rotation=0, ha="right", va="center", labelpad=4)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.methods.method import METHODS
+from cones.outputs.labels import arm_label
 from cones.outputs.quantities import count, memory, of_text, seconds
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.subject_numbers import cells_table, generation_table, pairs_table
@@ -27,7 +27,6 @@ OUTPUT = {
     "further": ["generation_cells.csv", "generation_pairs.csv"],
 }
 
-NAMES = {"zero_shot": "Class name", "cones": "ConES"}  # here there are no stages
 HEADS = [
     *("track", "method", "measured by", "subjects", "fidelity", "ceiling", "margin", "own nearest", "swapped", "text"),
     *(
@@ -101,11 +100,6 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         )
     what = "Personalised generation"
     return Sheet(heading(suite, title, what=what), HEADS, said_once(body, 1), LEGEND, names=3, notes=notes)
-
-
-def arm_label(arm: str, method: str) -> str:
-    """How tables and figures of generation print an arm."""
-    return NAMES.get(method, METHODS[method].label) if arm == method else arm
 
 
 def _number(text: str) -> str:

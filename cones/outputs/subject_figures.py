@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from cones.experiment.cell import Cell, Plan
 from cones.models.generator import Subject
 from cones.models.generators import TRACKS, Track
-from cones.outputs.generation import arm_label
+from cones.outputs.labels import arm_label
 from cones.outputs.plotting import PAGE_WIDTH, printing, save_figure
 from cones.outputs.wording import heading as heading_of
 from cones.runtime.artifacts import read_json

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cones.evaluation.seeds import over_seeds
 from cones.methods.method import METHODS
-from cones.outputs.analysis.names import ALL, FPN, FUSED, MEASURES
+from cones.outputs.analysis.names import ALL, FPN, FUSED, MEASURES, Place
 from cones.outputs.reference import Reference, paper, stands_beside
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.wording import (
@@ -45,15 +45,6 @@ COLUMNS = (
     *MEASURES,
     *("d_l2_spread", "d_l2_paper", "d_l2_difference", "notes"),
 )
-
-
-class Place(NamedTuple):
-    """A cell of the grid; its arm stands for its method."""
-
-    model: str
-    method: str
-    dataset: str
-    seed: int
 
 
 def places(vectors: Vectors) -> dict[Place, Embeddings]:

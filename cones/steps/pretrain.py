@@ -10,12 +10,12 @@ from cones.miniature.natural import PAINTERS
 from cones.miniature.pretraining.recipes import RECIPES
 from cones.miniature.pretraining.scores import zero_shot_ap
 from cones.miniature.pretraining.training import Pretrainer
+from cones.models.generators import SHIPPED as SD_NANO
 from cones.runtime.artifacts import save_tensors, write_json
 from cones.runtime.determinism import make_deterministic
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.progress import log
 
-SD_NANO = "sd_nano"
 SCORED = ("aquarium", *sorted(PAINTERS))
 SCORED_WITH_MASKS = ("cityscapes", "dfuc2022", "kvasir_seg")
 

@@ -6,12 +6,11 @@ import torch
 from cones.data.registry import load_registry
 from cones.outputs.analysis.embeddings import BoxVectors, Embeddings
 from cones.outputs.analysis.gap import centroid_gap, measures
-from cones.outputs.analysis.names import ALL, FPN, FUSED
+from cones.outputs.analysis.names import ALL, FPN, FUSED, Place
 from cones.outputs.figure5 import chosen_classes, figure5
 from cones.outputs.files import read_csv, to_csv
 from cones.outputs.reference import paper
 from cones.outputs.sheet import sheet_markdown
-from cones.outputs.table3 import Place
 from cones.outputs.table3 import distances as table3
 from cones.outputs.table3 import sheet as table3_sheets
 

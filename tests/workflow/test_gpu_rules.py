@@ -21,13 +21,18 @@ def rules() -> dict[str, tuple[str, bool]]:
 def leases_a_device(command: str) -> bool:
     """Whether the step that a command of the command line imports takes a device, itself or through its module."""
     group, _, name = command.rpartition(" ")
-    commands = functions(f"cones/cli{f'_{group}' if group else ''}.py")
-    (step,) = [node for node in ast.walk(commands[name.replace("-", "_")]) if isinstance(node, ast.ImportFrom)]
-    module = functions(f"{step.module.replace('.', '/')}.py")
-    todo, seen = [step.names[0].name], set()
+    commands = functions(f"cones/cli/{group or 'main'}.py")
+    imports = [node for node in ast.walk(commands[name.replace("-", "_")]) if isinstance(node, ast.ImportFrom)]
+    return any(takes_a_device(node.module, alias.name) for node in imports for alias in node.names)
+
+
+def takes_a_device(module_name: str, function: str) -> bool:
+    """Whether a function of a module mentions the choice of a device, itself or through others of its module."""
+    module = functions(f"{module_name.replace('.', '/')}.py")
+    todo, seen = [function], set()
     while todo:
         seen.add(called := todo.pop())
-        mentioned = names_in(module[called])
+        mentioned = names_in(module[called]) if called in module else set()
         if "best_device" in mentioned:
             return True
         todo += (mentioned & module.keys()) - seen
