@@ -32,7 +32,7 @@ def test_killed_at_any_moment_it_finishes_with_the_same_numbers(workflow, finish
 
 
 def test_the_lock_of_a_living_run_is_left_alone(workflow):
-    weights = "checkpoints/glip_nano.safetensors"
+    weights = "checkpoints/glip_nano-seed0.safetensors"
     locks = workflow.folder / ".snakemake/locks"
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text(f"{weights}\n")
