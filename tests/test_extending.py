@@ -85,7 +85,11 @@ def test_a_format_of_your_own_is_prepared(flow, monkeypatch):
     plan = Plan.load("my_cells")
     fetch(plan.registry["my_cells"], "official", "data")
     manifest = prepare(plan.registry["my_cells"], "official", "data")
-    assert manifest["status"] == "ready" and manifest["converter"]["name"] == "yolo" and manifest["converter"]["digest"]
+    assert (
+        manifest["status"] == "ready"
+        and manifest["converter"]["name"] == "square_labels"
+        and manifest["converter"]["digest"]
+    )
     document = json.loads((flow.folder / "data/official/my_cells/train.json").read_text())
     assert document["annotations"][0]["bbox"] == [10.0, 12.0, 20.0, 6.0]
     assert document["annotations"][0]["category_id"] == 2  # white cell

@@ -81,11 +81,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         registry=dataset.registry,
     )
     chosen = {item for ids in splits.values() for item in ids}
-    records = [record for record in records if record.item_id in chosen]
-    soundness.refuse_fractions(records, native)
-    gated = coco.gate(records, native)
-    soundness.refuse_corners(gated, native)
-    _assert_boxes(dataset, spec, gated)
+    gated = _gated(dataset, spec, [record for record in records if record.item_id in chosen], native)
     soundness.require_what_is_needed(dataset, splits, gated, native, selects_on_validation=selects_on_validation)
     found = {
         "leaks": soundness.leaks(splits, gated, spec, native),
@@ -117,6 +113,15 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         },
         "split_rule": spec.split.model_dump(mode="json"),
     }
+
+
+def _gated(dataset: Dataset, spec: Source, records: list[Record], native: NativeFiles) -> coco.Gated:
+    """The records in canonical form, their boxes plausible and as many as expected."""
+    soundness.refuse_fractions(records, native)
+    gated = coco.gate(records, native)
+    soundness.refuse_corners(gated, native)
+    _assert_boxes(dataset, spec, gated)
+    return gated
 
 
 def _counted(names: list[str]) -> dict:

@@ -99,12 +99,9 @@ def split_items(
         grouped = _in_groups(dataset_id, rest, groups or {})
         splits = {"group_cut": group_cut, "group_fill": group_fill}[rule.rule](grouped, expected)
     else:
-        divide = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule]
-        if rule.patients is None:
-            splits = divide(pool)
-        else:  # whole patients are dealt out, each with all its items
-            dealt = divide(_in_groups(dataset_id, rest, groups or {}))
-            splits = {split: [item for group in dealt[split] for item in group] for split in SPLITS}
+        whole = _in_groups(dataset_id, rest, groups or {}) if rule.patients else [[item] for item in pool]
+        dealt = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule](whole)
+        splits = {split: [item for group in dealt[split] for item in group] for split in SPLITS}
     for split, ids in shipped.items():
         splits[split] = splits[split] + ids
     splits = {split: stable_order(dataset_id, splits[split]) for split in SPLITS}

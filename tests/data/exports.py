@@ -126,7 +126,7 @@ def _coco_faults(images, annotations, categories, quirks) -> None:
         images.append(dict(images[0]))
     if "another size" in quirks:
         for image in images:
-            image |= {"width": image["width"] * 2, "height": image["height"] * 2}
+            image |= {"width": 77, "height": 77}
     if "no box" in quirks:
         annotations[0]["bbox"] = []
     if "fractions" in quirks:
@@ -172,7 +172,7 @@ def _voc_xml(item: Item, quirks) -> bytes:
             left, top, right, bottom = (value / 30 for value in (left, top, right, bottom))
         if "no box" in quirks:
             left = "x"
-        difficult = "Unspecified" if "words" in quirks else "maybe" if "odd words" in quirks else "0.0"
+        difficult = "maybe" if "odd words" in quirks else "Unspecified" if "words" in quirks else "0.0"
         objects += (
             f"<object><name>{class_name}</name><difficult>{difficult}</difficult><bndbox><xmin>{left}</xmin>"
             f"<ymin>{top}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>"
@@ -250,7 +250,7 @@ def labelme(items, quirks) -> Export:
                 points = points[:1]
             shape = {"label": class_name, "points": points, "shape_type": kind, "group_id": None, "flags": {}}
             shapes.append(shape | ({"shape_type": "spiral"} if "odd shape" in quirks else {}))
-            if "parts" in quirks:  # two halves of one object
+            if "parts" in quirks and not {"odd shape", "no box"} & quirks:  # two halves of one object
                 middle = (left + right) / 2
                 halves = ([[left, top], [middle, bottom]], [[middle, top], [right, bottom]])
                 shapes[-1:] = [
