@@ -14,7 +14,7 @@ from cones.data import coco, soundness
 from cones.data.checksums import assert_unchanged
 from cones.data.converters import FORMATS, converter_named
 from cones.data.converters.records import NativeFiles, Record
-from cones.data.download import dataset_dir
+from cones.data.download import USABLE, dataset_dir
 from cones.data.patients import with_patients
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
@@ -25,7 +25,6 @@ from cones.provenance import plugin_digest
 from cones.sources import PACKAGES
 from cones.strict import parse
 
-USABLE = ("ready", "downloaded_unverified")
 UNPACKED = ".unpacked.json"  # inside raw/: which archives it was made of
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from cones.artifacts import read_json
 from cones.data import manual
-from cones.data.download import dataset_dir, mirror_root, own_folder, unpacked_tree
-from cones.data.prepare import USABLE
+from cones.data.download import USABLE, dataset_dir, mirror_root, own_folder, unpacked_tree
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN, Dataset
 from cones.errors import ConesError

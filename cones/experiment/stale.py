@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from cones.artifacts import read_json
 from cones.cell import Cell, Plan
-from cones.data.prepare import USABLE
+from cones.data.download import USABLE
 from cones.errors import ConesError
 from cones.experiment.made_of import difference, made_of, read_record
 from cones.experiment.pipeline import Pipeline
