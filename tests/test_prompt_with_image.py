@@ -12,7 +12,8 @@ from cones.evaluation.prediction import predict
 from cones.experiment.cell import Plan
 from cones.experiment.suite import load_suite
 from cones.miniature.archives import draw
-from cones.outputs.analysis.embeddings import TOGETHER, Embeddings, class_vectors
+from cones.outputs.analysis.embeddings import Embeddings, class_vectors
+from cones.outputs.analysis.names import TOGETHER
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 from cones.steps import tune

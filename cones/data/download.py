@@ -13,6 +13,7 @@ from cones.data.trees import describe
 from cones.runtime.artifacts import write_json
 from cones.runtime.errors import ConesError
 
+USABLE = ("ready", "downloaded_unverified")  # the statuses of fetch.json that say that the files are here
 log = logging.getLogger(__name__)
 
 

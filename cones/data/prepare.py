@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cones.data import coco, soundness
 from cones.data.checksums import assert_unchanged
-from cones.data.download import dataset_dir
+from cones.data.download import USABLE, dataset_dir
 from cones.data.formats import FORMATS, converter_named
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
@@ -25,7 +25,6 @@ from cones.runtime.provenance import plugin_digest
 from cones.runtime.sources import PACKAGES
 from cones.runtime.strict import parse
 
-USABLE = ("ready", "downloaded_unverified")
 UNPACKED = ".unpacked.json"  # inside raw/: which archives it was made of
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cones.data import manual
-from cones.data.download import dataset_dir, mirror_root, own_folder, unpacked_tree
-from cones.data.prepare import USABLE
+from cones.data.download import USABLE, dataset_dir, mirror_root, own_folder, unpacked_tree
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN, Dataset
 from cones.runtime.artifacts import read_json

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from cones.data.prepare import USABLE
+from cones.data.download import USABLE
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.made_of import difference, made_of, read_record
 from cones.experiment.pipeline import Pipeline
