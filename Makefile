@@ -12,7 +12,7 @@ FAULT_SEED ?= 0
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help table1 bccd test faults lint format schema clean
+.PHONY: help table1 bccd test test-slow test-all faults lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -30,8 +30,13 @@ table1: $(READY) ## the miniature benchmark, all methods: results/table1.csv
 bccd: $(READY) ## all methods on the real BCCD blood cells (downloads them, or set CONES_MIRROR)
 	snakemake --cores $(CORES) results/bccd/table1.csv --config suite=bccd
 
-test: $(READY) ## the test suite
-	python -m pytest $(TOGETHER)
+test: $(READY) ## the test suite but for its slow proofs (docs/testing.md)
+	python -m pytest -m 'not slow' $(TOGETHER)
+
+test-slow: $(READY) ## the slow proofs: full-size models, SLURM, kills at random moments
+	python -m pytest -m slow $(TOGETHER)
+
+test-all: test test-slow ## both: every test once
 
 faults: $(READY) ## everything that is broken on purpose, with 25 kills at random moments (FAULT_SEED=… for others)
 	KILLS=25 SEED=$(FAULT_SEED) python -m pytest -m fault $(TOGETHER)

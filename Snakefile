@@ -1,42 +1,22 @@
-# ConES, the whole experiment: snakemake --cores all
+# The whole experiment: snakemake --cores all
 # Its main table alone: snakemake --cores all results/table1.csv
-# Another world: snakemake --cores all results/table1.csv --config suite=paper   (targets go before --config)
-import gc
-import os
+# Another suite (targets go before --config): snakemake --cores all results/table1.csv --config suite=paper
 import re
 import sys
-import time
 
 from snakemake.utils import min_version
 
 min_version("9.27")
-gc.set_threshold(200_000, 50, 50)  # a large grid is millions of objects, no garbage
 sys.path.insert(0, workflow.basedir)
 
-from cones.analysis.files import EFFICIENCY, FILES_OF, PUBLISHED, SHOWN
-from cones.cell import settings_digest
-from cones.config import BOXES_GRID, MAIN_GRID
-from cones.experiment import digests
+from cones.experiment import digests, output_digests
+from cones.experiment.outputs import OUTPUTS
 from cones.provenance import code_digest
-from cones.tables.files import (
-    ALL_TABLES,
-    DATASETS,
-    METHOD_GRIDS,
-    TABLE7,
-    TABLES_OF,
-    files_of,
-)
-from workflow.ancient_inputs import plan_behind_ancient_inputs
-from workflow.context import Context
+from workflow.begin import begin
 from workflow.rate_limit import drop_default_rate_limit
-from workflow.stale_lock import remove_stale_lock
 
-remove_stale_lock()
-plan_behind_ancient_inputs()
-started = time.time()
-context = Context.from_config(config)
-plan = context.plan
-context.export(is_main=workflow.is_main_process)
+context = begin(workflow, config)
+plan, steps = context.plan, context.pipeline.steps
 
 
 wildcard_constraints:
@@ -46,20 +26,18 @@ wildcard_constraints:
     dataset="|".join(plan.suite.all_datasets),
     arm="|".join(map(re.escape, plan.suite.arms)),
     seed=r"\d+",
-    table="|".join([*ALL_TABLES, DATASETS, *PUBLISHED]),
-    figure="|".join(SHOWN),
+    table="|".join(map(re.escape, OUTPUTS)),
+    figure="|".join(
+        re.escape(figure) for output in OUTPUTS.values() for figure in output.figures
+    ),
     name="[A-Za-z0-9_-]+",
-
-
-# one thread per job unless a rule says otherwise: small models are fastest that way, several side by side
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+    weights="|".join(plan.weights(model).stem for model in plan.suite.models),
 
 
 rule all:
     default_target: True
     input:
         context.targets(),
-        "results/report.html" if MAIN_GRID in plan.suite.grids else [],
 
 
 include: "workflow/rules/data.smk"
@@ -77,7 +55,7 @@ if plan.suite.generation:
     include: "workflow/rules/generate.smk"
 
 
-if MAIN_GRID in plan.suite.grids:
+if context.scored_grids:
 
     include: "workflow/rules/report.smk"
 
@@ -87,7 +65,7 @@ onstart:
 
 
 onsuccess:
-    shell(f"python -m cones finish --since {started}")
+    shell(f"python -m cones finish --since {context.started}")
 
 
 onerror:

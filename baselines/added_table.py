@@ -1,12 +1,14 @@
 """Prompt tuning after the text encoder: a table, zero at first, added to its output by position."""
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 from cones.language import LanguageFeatures
 from cones.methods import Ingredients, TuningMethod
 from cones.models.detector import GroundedDetector
-from cones.prompts import Prompt, PromptContext
+from cones.prompts import FixedPrompt, PromptContext
 
 METHOD = {
     "name": "added_table",
@@ -18,17 +20,16 @@ METHOD = {
 }
 
 
-class AddedTable(Prompt):
+class AddedTable(FixedPrompt):
     """`hidden + vectors`, shared by all images. Padding influences nothing, so only the L valid rows are kept."""
 
     def __init__(self, text_states: LanguageFeatures):
-        super().__init__()
-        for name, tensor in text_states.tensors().items():
-            self.register_buffer(name, tensor.clone(), persistent=False)
+        super().__init__(text_states)
         self.vectors = nn.Parameter(torch.zeros_like(self.hidden[0]))  # (L, D)
 
     def forward(self, context: PromptContext) -> LanguageFeatures:
-        return LanguageFeatures(self.hidden + self.vectors, self.mask, self.class_positions)
+        text = super().forward(context)
+        return replace(text, hidden=text.hidden + self.vectors)
 
 
 class AddedTableTuning(TuningMethod):

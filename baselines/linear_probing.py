@@ -15,7 +15,7 @@ METHOD = {
 
 
 class LinearProbing(TuningMethod):
-    """The image encoder is frozen and in eval mode; the head is in train mode, its dropouts alive (spec 10.1)."""
+    """Image encoder frozen, in eval mode; head in train mode, its dropouts active (docs/spec/glip.md 10.1)."""
 
     not_for_generators = "the UNet's output is the picture itself: there is no head to probe"
 

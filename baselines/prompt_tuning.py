@@ -15,7 +15,7 @@ METHOD = {
 
 
 class PromptTuning(TuningMethod):
-    """Caption "V1 V2 V3 fish. V1 V2 V3 shark" with its own context per class (eq. 3); the name is the positive."""
+    """Caption "V1 V2 V3 fish. V1 V2 V3 shark" with a context per class (paper, eq. 3); the name is the positive."""
 
     not_for_generators = "contexts beside the class name are not part of the paper's generation experiment"
 

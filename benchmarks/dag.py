@@ -4,7 +4,7 @@
 
 Writes a suite and a registry into a folder of its own and calls `snakemake --dry-run` there; nothing is made. Seconds
 are those of the processor: planning is one thread that waits for nothing, so on a quiet machine they are the time it
-takes. Beside the whole dry run, parsing alone (`--list-rules`: config, registry, digests, roll calls). Writes
+takes. Beside the whole dry run, parsing alone (`--list-rules`: config, registry, digests, missing files). Writes
 benchmarks/dag.json and prints the rows of the README. `--profile` prints where the time of one dry run goes instead.
 """
 

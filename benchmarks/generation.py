@@ -121,8 +121,9 @@ def seconds_of_passes(generator: StableDiffusion, repeats: int, folder: Path) ->
     found: dict[str, list[float]] = {name: [] for name in WAYS}
     for repeat in range(repeats + 1):
         for name, learner in learners.items():
+            passes = next(learner.batches())
             started = time.perf_counter()
-            learner.one_step()
+            learner.step(passes)
             if repeat:  # the first turn warms up
                 found[name].append(time.perf_counter() - started)
     return {name: min(times) for name, times in found.items()}

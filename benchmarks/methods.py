@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py [--models glip_t glip_l uninext_r50 glip_nano uninext_nano --repeats 2]
 
-A step is the project's own (`Tuner._step`): forward, losses, backward, clipping, AdamW, for one noise image with a few
+A step is the project's own (`Tuner.step`): forward, losses, backward, clipping, AdamW, for one noise image with a few
 boxes, the seven classes of Aquarium, and each suite's own settings. Weights are random: cost does not depend on them.
 Each method runs in a process of its own, one after the other: a step that warms up, one whose operations are counted
 (matrix products and convolutions; a multiply-add is two), and those that are timed: `--repeats` of them and a second's
@@ -34,7 +34,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from cones.artifacts import write_json
-from cones.config import CellSettings, Suite, cell_settings, load_suite
+from cones.config import Suite, cell_settings, load_suite
 from cones.data.batches import Split
 from cones.data.masks import encoded
 from cones.data.registry import load_registries
@@ -47,6 +47,7 @@ from cones.models.checkpoints import build_detector, build_text_encoder, tokeniz
 from cones.models.detector import GroundedDetector, Preprocessing
 from cones.models.text_sizes import NANO_VOCABULARY
 from cones.prompts import encode_caption
+from cones.settings import CellSettings
 from cones.tuning import Tuner, mark_trainable
 
 MODELS = {  # and the suite whose settings they are tuned with
@@ -122,7 +123,7 @@ class Step:
         self.samples = self.tuner._samples(self.tuner._batches(0)[0])
 
     def __call__(self) -> None:
-        self.tuner._step(self.samples)
+        self.tuner.step(self.samples)
 
     def measured(self, repeats: int) -> dict[str, float]:
         """{gflop, seconds, peak_bytes} of a step after the first."""

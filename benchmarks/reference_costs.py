@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import cones.cell as cell_module
 import cones.steps.evaluate as evaluate_module
-import cones.tuning as tuning_module
+import cones.training.loop as loop_module
 from cones.artifacts import load_tensors, read_json
 from cones.cell import RESULTS, Plan
 from cones.errors import ConesError
@@ -127,7 +127,7 @@ def measured(name: str, dataset: str) -> dict:
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(cell_module, "RESULTS", Path(folder)),
-        mock.patch.object(tuning_module, "time", clock),
+        mock.patch.object(loop_module, "time", clock),
         mock.patch.object(evaluate_module, "time", clock),
     ):
         encode_class_names(plan, name, dataset)

@@ -1,7 +1,7 @@
 """What ships with the project: the names of each registry, and the module that says all about each.
 
-A new method, model family or format is one file and one line here. No step's code digest counts this file (registries
-name it in a string), so a line changes nothing that is already made.
+A new method, model family, format or output is one file and one line here. No step's code digest counts this file
+(registries name it in a string), so a line changes nothing that is already made.
 """
 
 METHODS = {
@@ -21,6 +21,7 @@ METHODS = {
 MODELS = {
     "glip": "cones.models.glip.family",
     "uninext": "cones.models.uninext.family",
+    "grounding_dino": "cones.models.grounding_dino.family",
 }
 
 FORMATS = {
@@ -42,4 +43,21 @@ FORMATS = {
     "kvasir_seg": "cones.data.converters.kvasir_seg",
     "cityscapes": "cones.data.converters.cityscapes",
     "dreambooth": "cones.data.converters.dreambooth",
+}
+
+# in the order of the report
+OUTPUTS = {
+    "table1": "cones.outputs.table1",
+    "table8": "cones.outputs.table8",
+    "table10": "cones.outputs.table10",
+    "ranks": "cones.outputs.ranks",
+    "table2": "cones.outputs.table2",
+    "table3": "cones.outputs.table3",
+    "figure4": "cones.outputs.figure4",
+    "table4": "cones.outputs.table4",
+    "table5": "cones.outputs.table5",
+    "table7": "cones.outputs.table7",
+    "table9": "cones.outputs.table9",
+    "generation": "cones.outputs.generation",
+    "efficiency": "cones.outputs.efficiency",
 }

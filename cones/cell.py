@@ -1,7 +1,5 @@
 """Cells and the grid: what a suite consists of, and where each piece of it lies on disk."""
 
-import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -11,12 +9,15 @@ from itertools import product
 from pathlib import Path
 
 from cones.artifacts import read_json
-from cones.config import BOXES_GRID, CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
+from cones.config import CONFIG_FOLDER, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
+from cones.experiment.outputs import grids_read_by
 from cones.experiment.plugins import plugin_digests
 from cones.generation import Generation
 from cones.methods import METHODS, MethodEntry
+from cones.provenance import settings_digest
+from cones.settings import CellSettings
 from cones.strict import IDENTIFIER
 
 RESULTS = Path("results")
@@ -158,7 +159,9 @@ class Plan:
         return read_json(self.data_folder(dataset) / "manifest.json")
 
     def weights(self, model: str) -> Path:
-        return CHECKPOINTS / f"{model}.safetensors"
+        """The base weights; random ones have a file of their own, so that suites that start otherwise share none."""
+        seed = self.suite.models[model].initial_seed
+        return CHECKPOINTS / f"{model}{'' if seed is None else f'-seed{seed}'}.safetensors"
 
     def text_states(self, model: str, dataset: str) -> Path:
         return RESULTS / self.suite.suite / model / dataset / "text.safetensors"
@@ -191,8 +194,8 @@ class Plan:
         return {pair: several for pair, several in cells.items() if len(several) > 1}
 
     def compares_boxes(self, cell: Cell) -> bool:
-        """Whether Table 3 and Figure 5 ask how far this cell's class vectors are from its boxes' features."""
-        return BOXES_GRID in self.suite.grids and cell in self.cells(BOXES_GRID)
+        """Whether an output such as Table 3 asks how far this cell's class vectors are from its boxes' features."""
+        return any(cell in self.cells(grid) for grid in grids_read_by(self.suite.parts, "boxes"))
 
     def stage1(self, cell: Cell) -> Cell:
         """The cell whose concept embeddings this one fixes."""
@@ -248,9 +251,3 @@ def _check_named_subjects(said: Generation, dataset: Dataset, file: Path) -> Non
                     where=f"{file}: generation.{key}",
                     next_step=closest(name, dataset.classes),
                 )
-
-
-def settings_digest(settings: object) -> str:
-    """Twelve hex digits of a pydantic object or plain value: a step re-runs when, and only when, they change."""
-    value = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from cones import cli_datasets, cli_generation, cli_plan
-from cones.cli_options import SeedOption, SetOption, SuiteOption, load_plan
+from cones.cli_options import SeedOption, SetOption, SuiteOption, load_plan, recorded
 from cones.errors import ConesError
 from cones.progress import start_logging
 
@@ -36,9 +36,14 @@ ArmOption = Annotated[str, typer.Option("--arm", help="a method, or an arm of th
 @app.command()
 def draw(dataset: DatasetOption, suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
     """Draw a dataset of the miniature world as an archive in its native format."""
+    from cones.data.registry import DRAWN
     from cones.steps.data import draw_dataset
 
-    draw_dataset(load_plan(suite, overrides, dataset=dataset), dataset)
+    plan = load_plan(suite, overrides, dataset=dataset)
+    with contextlib.ExitStack() as records:
+        for archive in plan.registry[dataset].source(DRAWN).archives:
+            records.enter_context(recorded(plan, "draw", dataset=dataset, archive=archive.filename))
+        draw_dataset(plan, dataset)
 
 
 @app.command()
@@ -51,7 +56,9 @@ def fetch(
     """Download a dataset's archives, or take them from the mirror, and verify them."""
     from cones.steps.data import fetch_dataset
 
-    fetch_dataset(load_plan(suite, overrides, source, dataset=dataset), dataset)
+    plan = load_plan(suite, overrides, source, dataset=dataset)
+    with recorded(plan, "fetch", dataset=dataset):
+        fetch_dataset(plan, dataset)
 
 
 @app.command()
@@ -64,7 +71,9 @@ def prepare(
     """Unpack, convert, check and split a fetched dataset into canonical COCO files."""
     from cones.steps.data import prepare_dataset
 
-    prepare_dataset(load_plan(suite, overrides, source, dataset=dataset), dataset)
+    plan = load_plan(suite, overrides, source, dataset=dataset)
+    with recorded(plan, "prepare", dataset=dataset):
+        prepare_dataset(plan, dataset)
 
 
 @app.command()
@@ -72,7 +81,9 @@ def checkpoint(name: str, suite: SuiteOption = "miniature", overrides: SetOption
     """Fetch an official checkpoint or vocabulary, or take the one that lies there, and verify it."""
     from cones.steps.weights import fetch_checkpoint
 
-    fetch_checkpoint(load_plan(suite, overrides), name)
+    plan = load_plan(suite, overrides)
+    with recorded(plan, "checkpoint", name=name):
+        fetch_checkpoint(plan, name)
 
 
 @app.command()
@@ -80,7 +91,9 @@ def weights(model: ModelOption, suite: SuiteOption = "miniature", overrides: Set
     """Make the base weights of a model."""
     from cones.steps.weights import make_weights
 
-    make_weights(load_plan(suite, overrides, model=model), model)
+    plan = load_plan(suite, overrides, model=model)
+    with recorded(plan, "weights", weights=plan.weights(model).stem):
+        make_weights(plan, model)
 
 
 @app.command()
@@ -98,7 +111,9 @@ def text(
     """Encode a dataset's class names with a model's frozen text encoder."""
     from cones.steps.text import encode_class_names
 
-    encode_class_names(load_plan(suite, overrides, model=model, dataset=dataset), model, dataset)
+    plan = load_plan(suite, overrides, model=model, dataset=dataset)
+    with recorded(plan, "text_states", model=model, dataset=dataset):
+        encode_class_names(plan, model, dataset)
 
 
 @app.command()
@@ -108,7 +123,9 @@ def features(
     """Encode a dataset's images once for all cells of a model whose image encoder is frozen."""
     from cones.steps.features import compute_features
 
-    compute_features(load_plan(suite, overrides, model=model, dataset=dataset), model, dataset)
+    plan = load_plan(suite, overrides, model=model, dataset=dataset)
+    with recorded(plan, "features", model=model, dataset=dataset):
+        compute_features(plan, model, dataset)
 
 
 @app.command()
@@ -124,7 +141,9 @@ def tune(
     from cones.steps.tune import tune_cell
 
     plan = load_plan(suite, overrides)
-    tune_cell(plan, plan.cell(model, dataset, arm, seed))
+    cell = plan.cell(model, dataset, arm, seed)
+    with recorded(plan, "tune", model=model, dataset=dataset, arm=arm, seed=seed) as made_of:
+        tune_cell(plan, cell, identity=made_of)
 
 
 @app.command()
@@ -140,7 +159,9 @@ def evaluate(
     from cones.steps.evaluate import evaluate_cell
 
     plan = load_plan(suite, overrides)
-    evaluate_cell(plan, plan.cell(model, dataset, arm, seed))
+    cell = plan.cell(model, dataset, arm, seed)
+    with recorded(plan, "evaluate", model=model, dataset=dataset, arm=arm, seed=seed):
+        evaluate_cell(plan, cell)
 
 
 @app.command("preview-predictions")
@@ -174,7 +195,9 @@ def embed(
     from cones.steps.embed import embed_cell
 
     plan = load_plan(suite, overrides)
-    embed_cell(plan, plan.cell(model, dataset, arm, seed))
+    cell = plan.cell(model, dataset, arm, seed)
+    with recorded(plan, "embed", model=model, dataset=dataset, arm=arm, seed=seed):
+        embed_cell(plan, cell)
 
 
 @app.command()
@@ -195,47 +218,28 @@ def compare(
 
 @app.command()
 def collect(
-    grid: Annotated[str, typer.Argument(help="a grid of the suite: table1 (also makes Tables 8 and 10), …")],
+    grid: Annotated[str, typer.Argument(help="a grid of the suite: table1, table2, …")],
     suite: SuiteOption = "miniature",
     overrides: SetOption = "{}",
     partial: bool = False,
 ) -> None:
-    """Gather the cells of a grid into its tables."""
+    """Gather the scores of a grid's cells into one list, of which its tables are made."""
     from cones.steps.collect import collect_grid
 
     collect_grid(load_plan(suite, overrides), grid, partial=partial)
 
 
 @app.command()
-def table7(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Count the datasets of a suite into Table 7, beside the paper's counts."""
-    from cones.steps.collect import count_datasets
+def make(
+    name: Annotated[str, typer.Argument(help="a table or figure of the suite: table1, table8, figure4, …")],
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+    partial: bool = False,
+) -> None:
+    """Make a table or figure of what the cells and datasets of a suite left; --partial: of what there is so far."""
+    from cones.outputs.make import make_output
 
-    print("written:", *count_datasets(load_plan(suite, overrides)))
-
-
-@app.command()
-def figure4(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Draw the class vectors of a suite's cells (Figure 4) and count how natural and medical ones blend."""
-    from cones.steps.figure4 import write_figure4
-
-    print("written:", *write_figure4(load_plan(suite, overrides)))
-
-
-@app.command()
-def table3(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Measure how far class vectors are from the boxes of their classes (Table 3), and draw two classes (Figure 5)."""
-    from cones.steps.table3 import write_table3
-
-    print("written:", *write_table3(load_plan(suite, overrides)))
-
-
-@app.command()
-def efficiency(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Parameters, seconds, memory and steps of every method, from the records of the cells of Tables 1 and 2."""
-    from cones.steps.efficiency import write_efficiency
-
-    print("written:", *write_efficiency(load_plan(suite, overrides)))
+    print("written:", *make_output(load_plan(suite, overrides), name, partial=partial))
 
 
 @app.command("learning-rates")
@@ -243,7 +247,7 @@ def learning_rates(
     cells: Path = Path("results/learning_rates/table1_cells.csv"), out: Path = Path("docs/miniature_learning_rates.csv")
 ) -> None:
     """Validation AP of every method at every rate of the grid, and which rate that chooses."""
-    from cones.tables.learning_rates import write_learning_rates
+    from cones.analysis.learning_rates import write_learning_rates
 
     write_learning_rates(cells, out)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cones.cli_options import SeedOption, SetOption, SuiteOption, load_plan
+from cones.cli_options import SeedOption, SetOption, SuiteOption, load_plan, recorded
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,11 +29,14 @@ def find(
     name: Annotated[str, typer.Argument(help="sd15, clip_metric, dino_metric or sd_nano")],
     path: Annotated[Path | None, typer.Option("--path", help="its directory; else variable, cache, download")] = None,
     download: Annotated[bool, typer.Option("--allow-download", help="fetch what is neither given nor cached")] = False,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
 ) -> None:
     """Look for a pretrained model once, and record where it is and what its files hold."""
     from cones.steps.generation import find_model
 
-    find_model(name, path=path, allow_download=download)
+    with recorded(load_plan(suite, overrides), "find_pretrained", name=name):
+        find_model(name, path=path, allow_download=download)
 
 
 @app.command()
@@ -41,7 +44,9 @@ def encode(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
     """Say the empty prompt and the class nouns to the text encoder, once per model."""
     from cones.steps.generation import encode_nouns
 
-    encode_nouns(_world(suite, overrides))
+    world = _world(suite, overrides)
+    with recorded(world.plan, "encode_nouns"):
+        encode_nouns(world)
 
 
 @app.command()
@@ -49,7 +54,9 @@ def look(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
     """Look at the real pictures of all subjects: features that every score compares with."""
     from cones.steps.generation import look_at_real_pictures
 
-    look_at_real_pictures(_world(suite, overrides))
+    world = _world(suite, overrides)
+    with recorded(world.plan, "look_at_real_pictures"):
+        look_at_real_pictures(world)
 
 
 @app.command()
@@ -64,7 +71,9 @@ def learn(
     from cones.steps.generation import learn_subject
 
     world = _world(suite, overrides)
-    learn_subject(world, world.plan.subject_cell(subject, arm, seed))
+    cell = world.plan.subject_cell(subject, arm, seed)
+    with recorded(world.plan, "learn_subject", subject=subject, arm=arm, seed=seed) as made_of:
+        learn_subject(world, cell, identity=made_of)
 
 
 @app.command()
@@ -79,7 +88,9 @@ def draw(
     from cones.steps.generation import draw_subject
 
     world = _world(suite, overrides)
-    draw_subject(world, world.plan.subject_cell(subject, arm, seed))
+    cell = world.plan.subject_cell(subject, arm, seed)
+    with recorded(world.plan, "draw_subject", subject=subject, arm=arm, seed=seed):
+        draw_subject(world, cell)
 
 
 @app.command()
@@ -94,12 +105,6 @@ def score(
     from cones.steps.generation import score_subject
 
     world = _world(suite, overrides)
-    score_subject(world, world.plan.subject_cell(subject, arm, seed))
-
-
-@app.command()
-def collect(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Tables over all subjects with bootstrap intervals, and Figures 3 and 6; no model is needed."""
-    from cones.steps.collect_subjects import collect_subjects
-
-    collect_subjects(load_plan(suite, overrides))
+    cell = world.plan.subject_cell(subject, arm, seed)
+    with recorded(world.plan, "score_subject", subject=subject, arm=arm, seed=seed):
+        score_subject(world, cell)

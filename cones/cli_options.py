@@ -47,3 +47,11 @@ def load_plan(
             next_step="run the same command again: it plans anew and keeps what the edit does not touch",
         )
     return plan
+
+
+def recorded(plan, step: str, **names):
+    """Around a step: when it has succeeded, what its files were made of is recorded beside them."""
+    from cones.experiment.made_of import recorded
+    from cones.experiment.step import Job
+
+    return recorded(plan, Job(step, **names))

@@ -8,60 +8,15 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import ConesError, closest
+from cones.experiment.outputs import GENERATION, is_read, known_grids
 from cones.experiment.plugins import load_plugins
 from cones.generation import Generation
 from cones.methods import METHODS
 from cones.models.family import family_of
+from cones.settings import CellSettings, LossGroup, Tuning
 from cones.strict import IDENTIFIER, Name, Strict, by_name, parse, read_yaml
 
 CONFIG_FOLDER = Path("config")
-LossGroup = Literal["classification", "box", "mask"]
-
-
-class Plateau(Strict):
-    """Reduce the learning rate when validation AP stops rising (GLIP spec, section 10)."""
-
-    factor: float = Field(0.1, gt=0, lt=1, description="learning rate is multiplied by this")
-    patience: int = Field(3, ge=0, description="evaluations without a rise that are tolerated")
-    min_lr: float = Field(1e-6, ge=0, description="never below this")
-    threshold: float = Field(1e-4, ge=0, description="a rise counts if relative to the best it exceeds this")
-
-
-class Tuning(Strict):
-    """The budget and protocol every tuned method shares; defaults are GLIP's fine-tuning (spec, section 10)."""
-
-    max_epochs: int = Field(200, ge=0, description="passes over the (copied) training set at most")
-    copies: int = Field(1, ge=1, description="times each training image is listed per epoch")
-    batch_size: int = Field(4, ge=1, description="images per optimiser step, over all micro-batches")
-    micro_batch: int = Field(4, ge=1, description="images per forward pass at most; does not change the numbers")
-    weight_decay: float = Field(0.05, ge=0)
-    clip_norm: float = Field(1.0, gt=0, description="gradient norm over all trained parameters")
-    bias_lr_factor: float = Field(2.0, gt=0, description='for parameters with "bias" in their name')
-    bias_decay: bool = Field(False, description="whether these decay like the others")
-    lr_factors: dict[str, float] = Field(
-        {".text_encoder.": 0.1},
-        description="what a parameter's name contains -> factor of its learning rate; the first that fits (GLIP: 1e-5 "
-        "beside 1e-4 for the text encoder)",
-    )
-    warmup_steps: int = Field(0, ge=0, description="linear rise of the learning rate")
-    plateau: Plateau = Plateau()
-    decay_at: float | None = Field(
-        None, gt=0, lt=1, description="share of max_epochs after which the plateau's factor applies once, instead of it"
-    )
-    early_stop: int = Field(8, ge=1, description="evaluations strictly below the best before stopping")
-    selection: Literal["best", "last"] = Field(
-        "best", description="the epoch that counts; with last, validation decides nothing, early stop included"
-    )
-    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
-    train_short_sides: tuple[int, ...] = Field(
-        (480, 560, 640, 720, 800), description="drawn per image and step, pixels"
-    )
-    shots: int | None = Field(None, ge=1, description="few-shot: about this many images per class, in train and val")
-    shot_seed: int | None = Field(None, description="draws the few-shot subset; without it the first images by id")
-    pyramid_cache_mb: int = Field(1024, ge=0, description="memory for the pyramids of a frozen image encoder; exact")
-    exact_savings: bool = Field(
-        True, description="false: computed as the published code does, the same numbers for more work (to compare)"
-    )
 
 
 class Model(Strict):
@@ -107,10 +62,7 @@ class Grid(Strict):
     seeds: tuple[int, ...] | None = Field(None, min_length=1, description="default: the suite's `seeds`")
 
 
-# what is made of each: `cones.tables.files.TABLES_OF` and `cones.analysis.files.FILES_OF`
-GridName = Literal["table1", "table2", "table4", "table5", "table9", "figure4", "stability", "table3"]
-MAIN_GRID: GridName = "table1"
-BOXES_GRID: GridName = "table3"
+MAIN_GRID = "table1"  # of a suite that names none
 
 
 class Suite(Strict):
@@ -125,14 +77,15 @@ class Suite(Strict):
     data_dir: str = "data"
     registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
     plugins: tuple[str, ...] = Field(
-        (), description="files and packages with methods, models or formats of your own, relative to this file"
+        (), description="files and packages with methods, models, formats or tables of your own, relative to this file"
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     datasets: tuple[str, ...] = Field(min_length=1)
     models: dict[Name, Model] = Field(min_length=1)
     arms: dict[Name, Arm] = Field(min_length=1)
-    grids: dict[GridName, Grid] = Field(
-        {MAIN_GRID: Grid()}, description="table -> its cells; without it Table 1 has every model, dataset and arm"
+    grids: dict[str, Grid] = Field(
+        {MAIN_GRID: Grid()},
+        description="table or figure that reads it -> its cells; without it Table 1 has every model, dataset and arm",
     )
     generation: Generation | None = Field(None, description="pictures of subjects: generation.csv, Figures 3 and 6")
     prompts: Literal["plain", "glip_manual"] = Field(
@@ -175,6 +128,8 @@ class Suite(Strict):
             if method not in METHODS:
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
         for name in self.grids:
+            if not is_read(name):
+                raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids())}")
             self._check_grid(name)
         if not self.grids and not self.generation:
             raise ValueError("neither a grid nor generation: there is nothing to do")
@@ -226,7 +181,7 @@ class Suite(Strict):
     @property
     def parts(self) -> tuple[str, ...]:
         """What the suite makes: its grids, and "generation" if it draws pictures."""
-        return (*self.grids, *(["generation"] if self.generation else []))
+        return (*self.grids, *([GENERATION] if self.generation else []))
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
         """The seeds of a grid."""
@@ -235,19 +190,6 @@ class Suite(Strict):
     @property
     def all_seeds(self) -> tuple[int, ...]:
         return tuple(dict.fromkeys(seed for name in self.grids for seed in self.seeds_of(name)))
-
-
-class CellSettings(Strict):
-    """Everything a cell's result depends on besides code, data and weights; its digest is a parameter of the step."""
-
-    method: str
-    tokens_per_class: int
-    init_std: float
-    learning_rate: float
-    stage1: str
-    prompts: str
-    tuning: Tuning
-    loss_groups: tuple[LossGroup, ...] | None = None
 
 
 def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | None = None) -> CellSettings:

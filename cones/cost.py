@@ -28,12 +28,17 @@ def count_parameters(
                   output comes from a file, yet the paper counts it)
     fixed_rows    language rows that are stored but do not train (stage 2), else 0
 
+    What else a prompt has, such as a small network, is part of the whole; a text encoder in it is called so.
     The paper's convention counts learnable or fixed vectors as a table of 256 rows.
     """
     width = model.text_width
     vectors = getattr(prompt, "vectors", None)
     rows = vectors.numel() // width if vectors is not None else fixed_rows
-    rest = sum(parameter.numel() for parameter in model.parameters())
+    rest = sum(parameter.numel() for parameter in model.parameters()) + sum(
+        parameter.numel()
+        for name, parameter in prompt.named_parameters()
+        if name != "vectors" and not name.startswith("text_encoder.")
+    )
     not_vectors = sum(parameter.numel() for name, parameter in trained.items() if name != "prompt.vectors")
 
     def counted(table: int) -> ParameterCounts:

@@ -2,11 +2,11 @@
 
 from torch import nn
 
-from cones.config import Tuning
+from cones.settings import Tuning
 
 
 def parameter_groups(trained: dict[str, nn.Parameter], learning_rate: float, tuning: Tuning) -> list[dict]:
-    """Groups by (rate, decay); the defaults of `tuning` are GLIP's rule (spec, section 10).
+    """Groups by (rate, decay); the defaults of `tuning` are GLIP's rule (docs/spec/glip.md 10).
 
     All tests are on the name, so that for "bias" also catches `relative_position_bias_table`, `bias_lang` and `bias0`,
     as in the published runs; norm weights keep their decay.

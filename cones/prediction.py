@@ -1,5 +1,7 @@
 """A detector over a split: images in, COCO results in original pixels out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,9 +11,11 @@ from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.data.masks import encoded
 from cones.devices import mixed_precision, release_memory
 from cones.evaluation.predictions import to_coco_results
-from cones.language import LanguageFeatures
-from cones.models.detector import Detections, GroundedDetector
+from cones.models.detector import Detections, FeaturePyramid, GroundedDetector
 from cones.progress import watched
+from cones.prompts import FixedPrompt, Prompt
+
+Detect = Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]]
 
 
 def batches_at_test(split: Split, short_side: int, batch_size: int = 4) -> list[list[View]]:
@@ -22,16 +26,29 @@ def batches_at_test(split: Split, short_side: int, batch_size: int = 4) -> list[
 
 @torch.no_grad()
 def predict(
-    model: GroundedDetector, language: LanguageFeatures, split: Split, pyramids, *, label: str, batch_size: int = 4
+    model: GroundedDetector,
+    prompt: Prompt,
+    split: Split,
+    pyramids,
+    *,
+    label: str,
+    detect: Detect | None = None,
+    batch_size: int = 4,
 ) -> list[dict]:
-    """COCO results of every image of the split at the model's test size, images in id order."""
+    """COCO results of every image of the split at the model's test size, images in id order.
+
+    A static prompt is asked once; one that looks at the image is asked for each batch. `detect` is a method's rule for
+    test time (`TuningMethod.detect`), by default one pass.
+    """
+    if prompt.is_static and detect is None:
+        prompt = FixedPrompt(prompt.without_images())
     batches = batches_at_test(split, model.preprocessing.short_side, batch_size)
     results: dict[int, list[dict]] = {}
-    device = language.hidden.device
+    device = next(model.parameters()).device
     loaded = ahead(lambda batch: [split.sample(v, at_test=True) for v in batch], batches, device_type=device.type)
     for batch in watched(loaded, label=label, total=len(batches)):
         for samples in groups_of_equal_size(batch, batch_size):
-            for sample, found in zip(samples, detections(model, language, pyramids, samples)):
+            for sample, found in zip(samples, detections(model, prompt, pyramids, samples, detect or one_pass)):
                 image = split.images[sample.view.index]
                 height, width = sample.size
                 scale = torch.tensor([image["width"] / width, image["height"] / height] * 2, device=found.boxes.device)
@@ -49,25 +66,29 @@ def predict(
     return [result for image_id in sorted(results) for result in results[image_id]]
 
 
+def one_pass(model: GroundedDetector, prompt: Prompt, pyramid: FeaturePyramid) -> list[Detections]:
+    return model.detect(model.ground(pyramid, prompt.for_images(pyramid)))
+
+
 def detections(
-    model: GroundedDetector, language: LanguageFeatures, pyramids, samples: list[Sample]
+    model: GroundedDetector, prompt: Prompt, pyramids, samples: list[Sample], detect: Detect
 ) -> list[Detections]:
     """Of samples of one padded size; after an out-of-memory error of one half after the other."""
-    device = language.hidden.device
+    device = next(model.parameters()).device
     try:
         with mixed_precision(device):
-            pyramid = pyramids(samples)
-            return model.detect(model.ground(pyramid, language.for_batch(len(samples))))
+            return detect(model, prompt, pyramids(samples))
     except torch.OutOfMemoryError:
         if len(samples) == 1:
             raise
     release_memory(device)
     half = len(samples) // 2
-    return [found for part in (samples[:half], samples[half:]) for found in detections(model, language, pyramids, part)]
+    halves = (samples[:half], samples[half:])
+    return [found for part in halves for found in detections(model, prompt, pyramids, part, detect)]
 
 
 def segmentations(masks: Tensor, image: dict) -> list[dict]:
-    """(M, h, w) bool of the resized image -> RLE of the original, by the nearest rule of PyTorch (UNINEXT spec 12)."""
+    """(M, h, w) bool of the resized image -> RLE of the original, nearest rule (docs/spec/uninext.md 12)."""
     size = (image["height"], image["width"])
     enlarged = (F.interpolate(mask[None, None].byte(), size, mode="nearest")[0, 0] for mask in masks)  # (H, W) each
     return [encoded(mask.cpu().numpy()) for mask in enlarged]

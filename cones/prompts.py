@@ -15,20 +15,35 @@ from cones.models.detector import FeaturePyramid
 
 @dataclass
 class PromptContext:
-    """What a prompt may look at: how many images, the pyramid, and the classes each image's caption may name."""
+    """What a prompt may look at: how many images, and their features; None where there are no images, as for a static
+    prompt."""
 
     batch_size: int = 1
     pyramid: FeaturePyramid | None = None
-    class_lists: Sequence[Sequence[int]] | None = None
 
 
 class Prompt(nn.Module):
-    """`prompt(context) -> LanguageFeatures`. `is_static`: the result does not depend on the context."""
+    """`prompt(context) -> LanguageFeatures`.
+
+    is_static  the result does not depend on the context: it is stored when tuning ends, and scoring reads it. False for
+               a prompt that looks at the image: it is made again for scoring, of the method's inputs and of what was
+               stored: its trained parameters and its persistent buffers
+    """
 
     is_static: bool = True
 
     @abstractmethod
-    def forward(self, context: PromptContext) -> LanguageFeatures: ...
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        """B = 1 row for all images, or one for each of `context.batch_size` images."""
+
+    def for_images(self, pyramid: FeaturePyramid) -> LanguageFeatures:
+        """A row for each image of the pyramid."""
+        images = len(pyramid.sizes)
+        return self(PromptContext(images, pyramid)).for_batch(images)
+
+    def without_images(self) -> LanguageFeatures:
+        """The one row of a static prompt."""
+        return self(PromptContext())
 
 
 class FixedPrompt(Prompt):
@@ -36,19 +51,24 @@ class FixedPrompt(Prompt):
 
     def __init__(self, features: LanguageFeatures):
         super().__init__()
+        self.names = tuple(features.tensors())
         for name, tensor in features.tensors().items():
             self.register_buffer(name, tensor.clone(), persistent=False)
 
     def forward(self, context: PromptContext) -> LanguageFeatures:
-        return LanguageFeatures(self.hidden, self.mask, self.class_positions)
+        return LanguageFeatures(**{name: getattr(self, name) for name in self.names})
 
 
 @dataclass
 class EncodedCaption:
-    """A caption as the text encoder takes it: ids (L,), and class_positions (K, L) bool."""
+    """A caption as the text encoder takes it: ids (L,), class_positions (K, L) bool.
+
+    phrases (L,) int64 where the family reads phrases apart, as in `LanguageFeatures`; else None.
+    """
 
     ids: Tensor
     class_positions: Tensor
+    phrases: Tensor | None = None
 
 
 def check_length(positions: int) -> None:
@@ -82,7 +102,9 @@ def _refuse_same_words(encoded: EncodedCaption, phrases: Sequence[ClassPhrase]) 
 
 
 def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> EncodedCaption:
-    """Any text, and for each class the characters [start, end) that stand for it."""
+    """Any text, and for each class the characters [start, end) that stand for it; ends as the family's captions do."""
+    if tokenizer.style.ends_with_stop and not text.endswith("."):
+        text += "."
     encoding = tokenizer.encode(text)
     check_length(len(encoding.ids))
     offsets = [(0, 0) if special else offset for offset, special in zip(encoding.offsets, encoding.special_tokens_mask)]
@@ -97,7 +119,9 @@ def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> Encod
                 next_step="give the class another phrase in `prompts` of this dataset in its registry",
             )
         row[pieces] = True
-    return EncodedCaption(torch.tensor(encoding.ids), positions)
+    ids = torch.tensor(encoding.ids)
+    phrases = tokenizer.phrases_of(ids[None])
+    return EncodedCaption(ids, positions, None if phrases is None else phrases[0])
 
 
 def random_word_vectors(ingredients: Ingredients) -> Tensor:
@@ -115,6 +139,7 @@ class SoftCaption(Prompt):
     vectors  (K, N, D) N vectors for each class
     slots    what stands at each of the L positions: a word-piece id, or `(class, n)` for a vector
     class_positions (K, L) bool
+    phrases  (L,) int64 where the family reads phrases apart, as in `LanguageFeatures`; else None
     """
 
     def __init__(
@@ -124,6 +149,7 @@ class SoftCaption(Prompt):
         vectors: Tensor,
         slots: Sequence[int | tuple[int, int]],
         class_positions: Tensor,
+        phrases: Tensor | None = None,
     ):
         super().__init__()
         self.text_encoder = text_encoder
@@ -136,6 +162,7 @@ class SoftCaption(Prompt):
         self.register_buffer("ids", torch.tensor(ids), persistent=False)  # (L,)
         self.register_buffer("rows", torch.tensor(rows), persistent=False)  # (L,)
         self.register_buffer("class_positions", class_positions[None], persistent=False)  # (1, K, L)
+        self.register_buffer("phrases", None if phrases is None else phrases[None], persistent=False)  # (1, L)
 
     @classmethod
     def of_classes(
@@ -146,27 +173,38 @@ class SoftCaption(Prompt):
         vectors: Tensor,
         ingredients: Ingredients,
     ) -> "SoftCaption":
-        """[CLS], what is said of each class with "." between, [SEP]; of what is said, which slots are positives."""
-        token_id = ingredients.tokenizer.token_to_id
+        """[CLS], what is said of each class with "." between (and behind the last, if the family's captions end so),
+        [SEP]; of what is said, which slots are positives."""
+        tokenizer = ingredients.tokenizer
+        token_id = tokenizer.token_to_id
         slots: list[int | tuple[int, int]] = [token_id("[CLS]")]
         spans = []
         for k, words in enumerate(said):
             slots += [token_id(".")] if k else []
             spans.append(len(slots))
             slots += words
+        slots += [token_id(".")] if tokenizer.style.ends_with_stop else []
         slots.append(token_id("[SEP]"))
         check_length(len(slots))
+        pieces = torch.tensor([[-1 if isinstance(slot, tuple) else slot for slot in slots]])  # (1, L)
+        phrases = tokenizer.phrases_of(pieces)
         class_positions = torch.zeros(len(said), len(slots), dtype=torch.bool)  # (K, L)
         for row, start, positive in zip(class_positions, spans, stands_for_class):
             row[start : start + len(positive)] = torch.tensor(positive)
-        encoder = ingredients.text_encoder
-        return cls(text_encoder=encoder, vectors=vectors, slots=slots, class_positions=class_positions)
+        return cls(
+            text_encoder=ingredients.text_encoder,
+            vectors=vectors,
+            slots=slots,
+            class_positions=class_positions,
+            phrases=None if phrases is None else phrases[0],
+        )
 
     def forward(self, context: PromptContext) -> LanguageFeatures:
         words = self.text_encoder.embeddings.word_embeddings(self.ids)  # (L, D)
         embeddings = torch.where(self.learned, self.vectors.flatten(0, 1)[self.rows], words)[None]  # (1, L, D)
         mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
-        return LanguageFeatures(self.text_encoder(inputs_embeds=embeddings, mask=mask), mask, self.class_positions)
+        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=self.phrases)  # (1, L, D)
+        return LanguageFeatures(hidden, mask, self.class_positions, self.phrases)
 
 
 class CaptionPrompt(Prompt):
@@ -177,7 +215,10 @@ class CaptionPrompt(Prompt):
         self.text_encoder = text_encoder
         self.register_buffer("ids", encoded.ids[None], persistent=False)  # (1, L)
         self.register_buffer("class_positions", encoded.class_positions[None], persistent=False)  # (1, K, L)
+        phrases = None if encoded.phrases is None else encoded.phrases[None]
+        self.register_buffer("phrases", phrases, persistent=False)  # (1, L)
 
     def forward(self, context: PromptContext) -> LanguageFeatures:
         mask = torch.ones_like(self.ids, dtype=torch.bool)
-        return LanguageFeatures(self.text_encoder(input_ids=self.ids, mask=mask), mask, self.class_positions)
+        hidden = self.text_encoder(input_ids=self.ids, mask=mask, phrases=self.phrases)  # (1, L, D)
+        return LanguageFeatures(hidden, mask, self.class_positions, self.phrases)

@@ -51,6 +51,11 @@ class Ranks:
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)
 
+    def add_up(self, tensor: Tensor) -> None:
+        """Put the sum over the processes in its place."""
+        if self.size > 1:
+            distributed.all_reduce(tensor)
+
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
         return flag if self.size == 1 else bool(self.sum({"": float(flag)})[""] > 0)

@@ -1,11 +1,45 @@
-"""The checkpoint of an interrupted run: written whole, read, and taken up only by the run that it belongs to."""
+"""The checkpoint of an interrupted run: written whole, read, and resumed only by the run that it belongs to."""
 
+import time
 from pathlib import Path
 
 import torch
 
 from cones.artifacts import replacing
 from cones.progress import log
+
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+WRITING_COSTS_AT_MOST = 1 / 20  # share of a run's time
+
+
+class Checkpoint:
+    """The file at `path`, for the run that `identity` (a plain value) stands for.
+
+    The time between two checkpoints follows what the last one cost to write, so that one of gigabytes is written less
+    often than one of kilobytes.
+    """
+
+    def __init__(self, path: Path, identity: object):
+        self.path, self.identity = path, identity
+        self._written_at, self._seconds_to_write = time.monotonic(), 0.0
+
+    def is_due(self, *, at_least: float | None = None) -> bool:
+        """Whether enough seconds have passed since the last one; `at_least` of them, by default a minute."""
+        at_least = SECONDS_BETWEEN_CHECKPOINTS if at_least is None else at_least
+        return time.monotonic() - self._written_at >= max(at_least, self._seconds_to_write / WRITING_COSTS_AT_MOST)
+
+    def write(self, content: dict) -> None:
+        started = time.monotonic()
+        write_checkpoint(self.path, {"identity": self.identity, **content})
+        self._written_at = time.monotonic()
+        self._seconds_to_write = self._written_at - started
+
+    def read(self) -> dict | None:
+        """What `write` was given, or None if there is nothing of use."""
+        return read_checkpoint(self.path, self.identity)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
 
 
 def write_checkpoint(path: Path, content: dict) -> None:
@@ -16,7 +50,7 @@ def write_checkpoint(path: Path, content: dict) -> None:
 
 
 def read_checkpoint(path: Path, identity: object) -> dict | None:
-    """The content of a checkpoint whose "identity" is this one; None, with a word in the log, if it is of no use."""
+    """The content of a checkpoint whose "identity" is this one; None, with a line in the log, if it is of no use."""
     if not path.exists():
         return None
     try:

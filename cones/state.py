@@ -1,6 +1,7 @@
-"""The state of a tuned cell: what was trained and what the detector hears; enough to predict with no text encoder."""
+"""The state of a tuned cell: what was trained, and the language features or how the prompt that makes them is made."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -10,15 +11,27 @@ from cones.errors import ConesError
 from cones.language import LanguageFeatures
 
 
+@dataclass(frozen=True)
+class Remake:
+    """How a prompt that scoring needs is made again: by `method`, of the files that it was made of when it was tuned
+    ({path: sha256}); then it gets what was trained."""
+
+    method: str
+    inputs_sha256: dict[str, str]
+
+
 @dataclass
 class State:
-    """trained: {"model.…" or "prompt.…": values}; language: the final features of the prompt, one row for all images.
+    """trained   {"model.…" or "prompt.…": values}, of parameters and, if the prompt is made again, persistent buffers
+    language  the final features of a static prompt, one row for all images: enough to predict with no text encoder
+    remake    for a prompt that looks at the image, or a method with a rule of its own for test time
 
     A cell that could not be run has only `skipped`, the reason.
     """
 
     trained: dict[str, Tensor] = field(default_factory=dict)
     language: LanguageFeatures | None = None
+    remake: Remake | None = None
     base_sha256: str = ""
     skipped: str = ""
 
@@ -27,7 +40,10 @@ class State:
         tensors = dict(self.trained)
         if self.language is not None:
             tensors |= {f"language.{name}": tensor for name, tensor in self.language.tensors().items()}
-        return save_tensors(path, tensors, {"base_sha256": self.base_sha256, "skipped": self.skipped})
+        metadata = {"base_sha256": self.base_sha256, "skipped": self.skipped}
+        if self.remake is not None:
+            metadata["remake"] = json.dumps(asdict(self.remake), sort_keys=True)
+        return save_tensors(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: Path, expected_sha256: str | None = None) -> "State":
@@ -36,6 +52,7 @@ class State:
         return cls(
             trained={name: tensor for name, tensor in tensors.items() if not name.startswith("language.")},
             language=LanguageFeatures(**heard) if heard else None,
+            remake=Remake(**json.loads(metadata["remake"])) if "remake" in metadata else None,
             base_sha256=metadata["base_sha256"],
             skipped=metadata["skipped"],
         )
@@ -43,11 +60,21 @@ class State:
     def apply_to(self, model: nn.Module, *, where: Path, base_sha256: str) -> None:
         """Put the trained values of the detector in; other base weights than those it was tuned on are refused."""
         refuse_other_weights(self.base_sha256, base_sha256, where=where)
-        values = {n.removeprefix("model."): t for n, t in self.trained.items() if n.startswith("model.")}
-        unknown = model.load_state_dict(values, strict=False).unexpected_keys
+        self._load_into(model, "model", where)
+
+    def apply_to_prompt(self, prompt: nn.Module, *, where: Path) -> None:
+        """Put the trained values and the persistent buffers of a prompt that was made again in."""
+        self._load_into(prompt, "prompt", where)
+
+    def _load_into(self, module: nn.Module, part: str, where: Path) -> None:
+        values = {n.removeprefix(f"{part}."): t for n, t in self.trained.items() if n.startswith(f"{part}.")}
+        unknown = module.load_state_dict(values, strict=False).unexpected_keys
         if unknown:
             raise ConesError(
-                "holds values the model does not have", where=where, found=unknown[0], next_step="tune this cell again"
+                f"holds values the {part} does not have",
+                where=where,
+                found=unknown[0],
+                next_step="tune this cell again",
             )
 
 

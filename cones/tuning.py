@@ -1,60 +1,63 @@
-"""The one training loop: every method of every model goes through it, with the same budget and the same rules.
+"""Tuning a detector on a dataset: every method of every model goes through it, with the same budget and rules.
 
-Protocol of GLIP's fine-tuning (spec, section 10): AdamW, gradient clipping, learning rate reduced on a plateau of
+Protocol of GLIP's fine-tuning (docs/spec/glip.md 10): AdamW, gradient clipping, rate reduced on a plateau of
 validation AP, early stop, best epoch on validation kept; or, as UNINEXT is trained, one step down at a fixed epoch.
 Validation AP is that of the masks where model and dataset have them, else that of the boxes. Everything random is drawn
 from a generator named after its place, so an interrupted run resumes to the same numbers, bit for bit on a CPU.
 """
 
-import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from cones.cell import settings_digest
-from cones.config import CellSettings
 from cones.data.ahead import ahead
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
-from cones.determinism import generator, seed_of
-from cones.devices import mixed_precision, release_memory
+from cones.determinism import generator
+from cones.devices import mixed_precision
 from cones.errors import ConesError
 from cones.evaluation.coco_ap import average_precision
-from cones.language import LanguageFeatures
-from cones.losses import add_normalisers, normalised
-from cones.methods import TuningMethod
-from cones.models.detector import GroundedDetector, Target
+from cones.losses import LossTerms, add_normalisers, normalised
+from cones.methods import TrainingImages, TuningMethod
+from cones.models.detector import GroundedDetector
 from cones.optimiser import parameter_groups
 from cones.prediction import predict
-from cones.progress import log, watched
-from cones.prompts import Prompt, PromptContext
+from cones.progress import log
+from cones.prompts import Prompt
+from cones.provenance import settings_digest
 from cones.pyramid_file import PyramidFile
 from cones.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, trains_image_encoder
 from cones.ranks import Ranks
-from cones.resume import read_checkpoint, write_checkpoint
-
-SECONDS_BETWEEN_CHECKPOINTS = 60
+from cones.settings import CellSettings, Tuning
+from cones.training import loop
+from cones.training.loop import TrainingLoop
 
 
 @dataclass
-class Progress:
-    """Where a run stands; saved whole in a checkpoint."""
+class Progress(loop.Progress):
+    """Where the tuning of a cell stands."""
 
     epoch: int = 0  # finished epochs
-    step: int = 0  # finished optimiser steps
     step_in_epoch: int = 0
     below_best: int = 0  # evaluations strictly below the best since the best
     best_ap: float | None = None
     best_epoch: int = 0
-    micro_batch: int = 0
     loss_sums: dict[str, float] = field(default_factory=dict)  # of the running epoch
-    seconds: float = 0.0
     history: list[dict] = field(default_factory=list)
 
 
-class Tuner:
-    """Tunes `prompt` and `model` as `method` says and leaves both in their best state on the validation split."""
+class Tuner(TrainingLoop):
+    """Tunes `prompt` and `model` as `method` says and leaves both in their best state on the validation split.
+
+    `identity`, a plain value, is what the result depends on besides settings, seed and the shapes of what trains.
+    """
+
+    progress: Progress
+    smallest_part = "one image"
+    advice_not_finite = "look at these images or lower the learning rate; nothing was zeroed or skipped"
+    advice_no_memory = "set smaller train_short_sides, or use a device with more memory; the run goes on from here"
 
     def __init__(
         self,
@@ -68,17 +71,28 @@ class Tuner:
         seed: int,
         device: torch.device,
         checkpoint: Path,
+        identity: str = "",
         ranks: Ranks | None = None,
         features: PyramidFile | None = None,
     ):
         self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
         self.train_split, self.val_split = train, val
-        self.settings, self.tuning, self.seed, self.device = settings, settings.tuning, seed, device
-        self.checkpoint, self.ranks = checkpoint, ranks or Ranks()
-        self.trained = mark_trainable(model, prompt, method)
-        groups = parameter_groups(self.trained, settings.learning_rate, self.tuning)
+        self.separate_terms = method.separate_terms
+        self.tuning, self.seed, self.clip_norm = settings.tuning, seed, settings.tuning.clip_norm
+        trained = mark_trainable(model, prompt, method)
+        groups = parameter_groups(trained, settings.learning_rate, self.tuning)
         together = {"fused": True} if device.type == "cuda" else {"foreach": True}  # all parameters in a few calls
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, **together)
+        shapes = {name: list(parameter.shape) for name, parameter in trained.items()}
+        super().__init__(
+            trained=trained,
+            optimiser=torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, **together),
+            progress=Progress(micro_batch=self.tuning.micro_batch),
+            checkpoint=checkpoint,
+            identity=settings_digest([settings.model_dump(mode="json"), seed, len(train), shapes, identity]),
+            device=device,
+            where=checkpoint.parent,
+            ranks=ranks,
+        )
         plateau = self.tuning.plateau
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimiser,
@@ -88,8 +102,8 @@ class Tuner:
             threshold=plateau.threshold,
             min_lr=plateau.min_lr,
         )
+        self.buffers = method_buffers(model, prompt)
         self.train_pyramids, self.val_pyramids = (self._pyramids(split, features) for split in (train, val))
-        self.progress = Progress(micro_batch=self.tuning.micro_batch)
         self.best: dict[str, Tensor] = self._snapshot()
 
     def _pyramids(self, split: Split, features: PyramidFile | None) -> FrozenPyramids | LivePyramids:
@@ -99,8 +113,8 @@ class Tuner:
         return FrozenPyramids(self.model, self.device, budget, SharedPyramids(features, split))
 
     def run(self) -> Progress:
-        """Train until the budget or patience ends; an unfinished run of the same settings is taken up again."""
-        self._resume()
+        """Train until the budget or patience ends; an unfinished run of the same identity is resumed."""
+        self.resume()
         if self.tuning.max_epochs and not self.train_split.trainable_indices():
             raise ConesError(
                 "no training image has a usable box",
@@ -110,15 +124,10 @@ class Tuner:
         while self.progress.epoch < self.tuning.max_epochs and self.progress.below_best < self.tuning.early_stop:
             self._epoch()
             self._validate()
-            self._save()
-        for name, value in self.best.items():
-            self.trained[name].data.copy_(value)
-        self.model.eval()
-        self.prompt.eval()
+            self.save_if_due(at_least=0)
+        self._put_back(self.best)
+        self._evaluation_mode()
         return self.progress
-
-    def language(self, batch_size: int = 1, pyramid=None) -> LanguageFeatures:
-        return self.prompt(PromptContext(batch_size=batch_size, pyramid=pyramid))
 
     # ------------------------------------------------------------------------------------------------ one epoch
 
@@ -136,114 +145,97 @@ class Tuner:
 
     def _epoch(self) -> None:
         progress = self.progress
+        if not progress.step_in_epoch:
+            self._evaluation_mode()
+            with torch.no_grad():
+                self.method.before_epoch(self.model, self.prompt, progress.epoch, self._training_images)
         self.method.set_modes(self.model, self.prompt)
         self._keep_frozen_parts_in_eval_mode()
         batches = [self.ranks.share(batch) for batch in self._batches(progress.epoch)[progress.step_in_epoch :]]
-        started = saved = time.monotonic()
-        loaded = ahead(self._samples, batches, device_type=self.device.type)
         label = f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"
-        for samples in watched(loaded, label=label, total=len(batches)):
-            for term, value in self._step(samples).items():
-                progress.loss_sums[term] = progress.loss_sums.get(term, 0.0) + value
-            progress.step += 1
-            progress.step_in_epoch += 1
-            now = time.monotonic()
-            progress.seconds, started = progress.seconds + now - started, now
-            if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                self._save()
-                saved = now
+        self.train(ahead(self._samples, batches, device_type=self.device.type), label=label, total=len(batches))
 
     def _samples(self, batch: list[View]) -> list[Sample]:
         return [self.train_split.sample(view) for view in batch]
 
     def _keep_frozen_parts_in_eval_mode(self) -> None:
-        for name, module in self.model.named_modules():
-            if any(f"{name}.".startswith(prefix) for prefix in self.model.always_frozen):
-                module.eval()
+        modules = {f"{name}.": module for name, module in self.model.named_modules()}
+        modes = {name: module.training for name, module in modules.items() if name.startswith(self.model.additions)}
+        for name, module in modules.items():
+            if is_always_frozen(name, self.model):
+                module.eval()  # and all that is in it, additions too
+        for name, mode in modes.items():
+            modules[name].training = mode
 
-    def _step(self, samples: list[Sample]) -> dict[str, float]:
-        """One optimiser step; after an out-of-memory error with half the micro-batch and the same loss."""
-        step, warmup = self.progress.step, self.tuning.warmup_steps
-        if step <= warmup:
-            for group in self.optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * (step + 1) / (warmup + 1)
-        while (losses := self._try_to_accumulate(samples)) is None:
-            release_memory(self.device)
-            self.progress.micro_batch //= 2
-            log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
-        self.ranks.sum_gradients(self.trained.values())
-        norm = nn.utils.clip_grad_norm_(self.trained.values(), self.tuning.clip_norm)
-        if not torch.isfinite(norm):
-            self._stop_because("gradient", samples)
-        self.optimiser.step()
-        return losses
+    def _evaluation_mode(self) -> None:
+        self.model.eval()
+        self.prompt.eval()
 
-    def _try_to_accumulate(self, samples: list[Sample]) -> dict[str, float] | None:
-        """None if memory ran out, here or in another process, and a smaller micro-batch is left to try."""
-        self.optimiser.zero_grad(set_to_none=True)
-        try:
-            losses = self._accumulate(samples)
-        except torch.OutOfMemoryError as error:
-            if self.progress.micro_batch == 1:
-                raise self._no_memory(samples) from error
-            losses = None
-        return None if self.ranks.any(losses is None) else losses
-
-    def _accumulate(self, samples: list[Sample]) -> dict[str, float]:
-        """Gradients of the whole batch's loss, part by part, every part divided by the whole batch's normalisers."""
-        rank = (self.ranks.rank,) if self.ranks.rank else ()
-        torch.manual_seed(seed_of("dropout", self.seed, self.progress.step, *rank))
-        parts = groups_of_equal_size(samples, self.progress.micro_batch)
-        targets = [[sample.target.to(self.device) for sample in part] for part in parts]
-        shared = self._normalisers(parts, targets) if len(parts) > 1 or self.ranks.size > 1 else None
-        losses: dict[str, float] = dict.fromkeys(shared or (), 0.0)
-        for part, target in zip(parts, targets):
+    def _training_images(self) -> Iterator[TrainingImages]:
+        """Image by image in the order of the split, at test size and not mirrored."""
+        for index in self.train_split.trainable_indices():
+            sample = self.train_split.sample(View(index, self.model.preprocessing.short_side))
             with mixed_precision(self.device):
-                pyramid = self.train_pyramids(part)
-                language = self.language(len(part), pyramid).for_batch(len(part))
-                terms = self.model.loss(self.model.ground(pyramid, language, target), target)
-            values = normalised(terms, shared)
-            total = sum(values.values())
-            if not torch.isfinite(total):
-                self._stop_because("loss", part)
-            total.backward()
-            for term, value in values.items():
-                losses[term] = losses.get(term, 0.0) + value.item()
-        return losses
+                pyramid = self.train_pyramids([sample])
+            yield TrainingImages(pyramid, [sample.target.to(self.device)])
 
-    def _no_memory(self, samples: list[Sample]) -> ConesError:
-        return ConesError(
-            f"out of memory with one image per forward pass, at step {self.progress.step + 1}",
-            where=self.checkpoint.parent,
-            found=f"images {[sample.target.image_id for sample in samples]}",
-            next_step="set smaller train_short_sides, or use a device with more memory; the run goes on from here",
-        )
+    # ------------------------------------------------------------------------------------------------ one step
 
-    def _normalisers(self, parts: list[list[Sample]], targets: list[list[Target]]) -> dict[str, Tensor]:
-        """Those of the whole batch, in all processes; one that got none of its images adds nothing."""
-        sizes = [tuple(part[0].pixels.shape[1:]) for part in parts]
-        own = [self.model.normalisers(t, size) for t, size in zip(targets, sizes)]
+    def learning_rate(self, group: dict) -> float:
+        step, warmup = self.progress.step, self.tuning.warmup_steps
+        return group["initial_lr"] * (step + 1) / (warmup + 1) if step <= warmup else group["lr"]
+
+    def random_place(self) -> tuple:
+        return "dropout", self.seed, self.progress.step
+
+    def parts(self, batch: list[Sample]) -> list[list[Sample]]:
+        there = [replace(sample, target=sample.target.to(self.device)) for sample in batch]
+        return groups_of_equal_size(there, self.progress.micro_batch)
+
+    def normalisers(self, parts: list[list[Sample]]) -> dict[str, Tensor]:
+        """A process that got no image of a batch adds nothing."""
+        own = [self._normalisers_of(part) for part in parts]
         nothing = (self.model.preprocessing.size_divisor,) * 2
-        return self.ranks.sum(add_normalisers(own or [self.model.normalisers([], nothing)]))
+        return add_normalisers(own or [{**self.model.normalisers([], nothing), **self.method.normalisers([], nothing)}])
 
-    def _stop_because(self, what: str, samples: list[Sample]) -> None:
-        raise ConesError(
-            f"the {what} is not finite at step {self.progress.step + 1} (epoch {self.progress.epoch + 1})",
-            where=self.checkpoint.parent,
-            found=f"images {[sample.target.image_id for sample in samples]}",
-            next_step="look at these images or lower the learning rate; nothing was zeroed or skipped",
-        )
+    def _normalisers_of(self, part: list[Sample]) -> dict[str, Tensor]:
+        targets, size = [sample.target for sample in part], tuple(part[0].pixels.shape[1:])
+        return {**self.model.normalisers(targets, size), **self.method.normalisers(targets, size)}
+
+    def losses(self, part: list[Sample], normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        targets = [sample.target for sample in part]
+        with mixed_precision(self.device):
+            pyramid = self.train_pyramids(part)
+            predictions = self.model.ground(pyramid, self.prompt.for_images(pyramid), targets)
+            terms = self.model.loss(predictions, targets)
+            added = self.method.loss_terms(self.model, self.prompt, predictions, targets)
+        check_added_terms(added, self.method.normalisers(targets, tuple(part[0].pixels.shape[1:])), terms, self.method)
+        return normalised(terms | added, normalisers)
+
+    def adjust_gradients(self) -> None:
+        self.method.adjust_gradients(self.trained, self.progress.step, self.separate_gradients)
+
+    def after_step(self, losses: dict[str, float]) -> None:
+        sums = self.progress.loss_sums
+        for term, value in losses.items():
+            sums[term] = sums.get(term, 0.0) + value
+        self.progress.step_in_epoch += 1
+
+    def place(self) -> str:
+        return f"{super().place()} (epoch {self.progress.epoch + 1})"
+
+    def describe(self, batch: list[Sample]) -> str:
+        return f"images {[sample.target.image_id for sample in batch]}"
 
     # ------------------------------------------------------------------------------------- validation and schedule
 
     def _validate(self) -> None:
         progress = self.progress
-        self.model.eval()
-        self.prompt.eval()
+        self._evaluation_mode()
         ap = self.ranks.first(self._validation_ap)
         rate = self.optimiser.param_groups[0]["lr"]
         self._adjust_rate(ap)
-        is_last = self.tuning.selection == "last"
+        is_last = keeps_last_epoch(self.method, self.tuning)
         if is_last or progress.best_ap is None or ap >= progress.best_ap:  # a tie overwrites the best
             progress.best_ap, progress.best_epoch, progress.below_best = ap, progress.epoch + 1, 0
             self.best = self._snapshot()
@@ -262,58 +254,41 @@ class Tuner:
         progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
 
     def _validation_ap(self) -> float:
-        with torch.no_grad():
-            language = self.language()
         label = f"validation {self.progress.epoch + 1}"
-        results = predict(self.model, language, self.val_split, self.val_pyramids, label=label)
+        results = predict(
+            self.model, self.prompt, self.val_split, self.val_pyramids, label=label, detect=self.method.detect
+        )
         deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
         return average_precision(self.val_split.coco, results, limit, deciding) or 0.0
 
     def _adjust_rate(self, ap: float) -> None:
         """After an epoch: down once at the share `decay_at` of the budget, or else where validation AP stops rising."""
         if self.tuning.decay_at is None:
-            if ap > 0:
+            if ap > 0 and self.method.selection != "none":
                 self.scheduler.step(ap)
         elif self.progress.epoch + 1 == round(self.tuning.decay_at * self.tuning.max_epochs):
             for group in self.optimiser.param_groups:
                 group["lr"] *= self.tuning.plateau.factor
 
     def _snapshot(self) -> dict[str, Tensor]:
-        return {name: parameter.detach().cpu().clone() for name, parameter in self.trained.items()}
+        return {name: value.detach().cpu().clone() for name, value in {**self.trained, **self.buffers}.items()}
+
+    def _put_back(self, snapshot: dict[str, Tensor]) -> None:
+        for name, value in {**self.trained, **self.buffers}.items():
+            value.data.copy_(snapshot[name])
 
     # ----------------------------------------------------------------------------------------- interrupted and resumed
 
-    def _identity(self) -> str:
-        """What a checkpoint must agree with to be taken up: settings, seed, shapes of what trains."""
-        shapes = {name: list(parameter.shape) for name, parameter in self.trained.items()}
-        return settings_digest([self.settings.model_dump(mode="json"), self.seed, len(self.train_split), shapes])
+    def state(self) -> dict:
+        scheduler = {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")}
+        return {"tuned": self._snapshot(), "best": self.best, "scheduler": scheduler}
 
-    def _save(self) -> None:
-        if not self.trained or self.ranks.rank:
-            return
-        content = {
-            "identity": self._identity(),
-            "progress": vars(self.progress),
-            "trained": self._snapshot(),
-            "best": self.best,
-            "optimiser": self.optimiser.state_dict(),
-            "scheduler": {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")},
-        }
-        write_checkpoint(self.checkpoint, content)
-
-    def _resume(self) -> None:
-        content = read_checkpoint(self.checkpoint, self._identity())
-        if content is None:
-            return
-        self.progress = Progress(**content["progress"])
-        if self.ranks.rank:  # it is the first process's, whose sums are its own
+    def load_state(self, content: dict) -> None:
+        self._put_back(content["tuned"])
+        if self.ranks.rank:  # the sums in the checkpoint are the first process's own
             self.progress.loss_sums = dict.fromkeys(self.progress.loss_sums, 0.0)
-        for name, value in content["trained"].items():
-            self.trained[name].data.copy_(value)
         self.best = content["best"]
-        self.optimiser.load_state_dict(content["optimiser"])
         self.scheduler.load_state_dict(content["scheduler"])
-        log.info("taken up again at epoch %d, step %d", self.progress.epoch + 1, self.progress.step)
 
 
 def mark_trainable(model: GroundedDetector, prompt: Prompt, method: TuningMethod) -> dict[str, nn.Parameter]:
@@ -323,8 +298,45 @@ def mark_trainable(model: GroundedDetector, prompt: Prompt, method: TuningMethod
         *((f"model.{name}", parameter) for name, parameter in model.named_parameters()),
         *((f"prompt.{name}", parameter) for name, parameter in prompt.named_parameters()),
     ]:
-        frozen = any(name.removeprefix("model.").startswith(prefix) for prefix in model.always_frozen)
+        frozen = name.startswith("model.") and is_always_frozen(name.removeprefix("model."), model)
         parameter.requires_grad_(not frozen and method.trainable(name, model))
         if parameter.requires_grad:
             trained[name] = parameter
     return trained
+
+
+def is_always_frozen(name: str, model: GroundedDetector) -> bool:
+    """Whether no method trains what has this name in the model; what a method added there itself is no part of it."""
+    return name.startswith(tuple(model.always_frozen)) and not name.startswith(model.additions)
+
+
+def check_added_terms(added: LossTerms, normalisers: dict[str, Tensor], terms: LossTerms, method: TuningMethod) -> None:
+    """ConesError unless the loss terms of a method have names of their own and the normalisers known beforehand:
+    otherwise a batch in parts would have another loss than the whole batch."""
+    for name in sorted(added.keys() | normalisers.keys()):
+        found = added[name].normaliser.item() if name in added else "no such term"
+        expected = normalisers[name].item() if name in normalisers else "no such term"
+        if found != expected or name in terms:
+            what = "has the name of one of the model's" if name in terms else "has another normaliser than foreseen"
+            raise ConesError(
+                f'loss term "{name}" {what}',
+                where=type(method).__name__,
+                expected=f"{expected}, from normalisers",
+                found=f"{found}, from loss_terms",
+                next_step="let both name the same terms, under names of their own, with equal normalisers",
+            )
+
+
+def method_buffers(model: GroundedDetector, prompt: Prompt) -> dict[str, Tensor]:
+    """The persistent buffers of the prompt and of what the method added to the model, by name."""
+    return {
+        f"{part}.{name}": value
+        for part, module in (("model", model), ("prompt", prompt))
+        for name, value in module.state_dict(keep_vars=True).items()
+        if not isinstance(value, nn.Parameter) and (part == "prompt" or name.startswith(model.additions))
+    }
+
+
+def keeps_last_epoch(method: TuningMethod, tuning: Tuning) -> bool:
+    """Whether the last epoch counts, and not the best on validation."""
+    return tuning.selection == "last" or method.selection == "none"

@@ -15,8 +15,9 @@ class Workflow:
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(ROOT / "config", folder / "config", dirs_exist_ok=True)
-        shutil.copy(ROOT / "datasets.yaml", folder / "datasets.yaml")
+        if not (folder / "datasets.yaml").exists():
+            shutil.copytree(ROOT / "config", folder / "config", dirs_exist_ok=True)
+            shutil.copy(ROOT / "datasets.yaml", folder / "datasets.yaml")
 
     def command(self, *arguments: str) -> list[str]:
         snakemake = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]

@@ -7,8 +7,9 @@ from cones.config import cell_settings, load_suite
 from cones.cost import count_parameters
 from cones.language import ClassPhrase, LanguageFeatures
 from cones.methods import METHODS, Ingredients, TuningMethod
+from cones.models.caption_style import CaptionStyle
 from cones.models.checkpoints import build_detector, build_text_encoder
-from cones.tables.reference import paper_value
+from cones.outputs.reference import paper_value
 from cones.tuning import mark_trainable
 
 CLASSES = 7
@@ -25,11 +26,16 @@ PRINTED = {"glip_t": "table1", "glip_l": "table1", "uninext_r50": "table2"}
 class AnyWords:
     """Stands in for the BERT vocabulary, which is not shipped."""
 
+    style = CaptionStyle()
+
     def token_to_id(self, _):
         return 1
 
     def encode(self, text, add_special_tokens=True):
         return type("Encoding", (), {"ids": [1] * len(text.split())})
+
+    def phrases_of(self, ids):
+        return None
 
 
 @pytest.fixture(scope="module", params=list(PRINTED))

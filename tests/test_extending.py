@@ -38,6 +38,7 @@ def test_the_page_has_all_the_files_it_speaks_of():
         *("my_method.py", "config/mine.yaml"),
         *("my_format.py", "my_cells.yaml", "config/my_cells.yaml"),
         *("my_model/__init__.py", "config/my_model.yaml"),
+        "my_table.py",
     }
 
 
@@ -46,8 +47,8 @@ def by_method(path):
         return {row["method"]: row for row in csv.DictReader(file)}
 
 
-def test_a_method_of_your_own_gets_its_row(flow):
-    said = flow.run("results/table1.csv", "--config", "suite=mine")
+def test_a_method_of_your_own_gets_its_row_and_a_table_of_your_own_is_made(flow):
+    said = flow.run("results/table1.csv", "results/gains.csv", "--config", "suite=mine")
     rows, cells = (
         by_method(flow.folder / "results/table1.csv"),
         by_method(flow.folder / "results/mine/table1_cells.csv"),
@@ -55,6 +56,11 @@ def test_a_method_of_your_own_gets_its_row(flow):
     assert rows["scaled_concepts"]["block"] == rows["cones"]["block"] == "peft"
     assert int(cells["scaled_concepts"]["trained_used"]) == int(cells["cones"]["trained_used"]) + 3  # a scale per class
     assert "Scaled concepts" in said and "Scaled concepts" in (flow.folder / "results/table1.md").read_text()
+    gains = by_method(flow.folder / "results/gains.csv")
+    assert gains.keys() == {"cones", "scaled_concepts"}
+    gained = float(cells["cones"]["ap"]) - float(cells["zero_shot"]["ap"])
+    assert float(gains["cones"]["gain"]) == pytest.approx(gained, abs=1e-4)  # as CSV files round
+    assert "Scaled concepts" in (flow.folder / "results/mine/gains.md").read_text()
     cell = flow.cell("bccd", "scaled_concepts", suite="mine")
     assert list(json.loads((cell / "tuning.json").read_text())["plugins"]) == ["my_method"]
     assert "ended with 0: tune" in (flow.folder / "logs/warm.log").read_text()

@@ -6,13 +6,13 @@ import pytest
 import torch
 from toy import paint_split
 
-from cones.config import CellSettings, Tuning
 from cones.data.batches import Split
 from cones.language import ClassPhrase, LanguageFeatures
 from cones.methods import METHODS, Ingredients, TuningMethod
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.detector import Target
 from cones.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.settings import CellSettings, Tuning
 from cones.tuning import Tuner
 
 MODEL = "uninext_nano"
@@ -103,7 +103,7 @@ def test_one_step(method, data, tmp_path):
     buffers = {name: value.clone() for name, value in model.named_buffers()}
 
     way.set_modes(model, prompt)
-    losses = tuner._step([split.sample(view) for view in tuner._batches(0)[0]])
+    losses = tuner.step([split.sample(view) for view in tuner._batches(0)[0]])
     assert len(losses) == 3 * 6 + 3 + 3 * 3 and all(0 <= value < 1e4 for value in losses.values())
     changed = {name for name, value in everything.items() if not torch.equal(value, before[name])}
     assert changed <= set(tuner.trained)

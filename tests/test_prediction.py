@@ -11,6 +11,7 @@ from cones.evaluation.coco_ap import evaluate_detections
 from cones.language import LanguageFeatures
 from cones.models.detector import Detections
 from cones.prediction import predict, segmentations
+from cones.prompts import FixedPrompt
 from cones.pyramids import LivePyramids
 
 
@@ -51,7 +52,7 @@ class Oracle(ToySegmenter):
 def test_after_an_out_of_memory_error_one_half_is_predicted_after_the_other(tmp_path):
     paint_split(tmp_path, "val", images=5, seed=1)
     split = Split(tmp_path, "val", preprocessing=ToyDetector.preprocessing, inclusive=False)
-    model, language = ToyDetector().eval(), LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8))
+    model, prompt = ToyDetector().eval(), FixedPrompt(LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8)))
     pyramids, passes = LivePyramids(model, torch.device("cpu")), []
 
     def with_room_for(images):
@@ -63,14 +64,14 @@ def test_after_an_out_of_memory_error_one_half_is_predicted_after_the_other(tmp_
 
         return encode
 
-    whole = predict(model, language, split, with_room_for(4), label="val")
+    whole = predict(model, prompt, split, with_room_for(4), label="val")
     passes.clear()
-    halves = predict(model, language, split, with_room_for(1), label="val")
+    halves = predict(model, prompt, split, with_room_for(1), label="val")
     assert max(passes) > 1 and passes.count(1) == 5
     assert [each["image_id"] for each in halves] == [each["image_id"] for each in whole]
     assert [each["score"] for each in halves] == pytest.approx([each["score"] for each in whole], abs=1e-5)
     with pytest.raises(torch.OutOfMemoryError):
-        predict(model, language, split, with_room_for(0), label="val")
+        predict(model, prompt, split, with_room_for(0), label="val")
 
 
 def test_results_have_masks_that_score_against_the_ground_truth(tmp_path):
@@ -78,8 +79,8 @@ def test_results_have_masks_that_score_against_the_ground_truth(tmp_path):
     split = Split(tmp_path, "val", preprocessing=ToyDetector.preprocessing, inclusive=False, masks=True)
     model = Oracle(split)
     model.preprocessing = type(model.preprocessing)(128, 256, (0, 0, 0), (255, 255, 255))
-    language = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8))
-    results = predict(model, language, split, LivePyramids(model, torch.device("cpu")), label="val", batch_size=1)
+    prompt = FixedPrompt(LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8)))
+    results = predict(model, prompt, split, LivePyramids(model, torch.device("cpu")), label="val", batch_size=1)
     assert [result["score"] for result in results] == [0.9, 0.1] * 4, "masks are sorted with their scores"
     for image, best in zip(split.images, results[::2]):
         mask = decoded(best["segmentation"], (image["height"], image["width"]))
@@ -92,7 +93,7 @@ def test_a_model_without_masks_gives_none(tmp_path):
     paint_split(tmp_path, "val", images=2, seed=1)
     split = Split(tmp_path, "val", preprocessing=ToyDetector.preprocessing, inclusive=False)
     model = ToyDetector().eval()
-    language = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8))
-    results = predict(model, language, split, LivePyramids(model, torch.device("cpu")), label="val")
+    prompt = FixedPrompt(LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8)))
+    results = predict(model, prompt, split, LivePyramids(model, torch.device("cpu")), label="val")
     assert results and not any("segmentation" in result for result in results)
     assert all(result["bbox"][2] == STRIDE for result in results if result["image_id"] == 1)

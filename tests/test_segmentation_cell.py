@@ -8,12 +8,14 @@ from cones.data.masks import decoded
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
 from cones.miniature.archives import draw
+from cones.outputs.files import read_csv
+from cones.outputs.make import make_output
 from cones.steps.collect import collect_grid
 from cones.steps.data import fetch_dataset, prepare_dataset
 from cones.steps.evaluate import evaluate_cell
 from cones.steps.tune import tune_cell
 from cones.steps.weights import make_weights
-from cones.tables.files import read_csv
+from tests.made import made_by
 
 MODEL, DATASET = "uninext_nano", "dfuc2022"
 OVERRIDES = {
@@ -39,6 +41,7 @@ def world(tmp_path_factory):
         for cell in loaded.cells("table4"):
             tune_cell(loaded, cell)
             evaluate_cell(loaded, cell)
+        made_by(loaded)
     return loaded, folder
 
 
@@ -81,6 +84,7 @@ def test_an_arm_trains_only_its_losses(plan):
 def test_the_cells_become_tables_2_and_4(plan):
     for grid in ("table2", "table4"):
         collect_grid(plan, grid)
+        make_output(plan, grid)
     folder = next(plan.cells("table4")).folder.parents[3]
     (row,) = read_csv(folder / "table2.csv")[1]
     assert float(row[f"{DATASET}_box_ap"]) > 0 and float(row[f"{DATASET}_mask_ap"]) > 0

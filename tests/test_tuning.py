@@ -6,7 +6,6 @@ from toy import ToyDetector, ToySegmenter, paint_split
 
 from baselines.linear_probing import LinearProbing
 from cones import tuning
-from cones.config import CellSettings, Tuning
 from cones.data.batches import Split, View, groups_of_equal_size, resized
 from cones.data.fewshot import few_shot
 from cones.errors import ConesError
@@ -19,6 +18,8 @@ from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.prompts import FixedPrompt
 from cones.pyramids import LivePyramids
+from cones.resume import Checkpoint
+from cones.settings import CellSettings, Tuning
 from cones.steps.tune import choose_losses
 from cones.tuning import Tuner, mark_trainable
 
@@ -46,7 +47,7 @@ def cell_settings(method="cones", **changes) -> CellSettings:
     )
 
 
-def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, **changes) -> Tuner:
+def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, identity="", **changes) -> Tuner:
     settings, model = cell_settings(method, **changes), model or ToyDetector()
     way = TuningMethod.load(method)
     concepts = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, model.text_width))
@@ -62,6 +63,7 @@ def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, **changes
         seed=0,
         device=torch.device("cpu"),
         checkpoint=tmp_path / "resume.pt",
+        identity=identity,
         ranks=ranks,
     )
 
@@ -89,16 +91,16 @@ def test_each_kind_of_method_trains_only_what_it_may_and_lowers_the_loss(data, t
 def test_an_interrupted_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch, method, interrupted_at):
     whole = make_tuner(data, tmp_path / "whole", method)
     reference = whole.run()
-    monkeypatch.setattr(tuning, "SECONDS_BETWEEN_CHECKPOINTS", -1)  # a checkpoint after every step
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)  # a checkpoint after every step
     cut = make_tuner(data, tmp_path / "cut", method)
-    take_step = cut._step
+    take_step = cut.step
 
     def step_or_die(samples):
         if cut.progress.step == interrupted_at:
             raise KeyboardInterrupt
         return take_step(samples)
 
-    monkeypatch.setattr(cut, "_step", step_or_die)
+    monkeypatch.setattr(cut, "step", step_or_die)
     with pytest.raises(KeyboardInterrupt):
         cut.run()
     again = make_tuner(data, tmp_path / "cut", method)
@@ -110,9 +112,10 @@ def test_an_interrupted_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(data, tmp_path):
     first = make_tuner(data, tmp_path, max_epochs=1)
     first.run()
-    other = make_tuner(data, tmp_path, max_epochs=1, weight_decay=0.0)
-    other._resume()
-    assert other.progress.step == 0
+    for changes in ({"weight_decay": 0.0}, {"identity": "other data"}):
+        other = make_tuner(data, tmp_path, max_epochs=1, **changes)
+        other.resume()
+        assert other.progress.step == 0
     (tmp_path / "resume.pt").write_bytes(b"half a file")
     damaged = make_tuner(data, tmp_path, max_epochs=1)
     damaged.run()
@@ -205,7 +208,7 @@ def test_cutting_a_batch_changes_neither_loss_nor_gradient(data, tmp_path):
         tuner = make_tuner(data, tmp_path, "cones_finetuned", micro_batch=micro_batch)
         tuner.model.eval()  # dropout draws depend on the shape of a part
         samples = [tuner.train_split.sample(View(index, 64)) for index in range(4)]
-        losses.append(tuner._accumulate(samples)["classification"])
+        losses.append(tuner.accumulate(samples)["classification"])
         gradients.append(tuner.trained["model.body.1.weight"].grad)
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     torch.testing.assert_close(*gradients)
@@ -215,7 +218,7 @@ def test_normalisers_known_beforehand_are_those_of_the_loss(data, tmp_path):
     tuner = make_tuner(data, tmp_path)
     part = groups_of_equal_size([tuner.train_split.sample(View(i, 64)) for i in range(4)], 4)[0]
     targets = [sample.target for sample in part]
-    predictions = tuner.model.ground(tuner.train_pyramids(part), tuner.language())
+    predictions = tuner.model.ground(tuner.train_pyramids(part), tuner.prompt.without_images())
     terms = tuner.model.loss(predictions, targets)
     assert {name: term.normaliser for name, term in terms.items()} == tuner.model.normalisers(
         targets, tuple(part[0].pixels.shape[1:])
@@ -226,14 +229,14 @@ def test_out_of_memory_halves_the_micro_batch_and_gives_the_same_result(data, tm
     plain = make_tuner(data, tmp_path / "plain", max_epochs=1)
     plain.run()
     tight = make_tuner(data, tmp_path / "tight", max_epochs=1)
-    accumulate = tight._accumulate
+    accumulate = tight.accumulate
 
     def with_little_memory(samples):
         if tight.progress.micro_batch > 1:
             raise torch.OutOfMemoryError
         return accumulate(samples)
 
-    monkeypatch.setattr(tight, "_accumulate", with_little_memory)
+    monkeypatch.setattr(tight, "accumulate", with_little_memory)
     assert tight.run().micro_batch == 1
     torch.testing.assert_close(tight.trained["prompt.vectors"], plain.trained["prompt.vectors"])
 
@@ -248,9 +251,9 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_image(data, tmp_path):
 
 @pytest.mark.parametrize("bad", [float("inf"), float("nan")])
 def test_a_gradient_that_is_not_finite_stops_and_the_last_good_checkpoint_stands(data, tmp_path, monkeypatch, bad):
-    monkeypatch.setattr(tuning, "SECONDS_BETWEEN_CHECKPOINTS", -1)  # a checkpoint after every step
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)  # a checkpoint after every step
     tuner = make_tuner(data, tmp_path)
-    accumulate = tuner._accumulate
+    accumulate = tuner.accumulate
 
     def spoilt(samples):
         losses = accumulate(samples)
@@ -258,11 +261,11 @@ def test_a_gradient_that_is_not_finite_stops_and_the_last_good_checkpoint_stands
             tuner.trained["prompt.vectors"].grad[0, 0, 0] = bad
         return losses
 
-    monkeypatch.setattr(tuner, "_accumulate", spoilt)
+    monkeypatch.setattr(tuner, "accumulate", spoilt)
     with pytest.raises(ConesError, match=r"gradient is not finite at step 3 \(epoch 1\).*images \[.*next: look at"):
         tuner.run()
     again = make_tuner(data, tmp_path)
-    again._resume()
+    again.resume()
     assert again.progress.step == 2 and again.trained["prompt.vectors"].isfinite().all()
 
 
@@ -272,9 +275,10 @@ def test_out_of_memory_with_one_image_is_one_line(data, tmp_path, monkeypatch):
     def without_memory(samples):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(tuner, "_accumulate", without_memory)
+    monkeypatch.setattr(tuner, "accumulate", without_memory)
     with pytest.raises(
-        ConesError, match=r"out of memory with one image per forward pass, at step 1;.*next: set smaller"
+        ConesError,
+        match=r"out of memory with one image per forward pass, at step 1 \(epoch 1\); found images.*next",
     ):
         tuner.run()
     assert tuner.progress.micro_batch == 1
@@ -286,7 +290,7 @@ def test_parts_that_never_train_stay_in_eval_mode(data, tmp_path):
     tuner._keep_frozen_parts_in_eval_mode()
     assert not tuner.model.stem.training and tuner.model.dropout.training
     probing = LinearProbing()
-    probing.set_modes(tuner.model, FixedPrompt(tuner.language()))
+    probing.set_modes(tuner.model, FixedPrompt(tuner.prompt.without_images()))
     assert not tuner.model.body.training and tuner.model.dropout.training
 
 
@@ -330,7 +334,7 @@ def test_a_view_scales_clips_and_mirrors_boxes(data):
     plain, mirrored = split.sample(View(1, 128)), split.sample(View(1, 128, flip=True))
     (x, y, w, h), width = split.coco["annotations"][1]["bbox"], plain.size[1]
     image = split.images[1]
-    scale = torch.tensor([width / image["width"], plain.size[0] / image["height"]] * 2)  # x and y apart (spec 1.5)
+    scale = torch.tensor([width / image["width"], plain.size[0] / image["height"]] * 2)  # docs/spec/glip.md 1.5
     expected = torch.tensor([[x, y, x + w - 1, y + h - 1]]) * scale
     torch.testing.assert_close(plain.target.boxes, expected)
     torch.testing.assert_close(mirrored.target.boxes[:, [0, 2]], width - 1 - plain.target.boxes[:, [2, 0]])
@@ -406,5 +410,5 @@ def test_a_box_narrower_than_a_pixel_is_scored_as_one_without_width(tmp_path):
     model = Astray()
     split = Split(tmp_path, "test", preprocessing=model.preprocessing, inclusive=True)
     language = LanguageFeatures.of_tokens_per_class(torch.ones(3, 1, model.text_width))
-    results = predict(model, language, split, LivePyramids(model, torch.device("cpu")), label="test")
+    results = predict(model, FixedPrompt(language), split, LivePyramids(model, torch.device("cpu")), label="test")
     assert results and all(result["bbox"][2] == 0 for result in results)

@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cones.warm import VARIABLE
-from cones.warm_server import NVML_CHECK
+from cones.cli import app
+from cones.runtime.warm.imports import NVML_CHECK, command_of, statements_behind
+from cones.runtime.warm.offer import VARIABLE
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_M_CONES = [sys.executable, "-m", "cones"]
@@ -138,7 +139,7 @@ def test_output_errors_and_exit_code_are_those_of_a_cold_process(run, words, cod
     assert run.served == before + 1
     assert warm == run.step(*words, warm=False)
     assert warm[0] == code and message in warm[2]
-    assert "warm_server" not in warm[2]
+    assert "runtime/warm" not in warm[2]
 
 
 def test_the_environment_is_the_clients(run):
@@ -232,30 +233,73 @@ IMITATED_GPU = """
 import torch
 
 asked = []
-torch._C._cuda_getDeviceCount = lambda: asked.append("device count") or 1  # the real one initialises the driver
+torch._C._cuda_getDeviceCount = lambda: asked.append("device count") or {visible}  # the real one initialises the driver
 torch._C._cuda_getCurrentRawStream = lambda device: 0
 torch._C._accelerator_getAccelerator = lambda: torch.device("cuda")
-torch.cuda._device_count_nvml = lambda: 1
+torch.cuda._device_count_nvml = lambda: {visible}
 
-from cones import warm_server
+from cones.runtime.warm import imports
 
-warm_server.NVML_CHECK = "{variable}"
-reason = warm_server._import_all()
-for modules in warm_server.WHEN_ASKED.values():
-    warm_server._import(modules)
-print(reason, torch.cuda.is_initialized(), asked)
+imports.NVML_CHECK = "{variable}"
+reason, steps = imports.import_always(), imports.StepImports()
+for words in {steps} * 2:
+    steps.for_step(words)
+print(reason or imports.unfit(), torch.cuda.is_initialized(), asked)
 """
+
+
+def imitated_gpu(run, *, visible: int, variable: str = NVML_CHECK, steps: list[list[str]]) -> str:
+    """What a process says that imports as a server does, with a PyTorch that is built for CUDA."""
+    environment = {name: value for name, value in run.environment().items() if name != NVML_CHECK}
+    script = IMITATED_GPU.format(visible=visible, variable=variable, steps=steps)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=run.folder, env=environment, capture_output=True, text=True
+    )
+    return done.stdout.strip() or done.stderr
+
+
+def test_where_a_gpu_is_visible_no_step_is_forked_and_the_driver_is_left_alone(run):
+    assert imitated_gpu(run, visible=1, steps=[]) == "a GPU is visible False []"
 
 
 @pytest.mark.parametrize(
     ("variable", "said"), [(NVML_CHECK, "None False []"), ("ANOTHER", "None False ['device count']")]
 )
-def test_no_import_of_the_server_initialises_a_gpu_for_its_copies(run, variable, said):
-    """On an imitated GPU; without the variable that the server sets, an import does."""
-    environment = {name: value for name, value in run.environment().items() if name != NVML_CHECK}
-    command = [sys.executable, "-c", IMITATED_GPU.format(variable=variable)]
-    done = subprocess.run(command, cwd=run.folder, env=environment, capture_output=True, text=True)
-    assert done.stdout.strip() == said, done.stderr
+def test_no_import_of_the_server_initialises_the_driver_of_a_gpu(run, variable, said):
+    """Without the variable that the server sets, an import of diffusers does."""
+    steps = [["tune"], ["evaluate"], ["embed"], ["generation", "learn"], ["generation", "score"]]
+    assert imitated_gpu(run, visible=0, variable=variable, steps=steps) == said
+
+
+@pytest.mark.parametrize(
+    ("words", "needs", "needs_not"),
+    [
+        (["tune"], {"cones.steps.tune", "safetensors.torch", "tokenizers"}, {"umap", "diffusers", "matplotlib"}),
+        (["generation", "learn"], {"cones.steps.generation", "diffusers", "transformers"}, {"umap"}),
+        (["figure4"], {"cones.steps.figure4", "umap"}, {"diffusers"}),
+    ],
+    ids=" ".join,
+)
+def test_what_is_imported_for_a_step_is_read_from_its_sources(words, needs, needs_not):
+    found = {statement.split()[1] for statement in statements_behind(command_of([*words, "--suite", "ci"]))}
+    assert needs <= found and not needs_not & found
+
+
+def test_every_command_is_found_by_its_words_and_nothing_else_is():
+    import typer
+
+    group = typer.main.get_command(app)
+    commands = [
+        [name, *sub]
+        for name, one in group.commands.items()
+        for sub in ([[each] for each in getattr(one, "commands", ())] or [[]])
+    ]
+    assert len(commands) > 30 and all(map(command_of, commands))
+    assert command_of([]) is command_of(["tun"]) is command_of(["--help"]) is command_of(["generation"]) is None
+
+
+def test_what_is_behind_a_step_is_imported_when_it_comes_again(run):
+    assert run.log.count("imported for datasets: ") == 1
 
 
 def test_an_address_of_a_run_that_is_not_above_is_of_no_use(run):

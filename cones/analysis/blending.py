@@ -1,4 +1,4 @@
-"""The numbers beside Figure 4: how far natural and medical class vectors blend, per method and control."""
+"""The numbers of Figure 4: how far natural and medical class vectors blend, per method and control."""
 
 from __future__ import annotations
 
@@ -6,24 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cones.analysis.blending_sheet import MEASURES
 from cones.analysis.mixing import balanced_mean, foreign_share, interval, mixing, neighbours, permutation_p
 from cones.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
 from cones.analysis.probe import probe, silhouettes
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 NEAREST = (5, 10)
-COLUMNS = (
-    *("suite", "model", "vectors", "seed", "natural", "medical", "datasets"),
-    *(f"{measure}{part}" for measure in MEASURES for part in ("", "_low", "_high")),
-    *("p_classes", "p_datasets", "dataset_mixing", "stability", "notes"),
-)
 
 
 @dataclass(frozen=True)
@@ -36,31 +26,6 @@ class VectorSet:
     points: ClassPoints
     datasets: str
     notes: str | None = None
-
-
-def blending_table(sets: Sequence[VectorSet], *, suite: str, seed: int = 0) -> DataFrame:
-    """COLUMNS, one row per set of the first seed each model and arm has; the other seeds go into `stability`.
-
-    mixing_k    share of the k cosine neighbours from the other domain over that expected by chance, averaged per
-                domain, then over both: 1 blended, 0 segregated. `_low`, `_high`: 95 % bootstrap over classes of each
-    probe       balanced accuracy of a linear classifier of domains: 0.5 blended, 1 segregated
-    silhouette  of the domains, cosine: at most 0 blended
-    p_classes, p_datasets   permutation p of mixing_5: single classes, or whole datasets, exchange their domain
-    dataset_mixing          mixing_5 with datasets as labels: below 1 where what a dataset's classes share shows
-    stability   `stability` over the seeds there are
-    """
-    import pandas as pd
-
-    first: dict[tuple[str, str], list[VectorSet]] = {}
-    for one in sets:
-        first.setdefault((one.model, one.vectors), []).append(one)
-    rows = []
-    for seeds in first.values():
-        one = seeds[0]
-        names = {"suite": suite, "model": one.model, "vectors": one.vectors, "seed": one.seed}
-        numbers = blending(one.points, seed)
-        rows.append({**names, "datasets": one.datasets, **numbers, "stability": stability(seeds), "notes": one.notes})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def blending(points: ClassPoints, seed: int) -> dict[str, float | int | None]:

@@ -7,9 +7,9 @@ import torch
 
 from cones.analysis.embeddings import BoxVectors
 from cones.data.batches import Split, View, batch_of
-from cones.language import LanguageFeatures
 from cones.models.detector import GroundedDetector
 from cones.progress import watched
+from cones.prompts import Prompt
 
 BOXES_PER_CLASS = 200
 
@@ -33,21 +33,21 @@ def choose_boxes(
 
 @torch.no_grad()
 def box_vectors(
-    model: GroundedDetector, language: LanguageFeatures, split: Split, generator: torch.Generator
+    model: GroundedDetector, prompt: Prompt, split: Split, generator: torch.Generator
 ) -> tuple[torch.Tensor, dict[str, BoxVectors]]:
     """labels (G,) and, per source of the model, vectors of the chosen ground-truth boxes; images in id order.
 
     Images go in alone and in full precision: which boxes share a batch would show in the last digits.
     """
     chosen = choose_boxes([split.labels(index) for index in range(len(split))], generator)
-    labels, parts = [], defaultdict(list)
+    labels, parts, device = [], defaultdict(list), next(model.parameters()).device
     for index, rows in watched(list(chosen.items()), label="boxes"):
         sample = split.sample(View(index, model.preprocessing.short_side))
-        own = sample.target.labels[rows].to(language.hidden.device)  # (G_i,)
-        pyramid = model.encode_image(batch_of([sample]).to(language.hidden.device))
-        boxes = sample.target.boxes[rows].to(language.hidden.device)
+        own = sample.target.labels[rows].to(device)  # (G_i,)
+        pyramid = model.encode_image(batch_of([sample]).to(device))
+        boxes = sample.target.boxes[rows].to(device)
         labels.append(own)
-        for source, (found,) in model.box_features(model.ground(pyramid, language), [boxes]).items():
+        for source, (found,) in model.box_features(model.ground(pyramid, prompt.for_images(pyramid)), [boxes]).items():
             parts[source].append(BoxVectors(found.visual, found.classes[own], found.logits))
     vectors = {
         source: BoxVectors(*(torch.cat([getattr(one, name) for one in found]) for name in vars(found[0])))

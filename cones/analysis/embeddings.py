@@ -9,8 +9,6 @@ from cones.artifacts import load_tensors, save_tensors
 from cones.errors import ConesError
 from cones.language import LanguageFeatures
 
-TOGETHER, ISOLATED = "together", "isolated"  # class names in one caption, and each in a caption of its own
-
 
 @dataclass
 class BoxVectors:

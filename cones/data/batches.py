@@ -13,8 +13,7 @@ from torch import Tensor
 from cones.artifacts import read_json
 from cones.data.fewshot import few_shot
 from cones.data.images import load_image
-from cones.data.masks import boxes_of, decoded
-from cones.evaluation.coco_ap import IouType
+from cones.data.masks import IouType, boxes_of, decoded
 from cones.models.detector import ImageBatch, Preprocessing, Target
 
 
@@ -38,7 +37,7 @@ class Sample:
 
 
 def resized(width: int, height: int, short_side: int, long_side_cap: int) -> tuple[int, int]:
-    """(width, height) after resizing: round for the cap, truncation for the long side (GLIP spec 1.2).
+    """(width, height) after resizing: the cap rounds, the long side truncates (docs/spec/glip.md 1.2).
 
     A strip whose short side would vanish keeps one pixel of it.
     """
@@ -98,7 +97,7 @@ class Split:
         return ("bbox", "segm") if self.has_masks else ("bbox",)
 
     def trainable_indices(self) -> list[int]:
-        """Images with at least one box longer than a pixel on both sides (spec 1.5)."""
+        """Images with at least one box longer than a pixel on both sides (docs/spec/glip.md 1.5)."""
         return [
             index
             for index, image in enumerate(self.images)
@@ -193,7 +192,7 @@ def groups_of_equal_size(samples: Sequence[Sample], at_most: int) -> list[list[S
     """Cut a batch into parts whose images have one padded size, so that each image is padded as if it were alone.
 
     The published runs put one image on each GPU; padding is visible to GLIP, so batching unequal sizes would be another
-    computation (spec 1.4). With normalisers shared by the parts, the cut does not change the loss.
+    computation (docs/spec/glip.md 1.4). With normalisers shared by the parts, the cut does not change the loss.
     """
     by_size: dict[tuple, list[Sample]] = defaultdict(list)
     for sample in samples:

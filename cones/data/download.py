@@ -1,6 +1,5 @@
 """Fetch: from a mirror folder or the network to verified archives, and `fetch.json` that says what happened."""
 
-import hashlib
 import logging
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from cones.data.checksums import WrongFile, inspect, trust_on_first_use
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN, Archive, Dataset, Source
 from cones.data.transfer import ATTEMPTS, BACKOFF_SECONDS, Unavailable, transfer
+from cones.data.trees import describe
 from cones.errors import ConesError
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ def mirror_root(source: str, data_dir: Path, mirror: str | Path | None) -> Path:
 def _ready(dataset: Dataset, source: str, *, archives: list[dict], tree: dict | None) -> dict:
     unverified = source != DRAWN and not all(archive["pinned"] for archive in archives)
     return {
-        "version": 1,
+        "version": 2,
         "dataset": dataset.id,
         "source": source,
         "status": "downloaded_unverified" if unverified else "ready",
@@ -222,18 +222,9 @@ def unpacked_tree(drop_dir: Path, spec: Source) -> Path | None:
 
 
 def _link_tree(tree: Path, folder: Path, data_dir: Path, spec: Source) -> dict:
-    """Link `<dataset dir>/tree` and describe it: number of files, bytes, digest of the listing (paths and sizes)."""
-    files = sorted(path for path in tree.rglob("*") if path.is_file())
-    sizes = [path.stat().st_size for path in files]
-    lines = [f"{path.relative_to(tree).as_posix()} {size}\n" for path, size in zip(files, sizes)]
+    """Link `<dataset dir>/tree` and describe what is in it."""
     _symlink(tree, folder / "tree", data_dir)
-    listing = hashlib.sha256("".join(lines).encode()).hexdigest()
-    return {
-        "kind": "folder" if spec.folder else "mirror",
-        "files": len(files),
-        "bytes": sum(sizes),
-        "listing_sha256": listing,
-    }
+    return {"kind": "folder" if spec.folder else "mirror", **describe(tree)}
 
 
 def _symlink(path: Path, link: Path, data_dir: Path) -> None:

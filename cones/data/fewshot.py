@@ -8,7 +8,7 @@ from cones.determinism import generator
 
 
 def few_shot(coco: dict, shots: int, seed: int | None = None) -> list[int]:
-    """Image ids of a subset with about `shots` images per class (GLIP spec, section 10).
+    """Image ids of a subset with about `shots` images per class (docs/spec/glip.md 10).
 
     Images are walked in the order of their ids, or with a seed in an order drawn from it. An image is kept if any of
     its classes still has quota, and then takes one from the quota of *every* class it shows, so a class that comes with

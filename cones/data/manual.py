@@ -33,7 +33,7 @@ def declared_skip(
     status = credentials.status if credentials else STATUS[dataset.access]
     why = next(WHY[access] for access, name in STATUS.items() if name == status)
     return {
-        "version": 1,
+        "version": 2,
         "dataset": dataset.id,
         "source": source,
         "status": status,

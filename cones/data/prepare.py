@@ -18,6 +18,7 @@ from cones.data.download import dataset_dir
 from cones.data.patients import with_patients
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
+from cones.data.trees import describe
 from cones.data.unpack import unpack
 from cones.errors import ConesError
 from cones.provenance import plugin_digest
@@ -212,7 +213,7 @@ def _make_raw(dataset: Dataset, spec: Source, raw: Path, fetched: dict) -> None:
     """Make `raw`: a link to the mirror's tree, or the archives unpacked (again only if they changed)."""
     folder = raw.parent
     if fetched["tree"]:
-        _link_raw(raw, dataset)
+        _link_raw(raw, dataset, fetched["tree"])
         return
     recipe = {"archives": fetched["archives"], "layout": [[one.strip, one.into] for one in spec.archives]}
     if not raw.is_symlink() and (raw / UNPACKED).is_file() and read_json(raw / UNPACKED) == recipe:
@@ -227,13 +228,22 @@ def _make_raw(dataset: Dataset, spec: Source, raw: Path, fetched: dict) -> None:
         write_json(temporary / UNPACKED, recipe)
 
 
-def _link_raw(raw: Path, dataset: Dataset) -> None:
+def _link_raw(raw: Path, dataset: Dataset, fetched: dict) -> None:
+    """Let `raw` be the tree that was `fetched`; one whose files are others by now is refused."""
     folder, tree = raw.parent, raw.parent / "tree"
     if not tree.is_dir():
         raise ConesError(
             "the mirror's tree is gone",
             where=f"dataset {dataset.id}: {tree}",
             next_step=f"mount the mirror, or delete {folder} and run again: it is fetched anew",
+        )
+    if (found := describe(tree)) != {key: fetched[key] for key in found}:
+        raise ConesError(
+            "files changed after they were fetched",
+            where=f"dataset {dataset.id}: {tree.resolve()}",
+            expected=f"{fetched['files']} files, listing {fetched['listing_sha256']}",
+            found=f"{found['files']} files, listing {found['listing_sha256']}",
+            next_step=f"fetch them again: run the same command again, or python -m cones fetch --dataset {dataset.id}",
         )
     if raw.is_dir() and not raw.is_symlink():
         shutil.rmtree(raw)  # unpacked from an earlier fetch

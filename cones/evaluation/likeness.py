@@ -1,7 +1,7 @@
 """How like its subject a generated picture is, and how like its prompt: cosines of unit feature rows.
 
-Everything is averaged picture -> prompt -> subject, so a prompt with more pictures weighs no more (generation and
-analysis spec, section A.6). A number that does not exist, such as the diversity of one picture, is None.
+Everything is averaged picture -> prompt -> subject, so a prompt with more pictures weighs no more
+(docs/spec/generation.md A.6). A number that does not exist, such as the diversity of one picture, is None.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

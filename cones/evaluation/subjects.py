@@ -6,9 +6,6 @@ Subjects, not pictures, are what is drawn again: pictures of one subject are not
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
-
-from cones.determinism import generator
 from cones.errors import ConesError
 from cones.evaluation.seeds import CONFIDENCE
 
@@ -35,6 +32,10 @@ class PairedDifference(NamedTuple):
 
 def over_subjects(values: Mapping[str, float | None]) -> OverSubjects | None:
     """Of {subject: value}; subjects without a value do not count, and without any there is no number."""
+    import torch
+
+    from cones.determinism import generator
+
     known = [values[subject] for subject in sorted(values) if values[subject] is not None]
     if not known:
         return None

@@ -1,24 +1,27 @@
-"""What decides whether a step runs again: digests of its code, its settings and what lies outside of the workflow.
+"""What decides whether a step runs again: the digest of its code, and what config, registry and user say.
 
-Plain functions of the plan that know no Snakemake. Each returns a short string; the rules hold them as `params` values.
+Plain functions of the plan that know no Snakemake.
 """
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
-from cones.cell import Cell, Plan, settings_digest
+from cones.cell import Plan
 from cones.data.converters import FORMATS
 from cones.data.download import own_folder
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.data.splits import LISTS
-from cones.generation import SHIPPED
+from cones.data.trees import files_below
+from cones.experiment.step import Job
 from cones.methods import METHODS
-from cones.models.family import family_of
+from cones.models.family import family_of, model_names
+from cones.models.generators import OWN_OF_SHIPPED, SHIPPED
 from cones.models.official import official_files
 from cones.models.pretrained import pretrained_models, weight_files
-from cones.provenance import code_digest
+from cones.provenance import code_digest, settings_digest
 
 # step -> the module whose sources, with all that it imports, are the core of the step's code; what it imports by name
 # (a method, a model family, a dataset format) is added for each job: only the jobs that chose it depend on it
@@ -43,37 +46,77 @@ CODE_OF = {
 }
 
 
-def step_code(step: str, *chosen: str) -> str:
-    """Digest of a step's code, and of the modules that were `chosen` for it, such as a method's."""
-    return code_digest(CODE_OF[step], *chosen)
+PLANNED = "CONES_CODE"  # {modules: their digest}, which a run tells its steps: sources take half a second to read
+
+
+def code(plan: Plan, job: Job) -> str:
+    """Digest of a job's code: its step's, and that of the modules which its cell, dataset or model chooses.
+
+    A step of a run, which works with the library of that run or not at all (`CONES_LIBRARY`), believes what it is told.
+    """
+    modules = code_modules(plan, job)
+    return json.loads(os.environ.get(PLANNED, "{}")).get(" ".join(modules)) or code_digest(*modules)
+
+
+def code_modules(plan: Plan, job: Job) -> tuple[str, ...]:
+    return CODE_OF[job.step], *chosen_modules(plan, job)
+
+
+def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
+    """What a job chooses among many of a kind; an edit of what it did not choose leaves it alone."""
+    if job.step == "prepare":
+        return (FORMATS.module(plan.registry[job.dataset].source(plan.suite.source).format.name),)
+    if job.step == "weights":
+        return (family_of(model_of(plan, job.weights)).module,)
+    if job.step in ("text_states", "features"):
+        return (family_of(job.model).module,)
+    if job.step in ("tune", "evaluate", "embed"):
+        return plan.method(job.arm).module, family_of(job.model).module
+    if job.step in ("look_at_real_pictures", "score_subject") and plan.generation.model == SHIPPED:
+        return (OWN_OF_SHIPPED,)
+    if job.step == "learn_subject":
+        return (METHODS[plan.generation.method(job.arm)].context.partition(":")[0],)
+    return ()
+
+
+def model_of(plan: Plan, weights: str) -> str:
+    """Whose base weights a file holds, by its stem."""
+    return next(model for model in plan.suite.models if plan.weights(model).stem == weights)
+
+
+def pretraining_code(model: str) -> str:
+    """Digest of the code that pretrains a model: with that of its family, where it detects."""
+    chosen = (family_of(model).module,) if model in model_names() else ()
+    return code_digest(CODE_OF["pretrain"], *chosen)
 
 
 # ------------------------------------------------------------------------------------------------------------- data
 
 
-def dataset_entry(plan: Plan, dataset: str) -> str:
-    """What the registry says of a dataset, and the lists of pictures that its split rules name."""
+def dataset_entry(plan: Plan, source: str, dataset: str) -> dict:
+    """What the registry says of a dataset, of its sources only the one that is used, and the lists of pictures that its
+    split rule names."""
     entry = plan.registry[dataset]
-    names = sorted({name for source in entry.sources.values() for name in source.split.lists.values()})
-    lists = [path.read_text(encoding="utf-8") for name in names if (path := LISTS / name).is_file()]
-    return settings_digest([entry.model_dump(mode="json"), lists])
-
-
-def prepare(plan: Plan, source: str, dataset: str) -> str:
-    """The code that prepares a dataset: with the converter of its format, and no other."""
-    return step_code("prepare", FORMATS.module(plan.registry[dataset].source(source).format.name))
+    used = entry.source(source)
+    names = sorted(set(used.split.lists.values()))
+    lists = {name: path.read_text(encoding="utf-8") for name in names if (path := LISTS / name).is_file()}
+    return {
+        **entry.model_dump(mode="json", exclude={"sources"}),
+        "sources": {source: used.model_dump(mode="json")},
+        "lists": {name: settings_digest(text) for name, text in lists.items()},
+    }
 
 
 def files_given(plan: Plan, source: str, dataset: str) -> str:
-    """What lies in a dataset's mirror, drop or own folder, by name, size and time: a change re-triggers fetch."""
-    mirror, data = plan.suite.mirror, Path(plan.suite.data_dir)
-    folder = Path(mirror) / dataset if mirror else data / "drop" / dataset
-    own = own_folder(plan.registry[dataset].source(source))
-    paths = sorted(own.rglob("*")) if own else sorted(folder.glob("*"))
-    if source == DRAWN or not paths:
+    """What lies in a dataset's mirror, drop or own folder: name, size and time of every file at any depth, those of
+    linked folders too. Empty where the project draws the files, or there are none."""
+    if source == DRAWN:
         return ""
-    seen = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths if path.exists()]
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:12]
+    mirror, data = plan.suite.mirror, Path(plan.suite.data_dir)
+    own = own_folder(plan.registry[dataset].source(source))
+    folder = own or (Path(mirror) / dataset if mirror else data / "drop" / dataset)
+    seen = [(name, status.st_size, status.st_mtime_ns) for name, _, status in files_below(folder)]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:12] if seen else ""
 
 
 def credentials_missing(plan: Plan, providers: Providers, source: str, dataset: str) -> str:
@@ -91,50 +134,13 @@ def official_file(name: str) -> str:
     return settings_digest(official_files().get(name))
 
 
-def model_code(step: str, model: str) -> str:
-    """The code of a step that builds a model: with that of its family."""
-    return step_code(step, family_of(model).module)
-
-
-# ------------------------------------------------------------------------------------------------------------ cells
-
-
-def features(plan: Plan, model: str, dataset: str) -> str:
-    """What decides which views are computed, how many fit, and how."""
+def shared_views(plan: Plan, model: str, dataset: str) -> dict | None:
+    """What decides which views have their image features computed, and how many fit; None where none are shared."""
+    if plan.features(model, dataset) is None:
+        return None
     cells = plan.sharing[model, dataset]
     settings = sorted({settings_digest(plan.settings(cell).tuning) for cell in cells})
-    return settings_digest([settings, plan.feature_budget(), model_code("features", model)])
-
-
-def tune(plan: Plan, cell: Cell) -> str:
-    """Settings of the cell, and the code of the loop, of its method and of its model's family."""
-    method = plan.method(cell.arm)
-    settings = settings_digest([plan.settings(cell).model_dump(mode="json"), method.of_cells])
-    return f"{settings}-{cell_code('tune', plan, cell)}"
-
-
-def cell_code(step: str, plan: Plan, cell: Cell) -> str:
-    """The code of a step that works on a cell: with its method and its model's family."""
-    return step_code(step, plan.method(cell.arm).module, family_of(cell.model).module)
-
-
-def shown(plan: Plan, grid: str) -> str:
-    """How tables show the methods of a grid: their labels and blocks, which no cell depends on."""
-    _, _, arms = plan.suite.grid(grid)
-    methods = {plan.method(arm) for arm in arms}
-    return settings_digest(sorted([entry.name, entry.label, entry.block] for entry in methods))
-
-
-# ------------------------------------------------------------------------------------------------------- generation
-
-
-def learning(plan: Plan, arm: str) -> str:
-    """How a subject is learnt, and the code of the loop and of the arm's method."""
-    generation = plan.suite.generation
-    method = METHODS[generation.method(arm)]
-    context = method.context.partition(":")[0]
-    settings = settings_digest([generation.settings(arm).model_dump(mode="json"), method.of_cells])
-    return f"{settings}-{step_code('learn_subject', context)}"
+    return {"tuning": settings, "budget": plan.feature_budget()}
 
 
 def pretrained_given(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Plug-ins of a suite: files and packages outside of the project that add a method, a model family or a format.
+"""Plug-ins of a suite: files outside of the project that add a method, a model family, a format or a table.
 
-What they are stands in a literal at the top level of the file (`METHOD`, `MODEL`, `FORMAT`; see `docs/extending.md`),
-so that a suite is read, and the workflow parsed, without importing them.
+What they are stands in a literal at the top level of the file (`METHOD`, `MODEL`, `FORMAT`, `OUTPUT`; see
+`docs/extending.md`), so that a suite is read, and the workflow parsed, without importing them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 from cones import provenance, sources
 from cones.data.converters import FORMATS
 from cones.errors import ConesError
+from cones.experiment.outputs import OUTPUTS
 from cones.methods import METHODS
 from cones.models.family import FAMILIES
 from cones.runtime.registry import Registry, literals
 
-REGISTRIES: tuple[Registry, ...] = (METHODS, FAMILIES, FORMATS)
+REGISTRIES: tuple[Registry, ...] = (METHODS, FAMILIES, FORMATS, OUTPUTS)
 _loaded: list[str] = []  # modules of the suite that was read last
 
 

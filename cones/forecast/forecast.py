@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cones.cell import RESULTS, Cell, Plan
+from cones.experiment.pipeline import Pipeline
 from cones.forecast.rates import Rates, read_records
 from cones.forecast.storage import Source, checkpoint_sources, dataset_sources, pretrained_sources
 from cones.forecast.subjects import Drawn, Subjects, read_subject_records
@@ -104,12 +105,13 @@ def forecast(
     models = dict.fromkeys(cell.model for cell in cells)
     rates = Rates(read_records(RESULTS, models), tflops=tflops)
     subjects = _subjects(plan, rates) if said else None
+    pipeline = Pipeline(plan)
     lines: dict[tuple[str, str], Line] = {}
     by_device: dict[str, tuple[float, float]] = {}
     remain = Drawn()
     for cell, its_jobs in {**cells, **drawn}.items():
         line = lines.setdefault((cell.model, cell.arm), Line(cell.model, cell.arm))
-        done = is_done(cell, its_jobs) and not from_scratch
+        done = is_done(pipeline, cell, its_jobs) and not from_scratch
         line.cells, line.done = line.cells + 1, line.done + done
         if cell in drawn:
             share = subjects.share(cell, len(its_jobs))
@@ -125,7 +127,7 @@ def forecast(
         suite=plan.suite.suite,
         parts=parts,
         lines=sorted(lines.values(), key=lambda line: order.index(line.model)),
-        jobs=dict(jobs(plan, cells, drawn)),
+        jobs=jobs(pipeline, {**cells, **drawn}),
         sources=[*sources, *(pretrained_sources(said) if said else [])],
         feature_bytes=int(plan.suite.feature_cache_gb * 1e9) if cells else 0,
         shared_bytes=subjects.shared_bytes(seen[said.dataset]) if said else 0,

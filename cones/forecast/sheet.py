@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cones.forecast.forecast import Forecast, Line
+from cones.outputs.quantities import seconds, span
+from cones.outputs.sheet import said_once
+from cones.outputs.wording import NO_NUMBER
 from cones.progress import human_bytes
-from cones.report.quantities import seconds, span
-from cones.tables.sheet import said_once
-from cones.tables.wording import NO_NUMBER
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,8 +10,9 @@ from cones.data.registry import DRAWN
 from cones.data.state import State, state, stored_bytes
 from cones.errors import ConesError
 from cones.forecast.work import Pictures
-from cones.generation import SHIPPED, Generation
-from cones.models.official import needed, official_files
+from cones.generation import Generation
+from cones.models.generators import SHIPPED
+from cones.models.official import needed, official_files, variable_of
 from cones.models.pretrained import pretrained_models, record_file, resolve
 from cones.strict import read_yaml
 
@@ -69,7 +70,7 @@ def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, 
     for name in needed(plan.suite, models):
         archive, folder = files[name], CHECKPOINTS / "official"
         found = "ready" if (folder / f"{name}.json").exists() else "to fetch"
-        if found != "ready" and (folder / archive.filename).exists():
+        if found != "ready" and ((folder / archive.filename).exists() or os.environ.get(variable_of(name))):
             found = "placed"
         size = archive.size or 8 * parameters.get(name, 0)
         sources.append(Source(name, "checkpoint", found, None, size, archive.size is not None))

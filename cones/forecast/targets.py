@@ -4,35 +4,24 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from cones.analysis.files import FILES_OF
 from cones.cell import Cell, Plan
 from cones.config import MAIN_GRID
-from cones.data.registry import DRAWN
 from cones.errors import ConesError, closest
-from cones.models.official import needed
-from cones.tables.files import METHOD_GRIDS, TABLES_OF
-
-EMBEDDED = ("figure4", "stability", "table3")  # grids that read their cells' class vectors; the others read scores
-LEFT_BY = {
-    "tune": ("state.safetensors", "tuning.json"),
-    "evaluate": ("predictions.json", "metrics.json", "run.json"),
-    "embed": ("embeddings.safetensors",),
-    "learn_subject": ("state.safetensors", "tuning.json"),
-    "draw_subject": ("drawing.json",),
-    "score_subject": ("metrics.json", "run.json"),
-}
-SUBJECT_JOBS = ("learn_subject", "draw_subject", "score_subject")
-REPORT = ("report", "figure_methods")  # the figure is made with the report, which shows everything
+from cones.experiment.outputs import OUTPUTS, embedded_grids, scored_grids
+from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 
 
 def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     """The grids, and "generation", behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without
     targets all of them."""
-    made = {table: (grid,) for grid, tables in TABLES_OF.items() for table in tables}
-    made |= {PurePath(name).stem: (grid,) for grid, names in FILES_OF.items() for name in names}
-    made |= {"efficiency": METHOD_GRIDS, "figure4": ("figure4", "stability")}
-    made |= dict.fromkeys(REPORT, plan.suite.parts if MAIN_GRID in plan.suite.grids else ())
-    made |= {"all": plan.suite.parts}
+    made = {
+        PurePath(name).stem: (*output.grids, *output.also, *output.parts_in(plan.suite.parts))
+        for output in OUTPUTS.values()
+        if output.reads != "manifests"
+        for name in output.files
+    }
+    made |= {"all": plan.suite.parts, "report": plan.suite.parts if scored_grids(plan.suite.parts) else ()}
+    made |= {"figure_methods": plan.suite.parts if MAIN_GRID in plan.suite.grids else ()}  # comes with the report
     wanted: dict[str, None] = {}
     for target in targets or ("all",):
         path = PurePath(target)
@@ -40,7 +29,7 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
             raise ConesError("a file of another suite", where=target, next_step=f"--suite {path.parent.name}")
         if path.stem not in made:
             raise ConesError("no cells stand behind it", where=target, next_step=closest(path.stem, made))
-        there = [part for part in made[path.stem] if part in plan.suite.parts]
+        there = list(dict.fromkeys(part for part in made[path.stem] if part in plan.suite.parts))
         if not there:
             add = f", or add grid {made[path.stem][0]} to this one" if made[path.stem] else ""
             raise ConesError(
@@ -59,10 +48,13 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
             next_step=closest(unknown[0], plan.suite.all_datasets),
         )
     cells: dict[Cell, set[str]] = {}
+    scored, embedded = scored_grids(plan.suite.parts), embedded_grids(plan.suite.parts)
     for grid in (part for part in parts if part in plan.suite.grids):
         for cell in plan.cells(grid):
             if not datasets or cell.dataset in datasets:
-                cells.setdefault(cell, {"tune"}).add("embed" if grid in EMBEDDED else "evaluate")
+                cells.setdefault(cell, {"tune"}).update(
+                    ["evaluate"] * (grid in scored) + ["embed"] * (grid in embedded)
+                )
     for cell in [cell for cell in cells if "stage1" in plan.method(cell.arm).inputs]:
         cells.setdefault(plan.stage1(cell), {"tune"})
     return cells
@@ -73,31 +65,19 @@ def subjects_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) 
     said = plan.suite.generation
     if said is None or "generation" not in parts or (datasets and said.dataset not in datasets):
         return {}
-    return {cell: set(SUBJECT_JOBS) for cell in plan.subject_cells()}
+    return {cell: set(SUBJECT_STEPS) for cell in plan.subject_cells()}
 
 
-def is_done(cell: Cell, its_jobs: Iterable[str]) -> bool:
-    return all((cell.folder / name).exists() for job in its_jobs for name in LEFT_BY[job])
+def is_done(pipeline: Pipeline, cell: Cell, its_jobs: Iterable[str]) -> bool:
+    jobs = (pipeline.job_of(step, cell) for step in its_jobs)
+    return all(file.exists() for job in jobs for file in pipeline.files(job))
 
 
-def jobs(plan: Plan, cells: dict[Cell, set[str]], subjects: dict[Cell, set[str]]) -> Counter:
-    """{rule: jobs} from nothing, as a dry run counts them, without the local jobs that write tables and figures."""
-    models, datasets, said = {cell.model for cell in cells}, {cell.dataset for cell in cells}, plan.suite.generation
-    datasets |= {said.dataset} if subjects else set()
-    heard = {(cell.model, cell.dataset) for cell in cells if "text_states" in plan.method(cell.arm).inputs}
-    shared = {index for cell in cells if (index := plan.features_of(cell))}
-    drawn = plan.suite.source == DRAWN
-    count = Counter(
-        draw=sum(len(plan.registry[name].source(DRAWN).archives) for name in datasets) if drawn else 0,
-        fetch=len(datasets),
-        prepare=len(datasets),
-        checkpoint=len(needed(plan.suite, models)),
-        weights=len(models),
-        text_states=len(heard),
-        features=len(shared),
-        find_pretrained=len(said.pretrained) if subjects else 0,
-        encode_nouns=1 if subjects else 0,
-        look_at_real_pictures=1 if subjects else 0,
-    )
-    count += Counter(job for its_jobs in cells.values() for job in sorted(its_jobs))
-    return count + Counter(job for job in SUBJECT_JOBS for _ in subjects)
+def jobs(pipeline: Pipeline, cells: dict[Cell, set[str]]) -> dict[str, int]:
+    """{rule: jobs} from nothing, as a dry run counts them, without the local jobs that write tables and figures.
+
+    cells  those of grids and of subjects, and which jobs of each are asked for
+    """
+    asked = [pipeline.job_of(step, cell) for cell, its_jobs in cells.items() for step in its_jobs]
+    count = Counter(job.step for job in pipeline.behind(asked))
+    return {step: count[step] for step in pipeline.steps if count[step]}

@@ -9,7 +9,8 @@ from cones.models.fusion import SCORE_LIMIT
 def token_logits(head: nn.Module, visual: Tensor, text: Tensor) -> Tensor:
     """visual (B, V, C), text (B, L, D) -> (B, V, L): normalise, halve, project; the bias is that of the un-halved text.
 
-    `head` holds `dot_product_projection_text`, `log_scale`, `bias_lang` and `bias0` (GLIP spec 7, UNINEXT spec 9).
+    `head` holds `dot_product_projection_text`, `log_scale`, `bias_lang` and `bias0`.
+    Sources: docs/spec/glip.md 7, docs/spec/uninext.md 9.
     """
     text = F.normalize(text, dim=-1)
     projected = projected_text(head, text)  # (B, L, C)

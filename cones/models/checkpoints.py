@@ -13,7 +13,7 @@ from cones.artifacts import load_tensors
 from cones.errors import ConesError
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_named, model_names
-from cones.models.text_encoder import load_tokenizer
+from cones.models.text_encoder import CaptionTokenizer, load_tokenizer
 
 State = dict[str, Tensor]
 
@@ -28,9 +28,10 @@ def build_text_encoder(name: str) -> nn.Module:
     return family_named(name).text_encoder(name)
 
 
-def tokenizer_for(name: str, vocabulary: str | Path | None = None):
-    """The `tokenizers.Tokenizer` of the named model's text encoder; `vocabulary` replaces the model's own file."""
-    return load_tokenizer(vocabulary or family_named(name).vocabulary(name))
+def tokenizer_for(name: str, vocabulary: str | Path | None = None) -> CaptionTokenizer:
+    """The tokenizer of the named model's text encoder; `vocabulary` replaces the model's own file."""
+    family = family_named(name)
+    return CaptionTokenizer(load_tokenizer(vocabulary or family.vocabulary(name)), family.captions)
 
 
 def load_detector(name: str, path: str | Path, *, expected_sha256: str | None = None) -> GroundedDetector:
@@ -62,11 +63,20 @@ def joined_state(name: str, detector: nn.Module, text_encoder: nn.Module) -> Sta
 
 
 def convert_official(name: str, path: str | Path) -> State:
-    """The `model` entry (never the averaged copy) of an official .pth file as the state of the named model.
+    """An official file as the state of the named model: safetensors, or the `model` entry (never the averaged copy) of
+    a .pth file.
 
     A `module.` that stands before *all* names is dropped. Every name must be accounted for, in its shape; what the
-    entry calls `unused` is dropped. Files that would run code, are damaged or are no checkpoints are refused.
+    family calls `unused` is dropped. Files that would run code, are damaged or are no checkpoints are refused.
     """
+    state = load_tensors(path)[0] if Path(path).suffix == ".safetensors" else _model_entry(path)
+    if state and all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    return _accounted(family_named(name).converted(name, state, where=path), expected_state(name), name, path)
+
+
+def _model_entry(path: str | Path) -> State:
+    """The tensors of a .pth file under "model"."""
     content = _read_pickle(path)
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict):
@@ -80,9 +90,7 @@ def convert_official(name: str, path: str | Path) -> State:
         )
     if strange := [key for key, value in state.items() if not isinstance(value, Tensor)]:
         raise ConesError("a weight is not a tensor", where=path, found=strange[0], next_step="fetch it again")
-    if state and all(key.startswith("module.") for key in state):
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return _accounted(family_named(name).converted(state), expected_state(name), name, path)
+    return state
 
 
 def expected_state(name: str) -> State:

@@ -80,7 +80,7 @@ class Detections:
     """One image, in pixels of the resized, unpadded image (h, w): boxes (M, 4) xyxy, scores (M,), labels (M,) int64
     from 0; masks (M, h, w) bool, or None from a model without masks.
 
-    Masks become those of the original picture by nearest resizing, once, after everything else (UNINEXT spec 12).
+    Masks become those of the original picture by nearest resizing, once, at the very end (docs/spec/uninext.md 12).
     """
 
     boxes: Tensor
@@ -110,6 +110,7 @@ class GroundedDetector(nn.Module):
     predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
     always_frozen     names (or prefixes ending in ".") that no method trains
+    additions         prefixes ending in "." of what a tuning method has added (see `cones/models/additions.py`)
     loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
     text_rows         None, or to how many rows a text is padded before anything hears it (see `reference_path`)
     masks_for_every_query  whether `detect` makes masks that it does not keep as well (see `reference_path`)
@@ -121,6 +122,7 @@ class GroundedDetector(nn.Module):
     predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
     always_frozen: tuple[str, ...] = ()
+    additions: tuple[str, ...] = ()
     loss_groups: tuple[str, ...] = ()
     text_rows: int | None = None
     masks_for_every_query: bool = False

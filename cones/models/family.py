@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from cones.errors import ConesError, closest
+from cones.models.caption_style import CaptionStyle
 from cones.runtime.registry import Entry, Registry
 from cones.sources import source_path
 from cones.strict import Name
@@ -48,9 +49,11 @@ class ModelFamily(ABC):
 
     text_prefix  what stands before the text encoder's parameter names in a checkpoint
     unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
+    captions     how class names are written in one caption
     """
 
     text_prefix: str
+    captions: CaptionStyle = CaptionStyle()
     unused: re.Pattern = re.compile(r"(?!)")  # none
 
     @abstractmethod
@@ -65,8 +68,8 @@ class ModelFamily(ABC):
     def vocabulary(self, name: str) -> Path:
         """The word pieces of that text encoder, one a line."""
 
-    def converted(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of an official checkpoint under the names of the model; by default they are the same."""
+    def converted(self, name: str, state: dict[str, Tensor], *, where: object) -> dict[str, Tensor]:
+        """The tensors of an official checkpoint under the names of the named model; by default they are the same."""
         return state
 
 

@@ -1,4 +1,7 @@
-"""Fusion: image and text attend to each other, both ways from one score matrix (GLIP spec 6.1, UNINEXT spec 6)."""
+"""Fusion: image and text attend to each other, both ways from one score matrix.
+
+Sources: docs/spec/glip.md 6.1, docs/spec/uninext.md 6.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +14,7 @@ class BiAttention(nn.Module):
     """Scores A = Q Kᵀ of every image position with every text position, read along both axes.
 
     Two ways to the same numbers: *plain* projects V positions to `inner` channels; *folded* multiplies the projections
-    into the few text rows first (spec 11) and is used when heads * L is below `inner`. `folded` forces one of them.
+    into the few text rows first (docs/spec/glip.md 11), used when heads * L is below `inner`. `folded` forces one.
     """
 
     def __init__(self, *, visual: int, text: int, inner: int, heads: int, dropout: float, folded: bool | None = None):
@@ -28,10 +31,16 @@ class BiAttention(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
             nn.init.zeros_(projection.bias)
 
-    def forward(self, visual: Tensor, text: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """visual (B, V, C), text (B, L, D), mask (B, L) bool or None -> their changes, (B, V, C) and (B, L, D)."""
+    def forward(
+        self, visual: Tensor, text: Tensor, mask: Tensor | None, visual_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """visual (B, V, C), text (B, L, D) -> their changes, (B, V, C) and (B, L, D).
+
+        mask (B, L) bool, the rows that the image hears, and visual_mask (B, V) bool, the image positions that the text
+        hears; None: all of them.
+        """
         folded = self.heads * text.shape[1] < self.inner if self.folded is None else self.folded
-        return (self._folded if folded else self._plain)(visual, text, mask)
+        return (self._folded if folded else self._plain)(visual, text, mask, visual_mask)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, L, inner) -> (B, heads, L, d)
@@ -39,26 +48,34 @@ class BiAttention(nn.Module):
     def _join(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2).flatten(2)  # (B, heads, L, d) -> (B, L, inner)
 
-    def _attend(self, scores: Tensor, mask: Tensor | None, text_dim: int, visual_dim: int) -> tuple[Tensor, Tensor]:
-        """(softmax over text, softmax over image positions) of the same scores; only the former masks padding."""
+    def _attend(
+        self, scores: Tensor, mask: Tensor | None, visual_mask: Tensor | None, text_dim: int, visual_dim: int
+    ) -> tuple[Tensor, Tensor]:
+        """(softmax over text, softmax over image positions) of the same scores, each over what its mask leaves."""
         scores = scores.clamp(-SCORE_LIMIT, SCORE_LIMIT)
-        over_visual = scores.softmax(dim=visual_dim)
+        heard = scores if visual_mask is None else scores.masked_fill(~visual_mask, -torch.inf)
+        over_visual = heard.softmax(dim=visual_dim)
         if mask is not None:
             scores = scores.masked_fill(~mask, -9e15)
         over_text = scores.softmax(dim=text_dim)
         return F.dropout(over_text, self.dropout, self.training), F.dropout(over_visual, self.dropout, self.training)
 
-    def _plain(self, visual: Tensor, text: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _plain(
+        self, visual: Tensor, text: Tensor, mask: Tensor | None, visual_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         query = self._split(self.v_proj(visual)) * (self.inner // self.heads) ** -0.5  # (B, heads, V, d)
         key, text_values = self._split(self.l_proj(text)), self._split(self.values_l_proj(text))  # (B, heads, L, d)
         visual_values = self._split(self.values_v_proj(visual))  # (B, heads, V, d)
         scores = query @ key.transpose(-1, -2)  # (B, heads, V, L)
         mask = None if mask is None else mask[:, None, None, :]
-        over_text, over_visual = self._attend(scores, mask, text_dim=-1, visual_dim=-2)
+        visual_mask = None if visual_mask is None else visual_mask[:, None, :, None]
+        over_text, over_visual = self._attend(scores, mask, visual_mask, text_dim=-1, visual_dim=-2)
         visual_change = self.out_v_proj(self._join(over_text @ text_values))
         return visual_change, self.out_l_proj(self._join(over_visual.transpose(-1, -2) @ visual_values))
 
-    def _folded(self, visual: Tensor, text: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _folded(
+        self, visual: Tensor, text: Tensor, mask: Tensor | None, visual_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         batch, length = text.shape[:2]
         key = self._split(self.l_proj(text)) * (self.inner // self.heads) ** -0.5  # (B, heads, L, d)
         text_values = self._split(self.values_l_proj(text))  # (B, heads, L, d)
@@ -70,7 +87,8 @@ class BiAttention(nn.Module):
         )  # (B, V, heads * L)
         scores = scores.unflatten(-1, (self.heads, length))  # (B, V, heads, L)
         mask = None if mask is None else mask[:, None, None, :]
-        over_text, over_visual = self._attend(scores, mask, text_dim=-1, visual_dim=1)
+        visual_mask = None if visual_mask is None else visual_mask[:, :, None, None]
+        over_text, over_visual = self._attend(scores, mask, visual_mask, text_dim=-1, visual_dim=1)
 
         out_weight = self.out_v_proj.weight.t().unflatten(0, (self.heads, -1))  # (heads, d, C)
         folded_values = (text_values @ out_weight).flatten(1, 2)  # (B, heads * L, C)
@@ -86,10 +104,16 @@ class BiAttention(nn.Module):
 
 
 class VLFuse(nn.Module):
-    """v = LN(v) + gamma_v * change, l = LN(l) + gamma_l * change: the un-normalised input is discarded (spec 6.1)."""
+    """v = LN(v) + gamma_v * change, l likewise: the un-normalised input is discarded (docs/spec/glip.md 6.1).
 
-    def __init__(self, *, attention: BiAttention, visual: int, text: int, gamma: float):
+    `drop_path` is what both changes go through in train mode, if anything.
+    """
+
+    def __init__(
+        self, *, attention: BiAttention, visual: int, text: int, gamma: float, drop_path: nn.Module | None = None
+    ):
         super().__init__()
+        self.drop_path = drop_path or nn.Identity()
         self.b_attn = nn.Module()  # the level of names that the official checkpoints have here
         self.b_attn.layer_norm_v = nn.LayerNorm(visual)
         self.b_attn.layer_norm_l = nn.LayerNorm(text)
@@ -97,9 +121,12 @@ class VLFuse(nn.Module):
         self.b_attn.gamma_v = nn.Parameter(torch.full((visual,), gamma))
         self.b_attn.gamma_l = nn.Parameter(torch.full((text,), gamma))
 
-    def forward(self, visual: Tensor, text: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """visual (B, V, C), text (B, L, D), mask (B, L) bool or None -> the same shapes."""
+    def forward(
+        self, visual: Tensor, text: Tensor, mask: Tensor | None, visual_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """visual (B, V, C), text (B, L, D), masks as in `BiAttention` -> the same shapes."""
         fuse = self.b_attn
         visual, text = fuse.layer_norm_v(visual), fuse.layer_norm_l(text)
-        visual_change, text_change = fuse.attn(visual, text, mask)
-        return visual + fuse.gamma_v * visual_change, text + fuse.gamma_l * text_change
+        visual_change, text_change = fuse.attn(visual, text, mask, visual_mask)
+        visual = visual + self.drop_path(fuse.gamma_v * visual_change)
+        return visual, text + self.drop_path(fuse.gamma_l * text_change)

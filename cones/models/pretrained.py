@@ -117,7 +117,7 @@ def resolve(
     """The directory of a listed model with its parts, and with `text` its text encoder and tokenizer too.
 
     In this order: `path`, the entry's environment variable, the hub's cache at the pinned revision, a download if it is
-    allowed (generation and analysis spec, section E). A path that lacks a part is a fault, never a reason to look on.
+    allowed (docs/spec/generation.md E). A path that lacks a part is a fault, never a reason to look on.
     """
     entries = pretrained_models()
     if name not in entries:

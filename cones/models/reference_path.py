@@ -6,8 +6,10 @@ from cones.models.fusion import BiAttention
 
 
 def take_reference_path(model: GroundedDetector) -> None:
-    """Text padded to 256 rows, fusions that project every image position, a mask for every query (GLIP spec, section
-    11; UNINEXT spec, section 15). What is frozen stays frozen; who calls it encodes images as often as they come."""
+    """Pad text to 256 rows, project every image position in fusions, compute a mask for every query.
+
+    Sources: docs/spec/glip.md 11, docs/spec/uninext.md 15. What is frozen stays frozen; images are the caller's.
+    """
     model.text_rows = MAX_POSITIONS
     model.masks_for_every_query = True
     for module in model.modules():

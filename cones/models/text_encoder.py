@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.errors import ConesError
+from cones.language import phrase_pairs, phrase_places, phrases_of
+from cones.models.caption_style import CaptionStyle
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over text; `limit` clamps the scores to +-limit (GLIP spec 6.2)."""
+    """Multi-head self-attention over text; `limit` clamps the scores to +-limit (docs/spec/glip.md 6.2)."""
 
     def __init__(self, *, width: int, heads: int, dropout: float, limit: float | None = None):
         super().__init__()
@@ -21,7 +23,10 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """hidden (B, L, D), mask (B, L) bool or None when every position is valid -> (B, L, D)."""
+        """hidden (B, L, D) -> (B, L, D).
+
+        mask (B, L) bool, which positions are heard; (B, L, L) bool, which are heard by each; None: all by all.
+        """
         batch, length, width = hidden.shape
 
         def split(x: Tensor) -> Tensor:
@@ -32,7 +37,8 @@ class SelfAttention(nn.Module):
         if self.limit is not None:
             scores = scores.clamp(-self.limit, self.limit)
         if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
+            heard = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]  # (B, 1, 1 or L, L)
+            scores = scores.masked_fill(~heard, torch.finfo(scores.dtype).min)
         context = self.dropout(scores.softmax(dim=-1)) @ value  # (B, heads, L, D / heads)
         return context.transpose(1, 2).reshape(batch, length, width)  # (B, L, D)
 
@@ -55,7 +61,7 @@ class ResidualOutput(nn.Module):
 
 
 class BertLayer(nn.Module):
-    """One post-norm encoder layer (GLIP spec 3 and 6.2): attention, then feed-forward with exact GELU.
+    """One post-norm encoder layer (docs/spec/glip.md 3 and 6.2): attention, then feed-forward with exact GELU.
 
     `limit` switches on the clamps to +-limit that GLIP's text layer has and BERT has not; they matter in half
     precision only. Parameter names are those of `transformers.BertLayer`.
@@ -76,7 +82,7 @@ class BertLayer(nn.Module):
         self.output = ResidualOutput(inner=inner, width=width, dropout=dropout, eps=eps, limit=limit)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """hidden (B, L, D), mask (B, L) bool or None when every position is valid -> (B, L, D)."""
+        """hidden (B, L, D), mask as in `SelfAttention` -> (B, L, D)."""
         attended = self.attention["output"](self.attention["self"](hidden, mask), hidden)
         inner = self.intermediate["dense"](attended)  # (B, L, inner)
         if self.limit is not None:
@@ -97,14 +103,17 @@ class BertEmbeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(width, eps=eps)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, words: Tensor) -> Tensor:
-        """words (B, L, D) -> (B, L, D)."""
-        positions = self.position_embeddings.weight[: words.shape[1]]  # (L, D)
+    def forward(self, words: Tensor, places: Tensor | None = None) -> Tensor:
+        """words (B, L, D), places (B, L) int64 or None for 0, 1, 2 … -> (B, L, D)."""
+        if places is None:
+            positions = self.position_embeddings.weight[: words.shape[1]]  # (L, D)
+        else:
+            positions = self.position_embeddings(places)  # (B, L, D)
         return self.dropout(self.LayerNorm(words + self.token_type_embeddings.weight[0] + positions))
 
 
 class TextEncoder(nn.Module):
-    """BERT without pooler: word-piece ids, or vectors in their place, -> last hidden state (GLIP spec 3).
+    """BERT without pooler: word-piece ids, or vectors in their place, -> last hidden state (docs/spec/glip.md 3).
 
     width          D
     max_positions  longest text the position embeddings reach
@@ -138,12 +147,18 @@ class TextEncoder(nn.Module):
         return self.embeddings.word_embeddings
 
     def forward(
-        self, *, input_ids: Tensor | None = None, inputs_embeds: Tensor | None = None, mask: Tensor | None = None
+        self,
+        *,
+        input_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        mask: Tensor | None = None,
+        phrases: Tensor | None = None,
     ) -> Tensor:
         """input_ids (B, L) or inputs_embeds (B, L, D), mask (B, L) bool (None: all valid) -> hidden states (B, L, D).
 
         `inputs_embeds` stand where looked-up word vectors would: position and type embeddings and the first LayerNorm
-        still apply. Rows outside the mask hold numbers that no valid row depends on.
+        still apply. Rows outside the mask hold numbers that no valid row depends on. With `phrases` (B, L), as in
+        `LanguageFeatures`, each phrase is read alone and its positions are counted from 0; padding is no part of any.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
@@ -155,7 +170,10 @@ class TextEncoder(nn.Module):
                 found=words.shape[1],
                 next_step="fewer tokens_per_class, or shorter prompts of this dataset in the registry",
             )
-        hidden = self.embeddings(words)
+        places = None
+        if phrases is not None:
+            mask, places = phrase_pairs(phrases), phrase_places(phrases)  # (B, L, L), (B, L)
+        hidden = self.embeddings(words, places)
         for layer in self.encoder["layer"]:
             hidden = layer(hidden, mask)
         return hidden
@@ -168,6 +186,42 @@ def initialise_bert(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
+
+
+class CaptionTokenizer:
+    """WordPiece and the `CaptionStyle` of a family: what a prompt needs to write a caption.
+
+    delimiters  the ids of the style's delimiters; one that the vocabulary lacks closes nothing
+    """
+
+    def __init__(self, tokenizer, style: CaptionStyle):
+        self.tokenizer, self.style = tokenizer, style
+        ids = [tokenizer.token_to_id(piece) for piece in style.delimiters]
+        self.delimiters = tuple(each for each in ids if each is not None)
+
+    def encode(self, text: str, *, add_special_tokens: bool = True):
+        """A `tokenizers.Encoding`."""
+        return self.tokenizer.encode(text, add_special_tokens=add_special_tokens)
+
+    def decode(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(ids)
+
+    def token_to_id(self, piece: str) -> int | None:
+        return self.tokenizer.token_to_id(piece)
+
+    def get_vocab_size(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
+    def phrases_of(self, ids: Tensor) -> Tensor | None:
+        """ids (B, L) -> (B, L) int64, as in `LanguageFeatures`; None for a family that reads the caption as one text.
+
+        A position that holds a learnt vector has an id that is no word piece's, such as -1.
+        """
+        return phrases_of(ids, self.delimiters) if self.delimiters else None
+
+    def divides(self, text: str) -> bool:
+        """Whether a class said so would be read as several phrases: it has a delimiter inside."""
+        return not set(self.delimiters).isdisjoint(self.encode(text, add_special_tokens=False).ids)
 
 
 def load_tokenizer(vocabulary_path: str | Path):

@@ -7,10 +7,10 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from cones.evaluation.seeds import over_seeds
+from cones.outputs.reference import GROUPS
+from cones.outputs.wording import heading, is_whole, method_label, number
 from cones.plotting import COLUMN, INK, LINE, OURS, PAGE_WIDTH, THEIRS, UNTUNED, printing, save_figure
 from cones.report.panels import Method, Panel, highest, what_marks_mean
-from cones.tables.reference import GROUPS
-from cones.tables.wording import heading, is_whole, method_label, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cones.report.records import Record, grouped
-from cones.tables.reference import GROUPS, paper
+from cones.outputs.records import Record, grouped
+from cones.outputs.reference import GROUPS, paper
 
 
 def gap_rows(records: list[Record]) -> list[dict]:

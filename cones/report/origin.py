@@ -7,8 +7,8 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 
-from cones.report.quantities import memory
-from cones.report.records import Record
+from cones.outputs.quantities import memory
+from cones.outputs.records import Record
 
 CHANGED = "+changes"
 DIGITS = 12

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cones.report.analyses import Shown
+from cones.outputs.records import Record
+from cones.outputs.reference import GROUPS, stands_beside
+from cones.outputs.wording import INCOMPARABLE, Row
 from cones.report.files import TEMPLATES
 from cones.report.gaps import gap_rows, not_in_suite
 from cones.report.origin import command, origin
 from cones.report.panels import highest, panels, what_marks_mean
 from cones.report.rates import rates_used, study_views
-from cones.report.records import Record
-from cones.report.scores import detail_view, table1_view
+from cones.report.sections import Section
 from cones.report.svg import panel_svg
+from cones.report.tables import table_view
 from cones.report.tuned import tuned_views
-from cones.tables.reference import GROUPS
-from cones.tables.wording import INCOMPARABLE, Row
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,12 @@ class Sources:
     records: list[Record]  # the cells of Table 1
     of_methods: list[Record]  # of all tables whose rows are methods
     of_all: list[Record]  # of all tables
-    table1: list[Row]
-    details: dict[str, tuple[list[str], list[Row]]]  # {"table8": (columns, rows)}
+    table1: list[Row] | None  # None: the suite has no Table 1
     config: str  # text of the suite's file
     overrides: dict  # what was laid over it
     study: list[Row]  # of the learning-rate studies
     missing_studies: tuple[str, ...] = ()  # path and what is wrong, of those that cannot be shown
-    analyses: tuple[Shown, ...] = ()  # sections beside Table 1 and its details
+    sections: tuple[Section, ...] = ()  # one for each table or figure of the suite
     waiting: tuple[tuple[str, str, str], ...] = ()  # datasets that need a person: name, status, what to do
     unfinished: bool = False
 
@@ -61,22 +60,18 @@ def contents(sources: Sources) -> dict:
     tested = {r.row["dataset"]: r.row for r in reversed(records) if r.is_done and r.row["images"]}
     return {
         **said,
-        "incomparable": INCOMPARABLE if sources.suite != "paper" else "",
+        "incomparable": "" if stands_beside(sources.suite) else INCOMPARABLE,
         "unfinished": sources.unfinished,
         "facts": _facts(sources.of_all),
-        "table1": table1_view(sources.table1, **said),
-        "details": {
-            name: detail_view(name, columns, rows, tested, **said) for name, (columns, rows) in sources.details.items()
-        },
-        "figures": _figures(sources),
+        "sections": [(one, [table_view(sheet, tested) for sheet in one.sheets]) for one in sources.sections],
+        "figures": None if sources.table1 is None else _figures(sources),
         "tuned": tuned_views(sources.of_methods),
         "rates": rates_used(sources.of_methods),
         "study": study_views(sources.study),
         "missing_studies": sources.missing_studies,
-        "analyses": sources.analyses,
         "gaps": gap_rows(sources.of_all),
         "waiting": sources.waiting,
-        "not_in_suite": not_in_suite(records),
+        "not_in_suite": None if sources.table1 is None else not_in_suite(records),
         "command": command(sources.suite, sources.overrides),
         "config": sources.config,
         "origin": origin(sources.of_all),

@@ -7,10 +7,10 @@ from statistics import fmean
 
 from cones.errors import ConesError
 from cones.methods import METHODS
-from cones.report.quantities import count, rate, span
-from cones.report.records import Record, grouped
-from cones.tables.files import read_csv
-from cones.tables.wording import NO_NUMBER, Row, number
+from cones.outputs.files import read_csv
+from cones.outputs.quantities import count, rate, span
+from cones.outputs.records import Record, grouped
+from cones.outputs.wording import NO_NUMBER, Row, number
 
 STUDY_COLUMNS = ("model", "method", "learning_rate", "dataset", "validation_ap", "chosen")
 YES = ("1", "yes", "true", "x")

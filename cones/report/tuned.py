@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cones.report.quantities import count, seconds, span
-from cones.report.records import Record, grouped
+from cones.outputs.quantities import count, seconds, span
+from cones.outputs.records import Record, grouped
 
 
 def tuned_views(records: list[Record]) -> list[dict]:

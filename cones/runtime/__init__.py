@@ -1,1 +1,1 @@
-"""What every layer stands on: registries of what a person may add."""
+"""What every step stands on: errors, files, digests, progress, devices, processes."""

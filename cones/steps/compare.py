@@ -4,24 +4,40 @@ from collections.abc import Iterator
 
 from cones.artifacts import read_json
 from cones.cell import Cell, Plan
-from cones.config import MAIN_GRID
+from cones.config import CONFIG_FOLDER, MAIN_GRID
 from cones.errors import ConesError
 from cones.evaluation.bootstrap import DRAWS, Difference, paired_bootstrap
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
+from cones.experiment.outputs import grids_of_methods, scored_grids
 
 
 def compare_arms(
     plan: Plan, arms: tuple[str, str], *, model: str | None, datasets: list[str], seed: int, draws: int = DRAWS
 ) -> Iterator[tuple[str, Difference | str]]:
-    """(dataset, `Difference` or the reason why there is none) for the named datasets, else for all of Table 1.
+    """(dataset, `Difference` or the reason why there is none) for the named datasets, else for all of the suite's first
+    table of methods (Table 1, where it has that one).
 
-    Both arms must have been scored; a dataset that was skipped has its reason.
+    Both arms must have been scored; a dataset that was skipped has its reason. AP is that of boxes, of models that
+    predict masks too.
     """
-    models, every, _ = plan.suite.grid(MAIN_GRID)
+    models, every, _ = plan.suite.grid(main_grid(plan))
     for dataset in datasets or every:
         cells = [plan.cell(model or models[0], dataset, arm, seed) for arm in arms]
         yield dataset, _reason(cells) or _difference(plan, cells, draws)
+
+
+def main_grid(plan: Plan) -> str:
+    """The first grid of a table whose rows are methods, or else whose cells are scored; ConesError if there is none."""
+    parts = plan.suite.parts
+    grids = [grid for grid in (MAIN_GRID, *grids_of_methods(parts), *scored_grids(parts)) if grid in parts]
+    if not grids:
+        raise ConesError(
+            "no arm of the suite is scored",
+            where=f"{CONFIG_FOLDER / plan.suite.suite}.yaml: grids",
+            next_step="choose a suite with a table of methods, such as --suite miniature",
+        )
+    return grids[0]
 
 
 def _reason(cells: list[Cell]) -> str | None:
@@ -45,7 +61,7 @@ def _difference(plan: Plan, cells: list[Cell], draws: int) -> Difference | str:
 
 def print_comparison(plan: Plan, arms: tuple[str, str], *, seed: int, draws: int, **which) -> None:
     """`compare_arms` as lines for a person."""
-    print(f"{'AP by dataset':32} {'a':>5} {'b':>5}  {'a - b':>5} {'95 % interval':>16}  {'other':>6}  images")
+    print(f"{'box AP by dataset':32} {'a':>5} {'b':>5}  {'a - b':>5} {'95 % interval':>16}  {'other':>6}  images")
     for dataset, found in compare_arms(plan, arms, seed=seed, draws=draws, **which):
         print(f"{dataset:32} {_said(found)}", flush=True)
     print(f"a: {arms[0]}, b: {arms[1]}, tuning seed {seed}; {draws} paired draws of the test images.")

@@ -3,18 +3,19 @@
 import torch
 
 from cones.analysis.boxes import box_vectors
-from cones.analysis.embeddings import ISOLATED, TOGETHER, Embeddings, class_vectors
-from cones.artifacts import sha256
+from cones.analysis.embeddings import Embeddings, class_vectors
+from cones.analysis.names import EMBEDDINGS, ISOLATED, TOGETHER
 from cones.cell import Cell, Plan
+from cones.data.batches import View, batch_of
 from cones.determinism import generator, make_deterministic
 from cones.devices import best_device
-from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
+from cones.models.checkpoints import load_text_encoder, tokenizer_for
 from cones.progress import log
-from cones.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_caption
+from cones.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.state import State
-from cones.steps.embeddings import FILE as EMBEDDINGS
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
+from cones.steps.tuned import load_tuned
 from cones.verification import recorded_state
 
 
@@ -26,7 +27,7 @@ def embed_cell(plan: Plan, cell: Cell) -> None:
     if state.skipped:
         Embeddings(skipped=state.skipped, state_sha256=digest).save(path)
         return
-    found = Embeddings(classes={TOGETHER: class_vectors(state.language)}, state_sha256=digest)
+    found = Embeddings(classes={TOGETHER: class_vectors_of(plan, cell, state)}, state_sha256=digest)
     if plan.settings(cell).method == "zero_shot":
         found.classes[ISOLATED] = isolated_names(plan, cell)
     if plan.compares_boxes(cell):
@@ -34,6 +35,20 @@ def embed_cell(plan: Plan, cell: Cell) -> None:
     found.save(path)
     boxes = 0 if found.labels is None else len(found.labels)
     log.info("%s: %d classes, %d boxes", path, len(found.classes[TOGETHER]), boxes)
+
+
+def class_vectors_of(plan: Plan, cell: Cell, state: State) -> torch.Tensor:
+    """(K, D); of a prompt that looks at the image, the mean over the images of the test split."""
+    if state.language is not None:
+        return class_vectors(state.language)
+    tuned = load_tuned(plan, cell, state, best_device())
+    split, total = open_split(plan, cell, "test", tuned.model), 0.0
+    with torch.no_grad():
+        for index in range(len(split)):
+            sample = split.sample(View(index, tuned.model.preprocessing.short_side), at_test=True)
+            pyramid = tuned.model.encode_image(batch_of([sample]).to(best_device()))
+            total = total + class_vectors(tuned.prompt.for_images(pyramid)).double()
+    return (total / len(split)).float().cpu()
 
 
 def isolated_names(plan: Plan, cell: Cell) -> torch.Tensor:
@@ -48,10 +63,6 @@ def isolated_names(plan: Plan, cell: Cell) -> torch.Tensor:
 
 
 def _boxes(plan: Plan, cell: Cell, state: State) -> tuple[torch.Tensor, dict]:
-    device, weights = best_device(), plan.weights(cell.model)
-    model = load_detector(cell.model, weights)
-    state.apply_to(model, where=state_file(cell), base_sha256=sha256(weights))
-    model.to(device).eval()
-    split = open_split(plan, cell, "test", model)
-    language = FixedPrompt(state.language).to(device)(PromptContext())
-    return box_vectors(model, language, split, generator("boxes", cell.dataset))
+    tuned = load_tuned(plan, cell, state, best_device())
+    split = open_split(plan, cell, "test", tuned.model)
+    return box_vectors(tuned.model, tuned.prompt, split, generator("boxes", cell.dataset))

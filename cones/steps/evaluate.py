@@ -2,22 +2,21 @@
 
 import time
 
-from cones.artifacts import read_json, sha256, write_json
+from cones.artifacts import read_json, write_json
 from cones.cell import Cell, Plan
 from cones.determinism import make_deterministic
 from cones.devices import best_device, peak_memory_bytes
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
 from cones.evaluation.predictions import write_predictions
-from cones.models.checkpoints import load_detector
 from cones.models.reference_path import take_reference_path
 from cones.prediction import predict
 from cones.progress import log
-from cones.prompts import FixedPrompt, PromptContext
 from cones.provenance import how
-from cones.pyramids import LivePyramids, SharedPyramids
+from cones.pyramids import LivePyramids, SharedPyramids, trains_image_encoder
 from cones.state import State
 from cones.steps.tune import open_split, shared_features, state_file
+from cones.steps.tuned import load_tuned
 from cones.verification import CELL_FILES, fingerprints, recorded_state
 
 
@@ -64,30 +63,32 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
 def _selection(tuning: dict, by: str) -> Selection | None:
     if not tuning["history"]:
         return None
+    by = "last" if tuning.get("selection") == "none" else by
     return Selection(
         epoch=tuning["best_epoch"], validation_ap=tuning["best_val_ap"], by=by, iou_type=tuning["decided_by"]
     )
 
 
 def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> tuple[list[dict], dict[str, dict], dict]:
-    """(COCO results, scores by IoU type, inference cost). No text encoder is built: the state holds what is heard."""
-    device, weights = best_device(), plan.weights(cell.model)
-    model = load_detector(cell.model, weights)
-    state.apply_to(model, where=state_file(cell), base_sha256=sha256(weights))
+    """(COCO results, scores by IoU type, inference cost). A text encoder is built only if the method needs it here."""
+    device = best_device()
+    tuned = load_tuned(plan, cell, state, device)
+    model = tuned.model
     model.detections_per_image = manifest["detections_per_image"]
-    model.to(device).eval()
     split = open_split(plan, cell, "test", model)
-    language = FixedPrompt(state.language).to(device)(PromptContext())
-    features = shared_features(plan, cell)
+    is_own_encoder = trains_image_encoder(model, state.trained)
+    features = None if is_own_encoder else shared_features(plan, cell)
     pyramids = LivePyramids(model, device, SharedPyramids(features, split))
     if not plan.settings(cell).tuning.exact_savings:
         take_reference_path(model)
     started = time.monotonic()
-    results = predict(model, language, split, pyramids, label="test")
+    results = predict(model, tuned.prompt, split, pyramids, label="test", detect=tuned.detect)
     inference = {
         "seconds_per_image": (time.monotonic() - started) / max(len(split), 1),
         "peak_memory_bytes": peak_memory_bytes(device),
         "shared_views": 0 if features is None else len(features.views),
+        "parameters": tuned.parameters,
+        "text_encoder_parameters": tuned.text_encoder_parameters,
     }
     limit = manifest["detections_per_image"]
     scores = {iou_type: evaluate_detections(split.coco, results, limit, iou_type) for iou_type in split.iou_types}

@@ -3,21 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.analysis.files import NUMBERS, SHOWN
 from cones.cell import RESULTS, Plan
-from cones.config import BOXES_GRID, MAIN_GRID
+from cones.config import MAIN_GRID
 from cones.data.state import waiting
+from cones.experiment.outputs import outputs_of, scored_grids
+from cones.outputs.files import cells_file, partial_name
+from cones.outputs.make import make_output, reading
+from cones.outputs.reads.scores import is_grid_begun
 from cones.report.files import PAGE
-from cones.steps.collect import collect_grid, count_datasets
-from cones.steps.collect_subjects import collect_subjects
-from cones.steps.efficiency import write_efficiency
-from cones.steps.embeddings import FILE as EMBEDDINGS
-from cones.steps.figure4 import write_figure4
+from cones.steps.collect import collect_grid
 from cones.steps.holes import holes, told
 from cones.steps.report import write_report
-from cones.steps.table3 import write_table3
-from cones.tables.files import METHOD_GRIDS, TABLES_OF, cells_file, partial_name
-from cones.tables.render import print_table
+from cones.steps.show import show_table
 
 
 def finish_run(plan: Plan, *, overrides: dict, failed: bool, since: float = 0.0) -> None:
@@ -33,14 +30,12 @@ def finish_run(plan: Plan, *, overrides: dict, failed: bool, since: float = 0.0)
 
 
 def _tell_of_failure(plan: Plan, overrides: dict) -> None:
-    folder, begun = RESULTS / plan.suite.suite, begun_grids(plan)
-    for grid in begun or collected(plan):
-        collect_grid(plan, grid, partial=True)
-    count_datasets(plan, partial=True)
-    made = [folder / partial_name(f"{grid}.md") for grid in begun or collected(plan)]
-    where = ", ".join(map(str, [*made, *_analyse(plan, begun)]))
-    if MAIN_GRID in begun:  # empty ones help nobody
-        print_table(folder / partial_name("table1.csv"), title=plan.suite.title)
+    folder = RESULTS / plan.suite.suite
+    begun = begun_grids(plan)
+    where = ", ".join(map(str, _make_partial_outputs(plan, begun)))
+    if MAIN_GRID in begun:  # an empty one helps nobody
+        show_table(folder / partial_name(f"{MAIN_GRID}.csv"), title=plan.suite.title)
+    if begun:
         (report,) = write_report(plan, overrides=overrides, partial=True)
         where = f"{where}; the report: {report}"
     cells = [*plan.all_cells(), *plan.subject_cells()]
@@ -54,27 +49,19 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
     print("Mend that and run the same command again: what is finished is kept.", flush=True)
 
 
-def _analyse(plan: Plan, begun: list[str]) -> Iterator[Path]:
-    """Costs, figures and distances of what there is, one file of each."""
-    if set(begun) & set(METHOD_GRIDS):
-        yield write_efficiency(plan, partial=True)[1]
-    for grid, write in (("figure4", write_figure4), (BOXES_GRID, write_table3)):
-        if grid in plan.suite.grids and any((cell.folder / EMBEDDINGS).exists() for cell in plan.cells(grid)):
-            yield write(plan, partial=True)[1]
-    if any((cell.folder / "metrics.json").exists() for cell in plan.subject_cells()):
-        yield collect_subjects(plan, partial=True)[-1]
-
-
-def collected(plan: Plan) -> list[str]:
-    """The grids whose tables are collected from their cells' metrics; those of class vectors have none."""
-    return [grid for grid in plan.suite.grids if grid in TABLES_OF]
+def _make_partial_outputs(plan: Plan, begun: list[str]) -> Iterator[Path]:
+    """Tables and figures of what there is, the Markdown of each; of the scores all tables, if nothing is begun."""
+    for grid in begun or scored_grids(plan.suite.parts):
+        collect_grid(plan, grid, partial=True)
+    for output in outputs_of(plan.suite.parts):
+        is_empty = output.reads == "scores" and not begun
+        if is_empty or reading(output).is_begun(plan, output):
+            yield make_output(plan, output.name, partial=True)[1]
 
 
 def begun_grids(plan: Plan) -> list[str]:
     """Those of which any cell has a result."""
-    return [
-        grid for grid in collected(plan) if any((cell.folder / "metrics.json").exists() for cell in plan.cells(grid))
-    ]
+    return [grid for grid in scored_grids(plan.suite.parts) if is_grid_begun(plan, grid)]
 
 
 def _tell_of_success(plan: Plan, since: float) -> None:
@@ -85,14 +72,16 @@ def _tell_of_success(plan: Plan, since: float) -> None:
     def is_new(path: Path) -> bool:
         return path.exists() and path.stat().st_mtime >= since
 
-    for grid in collected(plan):
-        if is_new(table := folder / f"{grid}.csv"):
-            if grid == MAIN_GRID:
-                print_table(table, title=plan.suite.title)
-            print(f"The table: {table} and .md beside it; every cell: {folder / cells_file(grid)}")
-    for name in (f"{each}.png" for each in SHOWN):
-        if is_new(figure := folder / name):
-            print(f"The figure: {figure}, .pdf beside it; its numbers: {folder / NUMBERS[name]}")
+    for output in outputs_of(plan.suite.parts):
+        table = folder / f"{output.name}.csv"
+        if output.name in output.grids and output.reads == "scores" and is_new(table):
+            if output.name == MAIN_GRID:
+                show_table(table, title=plan.suite.title)
+            print(f"The table: {table} and .md beside it; every cell: {folder / cells_file(output.name)}")
+    for output in outputs_of(plan.suite.parts):
+        for name in (f"{stem}.png" for stem in output.figures):
+            if is_new(figure := folder / name):
+                print(f"The figure: {figure}, .pdf beside it; its numbers: {folder / output.name}.csv")
     if is_new(report := folder / PAGE):
         print(f"The report: {report}")
 

@@ -19,11 +19,12 @@ from cones.errors import ConesError
 from cones.evaluation.generation_metrics import GenerationMetrics, Likeness, TrackMetrics, write_generation_metrics
 from cones.evaluation.likeness import SubjectFeatures, likeness
 from cones.evaluation.metrics import CellKey
-from cones.generation import TRACKS, Generation, Track
+from cones.generation import Generation
 from cones.methods import METHODS
 from cones.models.features.extractor import FeatureExtractor, ReadsTexts
 from cones.models.features.loading import extractors_of
 from cones.models.generator import Subject, SubjectEmbedding
+from cones.models.generators import TRACKS, Track
 from cones.models.pretrained import Recorded, record_file, write_record
 from cones.models.stable_diffusion.loading import (
     base_of,
@@ -121,8 +122,11 @@ def look_at_real_pictures(world: World) -> None:
     log.info("%s: the pictures of %d subjects", world.real_pictures, len(world.described))
 
 
-def learn_subject(world: World, cell: Cell) -> None:
-    """Writes `state.safetensors` (the embedding) and `tuning.json` (how it went, settings, what it was made of)."""
+def learn_subject(world: World, cell: Cell, *, identity: str = "") -> None:
+    """Writes `state.safetensors` (the embedding) and `tuning.json` (how it went, settings, what it was made of).
+
+    An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
+    """
     make_deterministic()
     state = cell.folder / "state.safetensors"
     if world.reason:
@@ -141,6 +145,7 @@ def learn_subject(world: World, cell: Cell) -> None:
         folder=cell.folder,
         grids=cell.logs,
         base=world.base,
+        identity=identity,
     )
     record = {
         "method": method,

@@ -3,23 +3,27 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.cell import LOGS, RESULTS, Cell, Plan
-from cones.models.pretrained import record_file
-from cones.tables.cells import last_line
+from cones.cell import Cell, Plan
+from cones.experiment.pipeline import Pipeline
+from cones.outputs.cells import last_line
 
 
-def log_of_failure(plan: Plan, cell: Cell) -> Path | None:
-    """The log of the step that kept a cell from its numbers: its own, or that of what it is made of; None if no step
-    on the way to it has failed."""
-    return next((log for log, output in _way(plan, cell) if log.exists() and not output.exists()), None)
+def log_of_failure(pipeline: Pipeline, cell: Cell) -> Path | None:
+    """The log of the job that kept a cell from its numbers: its own, or that of what it is made of; None if no job on
+    the way to it has failed."""
+    for job in pipeline.behind([pipeline.scoring(cell)]):
+        if (log := pipeline.log(job)).exists() and not all(file.exists() for file in pipeline.files(job)):
+            return log
+    return None
 
 
 def holes(plan: Plan, cells: list[Cell]) -> dict[Path | None, list[Cell]]:
     """{log of a failure: the cells without numbers because of it}; under None those that were not reached."""
     found: dict[Path | None, list[Cell]] = {}
+    pipeline = Pipeline(plan)
     for cell in cells:
         if not (cell.folder / "metrics.json").exists():
-            found.setdefault(log_of_failure(plan, cell), []).append(cell)
+            found.setdefault(log_of_failure(pipeline, cell), []).append(cell)
     return found
 
 
@@ -32,43 +36,3 @@ def told(found: dict[Path | None, list[Cell]]) -> Iterator[str]:
         else:
             yield f"  {last_line(log, longest=None)}"
             yield f"    {cells[0]}{others}; log: {log}"
-
-
-def _way(plan: Plan, cell: Cell) -> Iterator[tuple[Path, Path]]:
-    """(log, what the step would have left) of every step of a cell, the last first."""
-    drawn = plan.suite.generation
-    if drawn and cell.model == drawn.model:
-        yield from _own_of_subject(plan, cell)
-        yield LOGS / "checkpoints" / f"pretrained-{cell.model}.log", record_file(cell.model)
-        yield from _of_data(plan, drawn.dataset)
-        return
-    yield from _own(cell)
-    if "stage1" in plan.method(cell.arm).inputs:
-        yield from _own(plan.stage1(cell))
-    text = plan.text_states(cell.model, cell.dataset)
-    yield LOGS / text.parent.relative_to(RESULTS) / "text.log", text
-    yield LOGS / "checkpoints" / f"{cell.model}.log", plan.weights(cell.model)
-    yield from _of_data(plan, cell.dataset)
-
-
-def _of_data(plan: Plan, dataset: str) -> Iterator[tuple[Path, Path]]:
-    data, logs = plan.data_folder(dataset), LOGS / "data" / plan.suite.source / dataset
-    yield logs / "prepare.log", data / "manifest.json"
-    yield logs / "fetch.log", data / "fetch.json"
-    for archive in plan.registry[dataset].source(plan.suite.source).archives:
-        yield logs / f"draw-{archive.filename}.log", data.parent / "mirror" / dataset / archive.filename
-
-
-def _own_of_subject(plan: Plan, cell: Cell) -> Iterator[tuple[Path, Path]]:
-    yield cell.logs / "score.log", cell.folder / "metrics.json"
-    yield cell.logs / "draw.log", cell.folder / "images" / "reconstruction" / "prompts.json"
-    yield cell.logs / "learn.log", cell.folder / "state.safetensors"
-    drawn = plan.suite.generation
-    for step, file in (("look", plan.real_pictures), ("encode", plan.text_states)):
-        made = file(drawn.model, drawn.dataset)
-        yield LOGS / made.parent.relative_to(RESULTS) / f"{step}.log", made
-
-
-def _own(cell: Cell) -> Iterator[tuple[Path, Path]]:
-    yield cell.logs / "evaluate.log", cell.folder / "metrics.json"
-    yield cell.logs / "tune.log", cell.folder / "state.safetensors"

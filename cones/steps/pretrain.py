@@ -41,7 +41,7 @@ def pretrain(model: str, folder: Path) -> None:
     trainer = Pretrainer(model=model, recipe=recipe, checkpoint=checkpoint)
     run = trainer.run()
     weights = folder / f"{model}.safetensors"
-    digest = save_tensors(weights, trainer.state(), {"recipe": f"python -m cones pretrain {model}"})
+    digest = save_tensors(weights, trainer.shipped_state(), {"recipe": f"python -m cones pretrain {model}"})
     registry = load_registry()
     scores = {}
     for dataset in SCORED + (SCORED_WITH_MASKS if trainer.detector.predicts_masks else ()):

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from cones.artifacts import replacing, replacing_directory, save_tensors, sha256, write_json
-from cones.cell import settings_digest
 from cones.determinism import make_deterministic, seed_of
 from cones.miniature.icon_classifier import IconClassifier, accuracy
 from cones.miniature.icons import Icon
+from cones.miniature.pretraining.curve import PretrainingRun
 from cones.miniature.pretraining.diffusion import gate, parts, recipe
 from cones.miniature.pretraining.diffusion.losses import AutoencoderLoss, ClassifierLoss, DenoiserLoss, reconstructed
 from cones.miniature.pretraining.diffusion.pictures import painted_icons, scaled
-from cones.miniature.pretraining.diffusion.stage import StageRun, StageTraining
+from cones.miniature.pretraining.diffusion.stage import StageTraining
 from cones.miniature.pretraining.diffusion.words import build_tokenizer
 from cones.progress import log
+from cones.provenance import settings_digest
 from cones.steps.pretrain import SD_NANO as NAME
 
 SEED = 0
@@ -31,7 +32,7 @@ def pretrain_diffusion(folder: Path) -> None:
     work = folder / f"{NAME}.work"
     icons, pictures = painted_icons(SEED, recipe.PICTURES, recipe.SIDE, work / "pictures.npy")
     held_out, shown = icons[: recipe.HELD_OUT], scaled(pictures[: recipe.HELD_OUT])
-    runs: dict[str, StageRun] = {}
+    runs: dict[str, PretrainingRun] = {}
     autoencoder, runs["autoencoder"] = _autoencoder(pictures, work)
     quality = _quality(autoencoder, shown)
     log.info("autoencoder: %s", quality)
@@ -89,7 +90,7 @@ def _fresh(build, *arguments) -> nn.Module:
         return build(*arguments)
 
 
-def _autoencoder(pictures: Tensor, work: Path) -> tuple[nn.Module, StageRun]:
+def _autoencoder(pictures: Tensor, work: Path) -> tuple[nn.Module, PretrainingRun]:
     module = _fresh(parts.build_autoencoder)
     stage = recipe.AUTOENCODER
     loss = AutoencoderLoss(module, pictures, stage)
@@ -109,14 +110,14 @@ def _quality(autoencoder: nn.Module, shown: Tensor) -> dict[str, float]:
     }
 
 
-def _classifier(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) -> tuple[IconClassifier, StageRun]:
+def _classifier(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) -> tuple[IconClassifier, PretrainingRun]:
     module, stage = _fresh(IconClassifier), recipe.CLASSIFIER
     loss = ClassifierLoss(module, autoencoder, pictures, icons, stage)
     trained, run = _trained("classifier", {"classifier": module}, loss, stage, _digest_of(autoencoder), work)
     return trained["classifier"], run
 
 
-def _denoiser(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) -> tuple[dict, dict[str, StageRun]]:
+def _denoiser(autoencoder, pictures: Tensor, icons: list[Icon], work: Path) -> tuple[dict, dict[str, PretrainingRun]]:
     tokenizer = build_tokenizer()
     modules = {"unet": _fresh(parts.build_unet), "text_encoder": _fresh(parts.build_text_encoder, tokenizer)}
     loss = DenoiserLoss(

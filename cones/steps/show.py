@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.errors import ConesError, closest
-from cones.report.sheets import SHEETS
-from cones.tables.files import read_csv
-from cones.tables.render import print_table
-from cones.tables.terminal import print_sheet
+from cones.experiment.outputs import OUTPUTS
+from cones.outputs.files import read_csv
+from cones.outputs.make import sheets_of
+from cones.outputs.terminal import print_sheet
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def show_table(path: Path, console: Console | None = None) -> None:
+def show_table(path: Path, console: Console | None = None, *, title: str | None = None) -> None:
     """Print the table of a CSV file, known by its name (`table5.csv`, `table5.partial.csv`).
 
     ConesError where no table has that name or the file is not that table.
@@ -23,18 +23,15 @@ def show_table(path: Path, console: Console | None = None) -> None:
     from rich.console import Console
 
     console, name = console or Console(), path.name.partition(".")[0]
-    if name == "table1":
-        print_table(path, console=console)
-        return
-    if name not in SHEETS:
-        raise ConesError("not a table that can be shown", where=path, next_step=closest(name, SHEETS))
+    if name not in OUTPUTS:
+        raise ConesError("not a table that can be shown", where=path, next_step=closest(name, OUTPUTS))
     columns, rows = read_csv(path)
     try:
-        shown = SHEETS[name](columns, rows, suite=rows[0]["suite"] if rows else "unknown")
+        sheets = sheets_of(OUTPUTS[name], columns, rows, suite=rows[0]["suite"] if rows else "unknown", title=title)
     except (KeyError, ValueError) as error:
         raise ConesError(
             f"not a {name} of this version", where=path, found=error, next_step="delete it and run again"
         ) from None
-    for sheet in shown if isinstance(shown, list) else [shown]:
+    for sheet in sheets:
         print_sheet(sheet, console)
         console.print()

@@ -17,10 +17,14 @@ def phrases_of(manifest: dict, prompts: str) -> list[ClassPhrase]:
 
 
 def encode_class_names(plan: Plan, model: str, dataset: str) -> None:
-    """Writes `hidden (1, L, D)`, `mask` and `class_positions` of the caption of all class names."""
+    """Writes `hidden (1, L, D)`, `mask`, `class_positions` and, for some families, `phrases` of the caption of all
+    class names."""
     phrases = phrases_of(plan.manifest(dataset), plan.suite.prompts)
-    encoder = load_text_encoder(model, plan.weights(model)).eval()
-    prompt = CaptionPrompt(encoder, encode_caption(tokenizer_for(model), phrases))
+    encoder, tokenizer = load_text_encoder(model, plan.weights(model)).eval(), tokenizer_for(model)
+    for phrase in phrases:
+        if tokenizer.divides(text := f"{phrase.prefix}{phrase.name}{phrase.suffix}"):
+            log.warning('%s reads "%s" of %s as several phrases, as published: it has "." or "?"', model, text, dataset)
+    prompt = CaptionPrompt(encoder, encode_caption(tokenizer, phrases))
     with torch.no_grad():
         features = prompt(PromptContext())
     path = plan.text_states(model, dataset)

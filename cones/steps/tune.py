@@ -1,8 +1,10 @@
 """Step `tune`: one cell from base weights to its tuned state, best on validation."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from cones.artifacts import check_sha256, load_tensors, sha256, write_json
 from cones.cell import Cell, Plan
@@ -13,18 +15,18 @@ from cones.devices import best_device, peak_memory_bytes, precision
 from cones.errors import ConesError
 from cones.experiment.plugins import plugins_used
 from cones.language import LanguageFeatures
-from cones.methods import Ingredients, TuningMethod
+from cones.methods import Ingredients, Input, TuningMethod
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_of
 from cones.models.reference_path import take_reference_path
 from cones.progress import log
-from cones.prompts import PromptContext
+from cones.prompts import Prompt
 from cones.pyramid_file import PyramidFile
 from cones.ranks import Ranks
-from cones.state import State, refuse_other_weights
+from cones.state import Remake, State, refuse_other_weights
 from cones.steps.text import phrases_of
-from cones.tuning import Progress, Tuner, mark_trainable
+from cones.tuning import Progress, Tuner, mark_trainable, method_buffers
 from cones.verification import recorded_state
 
 
@@ -32,19 +34,29 @@ def state_file(cell: Cell) -> Path:
     return cell.folder / "state.safetensors"
 
 
-def tune_cell(plan: Plan, cell: Cell) -> None:
-    """Writes `state.safetensors` and `tuning.json` (its sha256; how it went: history, parameters, seconds, inputs)."""
+def tune_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
+    """Writes `state.safetensors` and `tuning.json` (its sha256; how it went: history, parameters, seconds, inputs).
+
+    An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
+    """
     make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
-    reason = manifest["reason"] if manifest["status"] == "skipped" else method.supports(cell.model)
-    if reason:
+    if reason := _reason_to_skip(cell, method, manifest):
         log.info("skipped: %s", reason)
         digest = State(skipped=reason).save(state_file(cell))
         write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
     else:
         _require_validation(plan, cell, manifest)
-        _tune(plan, cell, method, manifest)
+        _tune(plan, cell, method, manifest, identity)
+
+
+def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | None:
+    if manifest["status"] == "skipped":
+        return manifest["reason"]
+    if "masks" in method.labels and manifest["task"] != "instance_segmentation":
+        return "the method needs masks of training images, and the dataset has boxes alone"
+    return method.supports(cell.model)
 
 
 def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
@@ -58,7 +70,7 @@ def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
         )
 
 
-def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
+def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:
     device, weights = best_device(), plan.weights(cell.model)
     ranks = Ranks.joined(device)
     model = load_detector(cell.model, weights)
@@ -67,8 +79,9 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     features = shared_features(plan, cell) if is_tuned else None  # who learns nothing does not wait for them
     if not plan.settings(cell).tuning.exact_savings:
         take_reference_path(model)
-    ingredients, inputs, encoder_size = _gather(plan, cell, manifest)
+    ingredients, inputs, encoder_size = gather(plan, cell, plan.method(cell.arm).inputs)
     choose_losses(model, ingredients.settings.loss_groups, where=cell)
+    method.extend(model, ingredients)
     prompt = method.prompt(model, ingredients)
     checkpoint = cell.folder / "resume.pt"
     decided_by = None
@@ -79,12 +92,13 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
             model=model,
             prompt=prompt,
             method=method,
-            train=open_split(plan, cell, "train", model, few_shot=True),
+            train=open_split(plan, cell, "train", model, few_shot=True, masks="masks" in method.labels),
             val=val,
             settings=ingredients.settings,
             seed=cell.seed,
             device=device,
             checkpoint=checkpoint,
+            identity=identity,
             ranks=ranks,
             features=features,
         ).run()
@@ -93,9 +107,8 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
     if ranks.rank:
         return  # the first process writes what all of them found
     trained = mark_trainable(model, prompt, method)
-    with torch.no_grad():
-        language = prompt.eval()(PromptContext())
-    digest = State(trained, language, inputs[weights]).save(state_file(cell))
+    remake = Remake(ingredients.settings.method, {str(path): found for path, found in inputs.items()})
+    digest = state_of(method, model, prompt, trained, remake, base_sha256=inputs[weights]).save(state_file(cell))
     counts = count_parameters(
         model,
         prompt,
@@ -110,6 +123,8 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         "best_epoch": progress.best_epoch,
         "best_val_ap": progress.best_ap,
         "decided_by": decided_by,
+        "selection": method.selection,
+        "labels": sorted(method.labels),
         "batch_size": ingredients.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
         "processes": ranks.size,
@@ -125,6 +140,28 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict) -> None:
         record["plugins"] = outside
     write_json(cell.folder / "tuning.json", record)
     checkpoint.unlink(missing_ok=True)
+
+
+def state_of(
+    method: TuningMethod,
+    model: GroundedDetector,
+    prompt: Prompt,
+    trained: dict[str, nn.Parameter],
+    remake: Remake,
+    *,
+    base_sha256: str,
+) -> State:
+    """What scoring reads: a static prompt's language features; how the prompt is made again, where scoring needs it."""
+    needs_prompt, state = method.needs_prompt_at_test(prompt), State(dict(trained), base_sha256=base_sha256)
+    for name, buffer in method_buffers(model, prompt).items():
+        if needs_prompt or name.startswith("model."):
+            state.trained[name] = buffer
+    if needs_prompt:
+        state.remake = remake
+    if prompt.is_static:
+        with torch.no_grad():
+            state.language = prompt.eval().without_images()
+    return state
 
 
 def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, where: object) -> None:
@@ -148,8 +185,13 @@ def shared_features(plan: Plan, cell: Cell) -> PyramidFile | None:
     return PyramidFile(index) if index is not None and index.exists() else None
 
 
-def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False) -> Split:
-    """A split of the cell's dataset, as its manifest knows it; with `few_shot` cut to the suite's shots, if any."""
+def open_split(
+    plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, few_shot: bool = False, masks: bool = False
+) -> Split:
+    """A split of the cell's dataset, as its manifest knows it; with `few_shot` cut to the suite's shots, if any.
+
+    Masks are read where the model predicts them or `masks` asks for them.
+    """
     tuning, folder = plan.settings(cell).tuning, plan.data_folder(cell.dataset)
     check_sha256(folder / f"{name}.json", plan.manifest(cell.dataset)["splits"][name]["sha256"])
     return Split(
@@ -159,15 +201,16 @@ def open_split(plan: Plan, cell: Cell, name: str, model: GroundedDetector, *, fe
         inclusive=model.inclusive_boxes,
         shots=tuning.shots if few_shot else None,
         shot_seed=tuning.shot_seed,
-        masks=model.predicts_masks,
+        masks=masks or model.predicts_masks,
     )
 
 
-def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, dict[Path, str], int]:
-    """What the method's registry line asks for, {file behind it: sha256}, and the size of the encoder it listens to.
+def gather(plan: Plan, cell: Cell, inputs: Collection[Input]) -> tuple[Ingredients, dict[Path, str], int]:
+    """What a method makes its prompt of, {file behind it: sha256}, and the size of the text encoder behind it.
 
     A file that is not what was recorded of it, or was made of other weights, is refused.
     """
+    manifest = plan.manifest(cell.dataset)
     ingredients = Ingredients(
         phrases=phrases_of(manifest, plan.suite.prompts),
         settings=plan.settings(cell),
@@ -175,7 +218,7 @@ def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, dict[P
     )
     weights = plan.weights(cell.model)
     files = {path: sha256(path) for path in (weights, plan.data_folder(cell.dataset) / "manifest.json")}
-    inputs, encoder_size = plan.method(cell.arm).inputs, 0
+    encoder_size = 0
     if "text_states" in inputs:
         path = plan.text_states(cell.model, cell.dataset)
         files[path] = sha256(path)
@@ -191,4 +234,10 @@ def _gather(plan: Plan, cell: Cell, manifest: dict) -> tuple[Ingredients, dict[P
         first = plan.stage1(cell)
         files[state_file(first)] = recorded_state(first.folder)
         ingredients.concepts = State.load(state_file(first), files[state_file(first)]).language
+        if ingredients.concepts is None:
+            raise ConesError(
+                "holds no language features: the prompt of stage 1 looks at the image, or the cell was skipped",
+                where=state_file(first),
+                next_step="name another arm in `stage1` of this arm",
+            )
     return ingredients, files, encoder_size

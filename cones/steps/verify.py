@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,12 @@ from cones.errors import ConesError
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
+from cones.experiment.outputs import GENERATION, OUTPUTS, Output
+from cones.outputs.cells import ALL_LOSSES, ExpectedCell, cells_csv, collect_cells
+from cones.outputs.files import cells_file, read_csv, to_csv
+from cones.outputs.reads.scores import read_tables
+from cones.outputs.wording import Row
 from cones.progress import watched
-from cones.tables.cells import ALL_LOSSES, ExpectedCell
-from cones.tables.collect import collect
-from cones.tables.files import TABLES_OF, cells_file, read_csv
-from cones.tables.wording import Row
 from cones.temporary import left_over
 from cones.verification import Digests, faults_of_cell, inputs_of
 
@@ -46,7 +46,8 @@ def verify(root: Path) -> Found:
 
     Of each cell: every file against the sha256 in `run.json`, its inputs where they are on this machine, schemas, and
     that the numbers stand in their place. Of each dataset the cells were made of: splits and pictures against its
-    manifest. Of each grid: its tables, made again from its cells. ConesError if there is nothing to check.
+    manifest. Of each grid: the list of its cells, made again from these, and the tables that are there, made again from
+    the list. ConesError if there is nothing to check.
     """
     found, digest = Found(), Digests(states=True)
     folders = sorted({path.parent for name in ("metrics.json", "run.json") for path in root.rglob(name)})
@@ -59,10 +60,14 @@ def verify(root: Path) -> Found:
         elif path.name == "manifest.json":
             found.datasets += 1
             found.faults += _faults(_check_dataset, path)
-    for grid in TABLES_OF:
-        for cells in sorted(root.rglob(cells_file(grid))):
-            found.tables += 1 + len(TABLES_OF[grid])
-            found.faults += _faults(_check_tables, cells, grid)
+    for folder in sorted({path.parent for path in root.rglob(cells_file("*"))}):
+        for cells in filter(_is_of_scores, sorted(folder.glob(cells_file("*")))):
+            found.tables += 1
+            found.faults += _faults(_check_cells, cells)
+        for output in OUTPUTS.values():
+            if output.reads == "scores" and (table := folder / f"{output.name}.csv").exists():
+                found.tables += 1
+                found.faults += _faults(_check_table, table, output)
     found.left = sorted(path for folder, _, _ in os.walk(root) for path in left_over(Path(folder)))
     if not folders and not found.tables:
         raise ConesError("there is no cell and no table", where=root, next_step="name a folder such as results/ci")
@@ -131,18 +136,31 @@ def _check_dataset(manifest: Path) -> None:
         )
 
 
-def _check_tables(cells: Path, grid: str) -> None:
-    """The CSV files of a grid, made again from the metrics of the cells that its `_cells.csv` lists."""
+def _is_of_scores(cells: Path) -> bool:
+    """Personalised generation has such a list too, of other columns."""
+    return cells.name != cells_file(GENERATION)
+
+
+def _check_cells(cells: Path) -> None:
+    """A `<grid>_cells.csv`, made again from the metrics of the cells that it lists."""
     suite = cells.parent
     expected = [_expected(row) for row in read_csv(cells)[1]]
     paths = {one: suite / one.model / one.dataset / one.arm / f"seed{one.seed}" / "metrics.json" for one in expected}
-    with tempfile.TemporaryDirectory() as made:
-        for again in collect(suite=suite.name, grid=grid, expected=expected, metrics=paths, out_dir=made):
-            there = suite / again.name
-            if again.suffix == ".csv" and (not there.exists() or there.read_bytes() != again.read_bytes()):
-                raise ConesError(
-                    "is not what its cells say", where=there, next_step="delete it and run again: tables are made anew"
-                )
+    _compare(cells, cells_csv(collect_cells(expected, paths, suite=suite.name)))
+
+
+def _check_table(table: Path, output: Output) -> None:
+    """A table of scores, made again from the `_cells.csv` of its grids."""
+    paths = [table.with_name(cells_file(grid)) for grid in (*output.grids, *output.also)]
+    cells = read_tables([path for path in paths if path.exists()])
+    _compare(table, to_csv(output.load().frame(cells, suite=table.parent.name)))
+
+
+def _compare(path: Path, text: str) -> None:
+    if path.read_bytes() != text.encode():
+        raise ConesError(
+            "is not what its cells say", where=path, next_step="delete it and run again: tables are made anew"
+        )
 
 
 def _expected(row: Row) -> ExpectedCell:

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from cones.analysis.blending import VectorSet, blending, blending_table, stability
-from cones.analysis.blending_sheet import blending_sheet
+from cones.analysis.blending import VectorSet, blending, stability
 from cones.analysis.mixing import foreign_share, interval, mixing, neighbours, permutation_p
 from cones.analysis.points import ClassPoints
-from cones.tables.files import read_csv, to_csv
-from cones.tables.sheet import sheet_markdown
+from cones.outputs.figure4 import blending_table
+from cones.outputs.figure4 import sheet as blending_sheet
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.sheet import sheet_markdown
 
 NATURAL, MEDICAL = [20, 5, 7, 1, 1, 2, 1, 1, 3, 5, 1, 1, 2], [2, 1, 3, 1, 1, 1, 1, 1]  # the paper's classes per dataset
 SIZES = [(f"d{n}", "natural", k) for n, k in enumerate(NATURAL)] + [

@@ -3,12 +3,13 @@
 import torch
 
 from cones.analysis.boxes import box_vectors, choose_boxes
-from cones.analysis.embeddings import ISOLATED, TOGETHER, BoxVectors, Embeddings, class_vectors
-from cones.analysis.names import FUSED
+from cones.analysis.embeddings import BoxVectors, Embeddings, class_vectors
+from cones.analysis.names import FUSED, ISOLATED, TOGETHER
 from cones.data.batches import Split
 from cones.determinism import generator
 from cones.language import LanguageFeatures
 from cones.models.detector import BoxFeatures
+from cones.prompts import FixedPrompt
 from tests.toy import WIDTH, ToyDetector, paint_split
 
 
@@ -49,7 +50,7 @@ def test_at_most_so_many_boxes_of_a_class_the_same_for_everyone():
 
 def test_boxes_keep_their_own_class(tmp_path):
     model, pictures = split(tmp_path)
-    labels, found = box_vectors(model.eval(), concepts(), pictures, generator("boxes"))
+    labels, found = box_vectors(model.eval(), FixedPrompt(concepts()), pictures, generator("boxes"))
     assert labels.tolist() == [int(pictures.labels(index)[0]) for index in range(6)]
     assert found["place"].own_class[:, 0].tolist() == [float(label) for label in labels]
     assert found["place"].visual.shape == (6, 4) and found["place"].logits.shape == (6, 3)
@@ -57,7 +58,7 @@ def test_boxes_keep_their_own_class(tmp_path):
 
 def test_a_detector_without_box_features_has_none(tmp_path):
     _, pictures = split(tmp_path)
-    labels, found = box_vectors(ToyDetector().eval(), concepts(), pictures, generator("boxes"))
+    labels, found = box_vectors(ToyDetector().eval(), FixedPrompt(concepts()), pictures, generator("boxes"))
     assert found == {} and len(labels) == 6
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cones.analysis.figure4 import main_figure
 from cones.analysis.maps import pca_map, principal_components, umap_map
+from cones.outputs.figure4_maps import main_figure
 from tests.analysis.test_blending import a_set, random_vectors
 
 ROW = {"model": "glip_nano", "vectors": "cones", "mixing_5": "1.02", "probe": "0.47"}

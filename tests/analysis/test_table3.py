@@ -4,15 +4,16 @@ import pytest
 import torch
 
 from cones.analysis.embeddings import BoxVectors, Embeddings
-from cones.analysis.figure5 import chosen_classes, figure5
 from cones.analysis.gap import centroid_gap, measures
 from cones.analysis.names import ALL, FPN, FUSED
-from cones.analysis.table3 import Place, table3
-from cones.analysis.table3_sheets import table3_sheets
 from cones.data.registry import load_registry
-from cones.tables.files import read_csv, to_csv
-from cones.tables.reference import paper
-from cones.tables.sheet import sheet_markdown
+from cones.outputs.figure5 import chosen_classes, figure5
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.reference import paper
+from cones.outputs.sheet import sheet_markdown
+from cones.outputs.table3 import Place
+from cones.outputs.table3 import distances as table3
+from cones.outputs.table3 import sheet as table3_sheets
 
 SETS = list(paper().labels("table3"))
 

@@ -9,6 +9,7 @@ import pytest
 from flow import ROOT, Workflow
 
 pytest.importorskip("snakemake_executor_plugin_slurm")
+pytestmark = pytest.mark.slow
 GRID = ("suite=ci", "datasets=[bccd]")
 FAST = (
     "--slurm-init-seconds-before-status-checks",

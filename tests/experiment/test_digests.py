@@ -2,17 +2,18 @@
 
 import os
 import shutil
-from types import SimpleNamespace
 
 import pytest
 
 from cones import provenance, sources
 from cones.cell import Plan
 from cones.data.converters import FORMATS
-from cones.experiment import digests
+from cones.experiment import digests, output_digests
+from cones.experiment.outputs import OUTPUTS
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.step import Job
 from cones.methods import METHODS
 from cones.models.family import FAMILIES
-from workflow.context import Context
 
 ROOT = sources.ROOT
 MODELS, DATASETS = {"glip": "glip_nano", "uninext": "uninext_nano"}, ("bccd", "luna16", "kvasir_seg")
@@ -43,31 +44,28 @@ def before(tree, plan):
 
 def forget():
     provenance.forget_sources()
-    for registry in (METHODS, FAMILIES, FORMATS):
+    for registry in (METHODS, FAMILIES, FORMATS, OUTPUTS):
         registry.forget()
 
 
 def every_digest(plan) -> dict[str, str]:
     """{job: its digest}: steps of data, models, cells and tables, by what they chose."""
     forget()
-    found = {}
-    for dataset in DATASETS:
-        found[f"prepare {dataset}"] = " ".join(
-            [digests.prepare(plan, "miniature", dataset), digests.dataset_entry(plan, dataset)]
-        )
+    pipeline = Pipeline(plan)
+    found = {f"prepare {dataset}": pipeline.digest(Job("prepare", dataset=dataset)) for dataset in DATASETS}
     for family, model in MODELS.items():
-        found[f"weights {family}"] = digests.model_code("weights", model)
-        found[f"text {family}"] = digests.model_code("text_states", model)
         shared = next(dataset for each, dataset in plan.sharing if each == model)
-        found[f"features {family}"] = digests.features(plan, model, shared)
+        found[f"weights {family}"] = pipeline.digest(Job("weights", weights=plan.weights(model).stem))
+        for step in ("text_states", "features"):
+            found[f"{step} {family}"] = pipeline.digest(Job(step, model=model, dataset=shared))
         for method in ("zero_shot", "prompt_tuning", "cones", "cones_finetuned", "full_finetuning"):
-            cell = plan.cell(model, "kvasir_seg", method, 0)
-            found[f"tune {family} {method}"] = digests.tune(plan, cell)
-            found[f"evaluate {family} {method}"] = digests.cell_code("evaluate", plan, cell)
-            found[f"embed {family} {method}"] = digests.cell_code("embed", plan, cell)
-    found["tables"] = f"{provenance.code_digest('cones.steps.collect')} {digests.shown(plan, 'table1')}"
-    found["report"] = provenance.code_digest("cones.steps.report")
-    found["learn"] = digests.learning(plan, "cones")
+            for step in ("tune", "evaluate", "embed"):
+                job = pipeline.job_of(step, plan.cell(model, "kvasir_seg", method, 0))
+                found[f"{step} {family} {method}"] = pipeline.digest(job)
+    found["learn"] = pipeline.digest(pipeline.job_of("learn_subject", plan.subject_cell("dog", "cones", 0)))
+    found["collect"] = output_digests.collect(plan, "table1")
+    found |= {output.name: output_digests.output(plan, output) for output in OUTPUTS.values()}
+    found["report"] = output_digests.report(plan, {})
     return found
 
 
@@ -129,9 +127,11 @@ def test_a_baseline_belongs_to_its_cells(changed, jobs):
 
 def test_a_label_belongs_to_tables_and_inputs_to_cells(changed, jobs):
     label = changed("baselines/prompt_tuning.py", '"label": "Prompt tuning"', '"label": "CoOp"')
-    assert label == {"tables"}
+    assert label == {*OUTPUTS, "report"}
+    block = changed("baselines/prompt_tuning.py", '"block": "peft"', '"block": "control"')
+    assert block == {*OUTPUTS, "collect", "report"}
     inputs = changed("baselines/prompt_tuning.py", '["text_encoder"]', '["text_states"]')
-    assert inputs == jobs("prompt_tuning", "tune")
+    assert inputs == jobs("prompt_tuning", "tune") | jobs("prompt_tuning", "evaluate")
 
 
 def test_a_vocabulary_belongs_to_whatever_reads_it(changed, jobs):
@@ -143,8 +143,10 @@ def test_a_vocabulary_belongs_to_whatever_reads_it(changed, jobs):
 @pytest.mark.parametrize(
     ("file", "old", "its_own"),
     [
-        ("cones/tables/table1.py", "return ", {"tables", "report"}),
-        ("workflow/reference/paper_tables.yaml", "table1:", {"tables", "report"}),
+        ("cones/outputs/table4.py", "return ", {"table4", "report"}),
+        ("cones/outputs/figure5.py", "return ", {"table3", "report"}),
+        # whatever imports `cones.outputs.reference`: it holds the groups of datasets as well
+        ("workflow/reference/paper_tables.yaml", "table1:", {*OUTPUTS, "collect", "report"}),
         ("cones/report/report.html.j2", "<html", {"report"}),
         ("cones/report/style.css", "{", {"report"}),
         ("cones/models/stable_diffusion/templates.txt", "{}", {"learn"}),
@@ -170,11 +172,13 @@ def package_data() -> list[str]:
 
 # what is not counted as code: files that the rules or other digests name one by one
 SHIPPED_WEIGHTS, LISTS = "cones/miniature/weights/", "cones/data/lists/"
-OFFICIAL = ("cones/models/glip/official.yaml", "cones/models/uninext/official.yaml")
+OFFICIAL = tuple(str(entry.official_list.relative_to(ROOT)) for entry in FAMILIES.values())
 
 
-def test_every_data_file_of_the_library_is_in_the_digest_of_a_step(tree):
-    steps = {*digests.CODE_OF.values(), "cones.steps.collect", "cones.steps.report", "cones.steps.plan"}
+def test_every_data_file_of_the_library_is_in_the_digest_of_a_step(tree, plan):
+    pipeline = Pipeline(plan)
+    steps = {module for job in pipeline.all_jobs() for module in digests.code_modules(plan, job)}
+    steps |= {output.module for output in OUTPUTS.values()} | {"cones.steps.report", "cones.steps.plan"}
     counted = {str(path.relative_to(tree)) for path in provenance.data_behind(*steps)}
     left = [name for name in package_data() if name not in counted]
     assert [name for name in left if not name.startswith((SHIPPED_WEIGHTS, LISTS, *OFFICIAL))] == []
@@ -182,9 +186,9 @@ def test_every_data_file_of_the_library_is_in_the_digest_of_a_step(tree):
 
 def test_shipped_weights_are_inputs_of_the_steps_that_read_them(plan, monkeypatch):
     monkeypatch.chdir(ROOT)
-    context = Context(plan, {})
-    given = [*context.shipped_files("sd_nano")]
+    pipeline = Pipeline(plan)
+    given = pipeline.inputs(Job("find_pretrained", name="sd_nano"))["shipped"]
     for model in plan.suite.models:
-        given += context.weights_inputs(SimpleNamespace(model=model))
+        given += pipeline.inputs(Job("weights", weights=plan.weights(model).stem))["shipped"]
     shipped = {name for name in package_data() if name.startswith(SHIPPED_WEIGHTS)}
     assert shipped == {os.path.normpath(path) for path in given}

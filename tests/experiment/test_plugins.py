@@ -10,7 +10,9 @@ import yaml
 from cones import provenance
 from cones.cell import Plan
 from cones.errors import ConesError
-from cones.experiment import digests, plugins
+from cones.experiment import plugins
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.step import Job
 from cones.methods import METHODS, TuningMethod
 from cones.models.family import FAMILIES, family_named, family_of
 
@@ -48,6 +50,10 @@ class Parameters(Strict):
 def convert(native, parameters):
     return []
 """
+
+
+def digest(plan: Plan, step: str, **of) -> str:
+    return Pipeline(plan).digest(Job(step, **of))
 
 
 @pytest.fixture
@@ -93,10 +99,10 @@ def test_another_suite_does_not_know_it(folder):
 def test_its_digest_counts_it_and_its_neighbours_for_its_own_cells_alone(folder):
     def found():
         plan = with_method(folder)
-        return [digests.tune(plan, plan.cell("glip_nano", "bccd", arm, 0)) for arm in ("cones", "mine")]
+        return [digest(plan, "tune", model="glip_nano", dataset="bccd", arm=arm) for arm in ("cones", "mine")]
 
     plain = Plan.load("ci")
-    without = digests.tune(plain, plain.cell("glip_nano", "bccd", "cones", 0))
+    without = digest(plain, "tune", model="glip_nano", dataset="bccd", arm="cones")
     before = found()
     assert before[0] == without != before[1]
     (folder / "mine_helper.py").write_text("SCALE = 3\n")
@@ -140,9 +146,9 @@ def test_a_format_reads_datasets_of_your_own(folder):
     said = {"registry": ["mine.yaml"], "datasets": ["mine"], "source": "official"}
     plan = suite(folder, "../my_format.py", **said)()
     assert plan.registry["mine"].source("official").format.name == "my_format"
-    before = digests.prepare(plan, "official", "mine")
+    before = digest(plan, "prepare", dataset="mine")
     (folder / "my_format.py").write_text(FORMAT.replace("return []", "return [1]"))
-    assert digests.prepare(Plan.load("mine"), "official", "mine") != before
+    assert digest(Plan.load("mine"), "prepare", dataset="mine") != before
     (folder / "my_format.py").write_text(FORMAT.replace("VERSION", "VERSIN"))
     with pytest.raises(ConesError, match=r"my_format.py: a converter needs VERSION"):
         Plan.load("mine")
@@ -225,7 +231,7 @@ def test_reading_a_suite_with_plug_ins_imports_no_torch(folder):
     code = (
         f"import sys; sys.path.insert(0, {str(Path(provenance.__file__).parents[1])!r})\n"
         "from workflow.context import Context\n"
-        "Context.from_config({'suite': 'mine'})\n"
+        "Context.from_config({'suite': 'mine'}, is_main=False)\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)

@@ -5,11 +5,12 @@ import shutil
 import pytest
 
 from tests.faults.kill_anywhere import Peaceful
+from tests.once import made_once
 
 
 @pytest.fixture(scope="session")
 def peaceful(tmp_path_factory) -> Peaceful:
-    return Peaceful.of(tmp_path_factory.mktemp("peaceful") / "run")
+    return Peaceful.of(made_once(tmp_path_factory, "peaceful", Peaceful.run))
 
 
 @pytest.fixture

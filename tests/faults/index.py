@@ -143,7 +143,11 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "clocks that differ": (
         "tests/faults/test_clock.py::test_an_input_from_the_future_is_refused_by_name_and_nothing_is_believed",
     ),
-    "a lock that a killed run left": ("tests/workflow/test_faults.py::test_the_lock_of_a_living_run_is_left_alone",),
+    "a lock that a killed run left": (
+        "tests/workflow/test_faults.py::test_the_lock_of_a_living_run_is_left_alone",
+        "tests/workflow/test_stale_lock.py::test_the_lock_of_a_dead_run_of_this_machine_is_removed",
+        "tests/workflow/test_stale_lock.py::test_the_lock_of_another_machine_is_left_alone_until_a_person_unlocks",
+    ),
     "config or code edited while a run goes on": (
         "tests/faults/test_last_words.py::test_code_edited_while_a_run_goes_on_is_refused_unless_it_means_the_same",
         "tests/faults/test_last_words.py::test_config_edited_while_a_run_goes_on_is_refused_until_the_run_is_planned_anew",

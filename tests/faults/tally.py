@@ -13,10 +13,6 @@ from tests.faults.index import FAULTS
 TESTS = {test: fault for fault, tests in FAULTS.items() for test in tests}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "fault(what): breaks something on purpose (tests/faults/index.py)")
-
-
 @pytest.hookimpl(tryfirst=True)  # before `-m fault` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

@@ -3,6 +3,8 @@
 import os
 import random
 
+import pytest
+
 from cones.steps.verify import verify
 from tests.faults.kill_anywhere import SECRET, differences, disturb, signals_of
 
@@ -10,6 +12,7 @@ KILLS = int(os.environ.get("KILLS", "5"))  # `make faults` asks for more
 SEED = int(os.environ.get("SEED", "0"))
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_ends_with_the_same_bytes(peaceful, tmp_path, record_property):
     outcome = disturb(peaceful, tmp_path, signals_of(KILLS), random.Random(SEED))
     record_property("faults", outcome.struck.total())

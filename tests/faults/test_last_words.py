@@ -10,8 +10,8 @@ import pytest
 from cones import cli, provenance, sources
 from cones.cell import Plan
 from cones.errors import ConesError
+from cones.outputs.cells import WITHOUT_A_WORD
 from cones.steps.finish import finish_run
-from cones.tables.cells import WITHOUT_A_WORD
 
 
 @pytest.fixture

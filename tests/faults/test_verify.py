@@ -47,10 +47,10 @@ def test_inputs_are_those_beside_the_tree_not_those_of_where_one_stands(tree, tm
     """Two checkouts name their weights alike."""
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "checkpoints").mkdir(parents=True)
-    (elsewhere / "checkpoints/glip_nano.safetensors").write_bytes(b"other weights")
+    (elsewhere / "checkpoints/glip_nano-seed0.safetensors").write_bytes(b"other weights")
     monkeypatch.chdir(elsewhere)
     assert verify(tree / "results").faults == [] and str(verify(tree / CELL)) == "1 cell, 1 dataset, 0 tables"
-    flip(tree / "checkpoints/glip_nano.safetensors")
+    flip(tree / "checkpoints/glip_nano-seed0.safetensors")
     assert "changed after" in str(verify(tree / CELL).faults[0])
 
 
@@ -62,7 +62,7 @@ SPOILT = {
     "a lost record": (lambda: (CELL / "run.json").unlink(), "run.json: file is missing"),
     "half a record": (lambda: (CELL / "run.json").write_text('{"sha'), "run.json: not valid JSON"),
     "another cell in this place": (swap_cells, "lies in the place of another cell"),
-    "other weights": (lambda: flip(Path("checkpoints/glip_nano.safetensors")), "changed after"),
+    "other weights": (lambda: flip(Path("checkpoints/glip_nano-seed0.safetensors")), "changed after"),
     "other text states": (lambda: flip(CELL.parents[1] / "text.safetensors"), "changed after"),
     "another split": (lambda: change(DATA / "test.json", '"area"', '"Area"'), "content changed since it was recorded"),
     "another picture": (
@@ -87,7 +87,7 @@ def test_what_is_off_is_named(tree, capsys, what):
 def test_inputs_that_are_elsewhere_are_not_compared_and_said(tree, capsys):
     shutil.rmtree("checkpoints")
     cli.verify(Path("results"))
-    assert "not compared, because it is not here: checkpoints/glip_nano.safetensors" in capsys.readouterr().out
+    assert "not compared, because it is not here: checkpoints/glip_nano-seed0.safetensors" in capsys.readouterr().out
 
 
 def test_what_a_killed_process_left_is_named_and_is_no_fault(tree, capsys):

@@ -10,9 +10,10 @@ from cones.artifacts import write_json
 from cones.cell import Cell, Plan
 from cones.cli import app
 from cones.errors import ConesError
+from cones.experiment.pipeline import Pipeline
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
-from cones.forecast.targets import LEFT_BY, cells_of, parts_of
+from cones.forecast.targets import cells_of, parts_of
 from cones.forecast.work import Pictures, work
 
 REFERENCE = {
@@ -41,8 +42,9 @@ def rates(tmp_path):
 
 def finished(plan: Plan, cell: Cell, *, seconds=6.0, steps=12, epochs=2, **changes):
     """What a cell leaves that a forecast looks at, in the working directory."""
-    for name in (*LEFT_BY["tune"], *LEFT_BY["evaluate"]):
-        write_json(cell.folder / name, {})
+    pipeline = Pipeline(plan)
+    for file in (file for step in ("tune", "evaluate") for file in pipeline.files(pipeline.job_of(step, cell))):
+        write_json(file, {})
     run = {
         "settings": plan.settings(cell).model_dump(mode="json"),
         "tuning": {"seconds": seconds, "steps": steps, "history": [{}] * epochs},

@@ -9,12 +9,13 @@ from typer.testing import CliRunner
 from cones.artifacts import read_json, write_json
 from cones.cell import Cell, Plan
 from cones.cli import app
+from cones.experiment.outputs import OUTPUTS
+from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import REFERENCE
 from cones.forecast.storage import pretrained_sources
 from cones.forecast.subjects import Subjects, probes, read_subject_records, steps
-from cones.forecast.targets import LEFT_BY, SUBJECT_JOBS
-from cones.methods import GENERATORS
+from cones.models.generators import GENERATORS
 from cones.models.stable_diffusion.settings import PROBES, SubjectTuning
 from workflow.context import Context
 
@@ -45,8 +46,9 @@ def here(tmp_path, monkeypatch, request):
 
 def finished(plan: Plan, cell: Cell, *, per_pass: float | None, drawing: float) -> dict:
     """What a cell leaves that a forecast looks at; `drawing` seconds for 10 pictures. Returns its `run.json`."""
-    for name in (name for names in LEFT_BY.values() for name in names):
-        write_json(cell.folder / name, {})
+    pipeline = Pipeline(plan)
+    for file in (file for step in SUBJECT_STEPS for file in pipeline.files(pipeline.job_of(step, cell))):
+        write_json(file, {})
     said = plan.suite.generation
     tuning = said.settings(cell.arm).model_dump(mode="json")
     run = {
@@ -75,9 +77,10 @@ def test_the_cells_are_those_of_the_workflow(here, suite):
     """The input files of the rule that collects the subjects name every cell of theirs."""
     plan = Plan.load(suite)
     found = forecast(plan, ["results/generation.csv"], tflops=30)
-    wanted = {Path(file).parent for file in Context(plan, {}).subject_files() if file.endswith("metrics.json")}
+    files = Context(plan, {}).output_inputs(OUTPUTS["generation"])
+    wanted = {Path(file).parent for file in files if file.endswith("metrics.json")}
     assert found.cells == len(wanted) == len(plan.subject_cells())
-    assert all(found.jobs[job] == len(wanted) for job in SUBJECT_JOBS)
+    assert all(found.jobs[job] == len(wanted) for job in SUBJECT_STEPS)
     by_arm = {line.arm: line.cells for line in found.lines}
     assert by_arm == {arm: sum(folder.parts[-2] == arm for folder in wanted) for arm in by_arm}
 

@@ -25,6 +25,7 @@ from cones.miniature.pretraining.scene_batches import SceneBatches, scene_genera
 from cones.miniature.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
 from cones.models.checkpoints import build_detector, load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import FeaturePyramid
+from cones.resume import Checkpoint
 from cones.steps.weights import make_weights
 
 NANO = "glip_nano"
@@ -144,22 +145,22 @@ def test_a_run_that_was_cut_off_ends_in_the_same_weights(tmp_path, monkeypatch):
     whole = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "whole.pt")
     assert whole.run().step == 4
 
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)
     cut = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "cut.pt")
-    step = cut._step
+    step = cut.step
 
     def step_then_die(batch):
-        if cut.run_so_far.step == 2:
+        if cut.progress.step == 2:
             raise KeyboardInterrupt
-        step(batch)
+        return step(batch)
 
-    monkeypatch.setattr(cut, "_step", step_then_die)
+    monkeypatch.setattr(cut, "step", step_then_die)
     with pytest.raises(KeyboardInterrupt):
         cut.run()
     resumed = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "cut.pt")
     assert resumed.run().step == 4
-    for name, value in whole.state().items():
-        assert torch.equal(value, resumed.state()[name]), name
+    for name, value in whole.shipped_state().items():
+        assert torch.equal(value, resumed.shipped_state()[name]), name
 
 
 class Tiny(ToySegmenter):
@@ -192,30 +193,30 @@ def test_statistics_and_random_draws_survive_an_interruption(tmp_path, monkeypat
     """Nothing in pretraining is about one model: a detector that gathers statistics and draws noise resumes too."""
     monkeypatch.setattr(training, "build_detector", lambda name: Tiny())
     monkeypatch.setattr(training, "joined_state", lambda name, detector, text: detector.state_dict())
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)
     recipe = replace(SHORT, masks=True)
 
     def trainer(name, dies_at=None):
         made = training.Pretrainer(model=NANO, recipe=recipe, checkpoint=tmp_path / name)
-        step = made._step
+        step = made.step
 
         def step_or_die(batch):
-            if made.run_so_far.step == dies_at:
+            if made.progress.step == dies_at:
                 raise KeyboardInterrupt
-            step(batch)
+            return step(batch)
 
-        monkeypatch.setattr(made, "_step", step_or_die)
+        monkeypatch.setattr(made, "step", step_or_die)
         return made
 
     whole = trainer("whole.pt")
     whole.run()
-    assert whole.state()["norm.running_mean"].abs().max() > 0
+    assert whole.shipped_state()["norm.running_mean"].abs().max() > 0
     with pytest.raises(KeyboardInterrupt):
         trainer("cut.pt", dies_at=2).run()
     resumed = trainer("cut.pt")
     resumed.run()
-    for name, value in whole.state().items():
-        assert torch.equal(value, resumed.state()[name]), name
+    for name, value in whole.shipped_state().items():
+        assert torch.equal(value, resumed.shipped_state()[name]), name
 
 
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.safetensors"))

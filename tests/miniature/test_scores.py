@@ -18,7 +18,7 @@ REGISTRY = load_registry()
 class ToyWords(nn.Embedding):
     """A text encoder as narrow as the toy detector."""
 
-    def forward(self, input_ids, mask):
+    def forward(self, input_ids, mask, phrases):
         return super().forward(input_ids)
 
 

@@ -91,7 +91,7 @@ def test_fresh_heads_start_unsure():
 
 
 def test_the_published_sizes_start_as_published():
-    """The steeper start is the nano models' alone: a head that is not told otherwise has GLIP's own values (spec 7)."""
+    """Only the nano models start steeper: by default a head has GLIP's own values (docs/spec/glip.md 7)."""
     for name, sizes in SIZES.items():
         assert sizes.narrow == name.startswith("glip_nano")
         assert sizes.narrow or (sizes.box_scale, sizes.log_scale) == (1.0, 0.0)

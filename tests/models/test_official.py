@@ -14,6 +14,7 @@ from cones.errors import ConesError
 from cones.models import official
 from cones.models.checkpoints import load_detector, load_text_encoder
 from cones.models.detector import ImageBatch
+from cones.models.grounding_dino.config import SIZES
 from cones.steps import weights
 from tests.models.glip_golden import GOLDEN, golden_image, golden_language, official_entries, synthetic
 
@@ -64,10 +65,13 @@ def world(tmp_path, monkeypatch):
 def test_the_listed_files_are_those_the_paper_uses():
     files = official.official_files()
     glip = {"glip_t", "glip_t_a", "glip_t_b", "glip_t_c", "glip_l"}
-    assert set(files) == glip | {"uninext_r50", "bert-base-uncased"}
+    modern = set(SIZES) - {"grounding_dino_nano"}
+    assert set(files) == glip | modern | {"uninext_r50", "bert-base-uncased"}
+    assert len({each.filename for each in files.values()}) == len(files)  # one folder holds them all
     assert files["glip_t"].sha256.startswith("3bec0a3d") and files["glip_l"].size == 6896153761
 
 
+@pytest.mark.slow
 def test_from_the_official_file_to_the_golden_detections(checkpoint, world):
     folder, know = world
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()

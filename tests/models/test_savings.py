@@ -93,7 +93,7 @@ def test_the_reference_path_finds_the_same_with_more_work(model):
     [("GLIP", 256, False, 860.1), ("GLIP", 16, False, 450.1), ("GLIP", 16, None, 27), ("UNINEXT", 6, False, 71.6)],
 )
 def test_what_a_fusion_costs_at_the_published_size(text, rows, folded, expected):
-    """GFLOP of all fusions of a forward pass at 800 x 1333 (GLIP spec, section 11; UNINEXT spec, section 15)."""
+    """GFLOP of all fusions of a forward pass at 800 x 1333 (docs/spec/glip.md 11, docs/spec/uninext.md 15)."""
     blocks, positions = {"GLIP": (6, 22400), "UNINEXT": (1, 22223)}[text]
     with torch.device("meta"):
         fusion = BiAttention(visual=256, text=768, inner=2048, heads=8, dropout=0.0, folded=folded)

@@ -17,6 +17,7 @@ from cones.models.stable_diffusion.loading import (
 )
 from cones.models.stable_diffusion.settings import SubjectTuning
 
+pytestmark = pytest.mark.slow
 GIGABYTES = 12  # free memory below which it is not tried
 SIDE = 128
 

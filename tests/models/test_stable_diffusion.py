@@ -9,9 +9,9 @@ from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 from models.tiny_diffusion import CPU, WIDTH, painted_subject, tiny_generator, tiny_scheduler, tiny_text
 
 from cones.errors import ConesError
-from cones.methods import GENERATORS, METHODS, TuningMethod
+from cones.methods import METHODS, TuningMethod
 from cones.models.generator import SubjectEmbedding
-from cones.models.stable_diffusion import learning
+from cones.models.generators import GENERATORS
 from cones.models.stable_diffusion.contexts import ConceptContext, Context, PseudoWordContext, SubjectIngredients
 from cones.models.stable_diffusion.draws import PairedDraws, probe_draws
 from cones.models.stable_diffusion.learning import CachedLatents, EncodedLatents, plateau
@@ -19,6 +19,7 @@ from cones.models.stable_diffusion.objective import denoising_loss
 from cones.models.stable_diffusion.sampling import denoised, tiled_alike
 from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.models.stable_diffusion.views import posteriors, views
+from cones.resume import Checkpoint
 
 SHORT = SubjectTuning(steps=4, accumulation=2, learning_rate=1e-2, probe_every=2)
 MODES = ("bare", "slot", "bos")
@@ -217,7 +218,7 @@ def test_four_passes_of_one_give_the_gradient_of_one_pass_of_four(tmp_path):
     for accumulation, batch in ((4, 1), (1, 4)):
         tuning = SubjectTuning(steps=1, accumulation=accumulation, batch=batch)
         learner = learner_of(tiny_generator(), tmp_path, tuning=tuning)
-        learner.one_step()
+        learner.step(range(accumulation))
         gradients.append(learner.context.vectors.grad.clone())
     torch.testing.assert_close(*gradients, atol=1e-7, rtol=1e-4)
 
@@ -231,7 +232,7 @@ def test_fitting_one_view_lowers_its_loss(mode, prediction_type, tmp_path):
     losses = []
     for _ in range(30):
         learner.optimiser.zero_grad()
-        loss = learner.losses(draw).mean()
+        loss = learner.denoising_errors(draw).mean()
         loss.backward()
         learner.optimiser.step()
         losses.append(loss.item())
@@ -241,7 +242,7 @@ def test_fitting_one_view_lowers_its_loss(mode, prediction_type, tmp_path):
 def test_a_run_that_was_cut_off_ends_in_the_same_vectors(tmp_path, monkeypatch):
     whole = learner_of(tiny_generator(), tmp_path)
     whole.run()
-    monkeypatch.setattr(learning, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)
     cut = learner_of(tiny_generator(), tmp_path)
 
     def die(step):
@@ -254,10 +255,10 @@ def test_a_run_that_was_cut_off_ends_in_the_same_vectors(tmp_path, monkeypatch):
     resumed = learner_of(tiny_generator(), tmp_path)
     assert resumed.run().step == 4
     assert torch.equal(resumed.context.vectors, whole.context.vectors)
-    assert resumed.run_so_far.probes == whole.run_so_far.probes
+    assert resumed.progress.probes == whole.progress.probes
     other = learner_of(tiny_generator(), tmp_path, seed=1)
-    other._resume()
-    assert other.run_so_far.step == 0, "a checkpoint of another seed was taken up"
+    other.resume()
+    assert other.progress.step == 0, "a checkpoint of another seed was taken up"
 
 
 def test_the_plateau_is_where_the_best_has_stopped_falling():
@@ -275,7 +276,7 @@ def test_learning_stops_at_a_plateau_when_told_to(tmp_path):
         steps=30, accumulation=1, learning_rate=1e-12, probe_every=2, plateau_steps=4, stop_at_plateau=True
     )
     learner = learner_of(tiny_generator(), tmp_path, tuning=tuning)
-    assert learner.run().step == 4 == learner.run_so_far.plateau_step
+    assert learner.run().step == 4 == learner.progress.plateau_step
 
 
 def test_grids_of_samples_lie_in_the_folder(tmp_path):

@@ -97,7 +97,7 @@ def test_images_of_a_batch_do_not_meet(detector):
 
 
 def test_what_lies_in_the_padding_is_heard_by_the_fusion_only(detector):
-    """Spec 16.2: padded tokens take part in the text's side of the fusion, and nowhere else."""
+    """Padded tokens take part in the text's side of the fusion, nowhere else (docs/spec/uninext.md 16.2)."""
     pyramid = detector.encode_image(pictures(1, 128, 160))
     padding = torch.zeros(1, 128, 160, dtype=torch.bool)
     padding[:, 96:], padding[:, :, 120:] = True, True

@@ -342,7 +342,7 @@ def weights_with_their_biases(parameters):
     ids=["un-normalised residual", "x before y", "not aligned", "mirrored", "biases between"],
 )
 def test_the_comparison_notices_the_known_mistakes(model, monkeypatch, owner, attribute, mistake, moved):
-    """Spec 16: each moves its numbers far beyond the limit."""
+    """Each moves its numbers far beyond the limit (docs/spec/uninext.md 16)."""
     golden, language = golden_file("infer_cones"), concept_language(concept_rows())
     monkeypatch.setattr(owner, attribute, mistake)
     predictions, _ = infer(model, golden, language, monkeypatch)
@@ -354,7 +354,7 @@ def no_gradient_to_the_box(features, parameters, centres, stride):
 
 
 def test_gradients_notice_the_known_mistakes(model, monkeypatch):
-    """Spec 16.6: the first reference and the centres of masks carry gradient; values alone would not show it."""
+    """The first reference and mask centres carry gradient, which no value shows (docs/spec/uninext.md 16.6)."""
     golden, rows = golden_file("train_cones"), concept_rows().requires_grad_()
     monkeypatch.setattr(detector, "dynamic_masks", no_gradient_to_the_box)
     run = run_training(model, golden, concept_language(rows), monkeypatch)

@@ -41,7 +41,7 @@ def test_every_entry_of_the_official_file_is_a_tensor_of_ours_or_named_as_droppe
 
 
 def test_parameter_counts():
-    """Spec, section 1; the paper's Table 2 prints 166.36, 57.67, 166.14 and 57.25 million."""
+    """Paper, Table 2: 166.36, 57.67, 166.14 and 57.25 million (docs/spec/uninext.md 1)."""
     detector, encoder = on_meta(build_detector), on_meta(build_text_encoder)
     assert count(encoder.parameters()) == 108_891_648
     assert count(detector.parameters()) == 57_468_896

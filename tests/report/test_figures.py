@@ -4,12 +4,12 @@ import matplotlib as mpl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from cones.outputs.reference import GROUPS
 from cones.plotting import COLUMN, PAGE_WIDTH, STYLE
 from cones.report.figures import methods_figure
 from cones.report.panels import highest, panels, what_marks_mean
 from cones.report.svg import panel_svg
 from cones.steps.report import read_sources
-from cones.tables.reference import GROUPS
 from tests.report.suites import finished
 
 TOY = "toy datasets drawn by this project and a nano model; not comparable with the paper"

@@ -4,14 +4,15 @@ import pytest
 
 from cones.config import load_suite
 from cones.errors import ConesError
-from cones.report.efficiency import efficiency_csv, efficiency_rows, efficiency_sheet
+from cones.outputs.efficiency import efficiency_rows, frame
+from cones.outputs.efficiency import sheet as efficiency_sheet
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.quantities import count, memory, seconds, span
+from cones.outputs.records import Record
 from cones.report.gaps import gap_rows
-from cones.report.quantities import count, memory, seconds, span
 from cones.report.rates import rates_used, read_study, study_views
-from cones.report.records import Record
 from cones.report.tuned import tuned_views
 from cones.steps.report import write_report
-from cones.tables.files import read_csv
 from tests.report.suites import finished
 
 HEAD = "model,method,learning_rate,dataset,validation_ap,chosen\n"
@@ -94,7 +95,7 @@ def test_costs_and_rates_tell_arms_from_methods(tmp_path):
     assert (first["steps"], first["steps_to_best"], first["seconds_per_step"]) == (240, 72, 20 / 240)
     assert first["seconds_to_best"] == pytest.approx(20 * 72 / 240)
     assert second["method"] == "cones-n1" and second["inference_seconds_per_image"] is None
-    (tmp_path / "efficiency.csv").write_text(efficiency_csv(rows))
+    (tmp_path / "efficiency.csv").write_text(to_csv(frame(cells, suite="ci")))
     sheet = efficiency_sheet(*read_csv(tmp_path / "efficiency.csv"), suite="ci")
     assert sheet.rows[0][1:6] == ["ConES (stage 1)", "384", "1.90 M", "1.90 M", "83 ms"]
     assert sheet.rows[1][-2] == "–" and len(sheet.rows) == 2  # noqa: RUF001

@@ -4,14 +4,15 @@ import pytest
 
 from cones.cell import Plan
 from cones.errors import ConesError
-from cones.steps.figure4 import write_figure4
-from cones.steps.table3 import write_table3
+from cones.outputs.make import make_output
 
 
-@pytest.mark.parametrize(("write", "grid"), [(write_figure4, "figure4"), (write_table3, "table3")])
-def test_a_suite_without_the_grid_gets_one_line_and_no_file(tmp_path, monkeypatch, write, grid):
+@pytest.mark.parametrize("grid", ["figure4", "table3", "table5"])
+def test_a_suite_without_the_grid_gets_one_line_and_no_file(tmp_path, monkeypatch, grid):
     plan = Plan.load("ci")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConesError, match=rf'config/ci.yaml.*grid "{grid}" is not in the suite.*choose one of: table1'):
-        write(plan)
+    with pytest.raises(
+        ConesError, match=rf'config/ci.yaml.*does not make "{grid}"; expected one of {grid}; next: add the grid, or'
+    ):
+        make_output(plan, grid)
     assert not any(tmp_path.iterdir())

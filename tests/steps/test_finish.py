@@ -4,10 +4,12 @@ from pathlib import Path
 
 import torch
 
-from cones.analysis.embeddings import ISOLATED, TOGETHER, BoxVectors, Embeddings
+from cones.analysis.embeddings import BoxVectors, Embeddings
+from cones.analysis.names import ISOLATED, TOGETHER
 from cones.artifacts import write_json
+from cones.outputs.files import read_csv
 from cones.steps.finish import finish_run
-from cones.tables.files import read_csv
+from tests.made import made_by
 from tests.report.suites import finished
 
 GRIDS = {
@@ -39,6 +41,7 @@ def test_a_failed_run_leaves_figures_and_costs_of_what_there_is(tmp_path, monkey
     log = Path("logs") / lost.folder.relative_to("results") / "tune.log"
     log.parent.mkdir(parents=True)
     log.write_text("error: the loss is not finite at step 3\n")
+    made_by(plan)
     finish_run(plan, overrides={}, failed=True)
     folder = Path("results/ci")
     for name in ("figure4", "figure5", "figure4_supplement"):

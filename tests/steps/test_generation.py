@@ -19,8 +19,9 @@ from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
-from cones.steps.collect_subjects import collect_subjects
-from cones.tables.files import read_csv
+from cones.outputs.files import read_csv
+from cones.outputs.make import make_output
+from tests.made import made_by
 
 SUBJECTS = {"rex": ("dog", "red"), "max": ("dog", "blue"), "ming": ("vase", "green")}
 PROMPTS = {"live": ["a {0} {1} in the snow", "a red {0} {1}"], "object": ["a {0} {1} on the beach"]}
@@ -61,6 +62,12 @@ DATASET = {
 }
 
 
+def prepared(manifest):
+    """The dataset as its step leaves it."""
+    write_json("data/miniature/three/manifest.json", manifest)
+    made_by(Plan.load("three"))
+
+
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """The folder the commands run in: a prepared dataset of three subjects, and a pipeline directory `nano`."""
@@ -81,7 +88,7 @@ def world(tmp_path, monkeypatch):
         kind = "live" if noun == "dog" else "object"
         images = [f"{name}/{number}.png" for number in range(2)]
         subjects[name] = {"class_word": noun, "prompts": kind, "images": images}
-    write_json(dataset / "manifest.json", {"status": "ready", "generation": {"subjects": subjects, "prompts": PROMPTS}})
+    prepared({"status": "ready", "generation": {"subjects": subjects, "prompts": PROMPTS}})
     saved(tmp_path / "nano", text=True)
     torch.manual_seed(0)
     save_tensors(tmp_path / "nano/classifier.safetensors", IconClassifier().state_dict())
@@ -130,7 +137,7 @@ def test_from_pictures_to_numbers_and_figures(world):
     alone = read_generation_metrics(world / "results/three/sd_nano/three-ming/cones/seed0/metrics.json")
     assert alone.tracks["reconstruction"].by_extractor["icon classifier"].other_subject is None
 
-    run("collect")
+    make_output(Plan.load("three"), "generation")
     results = world / "results/three"
     _, rows = read_csv(results / "generation.csv")
     shown = [(row["track"], row["arm"], row["status"], row["subjects"]) for row in rows]
@@ -173,13 +180,13 @@ def test_the_same_steps_give_the_same_bytes_and_other_weights_are_refused(world)
 
 
 def test_a_skipped_dataset_is_a_row_with_its_reason(world):
-    write_json(world / "data/miniature/three/manifest.json", {"status": "skipped", "reason": "a form is needed"})
+    prepared({"status": "skipped", "reason": "a form is needed"})
     prepare()
     for subject in SUBJECTS:
         for arm in ("zero_shot", "textual_inversion", "cones"):
             for step in ("learn", "draw", "score"):
                 run(step, "--subject", subject, "--arm", arm)
-    run("collect")
+    make_output(Plan.load("three"), "generation")
     _, rows = read_csv(world / "results/three/generation.csv")
     assert {row["notes"] for row in rows if row["arm"] == "zero_shot"} == {"skipped: a form is needed"}
     assert {row["subjects"] for row in rows if row["arm"] == "cones"} == {"0/3"}
@@ -190,7 +197,7 @@ FEW = {"generation": {"subjects": ["rex", "ming"], "arms": ["zero_shot"], "pictu
 
 @pytest.fixture
 def few(world):
-    """Two scored subjects of one arm; what `collect` is asked for them."""
+    """Two scored subjects of one arm; what `make` is asked for them."""
     prepare()
     for subject in ("rex", "ming"):
         for step in ("learn", "draw", "score"):
@@ -199,7 +206,7 @@ def few(world):
 
 
 def test_tables_and_figures_refuse_cells_that_are_not_as_recorded(few):
-    collect_subjects(few)
+    make_output(few, "generation")
     rex, ming = (few.subject_cell(name, "zero_shot", 0).folder for name in ("rex", "ming"))
     for path, words in (
         (rex / "metrics.json", "is not the file that run.json records"),
@@ -210,8 +217,8 @@ def test_tables_and_figures_refuse_cells_that_are_not_as_recorded(few):
         before = path.read_bytes()
         path.write_bytes(before + b"\n")
         with pytest.raises(ConesError, match=f"{path}: {words}.*; next: "):
-            collect_subjects(few)
-        collect_subjects(few, partial=True)
+            make_output(few, "generation")
+        make_output(few, "generation", partial=True)
         _, rows = read_csv("results/three/generation_cells.partial.csv")
         refused = {row["subject"]: row["reason"] for row in rows if row["status"] == "failed"}
         assert words in refused["rex"] and ("ming" in refused) == (path.name == "text.safetensors")
@@ -219,7 +226,7 @@ def test_tables_and_figures_refuse_cells_that_are_not_as_recorded(few):
     shutil.rmtree(rex)
     shutil.copytree(ming, rex)
     with pytest.raises(ConesError, match=r"three-rex.*dataset is that of another cell; expected three-rex"):
-        collect_subjects(few)
+        make_output(few, "generation")
 
 
 def test_a_subject_that_failed_is_left_out_with_its_reason(few, monkeypatch):
@@ -229,10 +236,10 @@ def test_a_subject_that_failed_is_left_out_with_its_reason(few, monkeypatch):
     (ming.logs / "score.log").write_text("error: out of memory; next: another device\n")
     told = {}
     monkeypatch.setattr(
-        "cones.steps.collect_subjects.save_subjects",
+        "cones.outputs.subject_figures.save_subjects",
         lambda rows, heads, png, note, **how: told.update({png.stem: ([row.name for row in rows], note)}) or [png],
     )
-    collect_subjects(few)
+    make_output(few, "generation")
     assert told["figure3"][0] == ["rex"] and "Not shown" not in told["figure3"][1]
     assert told["figure6"][0] == []
     assert "Not shown: ming (error: out of memory; next: another device)." in told["figure6"][1]

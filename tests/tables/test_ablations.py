@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from cones.artifacts import read_json, write_json
-from cones.tables.cells import ExpectedCell, collect_cells
-from cones.tables.collect import TABLES
-from cones.tables.files import read_csv, to_csv
-from cones.tables.reference import paper
-from cones.tables.sheet import sheet_markdown
-from cones.tables.table5 import table5
-from cones.tables.table9 import table9
+from cones.experiment.outputs import OUTPUTS
+from cones.outputs.cells import ExpectedCell, collect_cells
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.reference import paper
+from cones.outputs.sheet import sheet_markdown
+from cones.outputs.table5 import frame as table5
+from cones.outputs.table9 import frame as table9
 from tests.tables.worlds import metrics_path, write_done, write_skipped
 
 GROUP = {"aquarium": "natural", "dfuc2020": "non_radiology", "tbx11k": "radiology"}
@@ -54,7 +54,7 @@ def collected(folder, expected, ap_of, suite="paper"):
 def sheet_of(name, frame, tmp_path, suite):
     (tmp_path / "t.csv").write_text(to_csv(frame))
     columns, rows = read_csv(tmp_path / "t.csv")
-    return sheet_markdown(TABLES[name].sheet(columns, rows, suite=suite, title="a test"))
+    return sheet_markdown(OUTPUTS.load(name).sheet(columns, rows, suite=suite, title="a test"))
 
 
 def test_table_5_has_a_row_per_number_of_tokens_in_rising_order(tmp_path):

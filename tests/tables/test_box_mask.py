@@ -2,12 +2,13 @@
 
 import pytest
 
-from cones.tables.cells import ExpectedCell, collect_cells
-from cones.tables.collect import collect
-from cones.tables.reference import paper
-from cones.tables.table2 import NOT_PUBLISHED, table2
-from cones.tables.table4 import INFERRED, table4
-from tests.tables.worlds import METHODS, metrics_path, row_of, write_done, write_world
+from cones.outputs.cells import ExpectedCell, collect_cells
+from cones.outputs.reference import paper
+from cones.outputs.table2 import NOT_PUBLISHED
+from cones.outputs.table2 import frame as table2
+from cones.outputs.table4 import INFERRED
+from cones.outputs.table4 import frame as table4
+from tests.tables.worlds import METHODS, collect, metrics_path, row_of, write_done, write_world
 
 DATASETS = ("dfuc2022", "kvasir_seg", "cityscapes")
 LOSSES = {

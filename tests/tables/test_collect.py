@@ -3,19 +3,19 @@
 import io
 import subprocess
 import sys
-from typing import get_args
 
 import pytest
 from rich.console import Console
 
-from cones.analysis.files import FILES_OF
-from cones.config import GridName
 from cones.errors import ConesError
-from cones.tables.collect import TABLES, collect
-from cones.tables.files import ALL_TABLES, TABLES_OF, files_of
-from cones.tables.render import print_table, read_rows
-from cones.tables.wording import heading
-from tests.tables.worlds import grid, write_world
+from cones.experiment.outputs import OUTPUTS
+from cones.outputs.cells import cells_csv, collect_cells, read_cells
+from cones.outputs.files import to_csv
+from cones.outputs.make import reading
+from cones.outputs.table1 import read_rows
+from cones.outputs.wording import heading
+from cones.steps.show import show_table
+from tests.tables.worlds import collect, grid, write_world
 
 
 def ap_of(cell):
@@ -35,7 +35,7 @@ def finished(folder, suite="miniature", **options):
 
 def printed(path, width=100):
     console = Console(file=io.StringIO(), width=width)
-    print_table(path, console=console)
+    show_table(path, console)
     return console.file.getvalue()
 
 
@@ -45,15 +45,19 @@ FILES = [
 ]
 
 
-def test_every_grid_of_a_suite_has_its_tables():
-    assert {*get_args(GridName), "generation"} == {*TABLES_OF, *FILES_OF, "stability"}
-    assert set(ALL_TABLES) == set(TABLES)
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_every_output_can_be_read_made_and_shown(name):
+    output = OUTPUTS[name]
+    module = output.load()
+    asked = ["frame", "sheet", *["draw"] * bool(output.figures), *["further"] * bool(output.further)]
+    assert all(callable(getattr(module, function)) for function in asked)
+    assert all(callable(getattr(reading(output), each)) for each in ("inputs", "settings", "is_begun", "read"))
 
 
 def test_the_files_are_the_same_every_time(tmp_path):
     first = [path.read_bytes() for path in finished(tmp_path)]
     paths = finished(tmp_path)
-    assert [path.name for path in paths] == FILES == list(files_of("table1"))
+    assert [path.name for path in paths] == FILES
     assert [path.read_bytes() for path in paths] == first
     assert not any(b"\r" in content for content in first)
     assert sorted(path.name for path in (tmp_path / "miniature").glob("*.*")) == sorted(FILES)
@@ -149,8 +153,28 @@ def test_other_files_are_not_printed(tmp_path, text):
         read_rows(tmp_path / "none.csv")
 
 
-def test_importing_the_tables_imports_nothing_heavy():
-    heavy = ("torch", "pandas", "scipy", "numpy", "pycocotools", "rich")
-    code = f"import sys, cones.tables.collect, cones.tables.render; print([m for m in {heavy} if m in sys.modules])"
+def test_importing_the_outputs_imports_nothing_heavy():
+    """Rules are parsed with them."""
+    heavy = ("torch", "pandas", "scipy", "numpy", "pycocotools", "rich", "matplotlib", "PIL")
+    code = (
+        "import sys; from cones.experiment.outputs import OUTPUTS; from cones.outputs.make import reading;"
+        "[(output.load(), reading(output)) for output in OUTPUTS.values()];"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_the_list_of_cells_loses_nothing_on_the_way_to_a_table(tmp_path):
+    cells = grid(models=("glip_nano",), methods=("cones", "zero_shot"))
+    metrics = write_world(
+        tmp_path, "ci", cells, lambda cell: "no" if cell.dataset == "tn3k" else round(len(cell.dataset) / 3, 6)
+    )
+    found = collect_cells(cells, metrics, suite="ci")
+    (tmp_path / "cells.csv").write_text(cells_csv(found))
+    again = read_cells(tmp_path / "cells.csv")
+    assert cells_csv(again) == cells_csv(found)
+    for output in OUTPUTS.values():
+        if output.reads == "scores":
+            frame = output.load().frame
+            assert to_csv(frame(again, suite="ci")) == to_csv(frame(found, suite="ci"))

@@ -2,21 +2,19 @@
 
 import pytest
 
-from cones.tables.cells import ExpectedCell, collect_cells
-from cones.tables.collect import collect
-from cones.tables.detail import DETAIL_TABLES, datasets_in, detail_table
-from cones.tables.detail_sheet import detail_sheet
-from cones.tables.files import read_csv, to_csv
-from cones.tables.reference import GROUPS, paper
-from cones.tables.sheet import sheet_markdown
-from cones.tables.wording import NO_NUMBER
-from tests.tables.worlds import grid, published, row_of, write_world
+from cones.outputs.cells import ExpectedCell, collect_cells
+from cones.outputs.details import DETAIL_TABLES, datasets_in, detail_frame, detail_sheet
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.reference import GROUPS, paper
+from cones.outputs.sheet import sheet_markdown
+from cones.outputs.wording import NO_NUMBER
+from tests.tables.worlds import collect, grid, published, row_of, write_world
 
 ONE = {"models": ("glip_t",), "methods": ("cones",)}
 
 
 def table_of(folder, cells, ap_of, table="table8", suite="mini"):
-    return detail_table(collect_cells(cells, write_world(folder, suite, cells, ap_of), suite=suite), table, suite=suite)
+    return detail_frame(collect_cells(cells, write_world(folder, suite, cells, ap_of), suite=suite), table, suite=suite)
 
 
 def markdown_of(frame, folder, table, **options):

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
+from cones.analysis.learning_rates import write_learning_rates
 from cones.errors import ConesError
-from cones.tables.learning_rates import write_learning_rates
 
 
 def grid(tmp_path, rows):

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from cones.tables.cells import collect_cells
-from cones.tables.collect import TABLES
-from cones.tables.files import read_csv, to_csv
-from cones.tables.ranks import critical_difference, friedman, holm, ranks_table, wilcoxon_p
-from cones.tables.sheet import sheet_markdown
+from cones.experiment.outputs import OUTPUTS
+from cones.outputs.cells import collect_cells
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.ranks import critical_difference, friedman, holm, wilcoxon_p
+from cones.outputs.ranks import frame as ranks_table
+from cones.outputs.sheet import sheet_markdown
 from tests.tables.worlds import grid, published, write_world
 
 
@@ -52,7 +53,7 @@ def test_one_method_or_no_number_is_a_row_without_ranks(tmp_path):
         assert len(table) == 1 and table["friedman_p"].isna().all() and table["critical_difference"].isna().all()
         (tmp_path / "ranks.csv").write_text(to_csv(table))
         columns, rows = read_csv(tmp_path / "ranks.csv")
-        assert "nan" not in sheet_markdown(TABLES["ranks"].sheet(columns, rows, suite="paper", title="a test"))
+        assert "nan" not in sheet_markdown(OUTPUTS.load("ranks").sheet(columns, rows, suite="paper", title="a test"))
 
 
 def test_the_critical_differences_of_demsar():

@@ -6,7 +6,7 @@ import pytest
 
 from cones.errors import ConesError
 from cones.evaluation.seeds import rounded
-from cones.tables.reference import GROUPS, Reference, paper, paper_value
+from cones.outputs.reference import GROUPS, Reference, paper, paper_value
 
 SLIPS = {  # (model, method, column): what the per-dataset tables give
     ("glip_t", "zero_shot", "natural_odinw13"): "46.5",

@@ -2,10 +2,11 @@
 
 import pytest
 
-from cones.tables.cells import ExpectedCell, collect_cells
-from cones.tables.reference import GROUPS
-from cones.tables.table1 import COLUMNS, table1
-from cones.tables.wording import BLOCKS
+from cones.outputs.cells import ExpectedCell, collect_cells
+from cones.outputs.reference import GROUPS
+from cones.outputs.table1 import COLUMNS
+from cones.outputs.table1 import frame as table1
+from cones.outputs.wording import BLOCKS
 from tests.tables.worlds import METHODS, grid, published, row_of, write_done, write_world
 
 

@@ -1,11 +1,14 @@
 import csv
 import json
 
+from cones.artifacts import write_text
 from cones.data.registry import load_registry
-from cones.tables.files import read_csv
-from cones.tables.reference import paper
-from cones.tables.table7 import paper_row, table7_sheet, write_table7
-from cones.tables.wording import NO_NUMBER
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.reads.manifests import Datasets
+from cones.outputs.reference import paper
+from cones.outputs.table7 import frame, paper_row
+from cones.outputs.table7 import sheet as table7_sheet
+from cones.outputs.wording import NO_NUMBER
 from tests.data.made_up import cells_entry
 
 
@@ -18,14 +21,9 @@ def manifest(folder, name, train=0, val=0, test=0, status="ready"):
 
 
 def rows_of(tmp_path, entries, manifests, source="official"):
-    path = write_table7(
-        tmp_path / "table7.csv",
-        suite="s",
-        source=source,
-        registry={entry.id: entry for entry in entries},
-        datasets=[entry.id for entry in entries],
-        manifests=manifests,
-    )
+    path = tmp_path / "table7.csv"
+    datasets = Datasets(source, tuple((entry, manifests[entry.id]) for entry in entries))
+    write_text(path, to_csv(frame(datasets, suite="s")))
     with open(path, newline="") as file:
         return {row["dataset"]: row for row in csv.DictReader(file)}
 

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from cones.artifacts import sha256, write_json
+from cones.artifacts import sha256, write_json, write_text
 from cones.evaluation.coco_ap import STATISTICS
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
-from cones.tables.cells import ExpectedCell
-from cones.tables.reference import GROUPS, paper_value
+from cones.experiment.outputs import OUTPUTS
+from cones.outputs.cells import ExpectedCell, cells_csv, collect_cells, read_cells
+from cones.outputs.files import cells_file, named
+from cones.outputs.make import write_output
+from cones.outputs.reference import GROUPS, paper_value
+from cones.outputs.wording import said_of_suite
 
 METHODS = (
     *("zero_shot", "linear_probing", "textual_inversion", "prompt_tuning", "cones"),
@@ -126,3 +130,15 @@ def write_run(path: Path, cell: ExpectedCell, *, epochs: int = 10, seconds: floa
         "versions": {"python": "3.11.7", "torch": "2.13.0+cpu"},
     }
     write_json(path.with_name("run.json"), content | changed)
+
+
+def collect(*, suite, grid, expected, metrics, logs=None, out_dir, check=None, partial=False, title=None) -> list[Path]:
+    """The list of a grid's cells and the tables made of it, as the steps `collect` and `make` write them."""
+    found = collect_cells(expected, metrics, logs, suite=suite, check=check, partial=partial)
+    written = [Path(out_dir) / named(cells_file(grid), partial)]
+    write_text(written[0], cells_csv(found))
+    for output in OUTPUTS.values():
+        if output.reads == "scores" and grid in output.grids:
+            options = {"suite": suite, "title": said_of_suite(title, partial), "partial": partial}
+            written += write_output(output, read_cells(written[0]), Path(out_dir), **options)
+    return written

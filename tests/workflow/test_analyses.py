@@ -3,7 +3,7 @@
 import csv
 import json
 
-from cones.analysis.files import EFFICIENCY, FILES_OF
+from cones.experiment.outputs import OUTPUTS
 
 ARMS = ["zero_shot", "cones", "cones_step0", {"cones-n1": {"method": "cones", "tokens_per_class": 1}}]
 GRIDS = {
@@ -52,12 +52,12 @@ def test_from_cells_to_every_analysis_and_again_without_a_model(workflow):
 
     (results / "ci/figure5.pdf").unlink()
     (results / "ci/figure4_supplement.png").unlink()
-    redrawn = {"table3": 1, "draw_figure4": 1, "render_report": 1, "report": 1, "publish": 2, "publish_figure": 2}
+    redrawn = {"table3": 1, "figure4": 1, "render_report": 1, "report": 1, "publish": 2, "publish_figure": 2}
     assert workflow.planned(*WORLD) == {**redrawn, "all": 1}
     (results / "ci/glip_nano/bccd/cones_step0/seed0/embeddings.safetensors").unlink()
-    assert workflow.planned("results/figure4.pdf", *WORLD) == {"embed": 1, "draw_figure4": 1, "publish_figure": 1}
+    assert workflow.planned("results/figure4.pdf", *WORLD) == {"embed": 1, "figure4": 1, "publish_figure": 1}
 
 
 def test_files_are_named_once():
-    names = [name for files in FILES_OF.values() for name in files] + list(EFFICIENCY)
+    names = [name for output in OUTPUTS.values() for name in output.files]
     assert len(names) == len(set(names))

@@ -31,8 +31,9 @@ onstart:
     [
         (SNAKEFILE + DROPPED, (), False),
         (SNAKEFILE + DROPPED, ("--max-jobs-per-timespan", "50/1s"), True),
+        (SNAKEFILE, (), True),  # if this fails, Snakemake needs workflow/rate_limit.py no more
     ],
-    ids=["nobody-asked", "asked-for"],
+    ids=["nobody-asked", "asked-for", "snakemake-itself"],
 )
 def test_a_finished_job_leaves_no_chain_of_looks_behind(tmp_path, snakefile, options, limited):
     (tmp_path / "Snakefile").write_text(snakefile)

@@ -12,6 +12,7 @@ from cones.forecast.forecast import forecast
 CI = ("--config", "suite=ci")
 ARMS = list(load_suite("ci").arms)
 TABLE = "results/table1.csv"
+TO_TABLE = {"collect_table1": 1, "table1": 1, "publish": 1}  # the jobs from cells to the table
 
 
 def rows(path):
@@ -77,39 +78,36 @@ def test_shared_image_features_come_and_go_without_re_running_a_cell(finished):
 
 def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
     plan = finished.planned(TABLE, "-R", finished.state("bccd", "linear_probing"), *CI)
-    assert plan == {"tune": 1, "evaluate": 1, "collect_table1": 1, "publish": 1}
+    assert plan == {"tune": 1, "evaluate": 1, **TO_TABLE}
     method = [finished.state(dataset, "prompt_tuning") for dataset in ("aquarium", "bccd")]
-    assert finished.planned(TABLE, "-R", *method, *CI) == {"tune": 2, "evaluate": 2, "collect_table1": 1, "publish": 1}
+    assert finished.planned(TABLE, "-R", *method, *CI) == {"tune": 2, "evaluate": 2, **TO_TABLE}
     dataset = [finished.state("bccd", arm) for arm in ARMS]
-    assert finished.planned(TABLE, "-R", *dataset, *CI) == {"tune": 7, "evaluate": 7, "collect_table1": 1, "publish": 1}
+    assert finished.planned(TABLE, "-R", *dataset, *CI) == {"tune": 7, "evaluate": 7, **TO_TABLE}
     stage_1 = finished.planned(TABLE, "-R", finished.state("bccd", "cones"), *CI)
-    assert stage_1 == {"tune": 2, "evaluate": 2, "collect_table1": 1, "publish": 1}
+    assert stage_1 == {"tune": 2, "evaluate": 2, **TO_TABLE}
 
 
-@pytest.mark.parametrize(
-    ("file", "jobs"),
-    [
-        ("glip_nano/aquarium/cones/seed0/metrics.json", {"evaluate": 1, "collect_table1": 1, "publish": 1}),
-        ("glip_nano/aquarium/cones/seed0/predictions.json", {"evaluate": 1, "collect_table1": 1, "publish": 1}),
-        (
-            "glip_nano/aquarium/zero_shot/seed0/state.safetensors",
-            {"tune": 1, "evaluate": 1, "collect_table1": 1, "publish": 1},
-        ),
-        ("table1_cells.csv", {"collect_table1": 1, "publish": 1}),
-    ],
-)
-def test_deleting_one_file_rebuilds_just_what_depends_on_it(finished, file, jobs):
-    path = finished.folder / "results/ci" / file
-    kept = path.read_bytes()
-    path.unlink()
-    assert finished.planned(TABLE, *CI) == jobs
+def test_deleting_a_file_rebuilds_just_what_depends_on_it(finished):
+    """Each file that goes adds its own jobs to the plan and no others; one run brings all back, byte for byte."""
+    deleted = {
+        "table1_cells.csv": {},
+        "glip_nano/aquarium/cones/seed0/metrics.json": {"evaluate": 1},
+        "glip_nano/bccd/cones/seed0/predictions.json": {"evaluate": 2},
+        "glip_nano/aquarium/zero_shot/seed0/state.safetensors": {"tune": 1, "evaluate": 3},
+    }
+    paths = {file: finished.folder / "results/ci" / file for file in deleted}
+    kept = {path: path.read_bytes() for path in paths.values()}
+    for file, jobs in deleted.items():
+        paths[file].unlink()
+        assert finished.planned(TABLE, *CI) == {**jobs, **TO_TABLE}, file
     finished.run(TABLE, *CI)
-    assert path.read_bytes() == kept
+    for path, content in kept.items():
+        assert path.read_bytes() == content, path
 
 
 def test_the_report_is_made_of_what_is_there_and_made_again_when_it_is_gone(finished):
     report = "results/report.html"
-    made = {"table7": 1, "efficiency": 1, "render_report": 1, "report": 1}
+    made = {"table7": 1, "table8": 1, "table10": 1, "ranks": 1, "efficiency": 1, "render_report": 1, "report": 1}
     assert finished.planned(report, *CI) == made
     finished.run(report, *CI)
     assert "suite: ci" in (finished.folder / report).read_text()
@@ -127,9 +125,11 @@ def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):
     assert "prepare" not in plan and "text_states" not in plan
 
 
-def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, monkeypatch):
+@pytest.mark.parametrize(
+    "arms", [["cones", "full_finetuning"], pytest.param(["cones_finetuned", "prompt_tuning"], marks=pytest.mark.slow)]
+)
+def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, monkeypatch, arms):
     monkeypatch.setenv("CONES_WARM", "0")
-    arms = ["cones", "cones_finetuned", "full_finetuning", "prompt_tuning"]
     targets = [f"results/ci/glip_nano/bccd/{arm}/seed0/metrics.json" for arm in arms]
     workflow.run(*targets, "--config", "suite=ci")
     assert not (workflow.folder / "logs/warm.log").exists()
@@ -140,11 +140,14 @@ def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, mo
 
 def test_a_forecast_counts_the_jobs_of_a_dry_run(workflow):
     planned = workflow.planned(TABLE, *CI)
-    assert (planned.pop("collect_table1"), planned.pop("publish")) == (1, 1)
+    assert (planned.pop("collect_table1"), planned.pop("table1"), planned.pop("publish")) == (1, 1, 1)
     assert forecast(Plan.load("ci"), [TABLE], tflops=30).jobs == planned
 
 
 def test_a_suite_of_table_2_alone_is_planned_before_its_own_folder_is_there(workflow):
+    report = workflow.planned("results/report.html", "--config", "suite=fuseg")
+    made = {"table2", "table7", "efficiency", "render_report", "report"}
+    assert {rule: report[rule] for rule in made} == dict.fromkeys(made, 1)
     jobs = workflow.planned("results/fuseg/table2.csv", "--config", "suite=fuseg")
     cells = {"features": 1, "tune": 3, "evaluate": 3}
-    assert jobs == {"fetch": 1, "prepare": 1, "weights": 1, "text_states": 1, **cells, "collect_table2": 1}
+    assert jobs == {"fetch": 1, "prepare": 1, "weights": 1, "text_states": 1, **cells, "collect_table2": 1, "table2": 1}

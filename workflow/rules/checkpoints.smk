@@ -3,13 +3,12 @@
 
 rule checkpoint:
     output:
-        "checkpoints/official/{name}.json",
+        steps["checkpoint"].files,
     log:
-        "logs/checkpoints/official-{name}.log",
+        steps["checkpoint"].log,
     localrule: True
     params:
-        code=digests.step_code("checkpoint"),
-        file=lambda wildcards: digests.official_file(wildcards.name),
+        digest=context.digest("checkpoint"),
     message:
         "fetching the official {wildcards.name}"
     shell:
@@ -18,18 +17,18 @@ rule checkpoint:
 
 rule weights:
     input:
-        context.weights_inputs,
+        unpack(context.inputs("weights")),
     output:
-        "checkpoints/{model}.safetensors",
+        steps["weights"].files,
     log:
-        "logs/checkpoints/{model}.log",
+        steps["weights"].log,
     params:
-        code=lambda wildcards: digests.model_code("weights", wildcards.model),
-        seed=lambda wildcards: plan.suite.models[wildcards.model].initial_seed,
+        digest=context.digest("weights"),
+        model=lambda wildcards: context.model_of(wildcards.weights),
     message:
-        "base weights of {wildcards.model}"
+        "base weights of {params.model}"
     shell:
-        "python -m cones weights --model {wildcards.model} > {log} 2>&1"
+        "python -m cones weights --model {params.model} > {log} 2>&1"
 
 
 # never part of another target: the project ships what this makes
@@ -40,7 +39,7 @@ rule pretrain:
     log:
         "logs/pretraining/{model}.log",
     params:
-        code=lambda wildcards: digests.model_code("pretrain", wildcards.model),
+        code=lambda wildcards: digests.pretraining_code(wildcards.model),
     message:
         "pretraining {wildcards.model}: most of an hour"
     shell:

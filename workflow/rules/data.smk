@@ -3,13 +3,12 @@
 
 rule draw:
     output:
-        f"{plan.suite.data_dir}/miniature/mirror/{{dataset}}/{{archive}}",
+        steps["draw"].files,
     log:
-        "logs/data/miniature/{dataset}/draw-{archive}.log",
+        steps["draw"].log,
     localrule: True
     params:
-        code=digests.step_code("draw"),
-        entry=context.dataset_digest,
+        digest=context.digest("draw"),
     message:
         "drawing {wildcards.dataset}"
     shell:
@@ -18,18 +17,15 @@ rule draw:
 
 rule fetch:
     input:
-        context.fetch_inputs,
+        unpack(context.inputs("fetch")),
     output:
-        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/fetch.json",
+        steps["fetch"].files,
     log:
-        "logs/data/{source}/{dataset}/fetch.log",
+        steps["fetch"].log,
     retries: 0
     localrule: True
     params:
-        code=digests.step_code("fetch"),
-        entry=context.dataset_digest,
-        drop=context.drop_digest,
-        given=context.credentials_digest,
+        digest=context.digest("fetch"),
     message:
         "fetching {wildcards.dataset} ({wildcards.source})"
     shell:
@@ -38,17 +34,13 @@ rule fetch:
 
 rule prepare:
     input:
-        rules.fetch.output,
+        unpack(context.inputs("prepare")),
     output:
-        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/manifest.json",
-        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/train.json",
-        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/val.json",
-        f"{plan.suite.data_dir}/{{source}}/{{dataset}}/test.json",
+        steps["prepare"].files,
     log:
-        "logs/data/{source}/{dataset}/prepare.log",
+        steps["prepare"].log,
     params:
-        code=context.prepare_digest,
-        entry=context.dataset_digest,
+        digest=context.digest("prepare"),
     message:
         "preparing {wildcards.dataset} ({wildcards.source})"
     shell:

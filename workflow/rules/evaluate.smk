@@ -3,22 +3,16 @@
 
 rule evaluate:
     input:
-        unpack(context.features),
-        state=rules.tune.output.state,
-        record=rules.tune.output.record,
-        weights="checkpoints/{model}.safetensors",
-        manifest=context.manifest,
+        unpack(context.inputs("evaluate")),
     output:
-        metrics="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/metrics.json",
-        predictions="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/predictions.json",
-        run="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/run.json",
+        steps["evaluate"].files,
     log:
-        "logs/{suite}/{model}/{dataset}/{arm}/seed{seed}/evaluate.log",
+        steps["evaluate"].log,
     threads: 1
     resources:
         gpu=1,
     params:
-        code=context.evaluate_digest,
+        digest=context.digest("evaluate"),
     message:
         "scoring {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:

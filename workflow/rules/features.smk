@@ -3,17 +3,16 @@
 
 rule features:
     input:
-        "checkpoints/{model}.safetensors",
-        context.manifest,
+        unpack(context.inputs("features")),
     output:
-        "features/{suite}/{model}/{dataset}.json",  # the index of the .bin beside it, which may be deleted
+        steps["features"].files,
     log:
-        "logs/{suite}/{model}/{dataset}/features.log",
+        steps["features"].log,
     threads: 1
     resources:
         gpu=1,
     params:
-        digest=context.features_digest,
+        digest=context.digest("features"),
     message:
         "image features of {wildcards.dataset} by {wildcards.model}"
     shell:

@@ -1,9 +1,6 @@
 # Personalised generation: a subject is learnt, drawn and scored. Only `find_pretrained` touches the network.
 generation = plan.suite.generation
-WORLD = f"results/{{suite}}/{generation.model}/{generation.dataset}"
-SUBJECT = f"{WORLD}-{{subject}}/{{arm}}/seed{{seed}}"
 ARMS = "|".join(map(re.escape, generation.arms))
-SUBJECT_LOG = SUBJECT.replace("results/", "logs/", 1)
 
 
 wildcard_constraints:
@@ -12,35 +9,33 @@ wildcard_constraints:
 
 rule find_pretrained:
     input:
-        lambda wildcards: context.shipped_files(wildcards.pretrained),
+        unpack(context.inputs("find_pretrained")),
     output:
-        "checkpoints/pretrained/{pretrained}.json",
+        steps["find_pretrained"].files,
     log:
-        "logs/checkpoints/pretrained-{pretrained}.log",
+        steps["find_pretrained"].log,
     wildcard_constraints:
-        pretrained="|".join(generation.pretrained),
+        name="|".join(generation.pretrained),
     localrule: True
     params:
-        code=digests.step_code("find_pretrained"),
-        given=lambda wildcards: digests.pretrained_given(wildcards.pretrained),
+        digest=context.digest("find_pretrained"),
     message:
-        "finding the pretrained {wildcards.pretrained}"
+        "finding the pretrained {wildcards.name}"
     shell:
-        "python -m cones generation find {wildcards.pretrained} --allow-download > {log} 2>&1"
+        "python -m cones generation find {wildcards.name} --allow-download > {log} 2>&1"
 
 
 rule encode_nouns:
     input:
-        f"checkpoints/pretrained/{generation.model}.json",
-        f"{plan.data_folder(generation.dataset)}/manifest.json",
+        unpack(context.inputs("encode_nouns")),
     output:
-        f"{WORLD}/text.safetensors",
+        steps["encode_nouns"].files,
     log:
-        f"logs/{{suite}}/{generation.model}/{generation.dataset}/encode.log",
+        steps["encode_nouns"].log,
     resources:
         gpu=1,
     params:
-        code=digests.step_code("encode_nouns"),
+        digest=context.digest("encode_nouns"),
     message:
         f"class nouns of {generation.dataset} through the text encoder of {generation.model}"
     shell:
@@ -49,16 +44,15 @@ rule encode_nouns:
 
 rule look_at_real_pictures:
     input:
-        [f"checkpoints/pretrained/{name}.json" for name in generation.pretrained],
-        f"{plan.data_folder(generation.dataset)}/manifest.json",
+        unpack(context.inputs("look_at_real_pictures")),
     output:
-        f"{WORLD}/real.safetensors",
+        steps["look_at_real_pictures"].files,
     log:
-        f"logs/{{suite}}/{generation.model}/{generation.dataset}/look.log",
+        steps["look_at_real_pictures"].log,
     resources:
         gpu=1,
     params:
-        code=digests.step_code("look_at_real_pictures"),
+        digest=context.digest("look_at_real_pictures"),
     message:
         f"features of the real pictures of {generation.dataset}"
     shell:
@@ -67,21 +61,18 @@ rule look_at_real_pictures:
 
 rule learn_subject:
     input:
-        f"checkpoints/pretrained/{generation.model}.json",
-        f"{plan.data_folder(generation.dataset)}/manifest.json",
-        rules.encode_nouns.output,
+        unpack(context.inputs("learn_subject")),
     output:
-        state=f"{SUBJECT}/state.safetensors",
-        record=f"{SUBJECT}/tuning.json",
+        steps["learn_subject"].files,
     log:
-        f"{SUBJECT_LOG}/learn.log",
+        steps["learn_subject"].log,
     wildcard_constraints:
         arm=ARMS,
     threads: 1
     resources:
         gpu=1,
     params:
-        digest=context.learning_digest,
+        digest=context.digest("learn_subject"),
     message:
         f"learning {{wildcards.subject}} with {generation.model}: {{wildcards.arm}}, seed {{wildcards.seed}}"
     shell:
@@ -91,22 +82,18 @@ rule learn_subject:
 
 rule draw_subject:
     input:
-        f"checkpoints/pretrained/{generation.model}.json",
-        rules.encode_nouns.output,
-        rules.learn_subject.output,
+        unpack(context.inputs("draw_subject")),
     output:
-        [f"{SUBJECT}/images/{track}/prompts.json" for track in generation.pictures],
-        record=f"{SUBJECT}/drawing.json",
+        steps["draw_subject"].files,
     log:
-        f"{SUBJECT_LOG}/draw.log",
+        steps["draw_subject"].log,
     wildcard_constraints:
         arm=ARMS,
     threads: 1
     resources:
         gpu=1,
     params:
-        code=digests.step_code("draw_subject"),
-        pictures=generation.pictures,
+        digest=context.digest("draw_subject"),
     message:
         f"drawing {{wildcards.subject}} with {generation.model}: {{wildcards.arm}}, seed {{wildcards.seed}}"
     shell:
@@ -116,50 +103,20 @@ rule draw_subject:
 
 rule score_subject:
     input:
-        rules.draw_subject.output,
-        rules.learn_subject.output,
-        rules.look_at_real_pictures.output,
-        [f"checkpoints/pretrained/{name}.json" for name in generation.pretrained],
+        unpack(context.inputs("score_subject")),
     output:
-        f"{SUBJECT}/metrics.json",
-        f"{SUBJECT}/run.json",
+        steps["score_subject"].files,
     log:
-        f"{SUBJECT_LOG}/score.log",
+        steps["score_subject"].log,
     wildcard_constraints:
         arm=ARMS,
     threads: 1
     resources:
         gpu=1,
     params:
-        code=digests.step_code("score_subject"),
+        digest=context.digest("score_subject"),
     message:
         f"scoring {{wildcards.subject}} with {generation.model}: {{wildcards.arm}}, seed {{wildcards.seed}}"
     shell:
         "python -m cones generation score --suite {wildcards.suite} --subject {wildcards.subject}"
         " --arm {wildcards.arm} --seed {wildcards.seed} > {log} 2>&1"
-
-
-subject_files = context.subject_files()
-
-
-rule collect_subjects:
-    input:
-        subject_files,
-        local(
-            context.analysis_roll_call(
-                "generation", subject_files, FILES_OF["generation"]
-            )
-        ),
-    output:
-        [f"results/{{suite}}/{name}" for name in FILES_OF["generation"]],
-    log:
-        "logs/{suite}/collect-generation.log",
-    localrule: True
-    params:
-        code=code_digest("cones.steps.collect_subjects"),
-        title=plan.suite.title,
-        shown=[generation.figure3, generation.shown_arms],
-    message:
-        "collecting the subjects of suite {wildcards.suite}"
-    shell:
-        "python -m cones generation collect --suite {wildcards.suite} > {log} 2>&1"

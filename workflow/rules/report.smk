@@ -3,15 +3,11 @@
 
 rule render_report:
     input:
-        [f"results/{{suite}}/{name}" for name in files_of("table1")],
         context.report_inputs(),
         [local(path) for path in context.studies()],
-        context.analyses(),
         local(context.report_roll_call()),
     output:
-        page="results/{suite}/report.html",
-        figure="results/{suite}/figure_methods.png",
-        print="results/{suite}/figure_methods.pdf",
+        [f"results/{{suite}}/{name}" for name in context.report_files()],
     log:
         "logs/{suite}/report.log",
     localrule: True

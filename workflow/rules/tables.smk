@@ -1,7 +1,7 @@
-# Tables are rebuilt from the cells' metrics.json alone, without a model. One rule for each grid of the suite: its cells
-# are known while rules are parsed, and become files that its tables name one by one.
+# Tables and figures are made of files, without a model: a rule for the list of each grid's cells, and one for each output
+# of the suite. The registry of outputs says what each is made of and what it leaves.
 
-for grid in filter(TABLES_OF.get, plan.suite.grids):
+for grid in context.scored_grids:
 
     rule:
         name:
@@ -10,40 +10,41 @@ for grid in filter(TABLES_OF.get, plan.suite.grids):
             context.cell_files(grid),
             local(context.roll_call(grid)),
         output:
-            [f"results/{{suite}}/{name}" for name in files_of(grid)],
+            f"results/{{suite}}/{grid}_cells.csv",
         log:
             f"logs/{{suite}}/collect-{grid}.log",
         localrule: True
         params:
-            code=code_digest("cones.steps.collect"),
-            shown=digests.shown(plan, grid),
-            title=plan.suite.title,
+            digest=output_digests.collect(plan, grid),
             grid=grid,  # an f-string in `shell` is read when the job runs: it would name the last grid
         message:
-            f"collecting the cells behind {', '.join(TABLES_OF[grid])} of suite {{wildcards.suite}}"
+            f"collecting the cells of grid {grid} of suite {{wildcards.suite}}"
         shell:
             "python -m cones collect {params.grid} --suite {wildcards.suite} > {log} 2>&1"
 
 
-rule table7:
-    input:
-        context.of_datasets("manifest.json"),
-        local(context.analysis_roll_call("table7", [], TABLE7)),
-    output:
-        [f"results/{{suite}}/{name}" for name in TABLE7],
-    log:
-        "logs/{suite}/table7.log",
-    localrule: True
-    params:
-        code=code_digest("cones.tables.table7"),
-        title=plan.suite.title,
-        entries=[
-            settings_digest(plan.registry[name]) for name in plan.suite.all_datasets
-        ],
-    message:
-        "counting the datasets of suite {wildcards.suite}"
-    shell:
-        "python -m cones table7 --suite {wildcards.suite} > {log} 2>&1"
+for output in context.outputs:
+    sources = context.output_inputs(output)
+
+    rule:
+        name:
+            output.name
+        input:
+            sources,
+            local(context.analysis_roll_call(output.name, sources, output.files)),
+        output:
+            [f"results/{{suite}}/{name}" for name in output.files],
+        log:
+            f"logs/{{suite}}/{output.name}.log",
+        localrule: output.reads not in ("vectors", "boxes")  # maps of many vectors take a while
+        params:
+            digest=context.output_digest(output),
+            settings=context.output_settings(output),
+            name=output.name,
+        message:
+            f"{output.title}, suite {{wildcards.suite}}"
+        shell:
+            "python -m cones make {params.name} --suite {wildcards.suite} > {log} 2>&1"
 
 
 rule publish:
@@ -60,3 +61,19 @@ rule publish:
         "copying the table of the configured suite to results/{wildcards.table}.csv"
     shell:
         "(cp {input.table} {output.table} && cp {input.markdown} {output.markdown}) > {log} 2>&1"
+
+
+rule publish_figure:
+    input:
+        png=f"results/{plan.suite.suite}/{{figure}}.png",
+        pdf=f"results/{plan.suite.suite}/{{figure}}.pdf",
+    output:
+        png="results/{figure}.png",
+        pdf="results/{figure}.pdf",
+    log:
+        "logs/{figure}.log",
+    localrule: True
+    message:
+        "copying the figure of the configured suite to results/{wildcards.figure}.pdf"
+    shell:
+        "(cp {input.png} {output.png} && cp {input.pdf} {output.pdf}) > {log} 2>&1"

@@ -3,15 +3,13 @@
 
 rule text_states:
     input:
-        "checkpoints/{model}.safetensors",
-        context.manifest,
+        unpack(context.inputs("text_states")),
     output:
-        "results/{suite}/{model}/{dataset}/text.safetensors",
+        steps["text_states"].files,
     log:
-        "logs/{suite}/{model}/{dataset}/text.log",
+        steps["text_states"].log,
     params:
-        code=lambda wildcards: digests.model_code("text_states", wildcards.model),
-        prompts=plan.suite.prompts,
+        digest=context.digest("text_states"),
     message:
         "class names of {wildcards.dataset} through the text encoder of {wildcards.model}"
     shell:

@@ -3,17 +3,16 @@
 
 rule tune:
     input:
-        unpack(context.tune_inputs),
+        unpack(context.inputs("tune")),
     output:
-        state="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/state.safetensors",
-        record="results/{suite}/{model}/{dataset}/{arm}/seed{seed}/tuning.json",
+        steps["tune"].files,
     log:
-        "logs/{suite}/{model}/{dataset}/{arm}/seed{seed}/tune.log",
+        steps["tune"].log,
     threads: 1
     resources:
         gpu=1,
     params:
-        digest=context.tune_digest,
+        digest=context.digest("tune"),
     message:
         "tuning {wildcards.model} on {wildcards.dataset}: {wildcards.arm}, seed {wildcards.seed}"
     shell:

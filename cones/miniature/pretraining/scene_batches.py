@@ -19,13 +19,15 @@ from cones.models.detector import ImageBatch, Preprocessing, Target
 
 @dataclass
 class SceneBatch:
-    """images; targets with labels into each image's own caption; ids (B, L), mask (B, L), class_positions (B, K, L)."""
+    """images; targets with labels into each image's own caption; ids (B, L), mask (B, L), class_positions (B, K, L);
+    phrases (B, L), or None for a family that reads a caption as one text."""
 
     images: ImageBatch
     targets: list[Target]
     ids: Tensor
     mask: Tensor
     class_positions: Tensor
+    phrases: Tensor | None
 
 
 class SceneBatches(Dataset):
@@ -57,7 +59,9 @@ class SceneBatches(Dataset):
         for row, each in zip(batch, pixels):
             row[:, : each.shape[1], : each.shape[2]] = each
         targets = [self._target(scene, words.labels, number) for scene, words in zip(scenes, said)]
-        return SceneBatch(ImageBatch(batch, [scene.pixels.shape[:2] for scene in scenes]), targets, *_padded(said))
+        images = ImageBatch(batch, [scene.pixels.shape[:2] for scene in scenes])
+        ids, mask, positions = _padded(said)
+        return SceneBatch(images, targets, ids, mask, positions, self.tokenizer.phrases_of(ids))
 
     def _target(self, scene: Scene, labels: list[int], number: int) -> Target:
         """The boxes of whole objects, or of their masks where the recipe has masks; what is hidden has none."""

@@ -21,7 +21,7 @@ from cones.models.checkpoints import tokenizer_for
 from cones.models.detector import GroundedDetector
 from cones.models.text_encoder import TextEncoder
 from cones.prediction import predict
-from cones.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.prompts import CaptionPrompt, encode_caption
 from cones.pyramids import LivePyramids
 
 SEED = 1  # the suite's pictures are drawn with seed 0
@@ -60,9 +60,9 @@ def zero_shot_ap(
 def _evaluate(model: str, detector, text_encoder, names: list[str], split: Split) -> dict[str, dict]:
     """{"bbox": scores, and "segm" if there are masks on both sides}"""
     encoded = encode_caption(tokenizer_for(model), [ClassPhrase(name) for name in names])
-    language = CaptionPrompt(text_encoder, encoded).eval()(PromptContext())
+    prompt = CaptionPrompt(text_encoder, encoded).eval()
     pyramids = LivePyramids(detector, torch.device("cpu"))
-    results = predict(detector, language, split, pyramids, label="zero-shot")
+    results = predict(detector, prompt, split, pyramids, label="zero-shot")
     limit = detector.detections_per_image
     return {iou_type: evaluate_detections(split.coco, results, limit, iou_type) for iou_type in split.iou_types}
 

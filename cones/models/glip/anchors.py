@@ -1,4 +1,4 @@
-"""Anchors, box coding and box overlaps with inclusive pixels: width = x2 - x1 + 1 (GLIP spec 8)."""
+"""Anchors, box coding and box overlaps with inclusive pixels: width = x2 - x1 + 1 (docs/spec/glip.md 8)."""
 
 import math
 

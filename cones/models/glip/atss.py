@@ -1,4 +1,4 @@
-"""ATSS: which anchors are positive for which ground-truth box (GLIP spec 8)."""
+"""ATSS: which anchors are positive for which ground-truth box (docs/spec/glip.md 8)."""
 
 from dataclasses import dataclass
 

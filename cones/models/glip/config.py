@@ -7,7 +7,7 @@ from cones.models.text_sizes import BERT_BASE, NANO_TEXT, TextSizes
 
 @dataclass(frozen=True)
 class GLIPSizes:
-    """Everything that tells one GLIP from another (spec, first table, and sections 1, 4, 5, 6, 8)."""
+    """Everything that tells one GLIP from another (docs/spec/glip.md 0, 1, 4, 5, 6, 8)."""
 
     embed: int
     depths: tuple[int, ...]

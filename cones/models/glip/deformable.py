@@ -1,4 +1,4 @@
-"""Modulated deformable 3 x 3 sampling of many (map, stride) pairs at once, as one weighted gather (GLIP spec 6.3)."""
+"""Modulated deformable 3 x 3 sampling of many (map, stride) pairs as one weighted gather (docs/spec/glip.md 6.3)."""
 
 from dataclasses import dataclass
 from functools import lru_cache

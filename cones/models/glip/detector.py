@@ -88,7 +88,7 @@ class GLIP(GroundedDetector):
         return Predictions(outputs={**vars(found), "shapes": shapes}, language=language, pyramid=pyramid)
 
     def loss(self, predictions: Predictions, targets: list[Target]) -> LossTerms:
-        """Token focal loss and centreness over the number of positives, 2 * GIoU over the sum of c* (spec 8)."""
+        """Token focal loss and centreness over the positives, 2 * GIoU over the sum of c* (docs/spec/glip.md 8)."""
         outputs, language = predictions.outputs, predictions.language
         anchors = self.rpn.anchor_generator(outputs["shapes"])  # (V, 4)
         logits, deltas, centerness = (full_precision(outputs[name]) for name in ("logits", "deltas", "centerness"))

@@ -1,4 +1,4 @@
-"""DyConv: deformable convolutions across neighbouring levels, scale attention, DyReLU (GLIP spec 6.3).
+"""DyConv: deformable convolutions across neighbouring levels, scale attention, DyReLU (docs/spec/glip.md 6.3).
 
 Internally everything is flat and channels-last: features (B, V, C), levels one after the other.
 """

@@ -1,4 +1,4 @@
-"""Feature pyramid: Swin's strides 8, 16, 32 -> five maps of equal width with strides 8 … 128 (GLIP spec 5)."""
+"""Feature pyramid: Swin's strides 8, 16, 32 -> five maps of equal width with strides 8 … 128 (docs/spec/glip.md 5)."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F

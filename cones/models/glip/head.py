@@ -1,4 +1,4 @@
-"""The dynamic head: blocks of (fusion, text layer, DyConv), then token logits, boxes, centreness (GLIP spec 6, 7)."""
+"""The dynamic head: (fusion, text layer, DyConv) blocks, then logits, boxes, centreness (docs/spec/glip.md 6, 7)."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Head outputs -> detections: class scores, the best of each level, class-wise NMS (GLIP spec 9)."""
+"""From head outputs to detections: class scores, the best of each level, class-wise NMS (docs/spec/glip.md 9)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Swin transformer: image -> four feature maps with strides 4, 8, 16, 32 (GLIP spec 4)."""
+"""Swin transformer: image -> four feature maps with strides 4, 8, 16, 32 (docs/spec/glip.md 4)."""
 
 from functools import lru_cache
 
@@ -26,7 +26,7 @@ class DropPath(nn.Module):
 def shift_mask(height: int, width: int, window: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(windows, T, T) with -100 where two tokens of a shifted window come from different regions of the image.
 
-    height, width: the padded map; T = window²; shift = window // 2 (spec 4, nine regions).
+    height, width: the padded map; T = window²; shift = window // 2 (docs/spec/glip.md 4, nine regions).
     """
     shift = window // 2
     rows = torch.zeros(height, dtype=torch.long, device=device)
@@ -176,14 +176,16 @@ class SwinStage(nn.Module):
 
 
 class Swin(nn.Module):
-    """The image backbone. Outputs 1 to 3 (strides 8, 16, 32) are normalised by norm1 … norm3, output 0 is raw.
+    """The image backbone. Outputs from `first_normed` on are normalised by norm<s>, those before are raw.
 
     The first `frozen_stages` parts (1: patch embedding, 2: and stage 0, …) stay in eval mode whatever `train()` says.
     """
 
-    def __init__(self, *, embed, depths, heads, window, mlp_ratio=4, drop_path=0.0, frozen_stages=0):
+    def __init__(
+        self, *, embed, depths, heads, window, mlp_ratio=4, drop_path=0.0, frozen_stages=0, first_normed: int = 1
+    ):
         super().__init__()
-        self.frozen_stages = frozen_stages
+        self.frozen_stages, self.first_normed = frozen_stages, first_normed
         self.patch_embed = PatchEmbed(width=embed)
         total = sum(depths)
         rates = [drop_path * i / max(total - 1, 1) for i in range(total)]
@@ -200,7 +202,7 @@ class Swin(nn.Module):
                     merge=stage < len(depths) - 1,
                 )
             )
-            if stage > 0:
+            if stage >= first_normed:
                 self.add_module(f"norm{stage}", nn.LayerNorm(embed * 2**stage))
         self.apply(initialise_swin)
 
@@ -216,7 +218,7 @@ class Swin(nn.Module):
         for stage, layer in enumerate(self.layers):
             for block in layer.blocks:
                 x = block(x)
-            out = x if stage == 0 else getattr(self, f"norm{stage}")(x)
+            out = x if stage < self.first_normed else getattr(self, f"norm{stage}")(x)
             maps.append(out.permute(0, 3, 1, 2))  # (B, C, H, W)
             if hasattr(layer, "downsample"):
                 x = layer.downsample(x)

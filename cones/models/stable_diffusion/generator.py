@@ -79,20 +79,24 @@ class StableDiffusion(Generator):
         folder: Path,
         grids: Path | None = None,
         base: str = "",
+        identity: str = "",
     ) -> SubjectEmbedding:
         """The subject as the method says it; `folder` gets `resume.pt` while it lasts, `grids` the grids of samples.
 
-        `base` identifies the weights; a checkpoint of other weights, pictures, method or settings is not taken up.
+        `base` identifies the weights, `identity` all else that the step was made of; a checkpoint of other weights,
+        pictures, method, settings or code is not taken up.
         """
         context = Context.of(method, self.ingredients(subject, tuning, seed)).to(self.device)
         mode = context.mode
         if context.vectors is None:
             record = {"optimiser_steps": 0, "passes": 0, "seconds": 0.0, "trained_values": 0, "stored_bytes": 0}
             return SubjectEmbedding(method, subject.class_word, None, mode, {**record, "seed": seed})
-        learner = self.learner(subject, context, tuning=tuning, seed=seed, folder=folder, inputs=f"{method} {base}")
+        learner = self.learner(
+            subject, context, tuning=tuning, seed=seed, folder=folder, inputs=f"{method} {base} {identity}"
+        )
         learner.on_step = self._grids(subject, method, context, tuning, grids or folder)
         learner.run()
-        learner.checkpoint.unlink(missing_ok=True)
+        learner.checkpoint.remove()
         vectors = context.vectors.detach().cpu().clone()
         return SubjectEmbedding(method, subject.class_word, vectors, mode, {**learner.record(), "seed": seed})
 

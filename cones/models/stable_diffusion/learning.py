@@ -1,46 +1,44 @@
-"""The one loop that learns a subject, for every method: the same draws, budget, accumulation and optimiser.
+"""Learning a subject, for every method: the same draws, budget, accumulation and optimiser.
 
-AdamW on the method's vectors alone; the gradient of several passes is summed by hand. What is random is named after its
-pass, so an interrupted run resumes to the same numbers.
+AdamW on the method's vectors alone, on the mean gradient of several passes. What is random is named after its pass, so
+an interrupted run resumes to the same numbers.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from cones.cell import settings_digest
 from cones.devices import mixed_precision, peak_memory_bytes
-from cones.errors import ConesError
 from cones.models.stable_diffusion.contexts import Context
 from cones.models.stable_diffusion.draws import Draw, PairedDraws
 from cones.models.stable_diffusion.objective import denoising_loss, sampled_latents
 from cones.models.stable_diffusion.settings import SubjectTuning
-from cones.progress import log, watched
-from cones.resume import read_checkpoint, write_checkpoint
+from cones.progress import log
+from cones.provenance import settings_digest
+from cones.training.loop import Progress, TrainingLoop
 
-SECONDS_BETWEEN_CHECKPOINTS = 60
 WARM_UP_PASSES = 20  # not timed
 PROBE_BATCH = 8
 
 
 @dataclass
-class LearningRun:
-    """Where a run stands; saved whole in a checkpoint. Losses are means per optimiser step."""
+class LearningRun(Progress):
+    """Where the learning of a subject stands. Losses are means per optimiser step."""
 
-    step: int = 0
-    seconds: float = 0.0  # of timed passes and optimiser steps alone
-    timed_passes: int = 0
     losses: list[float] = field(default_factory=list)
     probes: list[dict[str, float]] = field(default_factory=list)  # step, loss, norm of the vectors
     plateau_step: int | None = None
 
 
-class SubjectLearner:
+class SubjectLearner(TrainingLoop):
     """Trains `context.vectors` against the frozen UNet and leaves them as they are after the last step."""
+
+    progress: LearningRun
+    smallest_part = "one pass's draws"
 
     def __init__(
         self,
@@ -61,40 +59,37 @@ class SubjectLearner:
         on_step     called after each optimiser step with the number of finished ones, outside the time taken
         """
         self.unet, self.scheduler, self.context, self.latents_of = unet, scheduler, context, latents_of
-        self.draws, self.probe, self.tuning, self.checkpoint, self.on_step = draws, probe, tuning, checkpoint, on_step
-        self.device = next(unet.parameters()).device
-        self.identity = settings_digest([tuning.model_dump(mode="json"), inputs, list(context.vectors.shape)])
-        self.optimiser = torch.optim.AdamW(
-            [context.vectors], lr=tuning.learning_rate, betas=(0.9, 0.999), weight_decay=tuning.weight_decay
+        self.draws, self.probe, self.tuning, self.on_step = draws, probe, tuning, on_step
+        self.untimed_steps = ceil(WARM_UP_PASSES / tuning.accumulation)
+        super().__init__(
+            trained={"vectors": context.vectors},
+            optimiser=torch.optim.AdamW(
+                [context.vectors], lr=tuning.learning_rate, betas=(0.9, 0.999), weight_decay=tuning.weight_decay
+            ),
+            progress=LearningRun(),
+            checkpoint=checkpoint,
+            identity=settings_digest([tuning.model_dump(mode="json"), inputs, list(context.vectors.shape)]),
+            device=next(unet.parameters()).device,
+            where=checkpoint.parent,
         )
-        self.run_so_far = LearningRun()
 
     def run(self) -> LearningRun:
-        self._resume()
-        run, tuning, saved = self.run_so_far, self.tuning, time.monotonic()
-        if not run.probes:
+        self.resume()
+        if not self.progress.probes:
             self._probe()
-        for _ in watched(range(run.step, tuning.steps), label="optimiser steps"):
-            if tuning.stop_at_plateau and run.plateau_step is not None:
-                break
-            self.one_step()
-            if run.step % tuning.probe_every == 0 or run.step == tuning.steps:
-                self._probe()
-            self.on_step(run.step)
-            if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                self._save()
-                saved = time.monotonic()
-        return run
+        self.train(self.batches(), label="optimiser steps", total=self.tuning.steps - self.progress.step)
+        return self.progress
 
     def record(self) -> dict:
-        """What all methods say about how learning went."""
-        run, vectors = self.run_so_far, self.context.vectors
+        """What all methods record of how learning went."""
+        run, vectors, accumulation = self.progress, self.context.vectors, self.tuning.accumulation
+        timed_passes = run.timed_steps * accumulation
         return {
             "optimiser_steps": run.step,
-            "passes": run.step * self.tuning.accumulation,
+            "passes": run.step * accumulation,
             "seconds": run.seconds,
-            "timed_passes": run.timed_passes,
-            "seconds_per_pass": run.seconds / run.timed_passes if run.timed_passes else None,
+            "timed_passes": timed_passes,
+            "seconds_per_pass": run.seconds / timed_passes if timed_passes else None,
             "loss_curve": run.losses,
             "probe_curve": run.probes,
             "plateau_step": run.plateau_step,
@@ -105,32 +100,20 @@ class SubjectLearner:
 
     # ------------------------------------------------------------------------------------------------ one step
 
-    def one_step(self) -> None:
-        """One optimiser step on the mean gradient of `accumulation` passes."""
-        run, accumulation = self.run_so_far, self.tuning.accumulation
-        first = run.step * accumulation
-        timed = first >= WARM_UP_PASSES
-        started = time.monotonic()
-        self.optimiser.zero_grad(set_to_none=True)
-        total = 0.0
-        for number in range(first, first + accumulation):
-            loss = self.losses(self.draws(number)).mean() / accumulation
-            loss.backward()
-            total += loss.item()
-        if not torch.isfinite(self.context.vectors.grad).all() or not total < float("inf"):
-            raise ConesError(
-                f"the loss or its gradient is not finite at step {run.step + 1}",
-                where=self.checkpoint.parent,
-                next_step="lower the learning rate",
-            )
-        self.optimiser.step()
-        if timed:
-            run.seconds += time.monotonic() - started
-            run.timed_passes += accumulation
-        run.step += 1
-        run.losses.append(round(total, 6))
+    def batches(self) -> Iterator[range]:
+        """The numbers of the passes of each optimiser step that is left, until the plateau if the settings say so."""
+        run, accumulation = self.progress, self.tuning.accumulation
+        while run.step < self.tuning.steps and not (self.tuning.stop_at_plateau and run.plateau_step is not None):
+            yield range(run.step * accumulation, (run.step + 1) * accumulation)
 
-    def losses(self, draw: Draw) -> Tensor:
+    def parts(self, batch: range) -> range:
+        """A pass is a part; all passes have as many samples, so that the loss is the mean over passes."""
+        return batch
+
+    def losses(self, part: int, normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        return {"loss": self.denoising_errors(self.draws(part)).mean() / self.tuning.accumulation}
+
+    def denoising_errors(self, draw: Draw) -> Tensor:
         """The denoising error of each sample of a draw (B,)."""
         with mixed_precision(self.device):
             return denoising_loss(
@@ -142,38 +125,25 @@ class SubjectLearner:
                 self.context(draw.templates),
             )
 
+    def after_step(self, losses: dict[str, float]) -> None:
+        run = self.progress
+        run.losses.append(round(losses["loss"], 6))
+        if run.step % self.tuning.probe_every == 0 or run.step == self.tuning.steps:
+            self._probe()
+        self.on_step(run.step)
+
     # --------------------------------------------------------------------------------------- probe and plateau
 
     @torch.no_grad()
     def _probe(self) -> None:
         """The error on the fixed probe set, and whether it has stopped falling."""
-        run = self.run_so_far
-        losses = torch.cat([self.losses(part) for part in _parts(self.probe, PROBE_BATCH)])
+        run = self.progress
+        losses = torch.cat([self.denoising_errors(part) for part in _parts(self.probe, PROBE_BATCH)])
         norm = self.context.vectors.norm(dim=-1).mean().item()
         run.probes.append({"step": run.step, "loss": round(losses.mean().item(), 6), "norm": round(norm, 4)})
         if run.plateau_step is None:
             run.plateau_step = plateau(run.probes, self.tuning.plateau_steps, self.tuning.plateau_gain)
         log.info("step %d: probe loss %.5f, norm of the vectors %.2f", run.step, run.probes[-1]["loss"], norm)
-
-    # ----------------------------------------------------------------------------------------- interrupted and resumed
-
-    def _save(self) -> None:
-        content = {
-            "identity": self.identity,
-            "run": vars(self.run_so_far),
-            "vectors": self.context.vectors.detach().cpu(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        write_checkpoint(self.checkpoint, content)
-
-    def _resume(self) -> None:
-        content = read_checkpoint(self.checkpoint, self.identity)
-        if content is None:
-            return
-        self.run_so_far = LearningRun(**content["run"])
-        self.context.vectors.data.copy_(content["vectors"])
-        self.optimiser.load_state_dict(content["optimiser"])
-        log.info("taken up again at step %d", self.run_so_far.step)
 
 
 class CachedLatents:

@@ -49,7 +49,7 @@ def build_uninext(name: str) -> UNINEXT:
 
 
 def build_projections(sizes: UNINEXTSizes) -> nn.ModuleList:
-    """1 x 1 from res3, res4, res5; one 3 x 3 with stride 2 for each further level; GroupNorm after each (spec 3)."""
+    """1 x 1 from res3, res4, res5; a 3 x 3 with stride 2 per further level; GroupNorm (docs/spec/uninext.md 3)."""
     own = sizes.widths[1:]
     convolutions = [nn.Conv2d(width, sizes.width, 1) for width in own]
     inputs = own[-1]

@@ -7,7 +7,7 @@ from cones.models.text_sizes import BERT_BASE, NANO_TEXT, TextSizes
 
 @dataclass(frozen=True)
 class UNINEXTSizes:
-    """Everything that tells one UNINEXT from another; the defaults are the image-level R50 (spec 3, 6 to 10)."""
+    """What tells one UNINEXT from another; the defaults are the image-level R50 (docs/spec/uninext.md 3, 6 to 10)."""
 
     stem: int = 64
     depths: tuple[int, ...] = (3, 4, 6, 3)

@@ -1,4 +1,4 @@
-"""The 57 loss terms of UNINEXT, as sums over what is counted and counts, image by image (UNINEXT spec 11)."""
+"""The 57 loss terms of UNINEXT, each as a sum and a count, image by image (docs/spec/uninext.md 11)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Queries read the image and refine their boxes, layer by layer (UNINEXT spec 9)."""
+"""Queries read the image and refine their boxes, layer by layer (docs/spec/uninext.md 9)."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class QueryHeads(NamedTuple):
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, norm2; deformable reading of the image, norm1; feed-forward, norm3 (spec 16.15)."""
+    """Self-attention, norm2; image attention, norm1; feed-forward, norm3 (docs/spec/uninext.md 16.15)."""
 
     def __init__(self, *, attention: DeformableAttention, width: int, heads: int, inner: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention: each query reads a few places of every level (UNINEXT spec 7)."""
+"""Multi-scale deformable attention: each query reads a few places of every level (docs/spec/uninext.md 7)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Denoising queries: ground-truth boxes with noise, put before the real queries in training (UNINEXT spec 11)."""
+"""Denoising queries: noisy ground-truth boxes before the real queries in training (docs/spec/uninext.md 11)."""
 
 from dataclasses import dataclass
 

@@ -119,7 +119,7 @@ class UNINEXT(GroundedDetector):
     def ground(
         self, pyramid: FeaturePyramid, language: LanguageFeatures, targets: list[Target] | None = None
     ) -> Predictions:
-        """Everything from the fusion on. With targets, in train mode or not, denoising queries come along (spec 11)."""
+        """Everything from the fusion on; targets, in any mode, add denoising queries (docs/spec/uninext.md 11)."""
         inner, transformer = self.detr.detr, self.detr.detr.transformer
         levels, language = Levels.of(pyramid), self.heard(language, len(pyramid.sizes))
         mask = None if bool(language.mask.all()) else language.mask
@@ -186,8 +186,11 @@ class UNINEXT(GroundedDetector):
         return truths
 
     def loss(self, predictions: Predictions, targets: list[Target]) -> LossTerms:
-        """Every term is computed for each image by itself, divided by that image's own number of matches (spec 11: the
-        reference divides per device, with one image on each); the normaliser is the number of images."""
+        """Compute every term for each image by itself, divided by that image's own number of matches.
+
+        The reference divides per device, with one image on each (docs/spec/uninext.md 11). The normaliser is the
+        number of images.
+        """
         sums = self.sums(predictions, targets)
         images = predictions.pyramid.maps[0].new_tensor(float(len(targets)), dtype=torch.float32)
         terms = {}
@@ -206,7 +209,7 @@ class UNINEXT(GroundedDetector):
         return term_names(len(self.detr.detr.iou_head), self.loss_groups)
 
     def detect(self, predictions: Predictions, sizes: list[tuple[int, int]] | None = None) -> list[Detections]:
-        """From the last layer (spec 12), best first, with masks; the mask head runs for what is kept only."""
+        """Detections of the last layer, best first; masks for what is kept only (docs/spec/uninext.md 12)."""
         denoising, layer = predictions.outputs["denoising"], predictions.outputs["layers"][-1]
         if denoising is not None:
             layer = layer[denoising.content.shape[1] :]

@@ -1,4 +1,4 @@
-"""Image tokens and words: fused once, then the tokens attend to one another (UNINEXT spec 6 and 7)."""
+"""Image tokens and words: fused once, then the tokens attend to one another (docs/spec/uninext.md 6 and 7)."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,7 +45,7 @@ class Encoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """tokens, positions (B, N, C), hidden (B, L, D), mask (B, L) bool or None -> memory (B, N, C), fused text.
 
-        Padded tokens take part in the fusion (spec 16.2): the text of a padded batch differs a little.
+        Padded tokens take part in the fusion (docs/spec/uninext.md 16.2): the text of a padded batch differs a little.
         """
         tokens, text = self.vl_layers[0](tokens, hidden, mask)
         reference = levels.reference_points()

@@ -30,7 +30,11 @@ class Levels:
     @classmethod
     def of(cls, pyramid: FeaturePyramid) -> "Levels":
         shapes = tuple(tuple(level.shape[-2:]) for level in pyramid.maps)
-        masks = level_masks(pyramid.padding, shapes)
+        return cls.of_masks(shapes, level_masks(pyramid.padding, shapes))
+
+    @classmethod
+    def of_masks(cls, shapes: Shapes, masks: list[Tensor]) -> "Levels":
+        """From the padding of each level."""
         ratios = [
             torch.stack([(~mask[:, 0]).float().mean(dim=1), (~mask[:, :, 0]).float().mean(dim=1)], dim=-1)
             for mask in masks
@@ -62,7 +66,7 @@ class Levels:
 
 
 # A mask of the whole batch is shrunk to the sizes of the backbone's three outputs, and that of a further level from the
-# mask of the finest level, not from the whole (spec 2).
+# mask of the finest level, not from the whole (docs/spec/uninext.md 2).
 BACKBONE_LEVELS = 3
 
 
@@ -91,10 +95,10 @@ def positional_map(mask: Tensor, width: int) -> Tensor:
     return code.permute(0, 3, 1, 2)
 
 
-def sine_code(value: Tensor, width: int) -> Tensor:
+def sine_code(value: Tensor, width: int, temperature: float = TEMPERATURE) -> Tensor:
     """value (…) in shares -> (…, width): sine and cosine of 2 pi * value, interleaved, each frequency twice."""
     power = torch.arange(width // 2, device=value.device, dtype=value.dtype) * (2 / width)
-    angle = value[..., None] * (2 * math.pi) / TEMPERATURE**power  # (…, width / 2)
+    angle = value[..., None] * (2 * math.pi) / temperature**power  # (…, width / 2)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
 
 

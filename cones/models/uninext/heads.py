@@ -1,4 +1,4 @@
-"""What is said of a query: which words it stands for, its box, how good that box is (UNINEXT spec 9)."""
+"""The heads of a query: the words it stands for, its box, the box's quality (docs/spec/uninext.md 9)."""
 
 import math
 from itertools import pairwise

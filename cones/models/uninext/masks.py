@@ -1,4 +1,4 @@
-"""Masks: features of the image, and for every query three small convolutions of its own over them (UNINEXT spec 10)."""
+"""Masks: image features, and for every query three small convolutions of its own (docs/spec/uninext.md 10)."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Which query answers for which object: SimOTA for decoder layers, Hungarian for proposals (UNINEXT spec 11)."""
+"""Match queries to objects: SimOTA for decoder layers, Hungarian for proposals (docs/spec/uninext.md 11)."""
 
 import torch
 from scipy.optimize import linear_sum_assignment

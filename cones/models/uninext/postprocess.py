@@ -1,4 +1,4 @@
-"""Query outputs -> detections with masks: class scores, suppression, the best (UNINEXT spec 12)."""
+"""From query outputs to detections with masks: class scores, NMS, the best (docs/spec/uninext.md 12)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""ResNet with frozen batch norms: pixels -> maps of strides 8, 16, 32 (UNINEXT spec 3)."""
+"""ResNet with frozen batch norms: pixels -> maps of strides 8, 16, 32 (docs/spec/uninext.md 3)."""
 
 import torch
 from torch import Tensor, nn

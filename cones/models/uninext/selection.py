@@ -1,4 +1,4 @@
-"""Which image tokens become queries: the most object-like of all, each with a box (UNINEXT spec 8)."""
+"""Which image tokens become queries: the most object-like of all, each with a box (docs/spec/uninext.md 8)."""
 
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ def best_tokens(logits: Tensor, count: int) -> Tensor:
 def select(
     memory: Tensor, levels: Levels, *, project: nn.Module, objectness: nn.Module, box_head: nn.Module, count: int
 ) -> Proposals:
-    """memory (B, N, C) -> `Proposals` with the best `count` tokens. Gradients flow through the boxes (spec 16.6)."""
+    """memory (B, N, C) -> the best `count` tokens; gradients flow through the boxes (docs/spec/uninext.md 16.6)."""
     proposals = proposal_boxes(levels)  # (B, N, 4)
     invalid = proposals[..., :1].isinf()
     tokens = project(memory.masked_fill(invalid, 0.0))  # (B, N, C)

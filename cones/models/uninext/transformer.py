@@ -1,4 +1,4 @@
-"""Encoder, query selection and decoder, joined as in the official checkpoints (UNINEXT spec 6 to 9)."""
+"""Encoder, query selection and decoder, as the official checkpoints join them (docs/spec/uninext.md 6 to 9)."""
 
 import torch
 from torch import Tensor, nn

@@ -1,0 +1,130 @@
+"""The steps of a detector: its base weights, text states, image features; tuning, scoring and embedding a cell."""
+
+import os
+
+from cones.cell import Cell, Plan
+from cones.experiment import digests
+from cones.experiment.step import Input, Job, Output, Step
+from cones.miniature.pretrained import shipped
+from cones.models.official import needed
+
+CELL = "{suite}/{model}/{dataset}/{arm}/seed{seed}"
+
+
+def job_of_cell(step: str, cell: Cell) -> Job:
+    return Job(step, model=cell.model, dataset=cell.dataset, arm=cell.arm, seed=cell.seed)
+
+
+def weights_steps(plan: Plan) -> list[Step]:
+    def model_of(job: Job) -> str:
+        return digests.model_of(plan, job.weights)
+
+    def weights_inputs(job: Job) -> dict[str, Input]:
+        model = model_of(job)
+        if plan.suite.models[model].initial_seed is None and (files := shipped(model)):
+            return {"shipped": [os.path.relpath(path) for path in files]}
+        return {"official": [Output(Job("checkpoint", name=name), "record") for name in needed(plan.suite, [model])]}
+
+    return [
+        Step(
+            name="checkpoint",
+            outputs={"record": "checkpoints/official/{name}.json"},
+            log="logs/checkpoints/official-{name}.log",
+            inputs=lambda job: {},
+            settings=lambda job: {"file": digests.official_file(job.name)},
+        ),
+        Step(
+            name="weights",
+            outputs={"weights": "checkpoints/{weights}.safetensors"},
+            log="logs/checkpoints/{weights}.log",
+            inputs=weights_inputs,
+            settings=lambda job: {"initial_seed": plan.suite.models[model_of(job)].initial_seed},
+        ),
+    ]
+
+
+def cell_steps(plan: Plan) -> list[Step]:
+    def of_model(job: Job) -> dict[str, Input]:
+        """Base weights and dataset: what every step of a model and dataset reads."""
+        return {
+            "weights": Output(Job("weights", weights=plan.weights(job.model).stem), "weights"),
+            "manifest": Output(Job("prepare", dataset=job.dataset), "manifest"),
+        }
+
+    def image_features(job: Job) -> dict[str, Input]:
+        """The index of the image features a cell may share. Ancient: a cell computes what it does not find there, to
+        the same bits."""
+        if plan.features_of(cell_of(plan, job)) is None:
+            return {}
+        return {"features": Output(Job("features", model=job.model, dataset=job.dataset), "index", ancient=True)}
+
+    def tune_inputs(job: Job) -> dict[str, Input]:
+        """What the method's registry line names."""
+        method, files = plan.method(job.arm), of_model(job)
+        if "text_states" in method.inputs:
+            files["text"] = Output(Job("text_states", model=job.model, dataset=job.dataset), "text")
+        if "stage1" in method.inputs:
+            first = job_of_cell("tune", plan.stage1(cell_of(plan, job)))
+            files |= {"stage1": Output(first, "state"), "stage1_record": Output(first, "record")}
+        return files | (image_features(job) if method.is_tuned else {})
+
+    def tuned(job: Job) -> dict[str, Input]:
+        """The state of the cell, and what it has to be put into."""
+        tune = job_of_cell("tune", cell_of(plan, job))
+        return {"state": Output(tune, "state"), "record": Output(tune, "record"), **of_model(job)}
+
+    known: dict[tuple, dict] = {}
+
+    def settings(job: Job) -> dict:
+        """The same for all datasets that ask for nothing of their own."""
+        place = (job.model, job.arm, job.dataset if job.dataset in plan.suite.dataset_tuning else None)
+        if place not in known:
+            method = {"method_entry": plan.method(job.arm).of_cells}
+            known[place] = plan.settings(cell_of(plan, job)).model_dump(mode="json") | method
+        return known[place]
+
+    return [
+        Step(
+            name="text_states",
+            outputs={"text": "results/{suite}/{model}/{dataset}/text.safetensors"},
+            log="logs/{suite}/{model}/{dataset}/text.log",
+            inputs=of_model,
+            settings=lambda job: {"prompts": plan.suite.prompts},
+        ),
+        Step(
+            name="features",
+            # the index of the .bin beside it, which may be deleted
+            outputs={"index": "features/{suite}/{model}/{dataset}.json"},
+            log="logs/{suite}/{model}/{dataset}/features.log",
+            inputs=of_model,
+            settings=lambda job: digests.shared_views(plan, job.model, job.dataset),
+        ),
+        Step(
+            name="tune",
+            outputs={"state": f"results/{CELL}/state.safetensors", "record": f"results/{CELL}/tuning.json"},
+            log=f"logs/{CELL}/tune.log",
+            inputs=tune_inputs,
+            settings=settings,
+        ),
+        Step(
+            name="evaluate",
+            outputs={name: f"results/{CELL}/{name}.json" for name in ("metrics", "predictions", "run")},
+            log=f"logs/{CELL}/evaluate.log",
+            inputs=lambda job: tuned(job) | image_features(job),
+            settings=settings,
+        ),
+        Step(
+            name="embed",
+            outputs={"embeddings": f"results/{CELL}/embeddings.safetensors"},
+            log=f"logs/{CELL}/embed.log",
+            inputs=tuned,
+            settings=lambda job: {
+                "boxes": plan.compares_boxes(cell_of(plan, job)),
+                "prompts": plan.suite.prompts,
+            },
+        ),
+    ]
+
+
+def cell_of(plan: Plan, job: Job) -> Cell:
+    return Cell(plan.suite.suite, job.model, job.dataset, job.arm, job.seed)

@@ -1,0 +1,133 @@
+"""What the files of a job were made of: a small record beside the one that is written last, whoever ran the step.
+
+`tuning.json` has `tuning.made_of.json`: settings, code and inputs of the job, and which file it speaks of. Machine,
+revision and time are not in it. Without it nobody could tell a result of other settings from the one that is planned.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cones.artifacts import DIGESTS, read_json, write_json
+from cones.cell import Plan
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.step import Input, Job, Output
+from cones.provenance import settings_digest
+
+VERSION = 1
+SUFFIX = ".made_of.json"
+
+
+def record_of(file: Path) -> Path:
+    """Where it is written what a file was made of."""
+    return file.with_suffix(SUFFIX)
+
+
+def made_of(pipeline: Pipeline, job: Job) -> dict:
+    """`settings`, `code` and `inputs` of a job as the plan has it now.
+
+    inputs  {key: fingerprint of the file, a list of them, or None where it is not there}; ancient ones do not count
+    """
+    inputs = {key: _fingerprints(pipeline, each) for key, each in pipeline.inputs(job).items() if not _is_ancient(each)}
+    return {"settings": pipeline.settings(job), "code": pipeline.code(job), "inputs": inputs}
+
+
+@contextlib.contextmanager
+def recorded(plan: Plan, job: Job) -> Iterator[str]:
+    """Run a step inside: what it was made of is taken when it begins and recorded when it has succeeded.
+
+    Yields a digest of that: what an interrupted run must agree with to be gone on with.
+    """
+    pipeline = Pipeline(plan)
+    content = made_of(pipeline, job)
+    yield settings_digest(content)
+    if os.environ.get("RANK", "0") == "0":  # of several processes on one cell the first writes its files
+        write_record(pipeline, job, content)
+
+
+def write_record(pipeline: Pipeline, job: Job, content: dict) -> None:
+    file = pipeline.last_file(job)
+    if found := fingerprint(file):
+        write_json(record_of(file), {"version": VERSION, "file": found, **content})
+
+
+def fingerprint(path: Path) -> str | None:
+    """Digest of a file; None if it is not there.
+
+    Of the safetensors of this project the header, which holds a digest of each tensor, for they may have gigabytes; of
+    any other file the content.
+    """
+    try:
+        status = os.stat(path)
+        return _fingerprint(path, status.st_ino, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+@functools.cache  # many cells are made of the same files
+def _fingerprint(path: Path, inode: int, size: int, time: int) -> str:
+    with open(path, "rb") as file:
+        if path.suffix == ".safetensors":
+            header = file.read(min(int.from_bytes(file.read(8), "little"), size))
+            if DIGESTS.encode() in header:
+                return f"{size} bytes, header {hashlib.sha256(header).hexdigest()}"
+            file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_record(file: Path) -> dict | None:
+    """What a file was made of; None if that is not known: no record, one of another version, or not of this file."""
+    try:
+        content = read_json(record_of(file))
+        is_of_file = content["version"] == VERSION and content["file"] == fingerprint(file)
+    except Exception:
+        return None
+    return content if is_of_file else None
+
+
+def difference(recorded: dict, planned: dict) -> str | None:
+    """The first thing in which two answers of `made_of` differ, in words; an input that is not here counts for none."""
+    planned = json.loads(json.dumps(planned))  # tuples become lists, as in the record
+    if found := _first_difference(recorded["settings"], planned["settings"]):
+        return found
+    if recorded["code"] != planned["code"]:
+        return "the code of the step has changed"
+    if recorded["inputs"].keys() != planned["inputs"].keys():
+        return f"made of {_listed(recorded['inputs'])}; planned of {_listed(planned['inputs'])}"
+    for key, now in planned["inputs"].items():
+        before = recorded["inputs"][key]
+        if now != before and None not in (now if isinstance(now, list) else [now]):
+            return f"made of another input: {key}"
+    return None
+
+
+def _first_difference(before: object, now: object, place: str = "") -> str | None:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*now, *(key for key in before if key not in now)]:
+            if found := _first_difference(before.get(key), now.get(key), f"{place}.{key}".lstrip(".")):
+                return found
+        return None
+    return None if before == now else f"{place or 'settings'} was {_short(before)}, is {_short(now)}"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _listed(names) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def _is_ancient(each: Input) -> bool:
+    return isinstance(each, Output) and each.ancient
+
+
+def _fingerprints(pipeline: Pipeline, each: Input) -> object:
+    if isinstance(each, list):
+        return [_fingerprints(pipeline, one) for one in each]
+    return fingerprint(pipeline.path(each) if isinstance(each, Output) else Path(each))

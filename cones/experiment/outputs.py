@@ -1,0 +1,119 @@
+"""What a suite makes: the registry of tables and figures, and which parts of a suite each is made of.
+
+The registry is read while the workflow is parsed and whenever a suite is loaded, so this module imports nothing heavy;
+an output's own file is imported where the output is made or shown.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from cones.runtime.registry import Entry, Registry
+
+# what an output may read; `cones/outputs/reads/` has a module for each
+Reads = Literal["scores", "records", "vectors", "boxes", "manifests", "subjects"]
+GENERATION = "generation"  # the part of a suite whose cells are subjects; all others are its grids
+
+
+class Output(Entry):
+    """What the file of a table or figure says in its literal OUTPUT.
+
+    The file has `frame(source, *, suite)` -> DataFrame, the rows of `<name>.csv`, and `sheet(columns, rows, *, suite,
+    title)` -> Sheet or list of sheets, made of the CSV file alone; `draw(source, rows, files, *, suite, title)` where
+    it has figures, `further(source, *, suite)` -> {file: DataFrame} where it leaves further tables. `source` is what
+    `read` of its module in `cones/outputs/reads/` returns. Nothing heavy is imported at the file's top level.
+    """
+
+    reads: Reads = Field(
+        description="scores: the rows of <grid>_cells.csv; records: what every cell of a table of methods recorded of"
+        " itself; vectors, boxes: the class vectors of cells, and their boxes' features; manifests: the datasets;"
+        " subjects: the cells of personalised generation"
+    )
+    grids: tuple[str, ...] = Field((), description='grids whose cells it reads, or "generation"; made if any is there')
+    also: tuple[str, ...] = Field((), description="grids that it reads too, where the suite has them")
+    of_methods: bool = Field(
+        False, description="its rows are methods: the report says how the cells of its grids were tuned, and the costs"
+    )
+    title: str = Field(description="of its section in the report")
+    about: str = Field("", description="what its section says first")
+    figures: tuple[str, ...] = Field((), description="stems of pictures: each is a .png and a .pdf")
+    supplement: tuple[str, ...] = Field((), description="pictures that the report keeps folded and results/ leaves out")
+    further: tuple[str, ...] = Field((), description="CSV files beside <name>.csv")
+
+    @model_validator(mode="after")
+    def _reads_something(self) -> "Output":
+        if self.reads in ("scores", "vectors", "boxes", "subjects") and not self.grids:
+            raise ValueError(f'an output that reads "{self.reads}" names the grids whose cells these are: grids')
+        return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What it leaves in the folder of a suite."""
+        pictures = [f"{stem}.{kind}" for stem in (*self.figures, *self.supplement) for kind in ("png", "pdf")]
+        return (f"{self.name}.csv", f"{self.name}.md", *self.further, *pictures)
+
+    @property
+    def reading_module(self) -> str:
+        """The module that reads what the output is made of: a part of its code."""
+        return f"cones.outputs.reads.{'vectors' if self.reads == 'boxes' else self.reads}"
+
+    def parts_in(self, parts: Collection[str]) -> tuple[str, ...]:
+        """The parts of a suite (its grids, and "generation") that stand behind the output there."""
+        if self.reads == "records":
+            return grids_of_methods(parts)
+        return tuple(part for part in (*self.grids, *self.also) if part in parts)
+
+    def is_made_of(self, parts: Collection[str]) -> bool:
+        """Whether a suite with these parts has the output."""
+        return self.reads == "manifests" or bool(set(self.parts_in(parts)) - set(self.also))
+
+
+OUTPUTS: Registry[Output] = Registry(
+    "table or figure", Output, literal="OUTPUT", built_in="cones.built_in:OUTPUTS", group="cones.outputs"
+)
+
+
+def outputs_of(parts: Collection[str]) -> list[Output]:
+    """The outputs of a suite with these parts, in the order of the report."""
+    return [output for output in OUTPUTS.values() if output.is_made_of(parts)]
+
+
+def grids_read_by(parts: Collection[str], *reads: Reads) -> tuple[str, ...]:
+    """Those of a suite's grids that are read in one of these ways."""
+    return _in_order(parts, (output for output in OUTPUTS.values() if output.reads in reads))
+
+
+def scored_grids(parts: Collection[str]) -> tuple[str, ...]:
+    """The grids whose cells are scored and collected into `<grid>_cells.csv`."""
+    return grids_read_by(parts, "scores")
+
+
+def embedded_grids(parts: Collection[str]) -> tuple[str, ...]:
+    """The grids whose cells' class vectors are looked at."""
+    return grids_read_by(parts, "vectors", "boxes")
+
+
+def grids_of_methods(parts: Collection[str]) -> tuple[str, ...]:
+    """The grids of tables whose rows are methods."""
+    return _in_order(parts, (output for output in OUTPUTS.values() if output.of_methods))
+
+
+def is_read(grid: str) -> bool:
+    """Whether some output reads a grid of that name."""
+    if grid == GENERATION:
+        return False
+    is_own = grid in OUTPUTS and grid in OUTPUTS[grid].grids  # true of most: no other file is looked into
+    return is_own or grid in known_grids()
+
+
+def known_grids() -> Iterator[str]:
+    """Every grid that some output reads: what a suite may name."""
+    yield from dict.fromkeys(
+        grid for output in OUTPUTS.values() for grid in (*output.grids, *output.also) if grid != GENERATION
+    )
+
+
+def _in_order(parts: Collection[str], outputs: Iterable[Output]) -> tuple[str, ...]:
+    read = {grid for output in outputs for grid in (*output.grids, *output.also)}
+    return tuple(part for part in parts if part in read)

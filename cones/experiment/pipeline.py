@@ -1,0 +1,118 @@
+"""The workflow as a whole: every step of a suite, and of each job what it reads, leaves and is planned with.
+
+The rules, the forecast, the reasons for holes and the search for stale results all read it here.
+"""
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cones.cell import Cell, Plan
+from cones.experiment.cell_steps import cell_steps, job_of_cell, weights_steps
+from cones.experiment.data_steps import data_steps
+from cones.experiment.digests import PLANNED, code, code_modules
+from cones.experiment.generation_steps import find_step, generation_steps
+from cones.experiment.step import Input, Job, Output, Step
+from cones.provenance import settings_digest
+
+SUBJECT_STEPS = ("learn_subject", "draw_subject", "score_subject")
+
+
+class Pipeline:
+    """The steps of a plan, by the names of their rules, in the order in which work begins."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        steps = [*data_steps(plan), *weights_steps(plan), *cell_steps(plan), find_step()]
+        if plan.suite.generation:
+            steps += generation_steps(plan)
+        self.steps: dict[str, Step] = {step.name: step for step in steps}
+        self._code: dict[tuple, str] = {}
+
+    # ------------------------------------------------------------------------------------------------------ files
+
+    def path(self, output: Output) -> Path:
+        return Path(self._filled(self.steps[output.job.step].outputs[output.key], output.job))
+
+    def files(self, job: Job) -> list[Path]:
+        """All that a job leaves."""
+        return [self.path(Output(job, key)) for key in self.steps[job.step].outputs]
+
+    def last_file(self, job: Job) -> Path:
+        """The file that a job writes last."""
+        return self.path(Output(job, self.steps[job.step].last_output))
+
+    def log(self, job: Job) -> Path:
+        return Path(self._filled(self.steps[job.step].log, job))
+
+    def inputs(self, job: Job) -> dict[str, Input]:
+        return self.steps[job.step].inputs(job)
+
+    def _filled(self, pattern: str, job: Job) -> str:
+        return pattern.format(suite=self.plan.suite.suite, source=self.plan.suite.source, **vars(job))
+
+    # ------------------------------------------------------------------------------------------------------- jobs
+
+    def job_of(self, step: str, cell: Cell) -> Job:
+        """A step of a cell: one of a grid, or a subject's."""
+        if step not in SUBJECT_STEPS:
+            return job_of_cell(step, cell)
+        return Job(step, subject=self.plan.subject_of(cell), arm=cell.arm, seed=cell.seed)
+
+    def scoring(self, cell: Cell) -> Job:
+        """The job that leaves a cell's numbers."""
+        generation = self.plan.suite.generation
+        return self.job_of("score_subject" if generation and cell.model == generation.model else "evaluate", cell)
+
+    def needs(self, job: Job) -> list[Job]:
+        """The jobs whose files a job reads."""
+        return list(dict.fromkeys(output.job for output in outputs_among(self.inputs(job).values())))
+
+    def behind(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """These jobs and all on the way to them, each once, the last of the way first."""
+        todo = deque(dict.fromkeys(jobs))
+        seen = set(todo)
+        while todo:
+            yield (job := todo.popleft())
+            new = [each for each in self.needs(job) if each not in seen]
+            todo.extend(new)
+            seen.update(new)
+
+    def all_jobs(self) -> list[Job]:
+        """Every job that the suite may ask for, as far as it is about cells and what these are made of."""
+        cells, subjects = self.plan.all_cells(), self.plan.subject_cells()
+        last = [job_of_cell(step, cell) for cell in cells for step in ("evaluate", "embed")]
+        return list(self.behind([*last, *(self.job_of("score_subject", cell) for cell in subjects)]))
+
+    # ------------------------------------------------------------------------------------------------- what decides
+
+    def settings(self, job: Job) -> object:
+        return self.steps[job.step].settings(job)
+
+    def code(self, job: Job) -> str:
+        """The same for many jobs."""
+        modules = code_modules(self.plan, job)
+        if modules not in self._code:
+            self._code[modules] = code(self.plan, job)
+        return self._code[modules]
+
+    def export_code(self) -> None:
+        """Tell the steps below this process, through the environment, the digests of their code."""
+        os.environ.pop(PLANNED, None)
+        found = {" ".join(code_modules(self.plan, job)): self.code(job) for job in self.all_jobs()}
+        os.environ[PLANNED] = json.dumps(found, sort_keys=True)
+
+    def digest(self, job: Job) -> str:
+        """Changes when the settings or the code of a job do: a parameter of its rule."""
+        return f"{settings_digest(self.settings(job))}-{self.code(job)}"
+
+
+def outputs_among(inputs: Iterable[Input]) -> Iterator[Output]:
+    """The files of other jobs among the inputs of a job."""
+    for each in inputs:
+        if isinstance(each, Output):
+            yield each
+        elif isinstance(each, list):
+            yield from outputs_among(each)

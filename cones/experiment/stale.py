@@ -1,0 +1,69 @@
+"""Which results are not what the plan would make: found by what was recorded of each, however it was made."""
+
+from collections.abc import Callable, Iterator
+
+from cones.artifacts import read_json
+from cones.cell import Cell, Plan
+from cones.data.prepare import USABLE
+from cones.errors import ConesError
+from cones.experiment.made_of import difference, made_of, read_record
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.step import Job
+from cones.verification import Digests, check_cell
+
+UNKNOWN = "it is not recorded what it was made of"
+PLACED = ("weights",)  # steps whose file a person may have put there: without a record of its own it is kept
+
+
+class Staleness:
+    """Compares files with a plan; each is looked at once."""
+
+    def __init__(self, pipeline: Pipeline):
+        self.pipeline = pipeline
+        self._known: dict[Job, str | None] = {}
+
+    def reason(self, job: Job) -> str | None:
+        """Why what a job left is stale, in words; None if it is not, or not there. Jobs behind it are not asked."""
+        if job not in self._known:
+            self._known[job] = self._reason(job)
+        return self._known[job]
+
+    def stale_jobs(self) -> Iterator[Job]:
+        """Those of the whole suite whose files are stale."""
+        return (job for job in self.pipeline.all_jobs() if self.reason(job))
+
+    def refuse(self, last: Job) -> None:
+        """ConesError if what a job left, or anything that it was made of, is stale."""
+        for job in self.pipeline.behind([last]):
+            if reason := self.reason(job):
+                raise ConesError(
+                    f"stale: {reason}",
+                    where=self.pipeline.last_file(job),
+                    next_step="let the workflow make it again: snakemake --cores all",
+                )
+
+    def _reason(self, job: Job) -> str | None:
+        file = self.pipeline.last_file(job)
+        if not file.exists():
+            return None
+        recorded = read_record(file)
+        if recorded is None:
+            return None if job.step in PLACED else UNKNOWN
+        planned = made_of(self.pipeline, job)
+        if job.step == "fetch" and read_json(file)["status"] in USABLE:  # what is here needs no credentials any more
+            for each in (recorded, planned):
+                each["settings"] = {key: value for key, value in each["settings"].items() if key != "credentials"}
+        return difference(recorded, planned)
+
+
+def check_of_cells(plan: Plan) -> Callable[[Cell], None]:
+    """A function that raises ConesError for a cell whose numbers may not stand in a table: its files, or what they were
+    made of, are not as recorded, or they are stale."""
+    pipeline, digests = Pipeline(plan), Digests(states=False)
+    stale = Staleness(pipeline)
+
+    def check(cell: Cell) -> None:
+        check_cell(cell.folder, digests)
+        stale.refuse(pipeline.scoring(cell))
+
+    return check

@@ -1,0 +1,176 @@
+"""Figure 4 of the paper: maps of the class vectors, and numbers for how natural and medical ones blend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.analysis.names import ISOLATED, TOGETHER
+from cones.methods import METHODS
+from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.wording import NO_NUMBER, Row, heading, join_notes, markers, numbered_notes, p_value
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from cones.analysis.blending import VectorSet
+    from cones.analysis.embeddings import Embeddings
+    from cones.cell import Cell
+    from cones.outputs.reads.vectors import Vectors
+
+OUTPUT = {
+    "name": "figure4",
+    "reads": "vectors",
+    "grids": ["figure4"],
+    "also": ["stability"],  # other seeds of some cells, for one column
+    "title": "Figure 4: where the class vectors lie",
+    "about": "Do the vectors of natural and medical classes blend, and would random vectors do the same?",
+    "figures": ["figure4"],
+    "supplement": ["figure4_supplement"],
+}
+
+MEASURES = ("mixing_5", "mixing_10", "probe", "silhouette")
+COLUMNS = (
+    *("suite", "model", "vectors", "seed", "natural", "medical", "datasets"),
+    *(f"{measure}{part}" for measure in MEASURES for part in ("", "_low", "_high")),
+    *("p_classes", "p_datasets", "dataset_mixing", "stability", "notes"),
+)
+ISOLATED_NAMES = "zero_shot_isolated"
+WHAT = "Figure 4, in numbers"
+
+
+def frame(vectors: Vectors, *, suite: str) -> DataFrame:
+    return blending_table(vector_sets(vectors), suite=suite)
+
+
+def draw(vectors: Vectors, rows: list[Row], files: Mapping[str, Path], *, suite: str, title: str) -> list[Path]:
+    """The first seed of each model and arm."""
+    from cones.outputs.figure4_maps import save_figure4
+
+    sets = vector_sets(vectors)
+    first = {(one.model, one.vectors): one for one in reversed(sets)}
+    shown = [one for one in sets if first[one.model, one.vectors] is one]
+    return save_figure4(shown, rows, files["figure4"], files["figure4_supplement"], suite=suite, title=title)
+
+
+def vector_sets(vectors: Vectors) -> list[VectorSet]:
+    """A set per model, arm and seed, in the grid's order; the isolated names of zero-shot are a set of their own."""
+    from cones.analysis.points import DOMAINS
+
+    cells: dict[tuple[str, str, int], dict[Cell, Embeddings]] = {}
+    for cell, one in vectors.of_cells.items():
+        if vectors.registry[cell.dataset].group in DOMAINS:
+            cells.setdefault((cell.model, cell.arm, cell.seed), {})[cell] = one
+    sets = []
+    for (model, arm, seed), found in cells.items():
+        forms = dict.fromkeys([TOGETHER, *(form for each in found.values() for form in each.classes)])
+        for form in forms:
+            name = ISOLATED_NAMES if form == ISOLATED else arm
+            sets.append(_vector_set(vectors, model, name, seed, form, found))
+    return sets
+
+
+def _vector_set(
+    vectors: Vectors, model: str, name: str, seed: int, form: str, found: Mapping[Cell, Embeddings]
+) -> VectorSet:
+    from cones.analysis.blending import VectorSet
+    from cones.analysis.points import ClassPoints
+
+    there = {cell: each for cell, each in found.items() if form in each.classes}
+    entries = {cell: vectors.registry[cell.dataset] for cell in there}
+    points = ClassPoints.of(
+        (cell.dataset, entries[cell].group, entries[cell].classes, each.classes[form].numpy())
+        for cell, each in there.items()
+    )
+    holes = [f"{cell.dataset}: {each.hole}" for cell, each in found.items() if each.hole]
+    return VectorSet(model, name, seed, points, f"{len(there)}/{len(found)}", join_notes(holes))
+
+
+def blending_table(sets: Sequence[VectorSet], *, suite: str, seed: int = 0) -> DataFrame:
+    """COLUMNS, one row per set of the first seed each model and arm has; the other seeds go into `stability`.
+
+    mixing_k    share of the k cosine neighbours from the other domain over that expected by chance, averaged per
+                domain, then over both: 1 blended, 0 segregated. `_low`, `_high`: 95 % bootstrap over classes of each
+    probe       balanced accuracy of a linear classifier of domains: 0.5 blended, 1 segregated
+    silhouette  of the domains, cosine: at most 0 blended
+    p_classes, p_datasets   permutation p of mixing_5: single classes, or whole datasets, exchange their domain
+    dataset_mixing          mixing_5 with datasets as labels: below 1 where what a dataset's classes share shows
+    stability   `blending.stability` over the seeds there are
+    """
+    import pandas as pd
+
+    from cones.analysis.blending import blending
+    from cones.analysis.blending import stability as stability_of
+
+    first: dict[tuple[str, str], list[VectorSet]] = {}
+    for one in sets:
+        first.setdefault((one.model, one.vectors), []).append(one)
+    rows = []
+    for seeds in first.values():
+        one = seeds[0]
+        names = {"suite": suite, "model": one.model, "vectors": one.vectors, "seed": one.seed}
+        numbers = blending(one.points, seed)
+        rows.append(
+            {**names, "datasets": one.datasets, **numbers, "stability": stability_of(seeds), "notes": one.notes}
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def label(vectors: str) -> str:
+    """How tables and panels call a set of vectors."""
+    if vectors == ISOLATED_NAMES:
+        return "Zero-shot, each name alone"
+    return METHODS[vectors].label if vectors in METHODS else vectors
+
+
+def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The table for people, made of the rows of the CSV file alone."""
+    numbers = numbered_notes(rows)
+    heads = ["model", "vectors", "classes", "mixing, k = 5", "mixing, k = 10", "probe", "silhouette"]
+    heads += ["p (classes)", "p (datasets)", "dataset mixing", "stability", NOTES]
+    body = [
+        [
+            row["model"],
+            label(row["vectors"]),
+            f"{row['natural']} + {row['medical']}",
+            *(_with_interval(row, measure) for measure in MEASURES),
+            *(p_value(row[name]) for name in ("p_classes", "p_datasets")),
+            *(_number(row[name]) for name in ("dataset_mixing", "stability")),
+            markers(row, numbers),
+        ]
+        for row in rows
+    ]
+    return Sheet(
+        heading=heading(suite, title, what=WHAT),
+        heads=heads,
+        rows=said_once(body, 1),
+        legend=LEGEND,
+        names=2,
+        notes=numbers,
+        empty="No cell of this suite has class vectors.",
+    )
+
+
+LEGEND = [
+    "One vector per class (natural + medical), as the first fusion layer hears it; numbers are of the original space.",
+    "mixing: share of the k nearest vectors (cosine) from the other domain over the share expected by chance; 1 is"
+    " blended, 0 segregated. Random vectors blend too: compare with ConES, never trained.",
+    "probe: balanced accuracy of a linear classifier of natural against medical, cross-validated; 0.5 is blended.",
+    "In brackets: 95 % bootstrap interval over the classes of each domain.",
+    "p: how often mixing (k = 5) is as low when classes, or whole datasets, exchange their domain.",
+    "dataset mixing: mixing (k = 5) with datasets instead of domains, over datasets with several classes.",
+    "stability: correlation of the cosines between classes from two training seeds, over the classes tuned with both;"
+    " 0 for random vectors.",
+    f"{NO_NUMBER}: not defined for these vectors, or only one seed.",
+]
+
+
+def _number(text: str, decimals: int = 2) -> str:
+    return f"{float(text):.{decimals}f}" if text else NO_NUMBER
+
+
+def _with_interval(row: Row, measure: str) -> str:
+    if not row[measure]:
+        return NO_NUMBER
+    return f"{_number(row[measure])} [{_number(row[f'{measure}_low'])}, {_number(row[f'{measure}_high'])}]"

@@ -1,0 +1,69 @@
+"""From what an output reads to its files: the CSV, the Markdown made of it, figures, further tables."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cones.artifacts import write_text
+from cones.cell import RESULTS, Plan
+from cones.config import CONFIG_FOLDER
+from cones.errors import ConesError, closest
+from cones.experiment.outputs import OUTPUTS, Output, outputs_of
+from cones.outputs.files import named, read_csv, to_csv
+from cones.outputs.sheet import Sheet, sheet_markdown
+from cones.outputs.wording import Row, said_of_suite
+
+
+def reading(output: Output) -> ModuleType:
+    """The module of `cones/outputs/reads/` that reads for this output."""
+    return importlib.import_module(output.reading_module)
+
+
+def make_output(plan: Plan, name: str, *, partial: bool = False) -> list[Path]:
+    """Write the files of an output of the suite; their paths, the CSV first and the Markdown second.
+
+    With `partial`, for a run that failed, of what there is, with reasons, under the names of `partial_name`.
+    ConesError if the suite does not have the output.
+    """
+    output = OUTPUTS.find(name)
+    if not output.is_made_of(plan.suite.parts):
+        known = [each.name for each in outputs_of(plan.suite.parts)]
+        raise ConesError(
+            f'the suite does not make "{name}"',
+            where=f"{CONFIG_FOLDER / plan.suite.suite}.yaml: grids",
+            expected=f"one of {', '.join(output.grids)}" if output.grids else None,
+            next_step=f"add the grid, or {closest(name, known)}",
+        )
+    source = reading(output).read(plan, output, partial=partial)
+    folder, title = RESULTS / plan.suite.suite, said_of_suite(plan.suite.title, partial)
+    return write_output(output, source, folder, suite=plan.suite.suite, title=title, partial=partial)
+
+
+def write_output(
+    output: Output, source: Any, folder: Path, *, suite: str, title: str, partial: bool = False
+) -> list[Path]:
+    """The files of an output made of `source`, in `folder`. Each is whole or absent."""
+    module, csv = output.load(), folder / named(f"{output.name}.csv", partial)
+    write_text(csv, to_csv(module.frame(source, suite=suite)))
+    columns, rows = read_csv(csv)
+    sheets = sheets_of(output, columns, rows, suite=suite, title=title)
+    write_text(csv.with_suffix(".md"), "\n".join(map(sheet_markdown, sheets)))
+    written = [csv, csv.with_suffix(".md")]
+    for name, table in module.further(source, suite=suite).items() if output.further else ():
+        written.append(folder / named(name, partial))
+        write_text(written[-1], to_csv(table))
+    if pictures := (*output.figures, *output.supplement):
+        files = {stem: folder / named(f"{stem}.png", partial) for stem in pictures}
+        written += module.draw(source, rows, files, suite=suite, title=title)
+    return written
+
+
+def sheets_of(
+    output: Output, columns: list[str], rows: list[Row], *, suite: str, title: str | None = None
+) -> list[Sheet]:
+    """The rows of `<name>.csv` as people see them."""
+    made = output.load().sheet(columns, rows, suite=suite, title=title)
+    return made if isinstance(made, list) else [made]

@@ -1,0 +1,47 @@
+"""What the cells of the tables of methods recorded of themselves: their rows, and their run.json files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cones.cell import RESULTS, Cell, Plan
+from cones.experiment.outputs import Output
+from cones.outputs.files import cells_file, named
+from cones.outputs.reads.scores import is_grid_begun
+from cones.outputs.records import Record, read_records
+from cones.outputs.wording import Row
+
+
+def inputs(plan: Plan, output: Output) -> list[Path]:
+    grids = output.parts_in(plan.suite.parts)
+    cells = dict.fromkeys(cell for grid in grids for cell in plan.cells(grid))
+    tables = [RESULTS / plan.suite.suite / cells_file(grid) for grid in grids]
+    return [*tables, *(cell.folder / "run.json" for cell in cells)]
+
+
+def settings(plan: Plan, output: Output) -> object:
+    return None
+
+
+def is_begun(plan: Plan, output: Output) -> bool:
+    return any(is_grid_begun(plan, grid) for grid in output.parts_in(plan.suite.parts))
+
+
+def read(plan: Plan, output: Output, *, partial: bool = False) -> list[Record]:
+    return list(records_of(plan, output.parts_in(plan.suite.parts), partial=partial).values())
+
+
+def records_of(plan: Plan, grids: Iterable[str], *, partial: bool = False) -> dict[Cell, Record]:
+    """The cells of those grids, as far as they are collected, each once, with what it recorded of itself."""
+    folder, found = RESULTS / plan.suite.suite, {}
+    for grid in grids:
+        cells = folder / named(cells_file(grid), partial)
+        if cells.exists():
+            for record in read_records(cells, lambda row: _cell(plan, row).folder / "run.json", partial=partial):
+                found.setdefault(_cell(plan, record.row), record)
+    return found
+
+
+def _cell(plan: Plan, row: Row) -> Cell:
+    return Cell(plan.suite.suite, row["model"], row["dataset"], row["arm"], int(row["seed"]))

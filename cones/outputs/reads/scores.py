@@ -1,0 +1,48 @@
+"""The scores of a grid's cells, from its `<grid>_cells.csv`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.cell import RESULTS, Plan
+from cones.experiment.outputs import Output
+from cones.outputs.files import cells_file, named
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def inputs(plan: Plan, output: Output) -> list[Path]:
+    return [RESULTS / plan.suite.suite / cells_file(grid) for grid in output.parts_in(plan.suite.parts)]
+
+
+def settings(plan: Plan, output: Output) -> object:
+    return None
+
+
+def is_begun(plan: Plan, output: Output) -> bool:
+    return any(is_grid_begun(plan, grid) for grid in output.parts_in(plan.suite.parts))
+
+
+def is_grid_begun(plan: Plan, grid: str) -> bool:
+    """Whether any of its cells has numbers, or the reason for having none."""
+    return any((cell.folder / "metrics.json").exists() for cell in plan.cells(grid))
+
+
+def read(plan: Plan, output: Output, *, partial: bool = False) -> DataFrame:
+    """The rows of all its grids; `partial`: those of an unfinished run."""
+    paths = [path.with_name(named(path.name, partial)) for path in inputs(plan, output)]
+    return read_tables([path for path in paths if path.exists() or not partial])
+
+
+def read_tables(paths: list[Path]) -> DataFrame:
+    """The cells of several `<grid>_cells.csv`, each cell once."""
+    import pandas as pd
+
+    from cones.outputs.cells import KEYS, read_cells
+
+    tables = [read_cells(path) for path in paths]
+    if len(tables) == 1:
+        return tables[0]
+    return pd.concat(tables, ignore_index=True).drop_duplicates(list(KEYS), ignore_index=True)

@@ -1,0 +1,76 @@
+"""The class vectors of a grid's cells and, where an output asks for them, the features of their boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.analysis.names import EMBEDDINGS
+from cones.cell import Cell, Plan
+from cones.errors import ConesError
+from cones.experiment.cell_steps import job_of_cell
+from cones.experiment.outputs import Output
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.stale import Staleness
+from cones.outputs.cells import last_line
+from cones.verification import recorded_state
+
+if TYPE_CHECKING:
+    from cones.analysis.embeddings import Embeddings
+    from cones.data.registry import Dataset
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Each cell with what it has, in the order of the grids, and the datasets by name."""
+
+    of_cells: Mapping[Cell, Embeddings]
+    registry: Mapping[str, Dataset]
+
+
+def _cells(plan: Plan, output: Output) -> list[Cell]:
+    return list(dict.fromkeys(cell for grid in output.parts_in(plan.suite.parts) for cell in plan.cells(grid)))
+
+
+def inputs(plan: Plan, output: Output) -> list[Path]:
+    return [cell.folder / EMBEDDINGS for cell in _cells(plan, output)]
+
+
+def settings(plan: Plan, output: Output) -> object:
+    return None
+
+
+def is_begun(plan: Plan, output: Output) -> bool:
+    grids = [grid for grid in output.grids if grid in plan.suite.grids]
+    return any((cell.folder / EMBEDDINGS).exists() for grid in grids for cell in plan.cells(grid))
+
+
+def read(plan: Plan, output: Output, *, partial: bool = False) -> Vectors:
+    """An error for a cell without a readable file, with one made of another state, or with a stale one; with `partial`
+    the cell has the reason instead."""
+    stale = Staleness(Pipeline(plan))
+    return Vectors({cell: _embeddings(cell, partial, stale) for cell in _cells(plan, output)}, plan.registry)
+
+
+def _embeddings(cell: Cell, partial: bool, stale: Staleness) -> Embeddings:
+    from cones.analysis.embeddings import Embeddings
+
+    path = cell.folder / EMBEDDINGS
+    if partial and not path.exists():
+        return Embeddings(missing=_why(cell))
+    try:
+        stale.refuse(job_of_cell("embed", cell))
+        return Embeddings.load(path, state_sha256=recorded_state(cell.folder))
+    except ConesError as error:
+        if not partial:
+            raise
+        return Embeddings(missing=f"failed ({error})")
+
+
+def _why(cell: Cell) -> str:
+    """The last line of the step that left no file, if it has run."""
+    step = "embed" if (cell.folder / "state.safetensors").exists() else "tune"
+    reason = last_line(cell.logs / f"{step}.log")
+    return f"failed ({reason})" if reason else "not run"

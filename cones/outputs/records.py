@@ -1,0 +1,71 @@
+"""What the report knows of a cell: its row of `table1_cells.csv`, and its `run.json` where it has one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cones.artifacts import read_json
+from cones.errors import ConesError
+from cones.methods import METHODS
+from cones.outputs.files import read_csv
+from cones.outputs.wording import Row
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell; `run` is empty for a cell without `run.json`."""
+
+    row: Row
+    run: dict
+
+    @property
+    def label(self) -> str:
+        """The method as tables print it, or the name of an arm that differs from its method."""
+        arm, method = self.row["arm"], self.row["method"]
+        return METHODS[method].label if arm == method and method in METHODS else arm
+
+    @property
+    def is_done(self) -> bool:
+        return self.row["status"] == "done"
+
+    def said(self, *path: str) -> Any:
+        """The value at a path of keys in `run.json`, None where an earlier version did not write it."""
+        value: Any = self.run
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+
+def read_records(cells: str | Path, run_file: Callable[[Row], Path], *, partial: bool = False) -> list[Record]:
+    """The cells of a `table1_cells.csv`, in its order; `run_file` says where the `run.json` of a row lies.
+
+    A cell without one has an empty `run`. A damaged one raises ConesError; with `partial` it counts as missing.
+    """
+    return [Record(row, _run(run_file(row), partial)) for row in read_csv(cells)[1]]
+
+
+def _run(path: Path, partial: bool) -> dict:
+    if not path.exists():
+        return {}
+    try:
+        content = read_json(path)
+        if not isinstance(content, dict):
+            raise ConesError("not a run.json", where=path, next_step="delete it and run again")
+    except ConesError:
+        if partial:
+            return {}
+        raise
+    return content
+
+
+def grouped(records: Iterable[Record], key: Callable[[Record], Key]) -> Iterator[tuple[Key, list[Record]]]:
+    """(value of `key`, its records), values as first met."""
+    groups: dict[Key, list[Record]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    yield from groups.items()

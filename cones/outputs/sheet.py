@@ -1,0 +1,136 @@
+"""A table as people see it: heads, text, legend and notes; Markdown, terminal and report show the same sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from cones.outputs.wording import NO_NUMBER, md_line, md_page
+
+NOTES = "notes"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number as it is printed, with what stands `beside` it, and whether it is the best of its section."""
+
+    text: str
+    beside: tuple[str, ...] = ()  # one text for each name in the column's `Sheet.beside`
+    is_best: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """rows[r][c] is text, or a Score, below heads[c]; the first `names` columns say what a row is, the others hold its
+    numbers. A last column with the head NOTES holds the marks of the row's notes.
+
+    beside      {column: names of what stands beside its numbers}, such as {4: ("paper", "difference")}
+    as_lines    in text these are lines of their own below the row, named in its last name; else columns of their own
+    in_section  the first so many names make the title of a section: in Markdown they are columns, in which a name is
+                not repeated; terminal and report put the title above its rows
+    unsaid      the first so many of these Markdown leaves out
+    ours        the rows of ConES, which the report marks
+    hints       {column: a longer name}, which the report keeps for who points at the head
+    """
+
+    heading: str
+    heads: list[str]
+    rows: list[list[str | Score]]
+    legend: list[str]
+    names: int = 1
+    notes: dict[str, int] = field(default_factory=dict)  # {note: number}
+    empty: str = "No cell of this suite belongs into this table."
+    beside: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    as_lines: bool = False
+    in_section: int = 0
+    unsaid: int = 0
+    ours: frozenset[int] = frozenset()
+    hints: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def are_words(self) -> list[bool]:
+        """Per column: words begin at the left, numbers end at the right."""
+        return [place < self.names or head == NOTES for place, head in enumerate(self.heads)]
+
+    @property
+    def has_best(self) -> bool:
+        return any(isinstance(cell, Score) and cell.is_best for row in self.rows for cell in row)
+
+
+def trimmed(sheet: Sheet) -> Sheet:
+    """Without the column of notes where there are none."""
+    if sheet.notes or sheet.heads[-1] != NOTES:
+        return sheet
+    return replace(sheet, heads=sheet.heads[:-1], rows=[row[:-1] for row in sheet.rows])
+
+
+def as_text(sheet: Sheet) -> Sheet:
+    """The same with text alone in its cells: what stands beside a number becomes lines or columns."""
+    if sheet.as_lines:
+        rows = [line for row in sheet.rows for line in _lines(sheet, row)]
+        return replace(sheet, rows=rows, beside={}, as_lines=False)
+    heads, rows = [], [[] for _ in sheet.rows]
+    for column, head in enumerate(sheet.heads):
+        names = sheet.beside.get(column, ())
+        heads += [head, *names]
+        for line, row in zip(rows, sheet.rows):
+            line += [str(row[column]), *_beside(row[column], len(names))]
+    return replace(sheet, heads=heads, rows=rows, beside={})
+
+
+def _lines(sheet: Sheet, row: list[str | Score]) -> Iterator[list[str]]:
+    """A row, and below it a line for each thing that stands beside any of its numbers."""
+    yield [str(cell) for cell in row]
+    kinds = dict.fromkeys(name for names in sheet.beside.values() for name in names)
+    for kind in kinds:
+        line = [*map(str, row[: sheet.names - 1]), kind, *[""] * (len(row) - sheet.names)]
+        for column, names in sheet.beside.items():
+            if kind in names:
+                line[column] = _beside(row[column], len(names))[names.index(kind)]
+        yield line
+
+
+def _beside(cell: str | Score, count: int) -> tuple[str, ...]:
+    there = cell.beside if isinstance(cell, Score) else ()
+    return there or (NO_NUMBER,) * count
+
+
+def sheet_markdown(sheet: Sheet) -> str:
+    """Title, table, legend, numbered notes."""
+    sheet = as_text(trimmed(sheet))
+    if not sheet.rows:
+        return f"# {sheet.heading}\n\n{sheet.empty}\n"
+    rows = [row[sheet.unsaid :] for row in said_once(sheet.rows, sheet.in_section)]
+    rule = ["---" if is_word else "--:" for is_word in sheet.are_words]
+    lines = [md_line(sheet.heads[sheet.unsaid :]), md_line(rule[sheet.unsaid :]), *map(md_line, rows)]
+    return md_page(sheet.heading, "\n".join(lines), sheet.legend, sheet.notes)
+
+
+def said_once(rows: list[list[str]], columns: int) -> list[list[str]]:
+    """Leading names that repeat those of the row above become empty."""
+    shown, above = [], None
+    for row in rows:
+        same = 0
+        while above and same < columns and row[same] == above[same]:
+            same += 1
+        shown.append([""] * same + row[same:])
+        above = row
+    return shown
+
+
+def sections(sheet: Sheet) -> Iterator[tuple[str, list[tuple[int, list[str | Score]]]]]:
+    """(title, [(number of the row, what it holds behind the names of the title)]) from top to bottom; without
+    `in_section` one section without a title."""
+    title, found = None, []
+    for place, row in enumerate(sheet.rows):
+        mine = ", ".join(map(str, row[: sheet.in_section]))
+        if mine != title and found:
+            yield title or "", found
+            found = []
+        title = mine
+        found.append((place, row[sheet.in_section :]))
+    if found:
+        yield title or "", found

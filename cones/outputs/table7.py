@@ -1,0 +1,168 @@
+"""Table 7: what each dataset came to here, beside the counts the paper prints, with the reasons where they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.artifacts import read_json
+from cones.data.registry import SPLITS, Dataset
+from cones.errors import ConesError
+from cones.outputs.reference import Reference, paper
+from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.wording import (
+    NO_NUMBER,
+    NOTE_SEPARATOR,
+    Row,
+    heading,
+    join_notes,
+    markers,
+    notes_of,
+    numbered_notes,
+)
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from cones.outputs.reads.manifests import Datasets
+
+OUTPUT = {
+    "name": "table7",
+    "reads": "manifests",
+    "title": "Table 7: datasets",
+    "about": "What the datasets came to in this suite.",
+}
+COLUMNS = (
+    *("suite", "source", "dataset", "paper_name", "group", "status", "classes", "train", "val", "test", "boxes"),
+    *("paper_row", "paper_classes", "paper_train", "paper_val", "paper_test", "agrees", "notes"),
+)
+SHARED_ROWS = {"natural": "ODinW13"}  # the paper counts this group as one dataset
+COMPARED = ("classes", *SPLITS)
+COUNTED = (*COMPARED, "boxes")
+WHOLE_NUMBERS = (*COUNTED, *(f"paper_{key}" for key in COMPARED))
+ALL_OF = "all of "  # a row that the paper counts as one dataset
+EMPTY = "This suite has no datasets."
+
+
+def frame(datasets: Datasets, *, suite: str, reference: Reference | None = None) -> DataFrame:
+    """COLUMNS: a row per dataset in the suite's order, and a total for each row the paper shares out.
+
+    Counts come from the manifests; a dataset that was skipped, or has none yet, has its reason in `status`. `agrees`
+    ("yes" or what differs) is only said for the official files: other sources have counts of their own.
+    """
+    import pandas as pd
+
+    reference = reference or paper()
+    rows = [_row(entry, suite, datasets.source, manifest, reference) for entry, manifest in datasets.manifests]
+    for group, row_name in SHARED_ROWS.items():
+        members = [row for row in rows if row["paper_row"] == row_name]
+        if len(members) > 1:
+            rows.insert(rows.index(members[-1]) + 1, _total(members, group, row_name, reference))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
+
+
+def paper_row(entry: Dataset, reference: Reference) -> dict | None:
+    """The paper's row for a dataset: by its name in the paper, or that of its group for ODinW-13."""
+    wanted = SHARED_ROWS.get(entry.group, entry.paper_name)
+    names = {_plain(row["dataset"]): row for row in reference.rows("table7")}
+    return names.get(_plain(wanted)) or names.get(_plain(entry.id))
+
+
+def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Reference) -> dict:
+    published, found = paper_row(entry, reference), _counts(manifest)
+    row = {
+        "suite": suite,
+        "source": source,
+        "dataset": entry.id,
+        "paper_name": entry.paper_name,
+        "group": entry.group,
+        "classes": len(entry.classes),
+        "paper_row": published["dataset"] if published else "",
+        **found,
+    }
+    shared = entry.group in SHARED_ROWS
+    if published and not shared:
+        row |= {f"paper_{key}": published.get(key) for key in COMPARED}
+    if source == "official" and published and not shared and found["status"] == "ready":
+        row["agrees"] = _difference(row)
+    row["notes"] = NOTE_SEPARATOR.join(entry.notes)
+    return row
+
+
+def _counts(manifest: Path) -> dict:
+    """Status, images per split and boxes, as `prepare` wrote them."""
+    try:
+        content = read_json(manifest)
+    except ConesError:
+        return {"status": "not prepared yet"}
+    if content["status"] != "ready":
+        return {"status": f"{content['status']}: {content['reason']}"}
+    images = {split: content["splits"][split]["images"] for split in SPLITS}
+    return {"status": "ready", **images, "boxes": sum(content["splits"][split]["boxes"] for split in SPLITS)}
+
+
+def _difference(row: dict) -> str:
+    """ "yes", or what is not as published; places the paper leaves empty are not compared."""
+    pairs = [(key, row[key], row[f"paper_{key}"]) for key in COMPARED if row[f"paper_{key}"] is not None]
+    differences = [f"{key} {ours} instead of {theirs}" for key, ours, theirs in pairs if ours != theirs]
+    return "; ".join(differences) or "yes"
+
+
+def _total(members: list[dict], group: str, name: str, reference: Reference) -> dict:
+    """The sum over a shared row; counts only if every member is there."""
+    published = next(row for row in reference.rows("table7") if row["dataset"] == name)
+    ready = [row for row in members if row["status"] == "ready"]
+    complete = len(ready) == len(members)
+    total = {key: sum(row[key] for row in ready) if complete else None for key in (*SPLITS, "boxes")}
+    return {
+        "suite": members[0]["suite"],
+        "source": members[0]["source"],
+        "dataset": f"{ALL_OF}{name}",
+        "paper_name": name,
+        "group": group,
+        "status": "ready" if complete else f"{len(ready)} of {len(members)} ready",
+        "classes": sum(row["classes"] for row in members),
+        **total,
+        "paper_row": name,
+        **{f"paper_{key}": published.get(key) for key in COMPARED},
+        "notes": f"{len(members)} datasets, which the paper counts as one",
+    }
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+    """The table for people, made of the rows of the CSV file alone.
+
+    Of the official files the paper's counts stand below ours, and the registry's notes below the table.
+    """
+    official = any(row["source"] == "official" for row in rows)
+    shown = [row | {"notes": join_notes(_remarks(row, official)) or ""} for row in rows]
+    numbers, body = numbered_notes(shown), []
+    for row in shown:
+        group = row["group"].replace("_", "-")
+        name = row["dataset"] if row["dataset"].startswith(ALL_OF) else row["paper_name"]
+        body.append([group, name, *(_counted(row[key]) for key in COUNTED), markers(row, numbers)])
+        if official and any(row[f"paper_{key}"] for key in COMPARED):
+            theirs = (_counted(row.get(f"paper_{key}", "")) for key in COUNTED)
+            body.append([group, "paper", *theirs, ""])
+    legend = ["train, val, test: images, as this project splits them. boxes: of all three."]
+    legend += [f"{NO_NUMBER}: not counted, or not printed in the paper; the notes say why ours is missing."]
+    heads = ["group", "dataset", *COUNTED, NOTES]
+    return Sheet(
+        heading(suite, title, what="Table 7"), heads, said_once(body, 1), legend, names=2, notes=numbers, empty=EMPTY
+    )
+
+
+def _remarks(row: Row, official: bool) -> list[str]:
+    """What is missing and why, what differs from the paper and, of official files, what the registry says."""
+    said = [] if row["status"] == "ready" else [row["status"]]
+    said += [row["agrees"]] if row["agrees"] not in ("", "yes") else []
+    said += notes_of(row) if official else []
+    return said
+
+
+def _counted(text: str) -> str:
+    return f"{int(text):,}" if text else NO_NUMBER

@@ -1,0 +1,154 @@
+"""How every table says its name, numbers, gaps and notes, whether in Markdown, on a terminal or on a page."""
+
+from __future__ import annotations
+
+from cones.evaluation.seeds import rounded, with_interval
+from cones.methods import METHODS
+from cones.outputs.reference import stands_beside
+
+Row = dict[str, str]  # of a CSV file: numbers as text, "" where there is none
+
+
+class _Blocks(dict):
+    """How tables print a block; one that a plug-in named is printed as it is."""
+
+    def __missing__(self, block: str) -> str:
+        return block
+
+
+BLOCKS = _Blocks(zero_shot="Zero-shot", peft="Parameter-efficient", fine_tuning="Fine-tuning", other="Other")
+NO_NUMBER = "\u2013"  # en dash
+INCOMPARABLE = "not comparable with the paper"
+UNFINISHED = "unfinished: some cells failed or did not run"
+NOTE_SEPARATOR = " | "
+AP_MEANS = (
+    "AP: COCO box AP at IoU .50:.95 in percent, on the test split, of the weights that were best on validation;"
+    " mean over seeds"
+)
+PARAMETERS_MEAN = "trained, all: parameters in millions, counted as the paper does (256 learnable vectors)."
+DIFFERENCE_MEANS = "difference: ours minus the published number."
+
+
+def heading(suite: str, title: str | None = None, *, what: str = "Table 1") -> str:
+    """`Table 1 · suite: miniature — <title>`: no table leaves without the name of its suite."""
+    said = [title] if title else []
+    if not stands_beside(suite) and INCOMPARABLE not in (title or ""):
+        said.append(INCOMPARABLE)
+    return f"{what} · suite: {suite}" + (f" — {', '.join(said)}" if said else "")
+
+
+def said_of_suite(title: str | None, partial: bool) -> str:
+    """The suite's title and, after a failed run, that not everything is there."""
+    return ", ".join([title] * bool(title) + [UNFINISHED] * partial)
+
+
+def method_label(row: Row) -> str:
+    return METHODS[row["method"]].label if row["method"] in METHODS else row["method"]
+
+
+def number(text: str) -> str:
+    return rounded(float(text)) if text else NO_NUMBER
+
+
+def signed(text: str) -> str:
+    if not text:
+        return NO_NUMBER
+    value = rounded(float(text))
+    return value if value.startswith("-") or not value.strip("0.") else f"+{value}"
+
+
+def p_value(text: str) -> str:
+    """Three decimals; what is below them is said to be."""
+    return NO_NUMBER if not text else f"{float(text):.3f}" if float(text) >= 0.001 else "< 0.001"
+
+
+def millions(text: str) -> str:
+    """Two decimals as in the paper; two digits for a nano model's few thousands."""
+    if not text:
+        return NO_NUMBER
+    value = float(text)
+    if value == 0:
+        return "0"
+    return rounded(value, 2) if value >= 0.1 else f"{value:.2g}"
+
+
+def ap(row: Row, name: str) -> str:
+    """`63.8 ± 0.4` from the columns `<name>_ap` and `<name>_spread`."""
+    value, spread = row[f"{name}_ap"], row[f"{name}_spread"]
+    return with_interval(float(value), float(spread) if spread else None) if value else NO_NUMBER
+
+
+def average(row: Row, name: str) -> str:
+    """`63.8 ± 0.4`, and `(2/13)` behind it where datasets are missing from the average."""
+    count = row[f"{name}_datasets"]
+    return ap(row, name) if not row[f"{name}_ap"] or is_whole(count) else f"{ap(row, name)} ({count})"
+
+
+def is_whole(count: str) -> bool:
+    """Whether "n/N" says that nothing is missing."""
+    done, _, expected = count.partition("/")
+    return done == expected
+
+
+def published_lines(row: Row, names: list[str]) -> dict[str, list[str]]:
+    """{"paper": the published values, "difference": ours minus theirs} from `<name>_paper` and `<name>_difference`."""
+    return {
+        "paper": [number(row[f"{name}_paper"]) for name in names],
+        "difference": [signed(row[f"{name}_difference"]) for name in names],
+    }
+
+
+def join_notes(notes: list[str]) -> str | None:
+    """The notes of a row as one field of a CSV file; None where there are none."""
+    return NOTE_SEPARATOR.join(note.replace(NOTE_SEPARATOR, " / ") for note in notes) or None
+
+
+def notes_of(row: Row) -> list[str]:
+    return row["notes"].split(NOTE_SEPARATOR) if row["notes"] else []
+
+
+def numbered_notes(rows: list[Row]) -> dict[str, int]:
+    """{note: number}, numbered as first met; equal notes share a number."""
+    notes = dict.fromkeys(note for row in rows for note in notes_of(row))
+    return {note: place for place, note in enumerate(notes, start=1)}
+
+
+def markers(row: Row, numbers: dict[str, int], style: str = "[{}]") -> str:
+    return " ".join(style.format(place) for place in sorted(numbers[note] for note in notes_of(row)))
+
+
+def signs(rows: list[Row], names: list[str]) -> list[str]:
+    """Lines of a legend for the signs that occur in the columns `<name>_ap`, `<name>_spread`, `<name>_datasets`."""
+    cells = [
+        (row[f"{name}_ap"], row[f"{name}_spread"], row.get(f"{name}_datasets", "")) for row in rows for name in names
+    ]
+    lines = []
+    if any(spread for _, spread, _ in cells):
+        lines.append("±: half width of the 95 % t interval over seeds; it says nothing about other datasets.")
+    if any(value and not is_whole(count) for value, _, count in cells if count):
+        lines.append(
+            "(n/N): over n of the N datasets only; compare it with rows over the same datasets. The notes say why."
+        )
+    if any(not value for value, _, _ in cells):
+        lines.append(f"{NO_NUMBER}: no number; the notes say why.")
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------------------ Markdown
+
+
+def md_line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def md_page(title: str, table: str, legend: list[str], numbers: dict[str, int]) -> str:
+    """Title, table, legend and numbered notes."""
+    parts = [f"# {title}", table, "\n".join(f"- {line}" for line in legend)]
+    if numbers:
+        parts.append("Notes\n\n" + "\n".join(f"{place}. {_md_text(note)}" for note, place in numbers.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _md_text(text: str) -> str:
+    """A log line such as `<class 'X'>` would vanish as HTML."""
+    return text.replace("<", "\\<")

@@ -1,0 +1,63 @@
+"""A tuned cell as it was when its tuning ended: the detector, and the prompt that it is asked with."""
+
+from dataclasses import dataclass
+
+import torch
+
+from cones.cell import Cell, Plan
+from cones.errors import ConesError
+from cones.methods import TuningMethod
+from cones.models.checkpoints import load_detector
+from cones.models.detector import GroundedDetector
+from cones.prediction import Detect
+from cones.prompts import FixedPrompt, Prompt
+from cones.state import State
+from cones.steps.tune import gather, state_file
+
+
+@dataclass
+class TunedDetector:
+    """model and prompt are in eval mode; detect is the method's rule for test time, or None.
+
+    text_encoder_parameters  those that stay in memory because the prompt needs them at test time
+    """
+
+    model: GroundedDetector
+    prompt: Prompt
+    detect: Detect | None
+    text_encoder_parameters: int
+
+    @property
+    def parameters(self) -> int:
+        """Values in memory: of the model and of the prompt, a text encoder in it included."""
+        return sum(parameter.numel() for module in (self.model, self.prompt) for parameter in module.parameters())
+
+
+def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> TunedDetector:
+    """Of a static prompt the state holds the language features, and no text encoder is built; another prompt is made
+    again as it was made for tuning, of files with the same content."""
+    method, where, weights = TuningMethod.load(plan.settings(cell).method), state_file(cell), plan.weights(cell.model)
+    model = load_detector(cell.model, weights)
+    inputs = plan.method(cell.arm).inputs if state.remake else ()
+    ingredients, files, _ = gather(plan, cell, inputs)
+    method.extend(model, ingredients)
+    state.apply_to(model, where=where, base_sha256=files[weights])
+    if state.remake is None:
+        prompt: Prompt = FixedPrompt(state.language)
+    else:
+        now = {str(path): digest for path, digest in files.items()}
+        for path, digest in state.remake.inputs_sha256.items():
+            if now.get(path) != digest:
+                raise ConesError(
+                    "has changed since the cell was tuned, and its prompt is made of it",
+                    where=path,
+                    expected=f"sha256 {digest}",
+                    found=now.get(path, "nothing"),
+                    next_step="tune this cell again",
+                )
+        prompt = method.prompt(model, ingredients)
+        state.apply_to_prompt(prompt, where=where)
+    encoder = ingredients.text_encoder
+    listens = set() if encoder is None else {id(parameter) for parameter in encoder.parameters()}
+    kept = sum(parameter.numel() for parameter in prompt.parameters() if id(parameter) in listens)
+    return TunedDetector(model.to(device).eval(), prompt.to(device).eval(), method.detect, kept)

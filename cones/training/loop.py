@@ -1,0 +1,261 @@
+"""The training loop: steps of gradient descent that are exact however a batch is cut and that survive an interruption.
+
+A subclass says what is trained, on which batches, by which losses and at which learning rate.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cones.determinism import seed_of
+from cones.devices import release_memory
+from cones.errors import ConesError
+from cones.progress import log, watched
+from cones.ranks import Ranks
+from cones.resume import Checkpoint
+
+CHECKPOINT_FORMAT = 2
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved whole in a checkpoint. Subclasses add fields.
+
+    seconds      of timed steps and of waiting for their batches; without checkpoints, validation and what else is
+                 done between steps
+    micro_batch  items that go through the model at once at most; 1 cannot be cut further
+    """
+
+    step: int = 0  # finished optimiser steps
+    seconds: float = 0.0
+    timed_steps: int = 0
+    micro_batch: int = 1
+
+
+class TrainingLoop(ABC):
+    """Trains `trained` with `optimiser`, step by step.
+
+    trained       {name: parameter} of everything that the optimiser changes
+    checkpoint    file of an interrupted run
+    identity      plain value of what the run depends on: a checkpoint of another run is not resumed
+    where         what error messages name as the place
+    clip_norm     greatest norm of the gradient, or None
+    untimed_steps  first steps that warm up and are not timed
+    separate_terms  losses whose gradients are not added to the others but kept in `separate_gradients`, {term: {name:
+                  gradient of the whole batch}}, for `adjust_gradients` to combine
+    smallest_part  how much still goes through the model at once when a batch cannot be cut further
+    advice_…      next step for a person, after a loss or gradient that is not finite and after a lack of memory
+    """
+
+    clip_norm: float | None = None
+    untimed_steps: int = 0
+    separate_terms: tuple[str, ...] = ()
+    smallest_part: str = "a whole batch"
+    advice_not_finite: str = "lower the learning rate"
+    advice_no_memory: str = "use a device with more memory; the run goes on from its last checkpoint"
+
+    def __init__(
+        self,
+        *,
+        trained: dict[str, nn.Parameter],
+        optimiser: torch.optim.Optimizer,
+        progress: Progress,
+        checkpoint: Path,
+        identity: object,
+        device: torch.device,
+        where: object,
+        ranks: Ranks | None = None,
+    ):
+        self.trained, self.optimiser, self.progress = trained, optimiser, progress
+        self.device, self.where, self.ranks = device, where, ranks or Ranks()
+        self.checkpoint = Checkpoint(checkpoint, [CHECKPOINT_FORMAT, identity])
+        self.separate_gradients: dict[str, dict[str, Tensor]] = {}
+
+    # -------------------------------------------------------------------------------------- what a subclass says
+
+    @abstractmethod
+    def losses(self, part: Any, normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        """{term: scalar}: what a part of a batch adds to the batch's loss.
+
+        normalisers  of the whole batch, in all processes; None where the part is all of it
+        """
+
+    def parts(self, batch: Any) -> Sequence[Any]:
+        """The batch in parts of at most `progress.micro_batch` items, which go through the model one after another."""
+        return [batch]
+
+    def normalisers(self, parts: Sequence[Any]) -> dict[str, Tensor] | None:
+        """Those of the whole batch in this process, known before any forward pass; None if terms need none."""
+        return None
+
+    def learning_rate(self, group: dict) -> float:
+        """Of a parameter group of the optimiser at the step that comes."""
+        return group["lr"]
+
+    def random_place(self) -> tuple | None:
+        """The name of the step that comes, from which modules draw what they draw at random; None if they do not."""
+        return None
+
+    def adjust_gradients(self) -> None:  # noqa: B027 (a hook)
+        """Change the gradients of the whole batch before they are clipped."""
+
+    def after_step(self, losses: dict[str, float]) -> None:  # noqa: B027 (a hook)
+        """Outside of the time taken; `progress.step` counts the step already."""
+
+    def state(self) -> dict:
+        """What a checkpoint holds besides progress and optimiser: tensors and plain values."""
+        return {"trained": {name: parameter.detach().cpu().clone() for name, parameter in self.trained.items()}}
+
+    def load_state(self, content: dict) -> None:
+        for name, value in content["trained"].items():
+            self.trained[name].data.copy_(value)
+
+    def place(self) -> str:
+        """Where a run stands, as error messages say it."""
+        return f"step {self.progress.step + 1}"
+
+    def describe(self, batch: Any) -> str | None:
+        """Which items a batch or a part of it has, as error messages say it."""
+        return None
+
+    # --------------------------------------------------------------------------------------------- many steps
+
+    def train(self, batches: Iterable[Any], *, label: str, total: int) -> None:
+        """One step for each of `total` batches, with progress and checkpoints; batches may be made as they are asked
+        for."""
+        progress, started = self.progress, time.monotonic()
+        for batch in watched(batches, label=label, total=total):
+            losses = self.step(batch)
+            if progress.step >= self.untimed_steps:
+                progress.seconds += time.monotonic() - started
+                progress.timed_steps += 1
+            progress.step += 1
+            self.after_step(losses)
+            self.save_if_due()
+            started = time.monotonic()
+
+    # ------------------------------------------------------------------------------------------------ one step
+
+    def step(self, batch: Any) -> dict[str, float]:
+        """One optimiser step; after an out-of-memory error with half the micro-batch and the same loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate(group)
+        while (losses := self._try_to_accumulate(batch)) is None:
+            release_memory(self.device)
+            self.progress.micro_batch //= 2
+            log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
+        self._sum_gradients()
+        self.adjust_gradients()
+        if not self._clip_gradients():
+            self._stop_because("gradient", batch)
+        self.optimiser.step()
+        return losses
+
+    def _sum_gradients(self) -> None:
+        """Over all processes; where a process has none yet, it has zeros."""
+        self.ranks.sum_gradients(self.trained.values())
+        if self.ranks.size > 1:
+            for gradients in self.separate_gradients.values():
+                for name, parameter in self.trained.items():
+                    self.ranks.add_up(gradients.setdefault(name, torch.zeros_like(parameter)))
+
+    def _clip_gradients(self) -> bool:
+        """Whether all gradients are finite."""
+        if self.clip_norm is not None:
+            return bool(torch.isfinite(nn.utils.clip_grad_norm_(self.trained.values(), self.clip_norm)))
+        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
+        return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+
+    def _try_to_accumulate(self, batch: Any) -> dict[str, float] | None:
+        """None if memory ran out, here or in another process, and a smaller micro-batch is left to try."""
+        self.optimiser.zero_grad(set_to_none=True)
+        self.separate_gradients = {term: {} for term in self.separate_terms}
+        try:
+            losses = self.accumulate(batch)
+        except torch.OutOfMemoryError as error:
+            if self.progress.micro_batch == 1:
+                raise self._no_memory(batch) from error
+            losses = None
+        return None if self.ranks.any(losses is None) else losses
+
+    def accumulate(self, batch: Any) -> dict[str, float]:
+        """Add up the gradients of the whole batch's loss, part by part, each divided by the whole batch's normalisers.
+
+        Returns the loss {term: value}, of this process.
+        """
+        if (place := self.random_place()) is not None:
+            torch.manual_seed(seed_of(*place, *((self.ranks.rank,) if self.ranks.rank else ())))
+        parts = self.parts(batch)
+        shared = None
+        if len(parts) > 1 or self.ranks.size > 1:
+            own = self.normalisers(parts)
+            shared = None if own is None else self.ranks.sum(own)
+        losses: dict[str, float] = dict.fromkeys(shared or (), 0.0)
+        for part in parts:
+            values = self.losses(part, shared)
+            total = sum(values.values())
+            if not torch.isfinite(total):
+                self._stop_because("loss", part)
+            self._backward(values, total)
+            for term, value in values.items():
+                losses[term] = losses.get(term, 0.0) + value.item()
+        return losses
+
+    def _backward(self, values: dict[str, Tensor], total: Tensor) -> None:
+        """Add the gradients of a part's losses to those of the parts before it."""
+        for term, kept in self.separate_gradients.items():
+            gradients = torch.autograd.grad(
+                values[term], list(self.trained.values()), retain_graph=True, allow_unused=True
+            )
+            for name, gradient in zip(self.trained, gradients):
+                if gradient is not None:
+                    kept[name] = kept[name] + gradient if name in kept else gradient
+        if self.separate_gradients:
+            total = sum(value for term, value in values.items() if term not in self.separate_gradients)
+        if isinstance(total, Tensor):  # some term is not separate
+            total.backward()
+
+    def _stop_because(self, what: str, batch: Any) -> None:
+        raise ConesError(
+            f"the {what} is not finite at {self.place()}",
+            where=self.where,
+            found=self.describe(batch),
+            next_step=self.advice_not_finite,
+        )
+
+    def _no_memory(self, batch: Any) -> ConesError:
+        return ConesError(
+            f"out of memory with {self.smallest_part} per forward pass, at {self.place()}",
+            where=self.where,
+            found=self.describe(batch),
+            next_step=self.advice_no_memory,
+        )
+
+    # ----------------------------------------------------------------------------------------- interrupted and resumed
+
+    def save_if_due(self, *, at_least: float | None = None) -> None:
+        """Write a checkpoint if the last one is old enough (see `Checkpoint.is_due`)."""
+        if self.checkpoint.is_due(at_least=at_least):
+            self.save()
+
+    def save(self) -> None:
+        """The first process writes for all; a run that trains nothing has nothing to save."""
+        if self.trained and not self.ranks.rank:
+            content = {"progress": vars(self.progress), "optimiser": self.optimiser.state_dict()}
+            self.checkpoint.write({**content, **self.state()})
+
+    def resume(self) -> None:
+        """Go on where an interrupted run of the same identity stood, if there is one."""
+        content = self.checkpoint.read()
+        if content is None:
+            return
+        self.progress = type(self.progress)(**content["progress"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.load_state(content)
+        log.info("resumed at %s", self.place())
