@@ -13,8 +13,9 @@ from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
 
 def register(monkeypatch, name: str, class_name: str, **entry) -> None:
     """Let the registry know a class of this module for the time of a test."""
-    target = f"made_up_methods:{class_name}"
-    monkeypatch.setitem(METHODS, name, MethodEntry(target, class_name, "control", has_vectors=False, **entry))
+    said = {"name": name, "class": class_name, "module": "made_up_methods", "label": class_name, "block": "control"}
+    monkeypatch.setitem(METHODS._entries, name, MethodEntry(**said, has_vectors=False, **entry))
+    monkeypatch.setitem(METHODS._added, name, "made_up_methods")
 
 
 # ----------------------------------------------------------------------------------- a prompt that looks at the image

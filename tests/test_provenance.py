@@ -73,7 +73,7 @@ def test_a_method_of_its_own_file_counts_only_where_it_is_named():
     assert provenance.code_digest("cones.steps.tune") == plain
 
 
-def test_how_says_where_it_was():
-    how = provenance.how(inputs={}, settings={"method": "cones"}, device="cpu")
+def test_run_provenance_says_where_it_was():
+    how = provenance.run_provenance(inputs={}, settings={"method": "cones"}, device="cpu")
     assert how["machine"]["cores"] >= 1 and how["machine"]["memory_bytes"] > 2**20 and how["machine"]["processor"]
     assert how["machine"]["accelerator"] is None and how["versions"]["torch"]

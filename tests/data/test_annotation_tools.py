@@ -174,3 +174,21 @@ def test_a_cuboid_is_the_box_around_it(tmp_path):
         tmp_path, f'<cuboid label="red" {" ".join(f"{name}={str(value)!r}" for name, value in names.items())}/>'
     )
     assert one.box == (5, 6, 13, 13)
+
+
+def test_a_picture_of_the_same_name_in_another_folder_is_another_picture(tmp_path):
+    files = labelled(shape([[1, 1], [9, 9]], "rectangle"))
+    files |= {"cam0/a.png": noise(2), "cam0/a.json": files["a.json"]}
+    del files["a.png"]
+    with pytest.raises(ConesError, match=r"1 of 2 listed pictures are missing; expected a\.\* \(of a\.json\)"):
+        read(labelme, tmp_path, files)
+
+
+def test_image_path_names_a_picture_beside_the_json_that_no_other_has(tmp_path):
+    box = shape([[1, 1], [9, 9]], "rectangle")
+    files = {"0001.json": labelled(box)["a.json"], "a.png": noise(1)}
+    assert read(labelme, tmp_path, files)[0]["0001"].image == "a.png"
+    with pytest.raises(
+        ConesError, match=r"a\.json: two JSON files are of one picture; found a\.png, also of 0001\.json"
+    ):
+        read(labelme, tmp_path, labelled(box))

@@ -147,6 +147,16 @@ def test_where_the_picture_folder_is_named_folders_of_other_machines_say_nothing
     assert "pictures/a.png" in prepared(tmp_path, files, format=form, split=DIVIDED).objects()
 
 
+@pytest.mark.parametrize("names, lost", [(("images/a.png", "images/b.png"), 0), (("cam0/a.png", "b.png"), 1)])
+def test_only_folders_that_all_names_share_say_nothing(tmp_path, names, lost):
+    listed = [*names, *(f"{'images/' * (not lost)}{n}.png" for n in range(4))]
+    files = {f"pictures/{name.split('/')[-1]}": noise(n) for n, name in enumerate(listed)}
+    files["result.json"] = coco_json(listed, [(n, 1, [2, 3, 10, 12]) for n in range(1, 7)])
+    described = {"format": {"name": "coco", "files": {"all": "result.json"}, "images": "pictures"}, "split": DIVIDED}
+    result = prepared(tmp_path, files, **described, allow_missing=lost)
+    assert result.report["missing"]["count"] == lost and sum(result.counts()) == 6 - lost
+
+
 # --------------------------------------------------------------------------------------- what a person wants left out
 
 

@@ -83,7 +83,8 @@ class _Split:
         names = self._class_names(content)
         images = self._images(content["images"])
         annotations = self._annotations(content["annotations"], images)
-        found = {key: self._picture(key, image) for key, image in images.items()}
+        shared = _shared_folders([plain(image["file_name"]) for image in images.values()])
+        found = {key: self._picture(key, image, shared) for key, image in images.items()}
         shown_names = {
             key: self.pictures.relative(path) if path else plain(images[key]["file_name"])
             for key, path in found.items()
@@ -197,14 +198,16 @@ class _Split:
             raise self._fault(f"{what} is no id", expected="a whole number or text", found=shown(value))
         return int(number)
 
-    def _picture(self, key: Any, image: dict) -> Path | None:
+    def _picture(self, key: Any, image: dict, shared: int) -> Path | None:
+        """Where the folder of pictures is named, leading folders of another machine, or those that all names share
+        (`shared` of them), say nothing."""
         name = plain(image["file_name"])
         leads_out = name.startswith(("/", "~")) or ":" in name or ".." in PurePosixPath(name).parts
         if not leads_out and (path := self.pictures.named(name)):
             return path
-        if self.parameters.images is not None:  # the folder is known, so leading folders of other machines say nothing
+        if self.parameters.images is not None:
             parts = [part for part in PurePosixPath(name).parts if part != ".."]
-            ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+            ends = ("/".join(parts[start:]) for start in range(1, len(parts) if leads_out else shared + 1))
             if path := next(filter(None, map(self.pictures.named, ends)), None):
                 return path
         if leads_out and self.parameters.images is None:
@@ -324,6 +327,13 @@ class _Disagreement:
 
 def _named(annotation: dict, number: int) -> str:
     return f"annotation {annotation['id']}" if annotation.get("id") is not None else f"annotation number {number}"
+
+
+def _shared_folders(names: Sequence[str]) -> int:
+    """How many leading folders all names have in common."""
+    folders = [PurePosixPath(name).parts[:-1] for name in names]
+    levels = zip(*folders, strict=False)
+    return next((depth for depth, level in enumerate(levels) if len(set(level)) > 1), min(map(len, folders), default=0))
 
 
 def _stated_size(image: dict) -> tuple[int, int] | None:

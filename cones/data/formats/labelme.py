@@ -47,7 +47,7 @@ def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters:
     files = files_below(place, (".json",))
     if not files:
         raise native.fault("no JSON file here", place, next_step=native.mend("check the folder"))
-    used, absent = set(), []
+    used, absent, owners = set(), [], {}
     for file in files:
         stem = without_suffix(file.relative_to(place))
         item = f"{split}/{stem}" if split else stem
@@ -61,6 +61,13 @@ def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters:
         if picture is None:
             absent.append(f"{stem}.* (of {native.relative(file)})")
             continue
+        if (other := owners.setdefault(picture, file)) != file:
+            raise native.fault(
+                "two JSON files are of one picture",
+                file,
+                found=f"{native.relative(picture)}, also of {native.relative(other)}",
+                next_step="remove one of them, or correct its `imagePath`",
+            )
         used.add(picture)
         yield Record(
             item_id=item,
@@ -89,20 +96,20 @@ def _refuse_unlabelled(pictures: PictureFolder, used: set[Path], split: str | No
 
 
 def _picture(content: dict, stem: str, pictures: PictureFolder, file: Path, native: NativeFiles) -> Path | None:
-    """The picture with the JSON's own name; `imagePath` decides between two suffixes, and may name it elsewhere."""
+    """The picture with the JSON's own name; `imagePath` decides between two suffixes, or names another beside it."""
     said = PurePosixPath(plain(str(content.get("imagePath") or ""))).name
     candidates = pictures.of_stem(stem)
-    exact = [path for path in candidates or pictures.of_base(said) if plain(path.name) == said]
-    if len(candidates) == 1:
-        return candidates[0]
+    if not candidates:
+        return pictures.named((PurePosixPath(stem).parent / said).as_posix()) if said else None
+    exact = candidates if len(candidates) == 1 else [path for path in candidates if plain(path.name) == said]
     if len(exact) == 1:
         return exact[0]
-    if len(candidates) > 1 or len(exact) > 1:
+    if len(candidates) > 1:
         raise native.fault(
             "several pictures may be meant",
             file,
             expected="one picture of the JSON's name, or one that `imagePath` names",
-            found=", ".join(native.relative(path) for path in candidates or exact),
+            found=", ".join(native.relative(path) for path in candidates),
             next_step="remove the others, or correct `imagePath`",
         )
     return None
