@@ -8,6 +8,7 @@ from cones.methods.prompts import Prompt, encode_caption
 from cones.models.additions import add_module
 from cones.models.language import LanguageFeatures
 from cones.models.losses import LossTerm
+from cones.runtime import sources
 from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
 
 
@@ -16,6 +17,7 @@ def register(monkeypatch, name: str, class_name: str, **entry) -> None:
     said = {"name": name, "class": class_name, "module": "made_up_methods", "label": class_name, "block": "control"}
     monkeypatch.setitem(METHODS._entries, name, MethodEntry(**said, has_vectors=False, **entry))
     monkeypatch.setitem(METHODS._added, name, "made_up_methods")
+    monkeypatch.setattr(sources, "_plugin_packages", {"made_up_methods"})
 
 
 # ----------------------------------------------------------------------------------- a prompt that looks at the image
