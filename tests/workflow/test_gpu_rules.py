@@ -22,7 +22,8 @@ def leases_a_device(command: str) -> bool:
     """Whether the step that a command of the command line imports takes a device, itself or through its module."""
     group, _, name = command.rpartition(" ")
     commands = functions(f"cones/cli{f'_{group}' if group else ''}.py")
-    (step,) = [node for node in ast.walk(commands[name.replace("-", "_")]) if isinstance(node, ast.ImportFrom)]
+    imports = [node for node in ast.walk(commands[name.replace("-", "_")]) if isinstance(node, ast.ImportFrom)]
+    (step,) = [node for node in imports if node.module.startswith("cones.steps.")]
     module = functions(f"{step.module.replace('.', '/')}.py")
     todo, seen = [step.names[0].name], set()
     while todo:
