@@ -1,1 +1,1 @@
-"""What only the workflow needs: how steps are called and which digests re-run them. No maths here."""
+"""What only Snakemake needs: the plan as its rules ask for it, and what of Snakemake has to be mended. No maths."""

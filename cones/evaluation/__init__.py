@@ -1,1 +1,1 @@
-"""Scores: COCO AP behind a gate, parameter counts, statistics over seeds."""
+"""Scores: COCO AP behind a gate, likeness of pictures, statistics over seeds, subjects and images."""
