@@ -35,7 +35,7 @@ def test_killed_at_any_moment_it_finishes_with_the_same_numbers(workflow, finish
 
 def test_the_lock_of_a_living_run_is_left_alone(workflow):
     """Which locks are whose is in test_stale_lock.py; here a whole run meets one."""
-    weights = "checkpoints/glip_nano.safetensors"
+    weights = "checkpoints/glip_nano-seed0.safetensors"
     noted, lock = (workflow.folder / ".snakemake" / name for name in ("runs", "locks/0.output.lock"))
     for folder in (noted, lock.parent):
         folder.mkdir(parents=True)
