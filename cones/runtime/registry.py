@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from cones.errors import ConesError, closest
 from cones.sources import add_plugin_package, source_path
-from cones.strict import Strict, parse
+from cones.strict import Name, Strict, parse
 
 
 class Entry(Strict):
@@ -25,7 +25,7 @@ class Entry(Strict):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    name: str
+    name: Name  # may become part of a path and of a command line
     module: str  # dotted, such as "baselines.zero_shot"
     class_name: str | None = Field(None, alias="class")  # None: the module itself is what the entry stands for
 
