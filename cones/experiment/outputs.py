@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cones.runtime.registry import Entry, Registry
-from cones.strict import Name
+from cones.runtime.strict import Name
 
 # what an output may read; `cones/outputs/reads/` has a module for each
 Reads = Literal["scores", "records", "vectors", "boxes", "manifests", "subjects"]
