@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cones.runtime.registry import Entry, Registry
+from cones.runtime.strict import Name
 
 # what an output may read; `cones/outputs/reads/` has a module for each
 Reads = Literal["scores", "records", "vectors", "boxes", "manifests", "subjects"]
@@ -37,8 +38,10 @@ class Output(Entry):
     )
     title: str = Field(description="of its section in the report")
     about: str = Field("", description="what its section says first")
-    figures: tuple[str, ...] = Field((), description="stems of pictures: each is a .png and a .pdf")
-    supplement: tuple[str, ...] = Field((), description="pictures that the report keeps folded and results/ leaves out")
+    figures: tuple[Name, ...] = Field((), description="stems of pictures: each is a .png and a .pdf")
+    supplement: tuple[Name, ...] = Field(
+        (), description="pictures that the report keeps folded and results/ leaves out"
+    )
     further: tuple[str, ...] = Field((), description="CSV files beside <name>.csv")
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ class Entry(Strict):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    name: str
+    name: Name  # may become part of a path and of a command line
     module: str  # dotted, such as "baselines.zero_shot"
     class_name: str | None = Field(None, alias="class")  # None: the module itself is what the entry stands for
 

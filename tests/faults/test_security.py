@@ -131,20 +131,37 @@ def test_a_subject_with_a_name_for_the_shell_is_refused():
             load_suite("miniature", {"generation": {"arms": {arm: {"method": "cones"}}}})
 
 
+@pytest.mark.parametrize("said", [{"name": "x; touch y"}, {"name": "../up"}, {"name": "mine", "figures": ["a b"]}])
+def test_an_output_with_a_name_for_the_shell_is_refused(tmp_path, monkeypatch, said):
+    said = {"reads": "manifests", "title": "Mine", **said}
+    (tmp_path / "hostile_output.py").write_text(f"OUTPUT = {said!r}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConesError, match="a name is letters, digits"):
+        OUTPUTS.add(said["name"], "hostile_output")
+    assert said["name"] not in OUTPUTS
+
+
 def test_rules_hand_the_shell_nothing_but_names_that_were_checked():
     """Wildcards are constrained to names of the plan; logs, inputs and outputs of shell commands are made of them."""
     safe = {f"wildcards.{name}" for name in ("suite", "source", "model", "dataset", "arm", "seed", "name")}
-    drawn = {"wildcards.subject", "wildcards.pretrained"}  # constrained in generate.smk
-    safe |= {"log", "params.grid", *(f"{side}{part}" for side in ("input", "output") for part in ("", ".png", ".pdf"))}
+    drawn = {"wildcards.subject"}  # constrained in generate.smk
+    planned = {
+        "params.grid": "grid=grid,",
+        "params.name": "name=output.name,",
+        "params.model": "model=lambda wildcards",
+    }
+    safe |= {"log", *planned, *(f"{side}{part}" for side in ("input", "output") for part in ("", ".png", ".pdf"))}
     safe |= {f"{side}.{part}" for side in ("input", "output") for part in ("table", "markdown")}
     blocks = [block for rules in RULES for block in re.findall(r"    shell:\n((?: +.*\n)+)", rules.read_text())]
     assert len(blocks) > 15
     for block in blocks:
         assert not re.search(r'\bf"', block), f"an f-string is filled in before Snakemake quotes anything:\n{block}"
         assert set(re.findall(r"\{([^{}]+)\}", block)) <= safe | drawn, block
+    rules = "".join(path.read_text() for path in RULES)
+    assert all(rules.count(said) == 1 for said in planned.values())
     generate = Path("workflow/rules/generate.smk").read_text()
     assert 'subject="|".join(plan.registry[generation.dataset].classes)' in generate
-    assert 'pretrained="|".join(generation.pretrained)' in generate
+    assert 'name="|".join(generation.pretrained)' in generate
     constrained = Path("Snakefile").read_text().partition("wildcard_constraints:")[2].partition("\n\n\n")[0]
     assert {f"wildcards.{name}" for name in re.findall(r"(\w+)=", constrained)} >= {n for n in safe if "wild" in n}
 

@@ -73,7 +73,7 @@ def test_with_a_file_missing_nothing_is_written_and_the_plan_is_right_each_time(
     before = tree(whole.folder)
     for arguments in LOOKS:
         look(whole, TABLE, *arguments, *CI)
-    plan = {"evaluate": 1, "collect_table1": 1, "publish": 1}
+    plan = {"evaluate": 1, "collect_table1": 1, "table1": 1, "publish": 1}
     assert [whole.planned(TABLE, *CI) for _ in range(2)] == [plan, plan]
     assert "update pending" in next(
         line for line in whole.run("--summary", TABLE, *CI).splitlines() if line.startswith("results/ci/table1.csv")

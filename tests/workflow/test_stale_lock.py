@@ -96,7 +96,7 @@ def test_snakemake_itself_stays_locked_out_by_a_dead_run(locked):
 
 
 def test_a_process_that_runs_one_job_judges_no_lock(workflow):
-    weights, locks = "checkpoints/glip_nano.safetensors", workflow.folder / ".snakemake"
+    weights, locks = "checkpoints/glip_nano-seed0.safetensors", workflow.folder / ".snakemake"
     (locks / "locks").mkdir(parents=True)
     (locks / "runs").mkdir()
     (locks / "locks/0.output.lock").write_text("elsewhere\n")

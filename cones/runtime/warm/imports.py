@@ -69,9 +69,9 @@ class StepImports:
             return False
         known = len(self._read)
         _keep_the_driver_untouched()
-        for statement in statements_behind(function, self._read):
+        for module, names in statements_behind(function, self._read):
             with contextlib.suppress(Exception):  # whatever it is, the step says it better
-                exec(statement, {})
+                carry_out(module, names)
         return len(self._read) > known
 
 
@@ -88,8 +88,20 @@ def command_of(words: list[str]) -> Callable | None:
     return inspect.unwrap(command.callback) if command.callback else None
 
 
-def statements_behind(function: Callable, seen: set[tuple[str, bool]] | None = None) -> Iterator[str]:
-    """Every import statement of a function and of each module of ours that one leads to, inside functions too.
+def carry_out(module: str, names: tuple[str, ...]) -> None:
+    """Import as `from module import names` does: a package may load a name when it is asked for it, and a name that it
+    does not have is that of a module in it."""
+    found = importlib.import_module(module)
+    for name in names:
+        if not hasattr(found, name):
+            importlib.import_module(f"{module}.{name}")
+
+
+def statements_behind(
+    function: Callable, seen: set[tuple[str, bool]] | None = None
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every import statement of a function and of each module of ours that one leads to, inside functions too: the
+    module, and the names taken from it.
 
     A module that is only named in a string, as registries do, is imported, but what it imports inside functions is left
     to the steps that choose it. `seen` holds what was read before, (module, whether it was imported by a statement).
@@ -99,16 +111,22 @@ def statements_behind(function: Callable, seen: set[tuple[str, bool]] | None = N
         source, is_imported = todo.pop()
         for node in ast.walk(ast.parse(source)):
             if is_imported and isinstance(node, ast.Import | ast.ImportFrom):
-                yield ast.unparse(node)
+                yield from _statements(node)
                 found = {(name, True) for name in _imported_by(node)}
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_ours(_module_in(node.value)):
-                yield f"import {_module_in(node.value)}"
+                yield _module_in(node.value), ()
                 found = {(_module_in(node.value), False)}
             else:
                 continue
             new = {each for each in found if _is_ours(each[0])} - seen
             seen |= new
             todo += [(_path(name).read_text(encoding="utf-8"), how) for name, how in new]
+
+
+def _statements(node: ast.Import | ast.ImportFrom) -> list[tuple[str, tuple[str, ...]]]:
+    if isinstance(node, ast.Import):
+        return [(each.name, ()) for each in node.names]
+    return [(node.module or "", tuple(each.name for each in node.names))]
 
 
 def _imported_by(node: ast.Import | ast.ImportFrom) -> list[str]:
