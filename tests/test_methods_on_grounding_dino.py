@@ -131,7 +131,7 @@ def test_language_says_where_phrases_begin_also_after_it_was_stored(method, tmp_
     prompt = way.prompt(model, ingredients_for(method, settings_for(method)))
     with torch.no_grad():
         language = prompt.eval()(PromptContext())
-    State({}, language, "0" * 64).save(tmp_path / "state.safetensors")
+    State(language=language, base_sha256="0" * 64).save(tmp_path / "state.safetensors")
     read = State.load(tmp_path / "state.safetensors").language
     for each in (language, read, read.for_batch(2)):
         assert phrase_places(each.phrases)[-1].tolist() == PLACES[method]

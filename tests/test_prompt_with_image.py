@@ -5,7 +5,8 @@ import made_up_methods
 import pytest
 import torch
 
-from cones.analysis.embeddings import TOGETHER, Embeddings, class_vectors
+from cones.analysis.embeddings import Embeddings, class_vectors
+from cones.analysis.names import TOGETHER
 from cones.artifacts import read_json
 from cones.cell import Plan
 from cones.config import load_suite
