@@ -5,16 +5,19 @@ from torch import nn
 
 from cones.language import LanguageFeatures
 from cones.losses import LossTerm
-from cones.methods import METHODS, MethodEntry, TuningMethod
+from cones.methods import TuningMethod
 from cones.models.additions import add_module
 from cones.prompts import Prompt, encode_caption
 from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
 
-
-def register(monkeypatch, name: str, class_name: str, **entry) -> None:
-    """Let the registry know a class of this module for the time of a test."""
-    target = f"made_up_methods:{class_name}"
-    monkeypatch.setitem(METHODS, name, MethodEntry(target, class_name, "control", has_vectors=False, **entry))
+METHOD = {
+    "name": "conditional",
+    "class": "ConditionalPromptTuning",
+    "label": "Conditional prompt tuning",
+    "block": "control",
+    "inputs": ["text_encoder"],
+    "has_vectors": False,
+}
 
 
 # ----------------------------------------------------------------------------------- a prompt that looks at the image
