@@ -276,7 +276,7 @@ def test_no_import_of_the_server_initialises_the_driver_of_a_gpu(run, variable, 
     [
         (["tune"], {"cones.steps.tune", "safetensors.torch", "tokenizers"}, {"umap", "diffusers", "matplotlib"}),
         (["generation", "learn"], {"cones.steps.generation", "diffusers", "transformers"}, {"umap"}),
-        (["figure4"], {"cones.steps.figure4", "umap"}, {"diffusers"}),
+        (["make", "figure4"], {"cones.outputs.make", "cones.outputs.figure4", "pandas"}, {"umap", "diffusers"}),
     ],
     ids=" ".join,
 )
