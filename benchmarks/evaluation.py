@@ -23,8 +23,8 @@ from unittest import mock
 
 import numpy as np
 
-from cones.data.masks import encoded
-from cones.evaluation.coco_ap import STATISTICS, IouType, evaluate_detections
+from cones.data.masks import IouType, encoded
+from cones.evaluation.coco_ap import STATISTICS, evaluate_detections
 
 OURS, TWIN = "pycocotools", "faster-coco-eval"
 LIBRARIES = {  # and where its COCO and COCOeval are

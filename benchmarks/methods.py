@@ -34,7 +34,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from cones.artifacts import write_json
-from cones.config import CellSettings, Suite, cell_settings, load_suite
+from cones.config import Suite, cell_settings, load_suite
 from cones.data.batches import Split
 from cones.data.masks import encoded
 from cones.data.registry import load_registries
@@ -47,6 +47,7 @@ from cones.models.checkpoints import build_detector, build_text_encoder, tokeniz
 from cones.models.detector import GroundedDetector, Preprocessing
 from cones.models.text_sizes import NANO_VOCABULARY
 from cones.prompts import encode_caption
+from cones.settings import CellSettings
 from cones.tuning import Tuner, mark_trainable
 
 MODELS = {  # and the suite whose settings they are tuned with

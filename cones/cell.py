@@ -1,7 +1,5 @@
 """Cells and the grid: what a suite consists of, and where each piece of it lies on disk."""
 
-import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -11,13 +9,15 @@ from itertools import product
 from pathlib import Path
 
 from cones.artifacts import read_json
-from cones.config import CONFIG_FOLDER, CellSettings, Suite, cell_settings, load_suite
+from cones.config import CONFIG_FOLDER, Suite, cell_settings, load_suite
 from cones.data.registry import Dataset, load_registries
 from cones.errors import ConesError, closest
 from cones.experiment.outputs import grids_read_by
 from cones.experiment.plugins import plugin_digests
 from cones.generation import Generation
 from cones.methods import METHODS, MethodEntry
+from cones.provenance import settings_digest
+from cones.settings import CellSettings
 from cones.strict import IDENTIFIER
 
 RESULTS = Path("results")
@@ -251,9 +251,3 @@ def _check_named_subjects(said: Generation, dataset: Dataset, file: Path) -> Non
                     where=f"{file}: generation.{key}",
                     next_step=closest(name, dataset.classes),
                 )
-
-
-def settings_digest(settings: object) -> str:
-    """Twelve hex digits of a pydantic object or plain value: a step re-runs when, and only when, they change."""
-    value = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

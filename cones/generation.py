@@ -1,18 +1,14 @@
 """What a suite says of personalised generation: the model that draws, the subjects, the arms and how each learns."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from cones.errors import closest
-from cones.methods import GENERATORS, METHODS
+from cones.methods import METHODS
+from cones.models.generators import GENERATORS, METRICS, SHIPPED, Track
 from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.strict import Name, Strict, by_name, parse
-
-Track = Literal["reconstruction", "editing"]
-TRACKS: tuple[Track, ...] = ("reconstruction", "editing")
-SHIPPED = "sd_nano"  # pretrained by this project; it brings the classifier that measures its pictures along
-METRICS = ("clip_metric", "dino_metric")  # the pretrained models that measure the pictures of every other
 
 
 class SubjectArm(Strict):

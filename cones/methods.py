@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from cones.models.generators import GENERATORS
 from cones.runtime.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -20,16 +21,15 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from cones.config import CellSettings
     from cones.language import ClassPhrase, LanguageFeatures
     from cones.losses import LossTerms
     from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, Predictions, Target
     from cones.prompts import Prompt
+    from cones.settings import CellSettings
 
 Input = Literal["text_states", "text_encoder", "stage1"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
-GENERATORS = frozenset({"sd15", "sd_nano"})  # models that draw pictures; all others detect
 
 
 class MethodEntry(Entry):

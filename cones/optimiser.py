@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from cones.config import Tuning
+from cones.settings import Tuning
 
 
 def parameter_groups(trained: dict[str, nn.Parameter], learning_rate: float, tuning: Tuning) -> list[dict]:

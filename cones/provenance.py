@@ -164,6 +164,12 @@ def _drop_docstring(node: ast.AST) -> None:
         node.body = node.body[1:]
 
 
+def settings_digest(settings: object) -> str:
+    """Twelve hex digits of a pydantic object or plain value: a step re-runs when, and only when, they change."""
+    value = settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def revision() -> str | None:
     """The commit of this checkout, with `+changes` if tracked files differ; None outside a git checkout."""
     try:

@@ -13,8 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.cell import settings_digest
-from cones.config import CellSettings, Tuning
 from cones.data.ahead import ahead
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.determinism import generator
@@ -28,9 +26,11 @@ from cones.optimiser import parameter_groups
 from cones.prediction import predict
 from cones.progress import log
 from cones.prompts import Prompt
+from cones.provenance import settings_digest
 from cones.pyramid_file import PyramidFile
 from cones.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, trains_image_encoder
 from cones.ranks import Ranks
+from cones.settings import CellSettings, Tuning
 from cones.training import loop
 from cones.training.loop import TrainingLoop
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from toy import paint_split
 
-from cones.config import CellSettings, Tuning
 from cones.data.batches import Split
 from cones.language import ClassPhrase, LanguageFeatures, phrase_places
 from cones.methods import METHODS, Ingredients, TuningMethod
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.grounding_dino.criterion import term_names
 from cones.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.settings import CellSettings, Tuning
 from cones.state import State
 from cones.tuning import Tuner
 

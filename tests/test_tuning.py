@@ -6,7 +6,6 @@ from toy import ToyDetector, ToySegmenter, paint_split
 
 from baselines.linear_probing import LinearProbing
 from cones import tuning
-from cones.config import CellSettings, Tuning
 from cones.data.batches import Split, View, groups_of_equal_size, resized
 from cones.data.fewshot import few_shot
 from cones.errors import ConesError
@@ -20,6 +19,7 @@ from cones.prediction import predict
 from cones.prompts import FixedPrompt
 from cones.pyramids import LivePyramids
 from cones.resume import Checkpoint
+from cones.settings import CellSettings, Tuning
 from cones.steps.tune import choose_losses
 from cones.tuning import Tuner, mark_trainable
 

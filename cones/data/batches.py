@@ -13,8 +13,7 @@ from torch import Tensor
 from cones.artifacts import read_json
 from cones.data.fewshot import few_shot
 from cones.data.images import load_image
-from cones.data.masks import boxes_of, decoded
-from cones.evaluation.coco_ap import IouType
+from cones.data.masks import IouType, boxes_of, decoded
 from cones.models.detector import ImageBatch, Preprocessing, Target
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
+
+IouType = Literal["bbox", "segm"]  # what a detection is compared by: its box or its mask
 
 
 def decoded(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:

@@ -10,8 +10,9 @@ import contextlib
 import io
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from cones.data.masks import IouType
 from cones.errors import ConesError
 from cones.evaluation.predictions import check_results, is_finite
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-IouType = Literal["bbox", "segm"]
 DECIMALS = 6  # of a percentage: beyond any meaning, and short in a file
 AREAS = {"all": 0, "small": 1, "medium": 2, "large": 3}  # pycocotools' order; small < 32² px, large > 96² px
 STATISTICS = (

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from cones.artifacts import read_json, write_json
 from cones.evaluation.metrics import CellKey, Count
-from cones.generation import Track
+from cones.models.generators import Track
 from cones.strict import Strict, parse
 
 SCHEMA_VERSION = 1

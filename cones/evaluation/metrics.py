@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from cones.artifacts import read_json, write_json
-from cones.evaluation.coco_ap import IouType
+from cones.data.masks import IouType
 from cones.strict import Strict, parse
 
 SCHEMA_VERSION = 1

@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from cones.cell import Plan, settings_digest
+from cones.cell import Plan
 from cones.data.converters import FORMATS
 from cones.data.download import own_folder
 from cones.data.providers import Providers
@@ -16,12 +16,12 @@ from cones.data.registry import DRAWN
 from cones.data.splits import LISTS
 from cones.data.trees import files_below
 from cones.experiment.step import Job
-from cones.generation import SHIPPED
 from cones.methods import METHODS
 from cones.models.family import family_of, model_names
+from cones.models.generators import OWN_OF_SHIPPED, SHIPPED
 from cones.models.official import official_files
 from cones.models.pretrained import pretrained_models, weight_files
-from cones.provenance import code_digest
+from cones.provenance import code_digest, settings_digest
 
 # step -> the module whose sources, with all that it imports, are the core of the step's code; what it imports by name
 # (a method, a model family, a dataset format) is added for each job: only the jobs that chose it depend on it
@@ -72,6 +72,8 @@ def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
         return (family_of(job.model).module,)
     if job.step in ("tune", "evaluate", "embed"):
         return plan.method(job.arm).module, family_of(job.model).module
+    if job.step in ("look_at_real_pictures", "score_subject") and plan.generation.model == SHIPPED:
+        return (OWN_OF_SHIPPED,)
     if job.step == "learn_subject":
         return (METHODS[plan.generation.method(job.arm)].context.partition(":")[0],)
     return ()

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cones.artifacts import DIGESTS, read_json, write_json
-from cones.cell import Plan, settings_digest
+from cones.cell import Plan
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Input, Job, Output
+from cones.provenance import settings_digest
 
 VERSION = 1
 SUFFIX = ".made_of.json"

@@ -1,9 +1,9 @@
 """What decides whether a table, a figure or the report is made again: its code, and how methods are printed."""
 
-from cones.cell import Plan, settings_digest
+from cones.cell import Plan
 from cones.config import CONFIG_FOLDER
 from cones.experiment.outputs import Output, outputs_of
-from cones.provenance import code_digest
+from cones.provenance import code_digest, settings_digest
 from cones.report.files import TEMPLATES
 
 

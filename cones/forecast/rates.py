@@ -6,9 +6,9 @@ from pathlib import Path
 from statistics import fmean
 
 from cones.artifacts import read_json
-from cones.config import CellSettings, Tuning
 from cones.errors import ConesError
 from cones.methods import METHODS
+from cones.settings import CellSettings, Tuning
 
 REFERENCE = Path(__file__).with_name("reference.json")  # made by benchmarks/reference_costs.py
 TFLOPS = 30.0  # what a GPU is taken to sustain where operations were counted and nothing was measured

@@ -10,7 +10,8 @@ from cones.data.registry import DRAWN
 from cones.data.state import State, state, stored_bytes
 from cones.errors import ConesError
 from cones.forecast.work import Pictures
-from cones.generation import SHIPPED, Generation
+from cones.generation import Generation
+from cones.models.generators import SHIPPED
 from cones.models.official import needed, official_files, variable_of
 from cones.models.pretrained import pretrained_models, record_file, resolve
 from cones.strict import read_yaml

@@ -5,11 +5,11 @@ from math import ceil
 
 from cones.artifacts import read_json
 from cones.cell import Cell, Plan
-from cones.config import CellSettings, Tuning
 from cones.data.registry import SPLITS
 from cones.errors import ConesError
 from cones.forecast.rates import Rate
 from cones.methods import METHODS
+from cones.settings import CellSettings, Tuning
 
 BYTES_PER_DETECTION = 96  # of predictions.json; masks take more
 RECORD_BYTES = 20_000  # metrics.json, run.json, tuning.json

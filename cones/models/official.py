@@ -1,12 +1,14 @@
 """Official checkpoints: fetched or found where a person put them, verified, and never believed without it."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cones.artifacts import write_json
-from cones.config import Suite
 from cones.data.checksums import WrongFile, inspect, trust_on_first_use
 from cones.data.providers import Providers
 from cones.data.registry import Archive
@@ -16,6 +18,9 @@ from cones.miniature.pretrained import shipped
 from cones.models.family import FAMILIES, family_of
 from cones.progress import log
 from cones.strict import parse, read_yaml
+
+if TYPE_CHECKING:
+    from cones.config import Suite
 
 LIST = Path(__file__).with_suffix(".yaml")
 HUB = re.compile(r"https://huggingface\.co/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")

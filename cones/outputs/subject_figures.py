@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 
 from cones.artifacts import read_json
 from cones.cell import Cell, Plan
-from cones.generation import TRACKS, Track
 from cones.models.generator import Subject
+from cones.models.generators import TRACKS, Track
 from cones.outputs.generation import arm_label
 from cones.outputs.wording import heading as heading_of
 from cones.plotting import PAGE_WIDTH, printing, save_figure

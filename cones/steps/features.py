@@ -5,8 +5,7 @@ from itertools import product
 
 import torch
 
-from cones.cell import Plan, settings_digest
-from cones.config import Tuning
+from cones.cell import Plan
 from cones.data.batches import Split, View, groups_of_equal_size
 from cones.determinism import make_deterministic
 from cones.devices import best_device, mixed_precision
@@ -15,8 +14,10 @@ from cones.models.checkpoints import load_detector
 from cones.models.detector import FeaturePyramid, GroundedDetector
 from cones.prediction import batches_at_test
 from cones.progress import log, watched
+from cones.provenance import settings_digest
 from cones.pyramid_file import name_of, write_pyramids
 from cones.pyramids import FrozenPyramids, LivePyramids, parted
+from cones.settings import Tuning
 from cones.steps.tune import open_split
 
 

@@ -19,11 +19,12 @@ from cones.errors import ConesError
 from cones.evaluation.generation_metrics import GenerationMetrics, Likeness, TrackMetrics, write_generation_metrics
 from cones.evaluation.likeness import SubjectFeatures, likeness
 from cones.evaluation.metrics import CellKey
-from cones.generation import TRACKS, Generation, Track
+from cones.generation import Generation
 from cones.methods import METHODS
 from cones.models.features.extractor import FeatureExtractor, ReadsTexts
 from cones.models.features.loading import extractors_of
 from cones.models.generator import Subject, SubjectEmbedding
+from cones.models.generators import TRACKS, Track
 from cones.models.pretrained import Recorded, record_file, write_record
 from cones.models.stable_diffusion.loading import (
     base_of,

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from cones.artifacts import replacing, replacing_directory, save_tensors, sha256, write_json
-from cones.cell import settings_digest
 from cones.determinism import make_deterministic, seed_of
 from cones.miniature.icon_classifier import IconClassifier, accuracy
 from cones.miniature.icons import Icon
@@ -19,6 +18,7 @@ from cones.miniature.pretraining.diffusion.pictures import painted_icons, scaled
 from cones.miniature.pretraining.diffusion.stage import StageTraining
 from cones.miniature.pretraining.diffusion.words import build_tokenizer
 from cones.progress import log
+from cones.provenance import settings_digest
 from cones.steps.pretrain import SD_NANO as NAME
 
 SEED = 0

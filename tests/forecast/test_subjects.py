@@ -15,7 +15,7 @@ from cones.forecast.forecast import forecast
 from cones.forecast.rates import REFERENCE
 from cones.forecast.storage import pretrained_sources
 from cones.forecast.subjects import Subjects, probes, read_subject_records, steps
-from cones.methods import GENERATORS
+from cones.models.generators import GENERATORS
 from cones.models.stable_diffusion.settings import PROBES, SubjectTuning
 from workflow.context import Context
 

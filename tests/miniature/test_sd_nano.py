@@ -6,12 +6,12 @@ import torch
 from cones.artifacts import load_tensors, read_json, sha256
 from cones.miniature.dreambooth import SUBJECTS
 from cones.miniature.icon_classifier import IconClassifier, accuracy
+from cones.miniature.icon_features import IconFeatures
 from cones.miniature.icons import PLACES, Icon, paint_icon
 from cones.miniature.painter import generator_of
 from cones.miniature.pretrained import FOLDER
 from cones.miniature.pretraining.diffusion import gate
 from cones.miniature.pretraining.diffusion.words import build_tokenizer
-from cones.models.features.icons import IconFeatures
 from cones.models.generator import Subject
 from cones.models.stable_diffusion.generator import StableDiffusion
 from cones.models.stable_diffusion.loading import load_generator, load_text, read_text_states, write_text_states

@@ -13,10 +13,10 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, ViTConfig
 from cones.artifacts import save_tensors
 from cones.errors import ConesError
 from cones.miniature.icon_classifier import IconClassifier
+from cones.miniature.icon_features import IconFeatures
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
 from cones.models.features.extractor import ReadsTexts
-from cones.models.features.icons import IconFeatures
 from cones.models.features.published import ClipFeatures, DinoFeatures
 
 SIDE = 32

@@ -9,8 +9,9 @@ from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 from models.tiny_diffusion import CPU, WIDTH, painted_subject, tiny_generator, tiny_scheduler, tiny_text
 
 from cones.errors import ConesError
-from cones.methods import GENERATORS, METHODS, TuningMethod
+from cones.methods import METHODS, TuningMethod
 from cones.models.generator import SubjectEmbedding
+from cones.models.generators import GENERATORS
 from cones.models.stable_diffusion.contexts import ConceptContext, Context, PseudoWordContext, SubjectIngredients
 from cones.models.stable_diffusion.draws import PairedDraws, probe_draws
 from cones.models.stable_diffusion.learning import CachedLatents, EncodedLatents, plateau

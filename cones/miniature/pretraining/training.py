@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.cell import settings_digest
 from cones.determinism import seed_of
 from cones.language import LanguageFeatures
 from cones.losses import normalised
@@ -14,6 +13,7 @@ from cones.miniature.pretraining.curve import PretrainingRun
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatch, SceneBatches, painted_ahead
 from cones.models.checkpoints import build_detector, build_text_encoder, joined_state
+from cones.provenance import settings_digest
 from cones.training.loop import TrainingLoop
 from cones.training.schedules import warmup_with_cosine
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.cell import settings_digest
 from cones.devices import mixed_precision, peak_memory_bytes
 from cones.models.stable_diffusion.contexts import Context
 from cones.models.stable_diffusion.draws import Draw, PairedDraws
 from cones.models.stable_diffusion.objective import denoising_loss, sampled_latents
 from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.progress import log
+from cones.provenance import settings_digest
 from cones.training.loop import Progress, TrainingLoop
 
 WARM_UP_PASSES = 20  # not timed

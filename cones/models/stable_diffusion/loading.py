@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 
 from cones.artifacts import load_tensors, save_tensors
-from cones.cell import settings_digest
 from cones.errors import ConesError
-from cones.generation import SHIPPED
 from cones.miniature.pretrained import FOLDER
 from cones.models.generator import refuse_other_base
+from cones.models.generators import SHIPPED
 from cones.models.pretrained import Recorded, Resolved, resolve
 from cones.models.stable_diffusion.contexts import TextParts
 from cones.models.stable_diffusion.generator import StableDiffusion, TextStates
+from cones.provenance import settings_digest
 
 
 def find(model: str, *, path: str | Path | None = None, allow_download: bool = False) -> Resolved:

@@ -20,7 +20,8 @@ from cones.sources import PACKAGES, ROOT
 
 # Every step needs the command line, most need PyTorch, which itself imports the second of these (1 s) when the first
 # optimiser or the first module on "meta" is made.
-ALWAYS = ("cones.cli", "torch._dynamo")
+COMMANDS = "cones.cli"  # by name: what everything stands on imports nothing of it
+ALWAYS = (COMMANDS, "torch._dynamo")
 NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"  # 1: torch.cuda.is_available() does not initialise CUDA
 NAME_OF_OURS = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")  # of a module that is found by name
 
@@ -78,9 +79,7 @@ def command_of(words: list[str]) -> Callable | None:
     """The function behind the words of a command line, such as ["generation", "learn", "--subject", …]."""
     import typer
 
-    from cones.cli import app
-
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(importlib.import_module(COMMANDS).app)
     for word in words:
         if not (commands := getattr(command, "commands", {})):
             break

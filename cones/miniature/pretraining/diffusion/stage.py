@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.cell import settings_digest
 from cones.miniature.pretraining.curve import PretrainingRun
 from cones.miniature.pretraining.diffusion.recipe import Stage
+from cones.provenance import settings_digest
 from cones.training.loop import TrainingLoop
 from cones.training.schedules import warmup_with_cosine
 
