@@ -9,9 +9,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 sys.path.insert(0, workflow.basedir)
 
-from cones.experiment import digests, output_digests
+from cones.experiment import digests
+from cones.outputs import digests as output_digests
 from cones.experiment.outputs import OUTPUTS
-from cones.provenance import code_digest
+from cones.runtime.provenance import code_digest
 from workflow.begin import begin
 from workflow.rate_limit import drop_default_rate_limit
 

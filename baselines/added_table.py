@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from cones.language import LanguageFeatures
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import FixedPrompt, PromptContext
 from cones.models.detector import GroundedDetector
-from cones.prompts import FixedPrompt, PromptContext
+from cones.models.language import LanguageFeatures
 
 METHOD = {
     "name": "added_table",

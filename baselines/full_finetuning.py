@@ -1,8 +1,8 @@
 """Full fine-tuning: class names, and everything trains, the text encoder included."""
 
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import CaptionPrompt, Prompt, encode_caption
 from cones.models.detector import GroundedDetector
-from cones.prompts import CaptionPrompt, Prompt, encode_caption
 
 METHOD = {
     "name": "full_finetuning",

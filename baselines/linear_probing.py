@@ -1,8 +1,8 @@
 """Linear probing: class names as in zero-shot; only the heads' last projections train."""
 
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import FixedPrompt, Prompt
 from cones.models.detector import GroundedDetector
-from cones.prompts import FixedPrompt, Prompt
 
 METHOD = {
     "name": "linear_probing",

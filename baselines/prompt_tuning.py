@@ -1,9 +1,9 @@
 """Prompt tuning (CoOp): N learnable context vectors before each class name, at the input of the frozen text encoder."""
 
-from cones.language import clean_class_name
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import SoftCaption, random_word_vectors
 from cones.models.detector import GroundedDetector
-from cones.prompts import SoftCaption, random_word_vectors
+from cones.models.language import clean_class_name
 
 METHOD = {
     "name": "prompt_tuning",

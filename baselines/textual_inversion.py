@@ -1,8 +1,8 @@
 """Textual inversion: each class name becomes N learnable pseudo-words at the input of the frozen text encoder."""
 
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import SoftCaption, random_word_vectors
 from cones.models.detector import GroundedDetector
-from cones.prompts import SoftCaption, random_word_vectors
 
 METHOD = {
     "name": "textual_inversion",
@@ -10,7 +10,7 @@ METHOD = {
     "label": "Textual inversion",
     "block": "peft",
     "inputs": ["text_encoder"],
-    "context": "cones.models.stable_diffusion.contexts:PseudoWordContext",
+    "context": "cones.methods.contexts:PseudoWordContext",
 }
 
 

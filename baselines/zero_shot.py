@@ -1,8 +1,8 @@
 """Zero-shot: class names through the frozen text encoder, nothing trains."""
 
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import FixedPrompt
 from cones.models.detector import GroundedDetector
-from cones.prompts import FixedPrompt
 
 METHOD = {
     "name": "zero_shot",
@@ -12,7 +12,7 @@ METHOD = {
     "inputs": ["text_states"],
     "is_tuned": False,
     "has_vectors": False,
-    "context": "cones.models.stable_diffusion.contexts:ClassNameContext",
+    "context": "cones.methods.contexts:ClassNameContext",
 }
 
 

@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cones.methods.contexts import Context, TextParts
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
 from cones.miniature.pretraining.diffusion import parts as nano
 from cones.miniature.pretraining.diffusion.words import build_tokenizer
 from cones.models.generator import Subject
 from cones.models.stable_diffusion import shape
-from cones.models.stable_diffusion.contexts import Context, TextParts
-from cones.models.stable_diffusion.generator import StableDiffusion, TextStates
 from cones.models.stable_diffusion.settings import SubjectTuning
+from cones.training.subjects.generator import StableDiffusion, TextStates
 
 WAYS = {  # name -> (method, mode, posteriors cached)
     "textual inversion, encoding each pass (the public protocol)": ("textual_inversion", "bare", False),

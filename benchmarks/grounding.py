@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from cones.language import LanguageFeatures
 from cones.models.checkpoints import build_detector
 from cones.models.detector import FeaturePyramid
-from cones.models.fusion import BiAttention
 from cones.models.glip.config import STRIDES
+from cones.models.language import LanguageFeatures
+from cones.models.layers.fusion import BiAttention
 
 VALID_ROWS, REFERENCE_ROWS = 16, 256
 WAYS = {  # name -> (text rows, folded projections)

@@ -33,22 +33,22 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from cones.artifacts import write_json
-from cones.config import Suite, cell_settings, load_suite
 from cones.data.batches import Split
 from cones.data.masks import encoded
 from cones.data.registry import load_registries
-from cones.determinism import generator
-from cones.devices import best_device, precision
-from cones.language import ClassPhrase, LanguageFeatures
-from cones.machine import machine
-from cones.methods import METHODS, Ingredients, TuningMethod
+from cones.experiment.suite import Suite, cell_settings, load_suite
+from cones.methods.method import METHODS, Ingredients, TuningMethod
+from cones.methods.prompts import encode_caption
+from cones.methods.settings import CellSettings
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector, Preprocessing
+from cones.models.language import ClassPhrase, LanguageFeatures
 from cones.models.text_sizes import NANO_VOCABULARY
-from cones.prompts import encode_caption
-from cones.settings import CellSettings
-from cones.tuning import Tuner, mark_trainable
+from cones.runtime.artifacts import write_json
+from cones.runtime.determinism import generator
+from cones.runtime.devices import best_device, precision
+from cones.runtime.machine import machine
+from cones.training.tuner import Tuner, mark_trainable
 
 MODELS = {  # and the suite whose settings they are tuned with
     **dict.fromkeys(("glip_t", "glip_l", "uninext_r50"), "paper"),

@@ -23,23 +23,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import cones.cell as cell_module
+import cones.experiment.cell as cell_module
 import cones.steps.evaluate as evaluate_module
 import cones.training.loop as loop_module
-from cones.artifacts import load_tensors, read_json
-from cones.cell import RESULTS, Plan
-from cones.errors import ConesError
+from cones.experiment.cell import RESULTS, Plan
 from cones.forecast.rates import REFERENCE, read_records
 from cones.forecast.subjects import read_subject_records
-from cones.language import LanguageFeatures
-from cones.methods import METHODS, TuningMethod
+from cones.methods.method import METHODS, TuningMethod
 from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.detector import GroundedDetector, ImageBatch
+from cones.models.language import LanguageFeatures
 from cones.models.stable_diffusion.shape import POSITIONS
+from cones.runtime.artifacts import load_tensors, read_json
+from cones.runtime.errors import ConesError
 from cones.steps.evaluate import evaluate_cell
 from cones.steps.text import encode_class_names
 from cones.steps.tune import tune_cell
-from cones.tuning import mark_trainable
+from cones.training.tuner import mark_trainable
 
 OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50")
 NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg"}  # and the dataset of the miniature suite

@@ -21,11 +21,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cones.language import MAX_POSITIONS, LanguageFeatures
-from cones.losses import normalised
 from cones.models.checkpoints import build_detector
 from cones.models.detector import FeaturePyramid, GroundedDetector, ImageBatch, Target
-from cones.models.fusion import BiAttention
+from cones.models.language import MAX_POSITIONS, LanguageFeatures
+from cones.models.layers.fusion import BiAttention
+from cones.models.losses import normalised
 from cones.models.reference_path import take_reference_path
 
 

@@ -48,7 +48,7 @@ STEPS = {  # kind of step -> command, in the order in which one needs the other
 }
 SHOWN = ("torch", "diffusers", "transformers", "sympy", "scipy", "numpy", "the standard library", "cones")
 WORK = {  # what is told apart of a step's own work: module, and functions in it
-    "config and registry": ("cones.cli_options", "load_plan"),
+    "config and registry": ("cones.cli.options", "load_plan"),
     "reading weights": ("cones.models.checkpoints", "load_detector", "load_text_encoder"),
 }
 
@@ -102,7 +102,7 @@ def run_with_account(place: Path, arguments: list[str]) -> None:
     sys.argv = ["cones", *arguments]
     try:
         with account.of("the step's own work"):
-            from cones.cli import main
+            from cones.cli.main import main
 
             main()
     finally:

@@ -14,8 +14,8 @@ METHODS = {
     "cones_finetuned": "cones.finetune",
     # not rows of the paper's Table 1
     "added_table": "baselines.added_table",
-    "cones_text_init": "cones.controls",
-    "cones_step0": "cones.controls",
+    "cones_text_init": "baselines.controls",
+    "cones_step0": "baselines.controls",
 }
 
 MODELS = {
@@ -25,24 +25,24 @@ MODELS = {
 }
 
 FORMATS = {
-    "coco": "cones.data.converters.coco",
-    "voc": "cones.data.converters.voc",
-    "yolo": "cones.data.converters.yolo",
-    "labelme": "cones.data.converters.labelme",
-    "cvat": "cones.data.converters.cvat",
-    "nifti": "cones.data.converters.nifti",
-    "dicom": "cones.data.converters.dicom",
-    "masks": "cones.data.converters.masks",
-    "isic2016": "cones.data.converters.isic2016",
-    "csv_boxes": "cones.data.converters.csv_boxes",
-    "instance_maps": "cones.data.converters.instance_maps",
-    "tbx11k": "cones.data.converters.tbx11k",
-    "luna16": "cones.data.converters.luna16",
-    "adni": "cones.data.converters.adni",
-    "tn3k": "cones.data.converters.tn3k",
-    "kvasir_seg": "cones.data.converters.kvasir_seg",
-    "cityscapes": "cones.data.converters.cityscapes",
-    "dreambooth": "cones.data.converters.dreambooth",
+    "coco": "cones.data.formats.coco",
+    "voc": "cones.data.formats.voc",
+    "yolo": "cones.data.formats.yolo",
+    "labelme": "cones.data.formats.labelme",
+    "cvat": "cones.data.formats.cvat",
+    "nifti": "cones.data.formats.nifti",
+    "dicom": "cones.data.formats.dicom",
+    "masks": "cones.data.formats.masks",
+    "isic2016": "cones.data.formats.isic2016",
+    "csv_boxes": "cones.data.formats.csv_boxes",
+    "instance_maps": "cones.data.formats.instance_maps",
+    "tbx11k": "cones.data.formats.tbx11k",
+    "luna16": "cones.data.formats.luna16",
+    "adni": "cones.data.formats.adni",
+    "tn3k": "cones.data.formats.tn3k",
+    "kvasir_seg": "cones.data.formats.kvasir_seg",
+    "cityscapes": "cones.data.formats.cityscapes",
+    "dreambooth": "cones.data.formats.dreambooth",
 }
 
 # in the order of the report

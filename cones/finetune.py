@@ -1,8 +1,8 @@
 """ConES, stage 2: the concept embeddings of stage 1 are fixed and the rest of the detector trains (paper, eq. 6)."""
 
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import FixedPrompt, Prompt
 from cones.models.detector import GroundedDetector
-from cones.prompts import FixedPrompt, Prompt
 
 METHOD = {
     "name": "cones_finetuned",

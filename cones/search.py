@@ -3,17 +3,17 @@
 import torch
 from torch import nn
 
-from cones.language import LanguageFeatures
-from cones.methods import Ingredients, TuningMethod
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import Prompt, PromptContext
 from cones.models.detector import GroundedDetector
-from cones.prompts import Prompt, PromptContext
+from cones.models.language import LanguageFeatures
 
 METHOD = {
     "name": "cones",
     "class": "ConceptEmbeddingSearch",
     "label": "ConES (stage 1)",
     "block": "peft",
-    "context": "cones.models.stable_diffusion.contexts:ConceptContext",
+    "context": "cones.methods.contexts:ConceptContext",
 }
 
 

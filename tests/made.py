@@ -1,6 +1,6 @@
 """Results that a test has made up count as made by the plan."""
 
-from cones.cell import Plan
+from cones.experiment.cell import Plan
 from cones.experiment.made_of import made_of, write_record
 from cones.experiment.pipeline import Pipeline
 

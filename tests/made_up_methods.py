@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from cones.language import LanguageFeatures
-from cones.losses import LossTerm
-from cones.methods import TuningMethod
+from cones.methods.method import TuningMethod
+from cones.methods.prompts import Prompt, encode_caption
 from cones.models.additions import add_module
-from cones.prompts import Prompt, encode_caption
+from cones.models.language import LanguageFeatures
+from cones.models.losses import LossTerm
 from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
 
 METHOD = {

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from cones.cell import Plan
-from cones.config import cell_settings, load_suite, merged
-from cones.errors import ConesError
-from cones.schemas import schemas
+from cones.experiment.cell import Plan
+from cones.experiment.schemas import schemas
+from cones.experiment.suite import cell_settings, load_suite, merged
+from cones.runtime.errors import ConesError
 
 
 @pytest.mark.parametrize("name", ["miniature", "bccd", "ci", "learning_rates"])

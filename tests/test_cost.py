@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from cones.config import cell_settings, load_suite
-from cones.cost import count_parameters
-from cones.language import ClassPhrase, LanguageFeatures
-from cones.methods import METHODS, Ingredients, TuningMethod
+from cones.experiment.suite import cell_settings, load_suite
+from cones.methods.method import METHODS, Ingredients, TuningMethod
 from cones.models.caption_style import CaptionStyle
 from cones.models.checkpoints import build_detector, build_text_encoder
+from cones.models.language import ClassPhrase, LanguageFeatures
 from cones.outputs.reference import paper_value
-from cones.tuning import mark_trainable
+from cones.training.cost import count_parameters
+from cones.training.tuner import mark_trainable
 
 CLASSES = 7
 # (trained, all) where ours is not what the paper prints, and why

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cones import devices
+from cones.runtime import devices
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def gpus(monkeypatch, tmp_path):
     }
     for name, value in cuda.items():
         monkeypatch.setattr(torch.cuda, name, value)
-    monkeypatch.setattr("cones.lease.lock_folder", lambda: tmp_path)
+    monkeypatch.setattr("cones.runtime.lease.lock_folder", lambda: tmp_path)
     yield chosen
     devices.best_device.cache_clear()
 

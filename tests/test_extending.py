@@ -10,9 +10,9 @@ import pytest
 import torch
 from flow import ROOT, Workflow
 
-from cones.cell import Plan
 from cones.data.download import fetch
 from cones.data.prepare import prepare
+from cones.experiment.cell import Plan
 from cones.experiment.plugins import load_plugins
 from cones.models.checkpoints import build_detector, build_text_encoder, initial_state
 from tests.data.made_up import jpeg

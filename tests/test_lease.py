@@ -8,13 +8,13 @@ import threading
 
 import pytest
 
-from cones import lease as leases
-from cones.lease import lease
+from cones.runtime import lease as leases
+from cones.runtime.lease import lease
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from cones.lease import lease
+from cones.runtime.lease import lease
 print(lease(sys.argv[2:], Path(sys.argv[1])).index, flush=True)
 time.sleep(60)
 """

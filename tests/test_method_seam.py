@@ -6,18 +6,18 @@ import torch
 from test_tuning import PHRASES, cell_settings, data, states_equal  # noqa: F401 (data is a fixture)
 from toy import ToyDetector, ToySegmenter
 
-from cones import tuning
-from cones.cell import Cell
 from cones.data.batches import Split, View
-from cones.errors import ConesError
-from cones.methods import Ingredients, TuningMethod
+from cones.data.pyramids import LivePyramids
+from cones.evaluation.prediction import predict
+from cones.experiment.cell import Cell
+from cones.methods.method import Ingredients, TuningMethod
 from cones.models.additions import add_module
-from cones.prediction import predict
-from cones.pyramids import LivePyramids
-from cones.resume import Checkpoint
-from cones.state import Remake, State
+from cones.runtime.errors import ConesError
 from cones.steps.tune import _reason_to_skip, state_of
-from cones.tuning import Tuner
+from cones.training import tuner as tuning
+from cones.training.checkpoint import Checkpoint
+from cones.training.state import Remake, State
+from cones.training.tuner import Tuner
 
 CPU = torch.device("cpu")
 

@@ -7,14 +7,14 @@ import torch
 from toy import paint_split
 
 from cones.data.batches import Split
-from cones.language import ClassPhrase, LanguageFeatures, phrase_places
-from cones.methods import METHODS, Ingredients, TuningMethod
+from cones.methods.method import METHODS, Ingredients, TuningMethod
+from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.methods.settings import CellSettings, Tuning
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.grounding_dino.criterion import term_names
-from cones.prompts import CaptionPrompt, PromptContext, encode_caption
-from cones.settings import CellSettings, Tuning
-from cones.state import State
-from cones.tuning import Tuner
+from cones.models.language import ClassPhrase, LanguageFeatures, phrase_places
+from cones.training.state import State
+from cones.training.tuner import Tuner
 
 MODEL = "grounding_dino_nano"
 PHRASES = [ClassPhrase(name) for name in ("fish", "car", "dog")]
@@ -138,7 +138,7 @@ def test_language_says_where_phrases_begin_also_after_it_was_stored(method, tmp_
 
 
 def test_the_methods_name_no_model_of_the_family():
-    from cones.models.official import LIST
+    from cones.weights.official import LIST
 
     root = LIST.parents[2]
     files = [*sorted((root / "baselines").glob("*.py")), root / "cones/search.py", root / "cones/finetune.py"]

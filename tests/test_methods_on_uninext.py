@@ -7,13 +7,13 @@ import torch
 from toy import paint_split
 
 from cones.data.batches import Split
-from cones.language import ClassPhrase, LanguageFeatures
-from cones.methods import METHODS, Ingredients, TuningMethod
+from cones.methods.method import METHODS, Ingredients, TuningMethod
+from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.methods.settings import CellSettings, Tuning
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.detector import Target
-from cones.prompts import CaptionPrompt, PromptContext, encode_caption
-from cones.settings import CellSettings, Tuning
-from cones.tuning import Tuner
+from cones.models.language import ClassPhrase, LanguageFeatures
+from cones.training.tuner import Tuner
 
 MODEL = "uninext_nano"
 PHRASES = [ClassPhrase(name) for name in ("fish", "car", "dog")]
@@ -113,7 +113,7 @@ def test_one_step(method, data, tmp_path):
 
 
 def test_the_methods_name_no_model():
-    from cones.models.official import LIST
+    from cones.weights.official import LIST
 
     root = LIST.parents[2]
     files = [*sorted((root / "baselines").glob("*.py")), root / "cones/search.py", root / "cones/finetune.py"]

@@ -7,12 +7,12 @@ from toy import LOWER_RIGHT, STRIDE, ToyDetector, ToySegmenter, paint_split
 
 from cones.data.batches import Split
 from cones.data.masks import boxes_of, decoded
+from cones.data.pyramids import LivePyramids
 from cones.evaluation.coco_ap import evaluate_detections
-from cones.language import LanguageFeatures
+from cones.evaluation.prediction import predict, segmentations
+from cones.methods.prompts import FixedPrompt
 from cones.models.detector import Detections
-from cones.prediction import predict, segmentations
-from cones.prompts import FixedPrompt
-from cones.pyramids import LivePyramids
+from cones.models.language import LanguageFeatures
 
 
 @pytest.mark.parametrize("size", [(9, 14), (20, 26), (5, 7)])

@@ -5,19 +5,18 @@ import made_up_methods
 import pytest
 import torch
 
-from cones.analysis.embeddings import Embeddings, class_vectors
-from cones.analysis.names import TOGETHER
-from cones.artifacts import read_json
-from cones.cell import Plan
-from cones.config import load_suite
 from cones.data.batches import View, batch_of
-from cones.errors import ConesError
+from cones.data.pyramids import LivePyramids
 from cones.evaluation.metrics import read_metrics
+from cones.evaluation.prediction import predict
+from cones.experiment.cell import Plan
 from cones.experiment.plugins import load_plugins
+from cones.experiment.suite import load_suite
 from cones.miniature.archives import draw
-from cones.prediction import predict
-from cones.pyramids import LivePyramids
-from cones.state import State
+from cones.outputs.analysis.embeddings import Embeddings, class_vectors
+from cones.outputs.analysis.names import TOGETHER
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 from cones.steps import tune
 from cones.steps.data import fetch_dataset, prepare_dataset
 from cones.steps.embed import embed_cell
@@ -25,6 +24,7 @@ from cones.steps.evaluate import evaluate_cell
 from cones.steps.tune import open_split, state_file, tune_cell
 from cones.steps.tuned import load_tuned
 from cones.steps.weights import make_weights
+from cones.training.state import State
 
 MODEL, DATASET, CPU = "glip_nano", "raccoon", torch.device("cpu")
 ARMS = ("conditional", "prompt_tuning", "cones")

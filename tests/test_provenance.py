@@ -2,7 +2,7 @@
 
 import pytest
 
-from cones import provenance, sources
+from cones.runtime import provenance, sources
 
 CORE = """WORDS = "words.txt"
 METHOD = {"label": "A"}

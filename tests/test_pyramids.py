@@ -5,10 +5,10 @@ import torch
 from toy import ToyDetector, paint_split
 
 from cones.data.batches import Split, View
-from cones.errors import ConesError
+from cones.data.pyramid_file import PyramidFile, name_of, tensors_file, write_pyramids
+from cones.data.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, joined, parted
 from cones.models.detector import FeaturePyramid
-from cones.pyramid_file import PyramidFile, name_of, tensors_file, write_pyramids
-from cones.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, joined, parted
+from cones.runtime.errors import ConesError
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from torch import distributed, multiprocessing
 from toy import paint_split
 
 from cones.data.batches import View
-from cones.ranks import Ranks
+from cones.runtime.processes import Ranks
 
 SIZE = 2
 

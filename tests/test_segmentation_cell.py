@@ -2,14 +2,14 @@
 
 import pytest
 
-from cones.artifacts import read_json
-from cones.cell import Plan
 from cones.data.masks import decoded
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
+from cones.experiment.cell import Plan
 from cones.miniature.archives import draw
 from cones.outputs.files import read_csv
 from cones.outputs.make import make_output
+from cones.runtime.artifacts import read_json
 from cones.steps.collect import collect_grid
 from cones.steps.data import fetch_dataset, prepare_dataset
 from cones.steps.evaluate import evaluate_cell

@@ -1,7 +1,7 @@
 import pytest
 
-from cones.errors import ConesError
-from cones.strict import read_yaml
+from cones.runtime.errors import ConesError
+from cones.runtime.strict import read_yaml
 
 
 def test_a_key_that_is_there_twice_is_one_line_with_both_line_numbers(tmp_path):

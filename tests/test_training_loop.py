@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import cones
-from cones import resume
-from cones.errors import ConesError
-from cones.resume import Checkpoint
+from cones.runtime.errors import ConesError
+from cones.training import checkpoint as resume
 from cones.training import loop
+from cones.training.checkpoint import Checkpoint
 from cones.training.loop import Progress, TrainingLoop
 
 

@@ -5,23 +5,23 @@ import torch
 from toy import ToyDetector, ToySegmenter, paint_split
 
 from baselines.linear_probing import LinearProbing
-from cones import tuning
 from cones.data.batches import Split, View, groups_of_equal_size, resized
 from cones.data.fewshot import few_shot
-from cones.errors import ConesError
+from cones.data.pyramids import LivePyramids
 from cones.evaluation.coco_ap import average_precision
-from cones.language import ClassPhrase, LanguageFeatures
-from cones.losses import normalised
-from cones.methods import Ingredients, TuningMethod
+from cones.evaluation.prediction import predict
+from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.prompts import FixedPrompt
+from cones.methods.settings import CellSettings, Tuning
 from cones.models.detector import Detections
-from cones.optimiser import parameter_groups
-from cones.prediction import predict
-from cones.prompts import FixedPrompt
-from cones.pyramids import LivePyramids
-from cones.resume import Checkpoint
-from cones.settings import CellSettings, Tuning
+from cones.models.language import ClassPhrase, LanguageFeatures
+from cones.models.losses import normalised
+from cones.runtime.errors import ConesError
 from cones.steps.tune import choose_losses
-from cones.tuning import Tuner, mark_trainable
+from cones.training import tuner as tuning
+from cones.training.checkpoint import Checkpoint
+from cones.training.optimiser import parameter_groups
+from cones.training.tuner import Tuner, mark_trainable
 
 PHRASES = [ClassPhrase(name) for name in "abc"]
 
@@ -354,7 +354,7 @@ def test_mark_trainable_and_normalised_floor():
     model = ToyDetector()
     prompt = FixedPrompt(LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8)))
     assert mark_trainable(model, prompt, TuningMethod.load("zero_shot")) == {}
-    from cones.losses import LossTerm
+    from cones.models.losses import LossTerm
 
     term = LossTerm(torch.tensor(6.0), torch.tensor(0.0))
     assert normalised({"x": term})["x"] == 6.0

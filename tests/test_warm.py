@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cones.cli import app
+from cones.cli.main import app
 from cones.runtime.warm.imports import NVML_CHECK, command_of, statements_behind
 from cones.runtime.warm.offer import VARIABLE
 

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import nn
 
 from cones.data.masks import encoded
-from cones.language import LanguageFeatures
-from cones.losses import LossTerm
 from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, Predictions, Preprocessing
+from cones.models.language import LanguageFeatures
+from cones.models.losses import LossTerm
 
 WIDTH, STRIDE = 8, 16
 LOWER_RIGHT = np.add.outer(range(STRIDE), range(STRIDE)) >= STRIDE - 1

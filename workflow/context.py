@@ -9,22 +9,23 @@ from dataclasses import fields
 
 from snakemake.io import ancient, local
 
-from cones.cell import RESULTS, Plan
-from cones.config import MAIN_GRID
-from cones.errors import ConesError
-from cones.experiment import digests, output_digests
+from cones.experiment import digests
+from cones.experiment.cell import RESULTS, Plan
 from cones.experiment.outputs import Output, outputs_of, scored_grids
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
 from cones.experiment.step import Input, Job
-from cones.models.official import needed
-from cones.models.pretrained import record_file
+from cones.experiment.suite import MAIN_GRID
+from cones.outputs import digests as output_digests
 from cones.outputs.files import cells_file
 from cones.outputs.make import reading
-from cones.provenance import digest_of_library
-from cones.report.files import OF_TABLE1, PAGE
+from cones.outputs.report.files import OF_TABLE1, PAGE
+from cones.runtime.errors import ConesError
+from cones.runtime.provenance import digest_of_library
+from cones.runtime.verification import CELL_FILES as SEALED
 from cones.runtime.warm.offer import offer
-from cones.verification import CELL_FILES as SEALED
+from cones.weights.official import needed
+from cones.weights.pretrained import record_file
 from workflow.missing_files import sentinel
 
 CELL_FILES = (*SEALED, "run.json")

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cones.artifacts import read_json
 from cones.data.fewshot import few_shot
 from cones.data.images import load_image
 from cones.data.masks import IouType, boxes_of, decoded
 from cones.models.detector import ImageBatch, Preprocessing, Target
+from cones.runtime.artifacts import read_json
 
 
 @dataclass(frozen=True)

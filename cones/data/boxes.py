@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from cones.data.converters.records import NativeFiles, Object, Record
+from cones.data.formats.records import NativeFiles, Object, Record
 from cones.data.masks import as_rle
 from cones.data.turning import Turned, turn_box, turn_segmentation
 

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cones.artifacts import read_json, write_json
 from cones.data.registry import DRAWN, Archive
-from cones.errors import ConesError
+from cones.runtime.artifacts import read_json, write_json
+from cones.runtime.errors import ConesError
 
 LOCK_FILE = "checksums.lock.json"
 MAGIC = {

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from cones.data.boxes import shape_of
-from cones.data.converters.records import NativeFiles, Record
+from cones.data.formats.records import NativeFiles, Record
 from cones.data.images import Picture, load_picture
 from cones.data.turning import ORIENTATIONS, Turned, frames
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 EXAMPLES = 50  # faults named in the report, of each kind; all are counted
 

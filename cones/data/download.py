@@ -4,14 +4,14 @@ import logging
 import os
 from pathlib import Path
 
-from cones.artifacts import write_json
 from cones.data import manual
 from cones.data.checksums import WrongFile, inspect, trust_on_first_use
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN, Archive, Dataset, Source
 from cones.data.transfer import ATTEMPTS, BACKOFF_SECONDS, Unavailable, transfer
 from cones.data.trees import describe
-from cones.errors import ConesError
+from cones.runtime.artifacts import write_json
+from cones.runtime.errors import ConesError
 
 log = logging.getLogger(__name__)
 

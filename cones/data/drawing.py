@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from cones.artifacts import replacing
 from cones.data.images import load_image
 from cones.data.masks import decoded
+from cones.runtime.artifacts import replacing
 
 TILE = (400, 320)  # of one picture at most, pixels
 NARROWEST, LEAST_WIDE = 200, 830  # of a tile and of a sheet, so that captions and head say something

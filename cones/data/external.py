@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 INSTALL = (
     "install one of them (Debian, Ubuntu: apt-get install unar libarchive-tools; macOS: brew install unar; conda: "

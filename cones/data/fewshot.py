@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 import torch
 
-from cones.determinism import generator
+from cones.runtime.determinism import generator
 
 
 def few_shot(coco: dict, shots: int, seed: int | None = None) -> list[int]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
 ORIENTATION = 0x0112  # EXIF's tag

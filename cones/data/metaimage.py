@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cones.errors import ConesError, said_by
+from cones.runtime.errors import ConesError, said_by
 
 AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
 TYPES = {

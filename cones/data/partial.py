@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cones.artifacts import read_json, write_json
-from cones.errors import ConesError
+from cones.runtime.artifacts import read_json, write_json
+from cones.runtime.errors import ConesError
 
 
 class Partial:

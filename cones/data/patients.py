@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from cones.data.converters.reading import read_rows
-from cones.data.converters.records import NativeFiles, Record
 from cones.data.files import plain, without_suffix
+from cones.data.formats.reading import read_rows
+from cones.data.formats.records import NativeFiles, Record
 from cones.data.registry import PatientColumn
 
 

@@ -9,21 +9,21 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.artifacts import read_json, replacing_directory, sha256, write_json
 from cones.data import coco, soundness
 from cones.data.checksums import assert_unchanged
-from cones.data.converters import FORMATS, converter_named
-from cones.data.converters.records import NativeFiles, Record
 from cones.data.download import dataset_dir
+from cones.data.formats import FORMATS, converter_named
+from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
 from cones.data.trees import describe
 from cones.data.unpack import unpack
-from cones.errors import ConesError
-from cones.provenance import plugin_digest
-from cones.sources import PACKAGES
-from cones.strict import parse
+from cones.runtime.artifacts import read_json, replacing_directory, sha256, write_json
+from cones.runtime.errors import ConesError
+from cones.runtime.provenance import plugin_digest
+from cones.runtime.sources import PACKAGES
+from cones.runtime.strict import parse
 
 USABLE = ("ready", "downloaded_unverified")
 UNPACKED = ".unpacked.json"  # inside raw/: which archives it was made of

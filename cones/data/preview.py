@@ -5,11 +5,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cones.artifacts import read_json
 from cones.data.download import dataset_dir
 from cones.data.drawing import class_colours, classes_of, tile, write_sheet
 from cones.data.registry import SPLITS, Dataset
-from cones.errors import ConesError
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from pydantic import (
 )
 
 from cones.data.addresses import checked
-from cones.data.converters import converter_named
-from cones.errors import ConesError, closest, kind_of
-from cones.strict import Strict, Written, parse, read_yaml
+from cones.data.formats import converter_named
+from cones.runtime.errors import ConesError, closest, kind_of
+from cones.runtime.strict import Strict, Written, parse, read_yaml
 
 REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it

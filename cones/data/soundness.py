@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from cones.data.boxes import ordered
 from cones.data.coco import Gated
-from cones.data.converters.records import NativeFiles, Record
+from cones.data.formats.records import NativeFiles, Record
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import counted
-from cones.errors import ConesError, closest
+from cones.runtime.errors import ConesError, closest
 
 MANY = 10  # boxes; fewer that reach out of their pictures say nothing about how boxes are written
 

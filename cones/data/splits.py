@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cones.data.registry import REGISTRY, SPLITS, ImageCounts, SplitRule
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 LISTS = Path(__file__).parent / "lists"
 log = logging.getLogger(__name__)

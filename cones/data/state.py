@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cones.artifacts import read_json
 from cones.data import manual
 from cones.data.download import dataset_dir, mirror_root, own_folder, unpacked_tree
 from cones.data.prepare import USABLE
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN, Dataset
-from cones.errors import ConesError
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 WORDS = {"needs_kaggle_token": "needs token", "needs_login": "needs login", "needs_request": "needs form"}
 

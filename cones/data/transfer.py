@@ -10,7 +10,7 @@ from cones.data.checksums import WrongFile
 from cones.data.partial import Partial
 from cones.data.providers import Providers
 from cones.data.providers.base import Broken, Refused
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 ATTEMPTS = 3  # per address, in a row without getting any further
 BACKOFF_SECONDS = 2.0  # before the second attempt; doubles

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.artifacts import sha256
+from cones.runtime.artifacts import sha256
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path, os.stat_result]]:

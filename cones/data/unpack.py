@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from cones.data.external import unpack_with_tool, volumes_of
 from cones.data.files import is_system
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 CHUNK = 1 << 20
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
@@ -55,7 +55,7 @@ def unpack(
     tool (`cones/data/external.py`). The later parts of a multi-part .rar are read with its first.
 
     `strip` is a leading folder left out of the members' paths. The caller makes the result visible by renaming
-    `target` (`cones.artifacts.replacing_directory`). Raises ConesError, before writing, if the archive is unsafe.
+    `target` (`replacing_directory`). Raises ConesError, before writing, if the archive is unsafe.
     """
     archive, target = Path(archive), Path(target)
     guard = _Guard(archive, dataset_id, limits, strip)

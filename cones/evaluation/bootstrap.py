@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from cones.errors import ConesError
 from cones.evaluation.coco_ap import match_detections
 from cones.evaluation.seeds import CONFIDENCE
+from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     import numpy as np

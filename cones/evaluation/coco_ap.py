@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cones.data.masks import IouType
-from cones.errors import ConesError
 from cones.evaluation.predictions import check_results, is_finite
+from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cones.artifacts import read_json, write_json
 from cones.evaluation.metrics import CellKey, Count
 from cones.models.generators import Track
-from cones.strict import Strict, parse
+from cones.runtime.artifacts import read_json, write_json
+from cones.runtime.strict import Strict, parse
 
 SCHEMA_VERSION = 1
 Cosine = Annotated[float, Field(ge=-1.001, le=1.001, allow_inf_nan=False)]

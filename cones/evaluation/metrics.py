@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cones.artifacts import read_json, write_json
 from cones.data.masks import IouType
-from cones.strict import Strict, parse
+from cones.runtime.artifacts import read_json, write_json
+from cones.runtime.strict import Strict, parse
 
 SCHEMA_VERSION = 1
 

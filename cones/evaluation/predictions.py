@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.artifacts import read_json, write_text
-from cones.errors import ConesError, kind_of
+from cones.runtime.artifacts import read_json, write_text
+from cones.runtime.errors import ConesError, kind_of
 
 if TYPE_CHECKING:
     import numpy as np

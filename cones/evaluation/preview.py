@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from cones.artifacts import read_json
 from cones.data.drawing import class_colours, side_by_side, tile, write_sheet
 from cones.data.preview import Candidate, annotated, choose
-from cones.errors import ConesError
 from cones.evaluation.predictions import read_predictions
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 
 def preview_predictions(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import NamedTuple
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 CONFIDENCE = 0.95
 

@@ -6,8 +6,8 @@ Subjects, not pictures, are what is drawn again: pictures of one subject are not
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cones.errors import ConesError
 from cones.evaluation.seeds import CONFIDENCE
+from cones.runtime.errors import ConesError
 
 DRAWS = 10_000
 
@@ -34,7 +34,7 @@ def over_subjects(values: Mapping[str, float | None]) -> OverSubjects | None:
     """Of {subject: value}; subjects without a value do not count, and without any there is no number."""
     import torch
 
-    from cones.determinism import generator
+    from cones.runtime.determinism import generator
 
     known = [values[subject] for subject in sorted(values) if values[subject] is not None]
     if not known:

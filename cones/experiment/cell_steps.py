@@ -2,11 +2,11 @@
 
 import os
 
-from cones.cell import Cell, Plan
 from cones.experiment import digests
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.step import Input, Job, Output, Step
-from cones.miniature.pretrained import shipped
-from cones.models.official import needed
+from cones.weights.official import needed
+from cones.weights.shipped import shipped
 
 CELL = "{suite}/{model}/{dataset}/{arm}/seed{seed}"
 

@@ -2,10 +2,10 @@
 
 import functools
 
-from cones.cell import Plan
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.experiment import digests
+from cones.experiment.cell import Plan
 from cones.experiment.step import Input, Job, Output, Step
 
 

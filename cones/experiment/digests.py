@@ -8,20 +8,20 @@ import json
 import os
 from pathlib import Path
 
-from cones.cell import Plan
-from cones.data.converters import FORMATS
 from cones.data.download import own_folder
+from cones.data.formats import FORMATS
 from cones.data.providers import Providers
 from cones.data.registry import DRAWN
 from cones.data.splits import LISTS
 from cones.data.trees import files_below
+from cones.experiment.cell import Plan
 from cones.experiment.step import Job
-from cones.methods import METHODS
+from cones.methods.method import METHODS
 from cones.models.family import family_of, model_names
 from cones.models.generators import OWN_OF_SHIPPED, SHIPPED
-from cones.models.official import official_files
-from cones.models.pretrained import pretrained_models, weight_files
-from cones.provenance import code_digest, settings_digest
+from cones.runtime.provenance import code_digest, settings_digest
+from cones.weights.official import official_files
+from cones.weights.pretrained import pretrained_models, weight_files
 
 # step -> the module whose sources, with all that it imports, are the core of the step's code; what it imports by name
 # (a method, a model family, a dataset format) is added for each job: only the jobs that chose it depend on it
@@ -29,7 +29,7 @@ CODE_OF = {
     "draw": "cones.miniature.archives",
     "fetch": "cones.data.download",
     "prepare": "cones.data.prepare",
-    "checkpoint": "cones.models.official",
+    "checkpoint": "cones.weights.official",
     "weights": "cones.steps.weights",
     "pretrain": "cones.steps.pretrain",
     "text_states": "cones.steps.text",
@@ -37,11 +37,11 @@ CODE_OF = {
     "tune": "cones.steps.tune",
     "evaluate": "cones.steps.evaluate",
     "embed": "cones.steps.embed",
-    "find_pretrained": "cones.models.pretrained",
-    "encode_nouns": "cones.models.stable_diffusion.loading",
-    "look_at_real_pictures": "cones.models.features.loading",
-    "learn_subject": "cones.models.stable_diffusion.learning",
-    "draw_subject": "cones.models.stable_diffusion.generator",
+    "find_pretrained": "cones.weights.pretrained",
+    "encode_nouns": "cones.training.subjects.loading",
+    "look_at_real_pictures": "cones.weights.extractors",
+    "learn_subject": "cones.training.subjects.learning",
+    "draw_subject": "cones.training.subjects.generator",
     "score_subject": "cones.steps.generation",
 }
 

@@ -2,11 +2,11 @@
 
 import os
 
-from cones.cell import Plan
 from cones.experiment import digests
+from cones.experiment.cell import Plan
 from cones.experiment.step import Input, Job, Output, Step
-from cones.methods import METHODS
-from cones.miniature.pretrained import FOLDER
+from cones.methods.method import METHODS
+from cones.weights.shipped import FOLDER
 
 
 def find_step() -> Step:

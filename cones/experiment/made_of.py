@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.artifacts import DIGESTS, read_json, write_json
-from cones.cell import Plan
+from cones.experiment.cell import Plan
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Input, Job, Output
-from cones.provenance import settings_digest
+from cones.runtime.artifacts import DIGESTS, read_json, write_json
+from cones.runtime.provenance import settings_digest
 
 VERSION = 1
 SUFFIX = ".made_of.json"

@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cones.cell import Cell, Plan
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.cell_steps import cell_steps, job_of_cell, weights_steps
 from cones.experiment.data_steps import data_steps
 from cones.experiment.digests import PLANNED, code, code_modules
 from cones.experiment.generation_steps import find_step, generation_steps
 from cones.experiment.step import Input, Job, Output, Step
-from cones.provenance import settings_digest
+from cones.runtime.provenance import settings_digest
 
 SUBJECT_STEPS = ("learn_subject", "draw_subject", "score_subject")
 

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from cones import provenance, sources
-from cones.data.converters import FORMATS
-from cones.errors import ConesError
+from cones.data.formats import FORMATS
 from cones.experiment.outputs import OUTPUTS
-from cones.methods import METHODS
+from cones.methods.method import METHODS
 from cones.models.family import FAMILIES
+from cones.runtime import provenance, sources
+from cones.runtime.errors import ConesError
 from cones.runtime.registry import Registry, literals
 
 REGISTRIES: tuple[Registry, ...] = (METHODS, FAMILIES, FORMATS, OUTPUTS)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
-from cones.artifacts import read_json
-from cones.cell import Cell, Plan
 from cones.data.prepare import USABLE
-from cones.errors import ConesError
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.made_of import difference, made_of, read_record
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
-from cones.verification import Digests, check_cell
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
+from cones.runtime.verification import Digests, check_cell
 
 UNKNOWN = "it is not recorded what it was made of"
 PLACED = ("weights",)  # steps whose file a person may have put there: without a record of its own it is kept

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cones.cell import RESULTS, Cell, Plan
+from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.pipeline import Pipeline
 from cones.forecast.rates import Rates, read_records
 from cones.forecast.storage import Source, checkpoint_sources, dataset_sources, pretrained_sources

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from cones.artifacts import read_json
-from cones.errors import ConesError
-from cones.methods import METHODS
-from cones.settings import CellSettings, Tuning
+from cones.methods.method import METHODS
+from cones.methods.settings import CellSettings, Tuning
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 REFERENCE = Path(__file__).with_name("reference.json")  # made by benchmarks/reference_costs.py
 TFLOPS = 30.0  # what a GPU is taken to sustain where operations were counted and nothing was measured

@@ -9,7 +9,7 @@ from cones.forecast.forecast import Forecast, Line
 from cones.outputs.quantities import seconds, span
 from cones.outputs.sheet import said_once
 from cones.outputs.wording import NO_NUMBER
-from cones.progress import human_bytes
+from cones.runtime.progress import human_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cones.cell import CHECKPOINTS, Plan
 from cones.data.registry import DRAWN
 from cones.data.state import State, state, stored_bytes
-from cones.errors import ConesError
+from cones.experiment.cell import CHECKPOINTS, Plan
+from cones.experiment.generation import Generation
 from cones.forecast.work import Pictures
-from cones.generation import Generation
 from cones.models.generators import SHIPPED
-from cones.models.official import needed, official_files, variable_of
-from cones.models.pretrained import pretrained_models, record_file, resolve
-from cones.strict import read_yaml
+from cones.runtime.errors import ConesError
+from cones.runtime.strict import read_yaml
+from cones.weights.official import needed, official_files, variable_of
+from cones.weights.pretrained import pretrained_models, record_file, resolve
 
 SIZES = Path(__file__).with_name("sizes.yaml")
 BYTES_PER_PICTURE = 200_000  # where nothing better is known

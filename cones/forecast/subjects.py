@@ -10,15 +10,15 @@ from math import ceil
 from pathlib import Path
 from statistics import fmean
 
-from cones.artifacts import read_json
-from cones.cell import Cell, Plan
-from cones.errors import ConesError
+from cones.experiment.cell import Cell, Plan
+from cones.experiment.generation import Generation
 from cones.forecast.rates import Rate
 from cones.forecast.work import Pictures, Share, Work
-from cones.generation import Generation
-from cones.methods import METHODS
+from cones.methods.method import METHODS
 from cones.models.stable_diffusion.prompts import editing_prompts
 from cones.models.stable_diffusion.settings import PROBES, SubjectTuning
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 EDITING_PROMPTS = 25  # of a DreamBooth subject, as long as its prompt file is not here
 RECORD_BYTES, BYTES_PER_STEP, BYTES_PER_RECORDED_PICTURE = 11_000, 20, 130  # of the JSON files of a cell

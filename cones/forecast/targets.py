@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from cones.cell import Cell, Plan
-from cones.config import MAIN_GRID
-from cones.errors import ConesError, closest
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.outputs import OUTPUTS, embedded_grids, scored_grids
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
+from cones.experiment.suite import MAIN_GRID
+from cones.runtime.errors import ConesError, closest
 
 
 def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from math import ceil
 
-from cones.artifacts import read_json
-from cones.cell import Cell, Plan
 from cones.data.registry import SPLITS
-from cones.errors import ConesError
+from cones.experiment.cell import Cell, Plan
 from cones.forecast.rates import Rate
-from cones.methods import METHODS
-from cones.settings import CellSettings, Tuning
+from cones.methods.method import METHODS
+from cones.methods.settings import CellSettings, Tuning
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 BYTES_PER_DETECTION = 96  # of predictions.json; masks take more
 RECORD_BYTES = 20_000  # metrics.json, run.json, tuning.json

@@ -4,13 +4,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from cones.artifacts import replacing
 from cones.data.download import miniature_mirror
 from cones.data.registry import DRAWN, SPLITS, Dataset, Source
-from cones.errors import ConesError
 from cones.miniature import cells, cityscapes, dreambooth, layouts, medical, natural, odinw, sealife
 from cones.miniature.layouts import Page
 from cones.miniature.painter import Painter, generator
+from cones.runtime.artifacts import replacing
+from cones.runtime.errors import ConesError
 
 SEED = 0
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can state

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from cones.artifacts import replacing
 from cones.data.registry import DRAWN, Dataset
 from cones.miniature.archives import DRAWINGS, SEED
 from cones.miniature.painter import Painted, generator
+from cones.runtime.artifacts import replacing
 
 CELL = (186, 140)  # width and height that a sample is fitted into
 CAPTION, GAP = 20, 6

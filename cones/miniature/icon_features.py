@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cones.artifacts import load_tensors
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.pretraining.diffusion.recipe import SIDE
-from cones.models.features.extractor import FeatureExtractor
+from cones.models.extractors.extractor import FeatureExtractor
 from cones.models.stable_diffusion.views import square
+from cones.runtime.artifacts import load_tensors
 
 
 class IconFeatures(FeatureExtractor):

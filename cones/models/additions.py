@@ -4,8 +4,8 @@ from typing import Literal
 
 from torch import nn
 
-from cones.errors import ConesError, closest
 from cones.models.detector import GroundedDetector
+from cones.runtime.errors import ConesError, closest
 
 
 def add_module(

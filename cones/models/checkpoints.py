@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import load_tensors
-from cones.errors import ConesError
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_named, model_names
 from cones.models.text_encoder import CaptionTokenizer, load_tokenizer
+from cones.runtime.artifacts import load_tensors
+from cones.runtime.errors import ConesError
 
 State = dict[str, Tensor]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from cones.language import LanguageFeatures
-from cones.losses import LossTerms
+from cones.models.language import LanguageFeatures
+from cones.models.losses import LossTerms
 
 
 @dataclass(frozen=True)

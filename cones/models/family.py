@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from cones.errors import ConesError, closest
 from cones.models.caption_style import CaptionStyle
+from cones.runtime.errors import ConesError, closest
 from cones.runtime.registry import Entry, Registry
-from cones.sources import source_path
-from cones.strict import Name
+from cones.runtime.sources import source_path
+from cones.runtime.strict import Name
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from cones.artifacts import load_tensors, save_tensors
-from cones.errors import ConesError
+from cones.runtime.artifacts import load_tensors, save_tensors
+from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,8 +1,8 @@
 """The exact savings, off: a detector computes as the published code does, for comparison. Same numbers, more work."""
 
-from cones.language import MAX_POSITIONS
 from cones.models.detector import GroundedDetector
-from cones.models.fusion import BiAttention
+from cones.models.language import MAX_POSITIONS
+from cones.models.layers.fusion import BiAttention
 
 
 def take_reference_path(model: GroundedDetector) -> None:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.errors import ConesError
-from cones.language import phrase_pairs, phrase_places, phrases_of
 from cones.models.caption_style import CaptionStyle
+from cones.models.language import phrase_pairs, phrase_places, phrases_of
+from cones.runtime.errors import ConesError
 
 
 class SelfAttention(nn.Module):

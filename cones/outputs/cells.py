@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.errors import ConesError
 from cones.evaluation.coco_ap import DECIMALS, STATISTICS
 from cones.evaluation.metrics import CellMetrics, read_metrics
 from cones.outputs.files import read_csv, to_csv
+from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

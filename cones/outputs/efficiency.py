@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from cones.methods import METHODS
+from cones.methods.method import METHODS
 from cones.outputs.quantities import count, memory, of_text, seconds, span
 from cones.outputs.records import Record, grouped
 from cones.outputs.sheet import Sheet, said_once

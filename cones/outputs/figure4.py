@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.analysis.names import ISOLATED, TOGETHER
-from cones.methods import METHODS
+from cones.methods.method import METHODS
+from cones.outputs.analysis.names import ISOLATED, TOGETHER
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.wording import NO_NUMBER, Row, heading, join_notes, markers, numbered_notes, p_value
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from cones.analysis.blending import VectorSet
-    from cones.analysis.embeddings import Embeddings
-    from cones.cell import Cell
+    from cones.experiment.cell import Cell
+    from cones.outputs.analysis.blending import VectorSet
+    from cones.outputs.analysis.embeddings import Embeddings
     from cones.outputs.reads.vectors import Vectors
 
 OUTPUT = {
@@ -56,7 +56,7 @@ def draw(vectors: Vectors, rows: list[Row], files: Mapping[str, Path], *, suite:
 
 def vector_sets(vectors: Vectors) -> list[VectorSet]:
     """A set per model, arm and seed, in the grid's order; the isolated names of zero-shot are a set of their own."""
-    from cones.analysis.points import DOMAINS
+    from cones.outputs.analysis.points import DOMAINS
 
     cells: dict[tuple[str, str, int], dict[Cell, Embeddings]] = {}
     for cell, one in vectors.of_cells.items():
@@ -74,8 +74,8 @@ def vector_sets(vectors: Vectors) -> list[VectorSet]:
 def _vector_set(
     vectors: Vectors, model: str, name: str, seed: int, form: str, found: Mapping[Cell, Embeddings]
 ) -> VectorSet:
-    from cones.analysis.blending import VectorSet
-    from cones.analysis.points import ClassPoints
+    from cones.outputs.analysis.blending import VectorSet
+    from cones.outputs.analysis.points import ClassPoints
 
     there = {cell: each for cell, each in found.items() if form in each.classes}
     entries = {cell: vectors.registry[cell.dataset] for cell in there}
@@ -100,8 +100,8 @@ def blending_table(sets: Sequence[VectorSet], *, suite: str, seed: int = 0) -> D
     """
     import pandas as pd
 
-    from cones.analysis.blending import blending
-    from cones.analysis.blending import stability as stability_of
+    from cones.outputs.analysis.blending import blending
+    from cones.outputs.analysis.blending import stability as stability_of
 
     first: dict[tuple[str, str], list[VectorSet]] = {}
     for one in sets:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cones.analysis.blending import VectorSet
-from cones.analysis.maps import NEIGHBOURS, pca_map, umap_map
-from cones.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
+from cones.outputs.analysis.blending import VectorSet
+from cones.outputs.analysis.maps import NEIGHBOURS, pca_map, umap_map
+from cones.outputs.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
 from cones.outputs.figure4 import label
+from cones.outputs.plotting import INK, LINE, PAGE_WIDTH, THEIRS, printing, save_figure
 from cones.outputs.wording import Row, heading
-from cones.plotting import INK, LINE, PAGE_WIDTH, THEIRS, printing, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cones.analysis.embeddings import BoxVectors, Embeddings
-from cones.analysis.gap import measures
-from cones.analysis.maps import NEIGHBOURS, pca_map, umap_map
-from cones.analysis.names import FPN, FUSED
-from cones.analysis.points import DOMAINS, MEDICAL, NATURAL
+from cones.outputs.analysis.embeddings import BoxVectors, Embeddings
+from cones.outputs.analysis.gap import measures
+from cones.outputs.analysis.maps import NEIGHBOURS, pca_map, umap_map
+from cones.outputs.analysis.names import FPN, FUSED
+from cones.outputs.analysis.points import DOMAINS, MEDICAL, NATURAL
 from cones.outputs.figure4_maps import BLUE, RED
+from cones.outputs.plotting import LINE, PAGE_WIDTH, printing, save_figure
 from cones.outputs.table3 import Place
 from cones.outputs.wording import heading
-from cones.plotting import LINE, PAGE_WIDTH, printing, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

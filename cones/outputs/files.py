@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.errors import ConesError
 from cones.outputs.wording import Row
+from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

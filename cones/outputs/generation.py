@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.methods import METHODS
+from cones.methods.method import METHODS
 from cones.outputs.quantities import count, memory, of_text, seconds
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.subject_numbers import cells_table, generation_table, pairs_table

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cones.artifacts import write_text
-from cones.cell import RESULTS, Plan
-from cones.config import CONFIG_FOLDER
-from cones.errors import ConesError, closest
+from cones.experiment.cell import RESULTS, Plan
 from cones.experiment.outputs import OUTPUTS, Output, outputs_of
+from cones.experiment.suite import CONFIG_FOLDER
 from cones.outputs.files import named, read_csv, to_csv
 from cones.outputs.sheet import Sheet, sheet_markdown
 from cones.outputs.wording import Row, said_of_suite
+from cones.runtime.artifacts import write_text
+from cones.runtime.errors import ConesError, closest
 
 
 def reading(output: Output) -> ModuleType:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cones.artifacts import read_json
-from cones.errors import ConesError
-from cones.methods import METHODS
+from cones.methods.method import METHODS
 from cones.outputs.files import read_csv
 from cones.outputs.wording import Row
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 Key = TypeVar("Key")
 

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from cones.errors import ConesError, closest
-from cones.strict import read_yaml
+from cones.runtime.errors import ConesError, closest
+from cones.runtime.strict import read_yaml
 
 PAPER_TABLES = (Path(__file__).parent / "../../workflow/reference/paper_tables.yaml").resolve()
 

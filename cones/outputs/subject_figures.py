@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from cones.artifacts import read_json
-from cones.cell import Cell, Plan
+from cones.experiment.cell import Cell, Plan
 from cones.models.generator import Subject
 from cones.models.generators import TRACKS, Track
 from cones.outputs.generation import arm_label
+from cones.outputs.plotting import PAGE_WIDTH, printing, save_figure
 from cones.outputs.wording import heading as heading_of
-from cones.plotting import PAGE_WIDTH, printing, save_figure
+from cones.runtime.artifacts import read_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cones.evaluation.generation_metrics import GenerationMetrics, Likeness
 from cones.evaluation.subjects import over_subjects, paired_difference
-from cones.generation import Generation
+from cones.experiment.generation import Generation
 from cones.models.generators import TRACKS
 from cones.outputs.wording import join_notes
 

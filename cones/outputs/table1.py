@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.errors import ConesError
 from cones.outputs.averages import average, scored, seeds_behind
 from cones.outputs.best import best_in_section
 from cones.outputs.files import read_csv
@@ -28,6 +27,7 @@ from cones.outputs.wording import (
     signs,
 )
 from cones.outputs.wording import average as average_text
+from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cones.analysis.names import ALL, FPN, FUSED, MEASURES
 from cones.evaluation.seeds import over_seeds
-from cones.methods import METHODS
+from cones.methods.method import METHODS
+from cones.outputs.analysis.names import ALL, FPN, FUSED, MEASURES
 from cones.outputs.reference import Reference, paper, stands_beside
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.wording import (
@@ -26,7 +26,7 @@ from cones.outputs.wording import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from cones.analysis.embeddings import Embeddings
+    from cones.outputs.analysis.embeddings import Embeddings
     from cones.outputs.reads.vectors import Vectors
 
 OUTPUT = {
@@ -96,7 +96,7 @@ def distances(found: Mapping[Place, Embeddings], *, suite: str, reference: Refer
 
 def _rows(found: Mapping[Place, Embeddings], source: str) -> list[dict]:
     """The datasets of one model, method and source that have boxes, then all of them; these alone where none has."""
-    from cones.analysis.gap import measures
+    from cones.outputs.analysis.gap import measures
 
     rows, expected = [], list(dict.fromkeys(place.dataset for place in found))
     for dataset in expected:
@@ -123,7 +123,7 @@ def _mean(rows: list[dict]) -> dict[str, float | None]:
 
 def _pooled_gap(found: Mapping[Place, Embeddings], source: str, datasets: list[str]) -> float:
     """`centroid_gap` of each seed's datasets, mean over seeds."""
-    from cones.analysis.gap import centroid_gap
+    from cones.outputs.analysis.gap import centroid_gap
 
     gaps = []
     for seed in dict.fromkeys(place.seed for place in found):

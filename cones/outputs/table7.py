@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.artifacts import read_json
 from cones.data.registry import SPLITS, Dataset
-from cones.errors import ConesError
 from cones.outputs.reference import Reference, paper
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.wording import (
@@ -20,6 +18,8 @@ from cones.outputs.wording import (
     notes_of,
     numbered_notes,
 )
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

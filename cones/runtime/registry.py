@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from cones.errors import ConesError, closest
-from cones.sources import add_plugin_package, source_path
-from cones.strict import Strict, parse
+from cones.runtime.errors import ConesError, closest
+from cones.runtime.sources import add_plugin_package, source_path
+from cones.runtime.strict import Strict, parse
 
 
 class Entry(Strict):

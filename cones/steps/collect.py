@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from cones.artifacts import write_text
-from cones.cell import RESULTS, Cell, Plan
-from cones.errors import ConesError, closest
+from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.outputs import scored_grids
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import check_of_cells
 from cones.outputs.cells import ExpectedCell, cells_csv, collect_cells
 from cones.outputs.files import cells_file, named
-from cones.steps.holes import log_of_failure
+from cones.outputs.holes import log_of_failure
+from cones.runtime.artifacts import write_text
+from cones.runtime.errors import ConesError, closest
 
 
 def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> Path:

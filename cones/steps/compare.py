@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from cones.artifacts import read_json
-from cones.cell import Cell, Plan
-from cones.config import CONFIG_FOLDER, MAIN_GRID
-from cones.errors import ConesError
 from cones.evaluation.bootstrap import DRAWS, Difference, paired_bootstrap
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.outputs import grids_of_methods, scored_grids
+from cones.experiment.suite import CONFIG_FOLDER, MAIN_GRID
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 
 def compare_arms(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cones.cell import Plan
 from cones.data import download
 from cones.data import prepare as preparation
 from cones.data.registry import DRAWN
+from cones.experiment.cell import Plan
 
 
 def mirror_of(plan: Plan) -> Path | None:

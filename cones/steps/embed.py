@@ -2,21 +2,21 @@
 
 import torch
 
-from cones.analysis.boxes import box_vectors
-from cones.analysis.embeddings import Embeddings, class_vectors
-from cones.analysis.names import EMBEDDINGS, ISOLATED, TOGETHER
-from cones.cell import Cell, Plan
 from cones.data.batches import View, batch_of
-from cones.determinism import generator, make_deterministic
-from cones.devices import best_device
+from cones.experiment.cell import Cell, Plan
+from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.models.checkpoints import load_text_encoder, tokenizer_for
-from cones.progress import log
-from cones.prompts import CaptionPrompt, PromptContext, encode_caption
-from cones.state import State
+from cones.outputs.analysis.boxes import box_vectors
+from cones.outputs.analysis.embeddings import Embeddings, class_vectors
+from cones.outputs.analysis.names import EMBEDDINGS, ISOLATED, TOGETHER
+from cones.runtime.determinism import generator, make_deterministic
+from cones.runtime.devices import best_device
+from cones.runtime.progress import log
+from cones.runtime.verification import recorded_state
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
 from cones.steps.tuned import load_tuned
-from cones.verification import recorded_state
+from cones.training.state import State
 
 
 def embed_cell(plan: Plan, cell: Cell) -> None:

@@ -2,22 +2,22 @@
 
 import time
 
-from cones.artifacts import read_json, write_json
-from cones.cell import Cell, Plan
-from cones.determinism import make_deterministic
-from cones.devices import best_device, peak_memory_bytes
+from cones.data.pyramids import LivePyramids, SharedPyramids, trains_image_encoder
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
+from cones.evaluation.prediction import predict
 from cones.evaluation.predictions import write_predictions
+from cones.experiment.cell import Cell, Plan
 from cones.models.reference_path import take_reference_path
-from cones.prediction import predict
-from cones.progress import log
-from cones.provenance import how
-from cones.pyramids import LivePyramids, SharedPyramids, trains_image_encoder
-from cones.state import State
+from cones.runtime.artifacts import read_json, write_json
+from cones.runtime.determinism import make_deterministic
+from cones.runtime.devices import best_device, peak_memory_bytes
+from cones.runtime.progress import log
+from cones.runtime.provenance import how
+from cones.runtime.verification import CELL_FILES, fingerprints, recorded_state
 from cones.steps.tune import open_split, shared_features, state_file
 from cones.steps.tuned import load_tuned
-from cones.verification import CELL_FILES, fingerprints, recorded_state
+from cones.training.state import State
 
 
 def evaluate_cell(plan: Plan, cell: Cell) -> None:

@@ -5,19 +5,19 @@ from itertools import product
 
 import torch
 
-from cones.cell import Plan
 from cones.data.batches import Split, View, groups_of_equal_size
-from cones.determinism import make_deterministic
-from cones.devices import best_device, mixed_precision
-from cones.errors import ConesError
+from cones.data.pyramid_file import name_of, write_pyramids
+from cones.data.pyramids import FrozenPyramids, LivePyramids, parted
+from cones.evaluation.prediction import batches_at_test
+from cones.experiment.cell import Plan
+from cones.methods.settings import Tuning
 from cones.models.checkpoints import load_detector
 from cones.models.detector import FeaturePyramid, GroundedDetector
-from cones.prediction import batches_at_test
-from cones.progress import log, watched
-from cones.provenance import settings_digest
-from cones.pyramid_file import name_of, write_pyramids
-from cones.pyramids import FrozenPyramids, LivePyramids, parted
-from cones.settings import Tuning
+from cones.runtime.determinism import make_deterministic
+from cones.runtime.devices import best_device, mixed_precision
+from cones.runtime.errors import ConesError
+from cones.runtime.progress import log, watched
+from cones.runtime.provenance import settings_digest
 from cones.steps.tune import open_split
 
 

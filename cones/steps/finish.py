@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.cell import RESULTS, Plan
-from cones.config import MAIN_GRID
 from cones.data.state import waiting
+from cones.experiment.cell import RESULTS, Plan
 from cones.experiment.outputs import outputs_of, scored_grids
+from cones.experiment.suite import MAIN_GRID
 from cones.outputs.files import cells_file, partial_name
+from cones.outputs.holes import holes, told
 from cones.outputs.make import make_output, reading
 from cones.outputs.reads.scores import is_grid_begun
-from cones.report.files import PAGE
+from cones.outputs.report.files import PAGE
 from cones.steps.collect import collect_grid
-from cones.steps.holes import holes, told
 from cones.steps.report import write_report
 from cones.steps.show import show_table
 

@@ -11,22 +11,24 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from cones.artifacts import load_tensors, read_json, replacing_directory, save_tensors, sha256, write_json
-from cones.cell import Cell, Plan
-from cones.determinism import make_deterministic
-from cones.devices import best_device, peak_memory_bytes
-from cones.errors import ConesError
 from cones.evaluation.generation_metrics import GenerationMetrics, Likeness, TrackMetrics, write_generation_metrics
 from cones.evaluation.likeness import SubjectFeatures, likeness
 from cones.evaluation.metrics import CellKey
-from cones.generation import Generation
-from cones.methods import METHODS
-from cones.models.features.extractor import FeatureExtractor, ReadsTexts
-from cones.models.features.loading import extractors_of
+from cones.experiment.cell import Cell, Plan
+from cones.experiment.generation import Generation
+from cones.methods.method import METHODS
+from cones.models.extractors.extractor import FeatureExtractor, ReadsTexts
 from cones.models.generator import Subject, SubjectEmbedding
 from cones.models.generators import TRACKS, Track
-from cones.models.pretrained import Recorded, record_file, write_record
-from cones.models.stable_diffusion.loading import (
+from cones.models.stable_diffusion.prompts import CLASS_PROMPT, editing_prompts, without_identifier
+from cones.runtime.artifacts import load_tensors, read_json, replacing_directory, save_tensors, sha256, write_json
+from cones.runtime.determinism import make_deterministic
+from cones.runtime.devices import best_device, peak_memory_bytes
+from cones.runtime.errors import ConesError
+from cones.runtime.progress import log
+from cones.runtime.provenance import how
+from cones.runtime.verification import fingerprints
+from cones.training.subjects.loading import (
     base_of,
     find,
     load_generator,
@@ -34,10 +36,8 @@ from cones.models.stable_diffusion.loading import (
     read_text_states,
     write_text_states,
 )
-from cones.models.stable_diffusion.prompts import CLASS_PROMPT, editing_prompts, without_identifier
-from cones.progress import log
-from cones.provenance import how
-from cones.verification import fingerprints
+from cones.weights.extractors import extractors_of
+from cones.weights.pretrained import Recorded, record_file, write_record
 
 DRAWING = ("unet", "vae")  # the parts without which nothing is learnt or drawn
 

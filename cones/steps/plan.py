@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from cones.cell import Plan
+from cones.experiment.cell import Plan
 from cones.forecast.forecast import forecast
 from cones.forecast.sheet import forecast_json, print_forecast
 

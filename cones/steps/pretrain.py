@@ -5,15 +5,15 @@ from pathlib import Path
 
 import torch
 
-from cones.artifacts import save_tensors, write_json
 from cones.data.registry import load_registry
-from cones.determinism import make_deterministic
-from cones.errors import ConesError, closest
 from cones.miniature.natural import PAINTERS
 from cones.miniature.pretraining.recipes import RECIPES
 from cones.miniature.pretraining.scores import zero_shot_ap
 from cones.miniature.pretraining.training import Pretrainer
-from cones.progress import log
+from cones.runtime.artifacts import save_tensors, write_json
+from cones.runtime.determinism import make_deterministic
+from cones.runtime.errors import ConesError, closest
+from cones.runtime.progress import log
 
 SD_NANO = "sd_nano"
 SCORED = ("aquarium", *sorted(PAINTERS))

@@ -7,8 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.artifacts import replacing, replacing_directory, save_tensors, sha256, write_json
-from cones.determinism import make_deterministic, seed_of
 from cones.miniature.icon_classifier import IconClassifier, accuracy
 from cones.miniature.icons import Icon
 from cones.miniature.pretraining.curve import PretrainingRun
@@ -17,8 +15,10 @@ from cones.miniature.pretraining.diffusion.losses import AutoencoderLoss, Classi
 from cones.miniature.pretraining.diffusion.pictures import painted_icons, scaled
 from cones.miniature.pretraining.diffusion.stage import StageTraining
 from cones.miniature.pretraining.diffusion.words import build_tokenizer
-from cones.progress import log
-from cones.provenance import settings_digest
+from cones.runtime.artifacts import replacing, replacing_directory, save_tensors, sha256, write_json
+from cones.runtime.determinism import make_deterministic, seed_of
+from cones.runtime.progress import log
+from cones.runtime.provenance import settings_digest
 from cones.steps.pretrain import SD_NANO as NAME
 
 SEED = 0

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cones.cell import Cell, Plan
-from cones.errors import ConesError
 from cones.evaluation.metrics import CellMetrics, read_metrics
 from cones.evaluation.preview import preview_predictions
+from cones.experiment.cell import Cell, Plan
+from cones.runtime.errors import ConesError
 
 
 def preview_cell(plan: Plan, cell: Cell, out: Path | None = None, *, pictures: int = 6) -> Path:

@@ -3,23 +3,23 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from cones.artifacts import write_text
-from cones.cell import RESULTS, Cell, Plan
-from cones.config import CONFIG_FOLDER, MAIN_GRID
 from cones.data.state import waiting
-from cones.errors import ConesError
+from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.outputs import grids_of_methods, outputs_of, scored_grids
+from cones.experiment.suite import CONFIG_FOLDER, MAIN_GRID
 from cones.outputs.files import named
 from cones.outputs.reads.records import records_of
 from cones.outputs.records import Record
+from cones.outputs.report.figures import save_methods_figure
+from cones.outputs.report.files import FIGURE, PAGE
+from cones.outputs.report.page import Sources, page
+from cones.outputs.report.panels import panels
+from cones.outputs.report.rates import read_study
+from cones.outputs.report.sections import sections_of
 from cones.outputs.table1 import read_rows
 from cones.outputs.wording import Row
-from cones.report.figures import save_methods_figure
-from cones.report.files import FIGURE, PAGE
-from cones.report.page import Sources, page
-from cones.report.panels import panels
-from cones.report.rates import read_study
-from cones.report.sections import sections_of
+from cones.runtime.artifacts import write_text
+from cones.runtime.errors import ConesError
 
 
 def write_report(plan: Plan, *, overrides: dict | None = None, partial: bool = False) -> list[Path]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.errors import ConesError, closest
 from cones.experiment.outputs import OUTPUTS
 from cones.outputs.files import read_csv
 from cones.outputs.make import sheets_of
 from cones.outputs.terminal import print_sheet
+from cones.runtime.errors import ConesError, closest
 
 if TYPE_CHECKING:
     from rich.console import Console

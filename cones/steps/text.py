@@ -2,12 +2,12 @@
 
 import torch
 
-from cones.artifacts import save_tensors, sha256
-from cones.cell import Plan
-from cones.language import ClassPhrase
+from cones.experiment.cell import Plan
+from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.models.checkpoints import load_text_encoder, tokenizer_for
-from cones.progress import log
-from cones.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.models.language import ClassPhrase
+from cones.runtime.artifacts import save_tensors, sha256
+from cones.runtime.progress import log
 
 
 def phrases_of(manifest: dict, prompts: str) -> list[ClassPhrase]:

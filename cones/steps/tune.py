@@ -6,28 +6,28 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cones.artifacts import check_sha256, load_tensors, sha256, write_json
-from cones.cell import Cell, Plan
-from cones.cost import count_parameters
 from cones.data.batches import Split
-from cones.determinism import generator, make_deterministic
-from cones.devices import best_device, peak_memory_bytes, precision
-from cones.errors import ConesError
+from cones.data.pyramid_file import PyramidFile
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.plugins import plugins_used
-from cones.language import LanguageFeatures
-from cones.methods import Ingredients, Input, TuningMethod
+from cones.methods.method import Ingredients, Input, TuningMethod
+from cones.methods.prompts import Prompt
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_of
+from cones.models.language import LanguageFeatures
 from cones.models.reference_path import take_reference_path
-from cones.progress import log
-from cones.prompts import Prompt
-from cones.pyramid_file import PyramidFile
-from cones.ranks import Ranks
-from cones.state import Remake, State, refuse_other_weights
+from cones.runtime.artifacts import check_sha256, load_tensors, sha256, write_json
+from cones.runtime.determinism import generator, make_deterministic
+from cones.runtime.devices import best_device, peak_memory_bytes, precision
+from cones.runtime.errors import ConesError
+from cones.runtime.processes import Ranks
+from cones.runtime.progress import log
+from cones.runtime.verification import recorded_state
 from cones.steps.text import phrases_of
-from cones.tuning import Progress, Tuner, mark_trainable, method_buffers
-from cones.verification import recorded_state
+from cones.training.cost import count_parameters
+from cones.training.state import Remake, State, refuse_other_weights
+from cones.training.tuner import Progress, Tuner, mark_trainable, method_buffers
 
 
 def state_file(cell: Cell) -> Path:

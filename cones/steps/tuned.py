@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import torch
 
-from cones.cell import Cell, Plan
-from cones.errors import ConesError
-from cones.methods import TuningMethod
+from cones.evaluation.prediction import Detect
+from cones.experiment.cell import Cell, Plan
+from cones.methods.method import TuningMethod
+from cones.methods.prompts import FixedPrompt, Prompt
 from cones.models.checkpoints import load_detector
 from cones.models.detector import GroundedDetector
-from cones.prediction import Detect
-from cones.prompts import FixedPrompt, Prompt
-from cones.state import State
+from cones.runtime.errors import ConesError
 from cones.steps.tune import gather, state_file
+from cones.training.state import State
 
 
 @dataclass

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cones.analysis.embeddings import Embeddings
-from cones.artifacts import check_sha256, read_json, sha256
-from cones.errors import ConesError
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
 from cones.experiment.outputs import GENERATION, OUTPUTS, Output
+from cones.outputs.analysis.embeddings import Embeddings
 from cones.outputs.cells import ALL_LOSSES, ExpectedCell, cells_csv, collect_cells
 from cones.outputs.files import cells_file, read_csv, to_csv
 from cones.outputs.reads.scores import read_tables
 from cones.outputs.wording import Row
-from cones.progress import watched
-from cones.temporary import left_over
-from cones.verification import Digests, faults_of_cell, inputs_of
+from cones.runtime.artifacts import check_sha256, read_json, sha256
+from cones.runtime.errors import ConesError
+from cones.runtime.progress import watched
+from cones.runtime.temporary import left_over
+from cones.runtime.verification import Digests, faults_of_cell, inputs_of
 
 GENERATED = "tracks"  # only the metrics of personalised generation have this key
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cones.artifacts import check_sha256, load_tensors, read_json, save_tensors
-from cones.cell import CHECKPOINTS, Plan
-from cones.miniature.pretrained import shipped
-from cones.models.official import fetch_official
-from cones.progress import log
+from cones.experiment.cell import CHECKPOINTS, Plan
+from cones.runtime.artifacts import check_sha256, load_tensors, read_json, save_tensors
+from cones.runtime.progress import log
+from cones.weights.official import fetch_official
+from cones.weights.shipped import shipped
 
 OFFICIAL = CHECKPOINTS / "official"
 

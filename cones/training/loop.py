@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cones.determinism import seed_of
-from cones.devices import release_memory
-from cones.errors import ConesError
-from cones.progress import log, watched
-from cones.ranks import Ranks
-from cones.resume import Checkpoint
+from cones.runtime.determinism import seed_of
+from cones.runtime.devices import release_memory
+from cones.runtime.errors import ConesError
+from cones.runtime.processes import Ranks
+from cones.runtime.progress import log, watched
+from cones.training.checkpoint import Checkpoint
 
 CHECKPOINT_FORMAT = 2
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cones.analysis.blending import VectorSet, blending, stability
-from cones.analysis.mixing import foreign_share, interval, mixing, neighbours, permutation_p
-from cones.analysis.points import ClassPoints
+from cones.outputs.analysis.blending import VectorSet, blending, stability
+from cones.outputs.analysis.mixing import foreign_share, interval, mixing, neighbours, permutation_p
+from cones.outputs.analysis.points import ClassPoints
 from cones.outputs.figure4 import blending_table
 from cones.outputs.figure4 import sheet as blending_sheet
 from cones.outputs.files import read_csv, to_csv

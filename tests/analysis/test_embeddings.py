@@ -2,14 +2,14 @@
 
 import torch
 
-from cones.analysis.boxes import box_vectors, choose_boxes
-from cones.analysis.embeddings import BoxVectors, Embeddings, class_vectors
-from cones.analysis.names import FUSED, ISOLATED, TOGETHER
 from cones.data.batches import Split
-from cones.determinism import generator
-from cones.language import LanguageFeatures
+from cones.methods.prompts import FixedPrompt
 from cones.models.detector import BoxFeatures
-from cones.prompts import FixedPrompt
+from cones.models.language import LanguageFeatures
+from cones.outputs.analysis.boxes import box_vectors, choose_boxes
+from cones.outputs.analysis.embeddings import BoxVectors, Embeddings, class_vectors
+from cones.outputs.analysis.names import FUSED, ISOLATED, TOGETHER
+from cones.runtime.determinism import generator
 from tests.toy import WIDTH, ToyDetector, paint_split
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cones.analysis.maps import pca_map, principal_components, umap_map
+from cones.outputs.analysis.maps import pca_map, principal_components, umap_map
 from cones.outputs.figure4_maps import main_figure
 from tests.analysis.test_blending import a_set, random_vectors
 

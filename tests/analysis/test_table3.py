@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from cones.analysis.embeddings import BoxVectors, Embeddings
-from cones.analysis.gap import centroid_gap, measures
-from cones.analysis.names import ALL, FPN, FUSED
 from cones.data.registry import load_registry
+from cones.outputs.analysis.embeddings import BoxVectors, Embeddings
+from cones.outputs.analysis.gap import centroid_gap, measures
+from cones.outputs.analysis.names import ALL, FPN, FUSED
 from cones.outputs.figure5 import chosen_classes, figure5
 from cones.outputs.files import read_csv, to_csv
 from cones.outputs.reference import paper

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from cones.data.converters.records import NativeFiles
+from cones.data.formats.records import NativeFiles
 from tests.data.made_up import write_tree
 
 

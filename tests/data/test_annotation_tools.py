@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from pycocotools import mask as rle
 
-from cones.data.converters import cvat, labelme, yolo
-from cones.data.converters.records import NativeFiles
-from cones.errors import ConesError
+from cones.data.formats import cvat, labelme, yolo
+from cones.data.formats.records import NativeFiles
+from cones.runtime.errors import ConesError
 from tests.data.made_up import write_tree
 from tests.data.own import noise
 from tests.data.test_others_masks import png

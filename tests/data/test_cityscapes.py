@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from cones.data import coco
-from cones.data.converters import cityscapes
-from cones.data.converters.records import NativeFiles
 from cones.data.download import fetch
+from cones.data.formats import cityscapes
+from cones.data.formats.records import NativeFiles
 from cones.data.prepare import prepare
 from cones.data.registry import load_registry
-from cones.errors import ConesError
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.miniature.archives import draw
+from cones.runtime.errors import ConesError
 from tests.data.made_up import write_tree
 
 CITYSCAPES = load_registry()["cityscapes"]

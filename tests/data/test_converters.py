@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from cones.data.converters import coco, voc
-from cones.data.converters.records import NativeFiles
-from cones.errors import ConesError
+from cones.data.formats import coco, voc
+from cones.data.formats.records import NativeFiles
+from cones.runtime.errors import ConesError
 from tests.data.made_up import OBJECT, XML, jpeg, voc_files, write_tree
 
 

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from cones.cell import Plan
 from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.registry import load_registry
+from cones.experiment.cell import Plan
 from tests.data import exports
 from tests.data.made_up import OBJECT, XML, jpeg, write_tree
 from tests.data.own import SPLITS, noise

@@ -8,7 +8,7 @@ import pytest
 from cones.data.checksums import WrongFile, trust_on_first_use
 from cones.data.download import fetch
 from cones.data.registry import Archive
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import cells_entry, voc_files, zipped
 
 GOOD = zipped(voc_files())

@@ -5,13 +5,13 @@ import pytest
 import yaml
 
 from cones.data import coco
-from cones.data.converters import dreambooth
-from cones.data.converters.records import NativeFiles
 from cones.data.download import fetch
+from cones.data.formats import dreambooth
+from cones.data.formats.records import NativeFiles
 from cones.data.prepare import prepare
 from cones.data.registry import load_registry
-from cones.errors import ConesError
 from cones.miniature.archives import draw
+from cones.runtime.errors import ConesError
 from tests.data.made_up import jpeg, write_tree
 
 DREAMBOOTH = load_registry()["dreambooth"]

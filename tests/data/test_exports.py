@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.exports import CLASSES, KINDS, Export, Item, litter, truths
 from tests.data.own import SPLITS, prepared
 
@@ -115,8 +115,8 @@ def test_one_set_as_coco_and_as_yolo_has_the_same_ids_splits_and_boxes(tmp_path)
 
 
 def test_the_real_bccd_as_coco_and_as_yolo(tmp_path, real_bccd_mirror):
-    from cones.data.converters import voc
-    from cones.data.converters.records import NativeFiles
+    from cones.data.formats import voc
+    from cones.data.formats.records import NativeFiles
 
     raw, classes = real_bccd_mirror / "bccd/BCCD", ("Platelets", "RBC", "WBC")
     native = NativeFiles(dataset_id="bccd", raw=raw, classes=classes)

@@ -12,7 +12,7 @@ from cones.data import external
 from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.unpack import Limits, unpack
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import cells_entry, voc_files, zipped
 from tests.data.rar5 import volumes
 

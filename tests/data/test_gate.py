@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cones.data import coco
-from cones.data.converters.records import NativeFiles, Object, Record
-from cones.errors import ConesError
+from cones.data.formats.records import NativeFiles, Object, Record
+from cones.runtime.errors import ConesError
 from tests.data.made_up import jpeg
 
 WIDTH, HEIGHT = 40, 30

@@ -9,7 +9,7 @@ from cones.data.batches import resized
 from cones.data.images import load_image
 from cones.data.masks import decoded
 from cones.data.turning import ORIENTATIONS, Turned, frames
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.own import COCO, DIVIDED, coco_json, coco_tree, encoded, noise, prepared
 
 

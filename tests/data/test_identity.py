@@ -6,10 +6,10 @@ import zipfile
 import pytest
 
 from cones.data.unpack import unpack
-from cones.errors import ConesError
-from cones.language import ClassPhrase
+from cones.methods.prompts import encode_caption
 from cones.models.checkpoints import tokenizer_for
-from cones.prompts import encode_caption
+from cones.models.language import ClassPhrase
+from cones.runtime.errors import ConesError
 from tests.data.own import COCO, DIVIDED, coco_json, coco_tree, noise, prepared
 
 
@@ -133,8 +133,8 @@ def test_classes_that_differ_in_the_words_around_them_may_share_a_name():
 def test_more_vectors_than_a_caption_holds_are_said_when_the_plan_is_made(tmp_path):
     import yaml
 
-    from cones.cell import CAPTION_POSITIONS, Plan
-    from cones.language import MAX_POSITIONS
+    from cones.experiment.cell import CAPTION_POSITIONS, Plan
+    from cones.models.language import MAX_POSITIONS
     from tests.data.own import entry
 
     assert CAPTION_POSITIONS == MAX_POSITIONS

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from cones.data.images import load_image
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import jpeg
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
-from cones.data.converters import instance_maps, isic2016, kvasir_seg, masks, tn3k
-from cones.errors import ConesError
+from cones.data.formats import instance_maps, isic2016, kvasir_seg, masks, tn3k
 from cones.miniature.medical import _matlab as matlab
+from cones.runtime.errors import ConesError
 from tests.data.native import boxes, encoded, mask, picture, read
 
 ONE, OTHER = (3, 4, 13, 14), (20, 15, 30, 25)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.native import mask
 from tests.data.own import AS_SHIPPED, COCO, DIVIDED, SPLITS, coco_json, coco_tree, noise, prepared
 

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from cones.data import masks as object_masks
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.native import mask
 from tests.data.own import COCO, DIVIDED, coco_json, coco_tree, noise, prepared
 

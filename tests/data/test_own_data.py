@@ -7,12 +7,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from cones.cell import Plan
 from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.registry import load_registries
 from cones.data.state import state
-from cones.errors import ConesError
+from cones.experiment.cell import Plan
+from cones.runtime.errors import ConesError
 from tests.data.made_up import jpeg, voc_files, write_tree
 from tests.data.native import mask, picture
 

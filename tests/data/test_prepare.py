@@ -10,7 +10,7 @@ from cones.data import coco
 from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.registry import dataset_named
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import cells_entry, voc_files, zipped
 
 OUTPUTS = ("train.json", "val.json", "test.json", "splits.json", "manifest.json")

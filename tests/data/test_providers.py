@@ -9,7 +9,7 @@ import pytest
 from cones.data.addresses import parse_address
 from cones.data.download import fetch
 from cones.data.providers import Providers
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.imitations import CityscapesImitation, Drive, Hub, KaggleImitation, Storage, ZenodoImitation
 from tests.data.made_up import cells_entry, voc_files, zipped
 

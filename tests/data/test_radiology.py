@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cones.data.converters import adni, csv_boxes, luna16, tbx11k
+from cones.data.formats import adni, csv_boxes, luna16, tbx11k
 from cones.data.metaimage import read_header
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.native import boxes, mask, picture, read
 
 OBJECT = (

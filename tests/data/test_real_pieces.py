@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from cones.data import coco
-from cones.data.converters import isic2016, kvasir_seg, luna16, masks, tbx11k, tn3k
-from cones.data.converters.records import NativeFiles
 from cones.data.download import fetch
+from cones.data.formats import isic2016, kvasir_seg, luna16, masks, tbx11k, tn3k
+from cones.data.formats.records import NativeFiles
 from cones.data.prepare import prepare
 from cones.data.registry import ImageCounts, SplitRule, dataset_named
 from cones.data.splits import LISTS, holdout80, split_items, stable_order

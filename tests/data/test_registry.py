@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from cones.data.registry import dataset_named, load_registry
-from cones.errors import ConesError
-from cones.strict import read_yaml
+from cones.runtime.errors import ConesError
+from cones.runtime.strict import read_yaml
 
 
 @pytest.fixture

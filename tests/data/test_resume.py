@@ -11,7 +11,7 @@ import pytest
 from cones.data import transfer
 from cones.data.download import fetch
 from cones.data.providers import Providers
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.imitations import Storage
 from tests.data.made_up import cells_entry, voc_files, zipped
 

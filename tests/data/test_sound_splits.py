@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import cells_entry, voc_files
 from tests.data.native import mask
 from tests.data.own import AS_SHIPPED, COCO, DIVIDED, SPLITS, coco_json, coco_tree, encoded, noise, prepared
@@ -36,7 +36,7 @@ def test_without_validation_the_last_weights_must_count(tmp_path):
 
 
 def test_a_suites_prepare_asks_for_validation_where_a_cell_keeps_the_best_weights():
-    from cones.cell import Plan
+    from cones.experiment.cell import Plan
     from cones.steps.data import selects_on_validation
 
     assert selects_on_validation(Plan.load("bccd"), "bccd")
@@ -45,7 +45,7 @@ def test_a_suites_prepare_asks_for_validation_where_a_cell_keeps_the_best_weight
 
 
 def test_tuning_refuses_best_weights_without_validation():
-    from cones.cell import Plan
+    from cones.experiment.cell import Plan
     from cones.steps.tune import _require_validation
 
     plan, empty = Plan.load("bccd"), {"splits": {"val": {"boxes": 0}}}

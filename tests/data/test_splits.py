@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cones.data.registry import ImageCounts, SplitRule
 from cones.data.splits import LISTS, digest, holdout80, split_items, stable_order, test20_then_holdout80
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 
 def sizes(splits):

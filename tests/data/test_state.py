@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cones.cli import app
+from cones.cli.main import app
 from cones.data.download import fetch
 from cones.data.drawing import class_colour
 from cones.data.prepare import prepare
 from cones.data.preview import preview
 from cones.data.registry import load_registry
 from cones.data.state import state, waiting
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import cells_entry, voc_files, write_tree, zipped
 
 

@@ -7,7 +7,7 @@ import pytest
 from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.trees import describe, files_below
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import cells_entry, voc_files
 
 

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from cones.data.unpack import Limits, unpack
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from tests.data.made_up import zipped
 
 

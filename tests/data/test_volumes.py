@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cones.data.converters import dicom, nifti
-from cones.data.converters.records import NativeFiles
-from cones.errors import ConesError
+from cones.data.formats import dicom, nifti
+from cones.data.formats.records import NativeFiles
+from cones.runtime.errors import ConesError
 from tests.data.own import DIVIDED, SPLITS, prepared
 from tests.data.volumes import SHAPE, scan, write_labels_of_series, write_nifti, write_series
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cones.errors import ConesError
 from cones.evaluation.bootstrap import ResampledAP, paired_bootstrap
 from cones.evaluation.coco_ap import evaluate_detections
+from cones.runtime.errors import ConesError
 
 CAP = 6
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cones.errors import ConesError
 from cones.evaluation.coco_ap import STATISTICS, average_precision, evaluate_detections
+from cones.runtime.errors import ConesError
 from tests.evaluation.plain_ap import plain_ap
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from cones.errors import ConesError
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, read_metrics, write_metrics
+from cones.runtime.errors import ConesError
 
 CELL = CellKey(suite="miniature", model="glip_nano", dataset="bccd", arm="cones", method="cones", seed=0)
 COUNT = {"trained": 100, "total": 5000, "text_encoder": 0}

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from cones.errors import ConesError
 from cones.evaluation.predictions import read_predictions, to_coco_results, write_predictions
+from cones.runtime.errors import ConesError
 
 BOXES = np.array([[10.0, 20.0, 19.0, 39.0], [0.12345, 0.0, 5.0, 5.98765]], dtype=np.float32)
 

@@ -9,16 +9,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cones.artifacts import read_json
-from cones.cell import Cell
-from cones.cli import app
+from cones.cli.main import app
 from cones.data.drawing import MARGIN, TILE, class_colour
 from cones.data.masks import encoded
-from cones.errors import ConesError
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, write_metrics
 from cones.evaluation.predictions import write_predictions
 from cones.evaluation.preview import preview_predictions, threshold
+from cones.experiment.cell import Cell
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 from tests.report.suites import ROOT
 
 SIZE = (60, 40)

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from cones.errors import ConesError
 from cones.evaluation.seeds import over_seeds, rounded, with_interval
+from cones.runtime.errors import ConesError
 
 
 def test_one_seed_has_no_interval():

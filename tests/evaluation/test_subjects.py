@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cones.errors import ConesError
 from cones.evaluation.subjects import over_subjects, paired_difference
+from cones.runtime.errors import ConesError
 
 
 def values(count, seed=0, shift=0.0):

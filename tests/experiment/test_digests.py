@@ -5,15 +5,16 @@ import shutil
 
 import pytest
 
-from cones import provenance, sources
-from cones.cell import Plan
-from cones.data.converters import FORMATS
-from cones.experiment import digests, output_digests
+from cones.data.formats import FORMATS
+from cones.experiment import digests
+from cones.experiment.cell import Plan
 from cones.experiment.outputs import OUTPUTS
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
-from cones.methods import METHODS
+from cones.methods.method import METHODS
 from cones.models.family import FAMILIES
+from cones.outputs import digests as output_digests
+from cones.runtime import provenance, sources
 
 ROOT = sources.ROOT
 MODELS, DATASETS = {"glip": "glip_nano", "uninext": "uninext_nano"}, ("bccd", "luna16", "kvasir_seg")
@@ -94,7 +95,7 @@ def jobs(before):
 
 
 def test_a_converter_belongs_to_the_datasets_of_its_format(changed):
-    assert changed("cones/data/converters/luna16.py", "return ", "return 1 and ") == {"prepare luna16"}
+    assert changed("cones/data/formats/luna16.py", "return ", "return 1 and ") == {"prepare luna16"}
 
 
 def test_a_list_of_pictures_belongs_to_the_dataset_that_names_it(changed, tree):
@@ -147,8 +148,8 @@ def test_a_vocabulary_belongs_to_whatever_reads_it(changed, jobs):
         ("cones/outputs/figure5.py", "return ", {"table3", "report"}),
         # whatever imports `cones.outputs.reference`: it holds the groups of datasets as well
         ("workflow/reference/paper_tables.yaml", "table1:", {*OUTPUTS, "collect", "report"}),
-        ("cones/report/report.html.j2", "<html", {"report"}),
-        ("cones/report/style.css", "{", {"report"}),
+        ("cones/outputs/report/report.html.j2", "<html", {"report"}),
+        ("cones/outputs/report/style.css", "{", {"report"}),
         ("cones/models/stable_diffusion/templates.txt", "{}", {"learn"}),
         ("cones/forecast/rates.py", "return ", set()),
     ],

@@ -2,11 +2,11 @@
 
 import pytest
 
-from cones.cell import Plan
-from cones.errors import ConesError
 from cones.experiment import digests
+from cones.experiment.cell import Plan
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
+from cones.runtime.errors import ConesError
 
 
 def test_no_two_jobs_of_the_miniature_leave_the_same_file():

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cones import provenance
-from cones.cell import Plan
-from cones.errors import ConesError
 from cones.experiment import plugins
+from cones.experiment.cell import Plan
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
-from cones.methods import METHODS, TuningMethod
+from cones.methods.method import METHODS, TuningMethod
 from cones.models.family import FAMILIES, family_named, family_of
+from cones.runtime import provenance
+from cones.runtime.errors import ConesError
 
 METHOD = """
 import mine_helper
@@ -37,7 +37,7 @@ class MyFamily(GLIPFamily):
         return super().detector("glip_nano")
 """
 FORMAT = """
-from cones.strict import Strict
+from cones.runtime.strict import Strict
 
 FORMAT = {"name": "my_format"}
 VERSION = 1
@@ -189,9 +189,9 @@ def test_a_mistake_ends_in_one_line(folder, path, text, message):
         (METHOD.replace("mine_helper", "no_such_helper"), r"mine.py: cannot be imported; found No module named"),
         (METHOD.replace("(ConceptEmbeddingSearch)", ""), r"mine.py: Mine: not a TuningMethod"),
         (
-            METHOD.replace("cones.search import ConceptEmbeddingSearch", "cones.methods import TuningMethod").replace(
-                "(ConceptEmbeddingSearch)", "(TuningMethod)"
-            ),
+            METHOD.replace(
+                "cones.search import ConceptEmbeddingSearch", "cones.methods.method import TuningMethod"
+            ).replace("(ConceptEmbeddingSearch)", "(TuningMethod)"),
             r"a TuningMethod needs prompt and trainable",
         ),
     ],
@@ -217,8 +217,8 @@ def test_an_installed_package_offers_entries_by_its_entry_points(tmp_path):
     (info / "entry_points.txt").write_text("[cones.methods]\nmine = my_package.mine\n")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from cones.methods import METHODS\n"
-        "from cones.provenance import modules_behind\n"
+        "from cones.methods.method import METHODS\n"
+        "from cones.runtime.provenance import modules_behind\n"
         "assert METHODS['mine'].label == 'My method' and 'my_package' not in sys.modules\n"
         "assert {'my_package.mine', 'my_package.helper', 'cones.search'} <= modules_behind(METHODS.module('mine'))\n"
         "assert METHODS.load('mine').scale == 2\n"

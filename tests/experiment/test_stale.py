@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cones.artifacts import write_json, write_text
-from cones.cell import Plan
-from cones.errors import ConesError
+from cones.experiment.cell import Plan
 from cones.experiment.made_of import record_of, recorded
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import UNKNOWN, Staleness
 from cones.experiment.step import Job
+from cones.runtime.artifacts import write_json, write_text
+from cones.runtime.errors import ConesError
 from tests.made import made_by
 
 ROOT = Path(__file__).parents[2]

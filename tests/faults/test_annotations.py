@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cones.data import coco as gate
-from cones.data.converters import coco, voc
-from cones.data.converters.records import NativeFiles
-from cones.errors import ConesError
+from cones.data.formats import coco, voc
+from cones.data.formats.records import NativeFiles
+from cones.runtime.errors import ConesError
 from tests.data.made_up import jpeg, voc_files, write_tree
 
 DOCUMENT = {

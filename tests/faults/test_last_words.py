@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cones import cli, provenance, sources
-from cones.cell import Plan
-from cones.errors import ConesError
+from cones.cli import main as cli
+from cones.experiment.cell import Plan
 from cones.outputs.cells import WITHOUT_A_WORD
+from cones.runtime import provenance, sources
+from cones.runtime.errors import ConesError
 from cones.steps.finish import finish_run
 
 
@@ -32,7 +33,7 @@ def step(monkeypatch, capfd):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_step_says_so_and_leaves_no_temporary_file(step, tmp_path, number):
-    from cones.artifacts import replacing
+    from cones.runtime.artifacts import replacing
 
     def write() -> None:
         with replacing(tmp_path / "file"):

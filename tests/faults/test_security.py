@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from cones.cell import _check_subjects
-from cones.config import load_suite
 from cones.data.registry import Dataset, load_registry
-from cones.errors import ConesError
-from cones.resume import read_checkpoint
+from cones.experiment.cell import _check_subjects
+from cones.experiment.suite import load_suite
+from cones.runtime.errors import ConesError
+from cones.training.checkpoint import read_checkpoint
 from tests.data.made_up import cells_entry
 
 SOURCES = sorted(path for package in ("cones", "baselines", "workflow") for path in Path(package).rglob("*.py"))

@@ -4,10 +4,10 @@ import json
 import os
 import time
 
-from cones.artifacts import write_json
 from cones.data.download import fetch
 from cones.data.prepare import prepare
-from cones.errors import ConesError
+from cones.runtime.artifacts import write_json
+from cones.runtime.errors import ConesError
 from tests.data.made_up import cells_entry, voc_files, zipped
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cones import cli
-from cones.artifacts import load_tensors
-from cones.cell import Plan
-from cones.errors import ConesError
-from cones.state import State
+from cones.cli import main as cli
+from cones.experiment.cell import Plan
+from cones.runtime.artifacts import load_tensors
+from cones.runtime.errors import ConesError
 from cones.steps.collect import collect_grid
 from cones.steps.verify import verify
+from cones.training.state import State
 from tests.faults.kill_anywhere import PARTS
 
 CELL = Path("results/ci/glip_nano/bccd/cones/seed0")

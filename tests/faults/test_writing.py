@@ -12,11 +12,11 @@ import tempfile
 import pytest
 import torch
 
-from cones import artifacts
-from cones.artifacts import replacing, replacing_directory, save_tensors, write_json
-from cones.errors import ConesError
-from cones.resume import read_checkpoint, write_checkpoint
-from cones.temporary import left_over
+from cones.runtime import artifacts
+from cones.runtime.artifacts import replacing, replacing_directory, save_tensors, write_json
+from cones.runtime.errors import ConesError
+from cones.runtime.temporary import left_over
+from cones.training.checkpoint import read_checkpoint, write_checkpoint
 
 BIG = {"a": torch.arange(30_000.0)}
 WRITERS = {
@@ -27,7 +27,7 @@ WRITERS = {
 # a process that dies half way through its text; with "broken" it writes in place, as without the rename
 KILLED_WHILE_WRITING = """
 import contextlib, os, pathlib, signal, sys
-from cones import artifacts
+from cones.runtime import artifacts
 
 def half(path, text, **options):
     with open(path, "w") as file:

@@ -6,15 +6,15 @@ from math import ceil
 import pytest
 from typer.testing import CliRunner
 
-from cones.artifacts import write_json
-from cones.cell import Cell, Plan
-from cones.cli import app
-from cones.errors import ConesError
+from cones.cli.main import app
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.pipeline import Pipeline
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
 from cones.forecast.targets import cells_of, parts_of
 from cones.forecast.work import Pictures, work
+from cones.runtime.artifacts import write_json
+from cones.runtime.errors import ConesError
 
 REFERENCE = {
     "like": {"glip_nano_a": "glip_nano"},

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cones.artifacts import read_json, write_json
-from cones.cell import Cell, Plan
-from cones.cli import app
+from cones.cli.main import app
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.outputs import OUTPUTS
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.forecast.forecast import forecast
@@ -17,6 +16,7 @@ from cones.forecast.storage import pretrained_sources
 from cones.forecast.subjects import Subjects, probes, read_subject_records, steps
 from cones.models.generators import GENERATORS
 from cones.models.stable_diffusion.settings import PROBES, SubjectTuning
+from cones.runtime.artifacts import read_json, write_json
 from workflow.context import Context
 
 COUNTED = {

@@ -8,11 +8,11 @@ from PIL import Image
 from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.registry import GENERATION, Expected, ImageCounts, load_registry
-from cones.errors import ConesError
 from cones.miniature import medical
 from cones.miniature.archives import DRAWINGS, draw, paint_pages
 from cones.miniature.contact_sheet import contact_sheet
 from cones.miniature.painter import generator
+from cones.runtime.errors import ConesError
 
 REGISTRY = load_registry()
 FEW = Expected(images=ImageCounts(train=3, val=2, test=2))

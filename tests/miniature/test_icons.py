@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from cones.data.registry import load_registry
-from cones.errors import ConesError
 from cones.miniature.dreambooth import SUBJECTS
 from cones.miniature.icon_classifier import ANSWERS, IconClassifier, accuracy, answers, classification_loss
 from cones.miniature.icons import COLOURS, FIGURES, NOUNS, PATTERNS, PLACES, Icon, paint_icon, random_icon
@@ -15,7 +14,8 @@ from cones.miniature.painter import generator_of
 from cones.miniature.pretraining.diffusion import gate, recipe, stage
 from cones.miniature.pretraining.diffusion.pictures import icon_number, painted_icons, scaled
 from cones.miniature.pretraining.diffusion.words import build_tokenizer, caption, described
-from cones.resume import Checkpoint
+from cones.runtime.errors import ConesError
+from cones.training.checkpoint import Checkpoint
 
 ICON = Icon("teapot", "red", "white", "striped", "in the snow")
 

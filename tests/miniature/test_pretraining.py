@@ -11,13 +11,9 @@ import torch
 from torch import nn
 from toy import ToySegmenter
 
-from cones.artifacts import read_json, sha256
 from cones.data.masks import boxes_of
 from cones.data.registry import load_registry
-from cones.language import LanguageFeatures
-from cones.losses import LossTerm
 from cones.miniature.objects import paint_object
-from cones.miniature.pretrained import FOLDER, shipped
 from cones.miniature.pretraining import scenes, training
 from cones.miniature.pretraining.captions import SYNONYMS, class_list, sentence
 from cones.miniature.pretraining.recipes import RECIPES, Recipe
@@ -25,8 +21,12 @@ from cones.miniature.pretraining.scene_batches import SceneBatches, scene_genera
 from cones.miniature.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
 from cones.models.checkpoints import build_detector, load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import FeaturePyramid
-from cones.resume import Checkpoint
+from cones.models.language import LanguageFeatures
+from cones.models.losses import LossTerm
+from cones.runtime.artifacts import read_json, sha256
 from cones.steps.weights import make_weights
+from cones.training.checkpoint import Checkpoint
+from cones.weights.shipped import FOLDER, shipped
 
 NANO = "glip_nano"
 OLD_SCENES = "25d2ea66738d7c81a0a8455f181e0c3d8219ccb98f4e3b2ce491810ed5680f50"
@@ -237,7 +237,7 @@ def test_a_shipped_model_is_that_of_its_record(model):
 
 
 def test_the_weights_step_takes_the_shipped_file(tmp_path, monkeypatch):
-    from cones.cell import Plan
+    from cones.experiment.cell import Plan
 
     plan = Plan.load("miniature")
     monkeypatch.chdir(tmp_path)

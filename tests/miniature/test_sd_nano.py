@@ -3,19 +3,19 @@
 import pytest
 import torch
 
-from cones.artifacts import load_tensors, read_json, sha256
 from cones.miniature.dreambooth import SUBJECTS
 from cones.miniature.icon_classifier import IconClassifier, accuracy
 from cones.miniature.icon_features import IconFeatures
 from cones.miniature.icons import PLACES, Icon, paint_icon
 from cones.miniature.painter import generator_of
-from cones.miniature.pretrained import FOLDER
 from cones.miniature.pretraining.diffusion import gate
 from cones.miniature.pretraining.diffusion.words import build_tokenizer
 from cones.models.generator import Subject
-from cones.models.stable_diffusion.generator import StableDiffusion
-from cones.models.stable_diffusion.loading import load_generator, load_text, read_text_states, write_text_states
 from cones.models.stable_diffusion.settings import SubjectTuning
+from cones.runtime.artifacts import load_tensors, read_json, sha256
+from cones.training.subjects.generator import StableDiffusion
+from cones.training.subjects.loading import load_generator, load_text, read_text_states, write_text_states
+from cones.weights.shipped import FOLDER
 
 HERE, CPU = FOLDER / "sd_nano", torch.device("cpu")
 TUNING = SubjectTuning(mode="bos", steps=100, accumulation=1, batch=4, learning_rate=3e-2, probe_every=100)

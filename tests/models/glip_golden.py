@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cones.language import LanguageFeatures
-from cones.losses import normalised
 from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.detector import ImageBatch, Target
 from cones.models.glip.anchors import encode
 from cones.models.glip.atss import assign, centerness_targets
-from cones.models.levels import unflatten_maps
+from cones.models.language import LanguageFeatures
+from cones.models.layers.levels import unflatten_maps
+from cones.models.losses import normalised
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "glip"
 TEXT_PREFIX = "language_backbone.body.model."

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from cones.language import LanguageFeatures, phrases_of
 from cones.models.detector import FeaturePyramid, ImageBatch
 from cones.models.grounding_dino.build import build_of_sizes
 from cones.models.grounding_dino.checkpoint import BACKBONE, converted
 from cones.models.grounding_dino.config import TINY, GroundingDINOSizes
 from cones.models.grounding_dino.detector import GroundingDINO
+from cones.models.language import LanguageFeatures, phrases_of
 from cones.models.text_encoder import TextEncoder
 from cones.models.text_sizes import TextSizes
 

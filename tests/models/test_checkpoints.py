@@ -7,8 +7,6 @@ import re
 import pytest
 import torch
 
-from cones.artifacts import load_tensors, save_tensors
-from cones.errors import ConesError
 from cones.models.checkpoints import (
     build_detector,
     convert_official,
@@ -17,6 +15,8 @@ from cones.models.checkpoints import (
     load_detector,
     load_text_encoder,
 )
+from cones.runtime.artifacts import load_tensors, save_tensors
+from cones.runtime.errors import ConesError
 from tests.models.glip_golden import TEXT_PREFIX
 
 NANO = "glip_nano"

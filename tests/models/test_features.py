@@ -10,14 +10,14 @@ from models.tiny_diffusion import CPU, tokenizer
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, ViTConfig, ViTModel
 
-from cones.artifacts import save_tensors
-from cones.errors import ConesError
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.icon_features import IconFeatures
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
-from cones.models.features.extractor import ReadsTexts
-from cones.models.features.published import ClipFeatures, DinoFeatures
+from cones.models.extractors.extractor import ReadsTexts
+from cones.models.extractors.published import ClipFeatures, DinoFeatures
+from cones.runtime.artifacts import save_tensors
+from cones.runtime.errors import ConesError
 
 SIDE = 32
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -80,7 +80,7 @@ def test_dino_reads_the_class_token_in_batches_of_any_size(dino_directory, monke
     dino = DinoFeatures.load(dino_directory, CPU)
     shown = pictures(5)
     rows = unit(dino.pictures(shown))
-    monkeypatch.setattr("cones.models.features.extractor.BATCH", 2)
+    monkeypatch.setattr("cones.models.extractors.extractor.BATCH", 2)
     torch.testing.assert_close(dino.pictures(shown), rows)
     pixels = processor()(images=shown, return_tensors="pt").pixel_values
     with torch.no_grad():

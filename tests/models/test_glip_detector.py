@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from cones.language import LanguageFeatures
-from cones.losses import add_normalisers, normalised
 from cones.models.checkpoints import build_detector
 from cones.models.detector import ImageBatch, Target
+from cones.models.language import LanguageFeatures
+from cones.models.losses import add_normalisers, normalised
 
 
 @pytest.fixture(scope="module")

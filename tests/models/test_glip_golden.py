@@ -12,10 +12,10 @@ import torch
 from cones.data.batches import resized
 from cones.models.detector import ImageBatch
 from cones.models.family import model_names
-from cones.models.fusion import VLFuse
 from cones.models.glip import dyconv
 from cones.models.glip.anchors import AnchorGenerator
 from cones.models.glip.config import STRIDES
+from cones.models.layers.fusion import VLFuse
 from tests.models.glip_golden import (
     GOLDEN,
     LEVELS,

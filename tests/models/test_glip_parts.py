@@ -5,9 +5,6 @@ import math
 import pytest
 import torch
 
-from cones.losses import giou_loss, sigmoid_focal_loss
-from cones.models.boxes import pairwise_iou
-from cones.models.fusion import BiAttention
 from cones.models.glip.anchors import AnchorGenerator, decode, encode
 from cones.models.glip.atss import assign, centerness_targets
 from cones.models.glip.deformable import Sampling, corners, gather, sampling_plan
@@ -15,8 +12,11 @@ from cones.models.glip.dyconv import offsets_for
 from cones.models.glip.fpn import DropBlock
 from cones.models.glip.postprocess import class_scores
 from cones.models.glip.swin import DropPath, Swin, join_windows, shift_mask, split_windows
-from cones.models.levels import flatten_maps, unflatten_maps
-from cones.models.suppression import class_wise_nms
+from cones.models.layers.boxes import pairwise_iou
+from cones.models.layers.fusion import BiAttention
+from cones.models.layers.levels import flatten_maps, unflatten_maps
+from cones.models.layers.suppression import class_wise_nms
+from cones.models.losses import giou_loss, sigmoid_focal_loss
 
 
 @pytest.fixture(autouse=True)

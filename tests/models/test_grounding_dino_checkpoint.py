@@ -8,10 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cones.artifacts import load_tensors
-from cones.cell import Plan
-from cones.errors import ConesError
-from cones.models import checkpoints, official
+from cones.experiment.cell import Plan
+from cones.models import checkpoints
 from cones.models.checkpoints import (
     build_detector,
     build_text_encoder,
@@ -25,7 +23,10 @@ from cones.models.checkpoints import (
 from cones.models.family import FAMILIES, family_named
 from cones.models.grounding_dino.checkpoint import BACKBONE, our_name
 from cones.models.grounding_dino.config import SIZES
+from cones.runtime.artifacts import load_tensors
+from cones.runtime.errors import ConesError
 from cones.steps import weights
+from cones.weights import official
 from tests.models.grounding_dino_reference import GDINO, TEXT_PREFIX, Pair, inputs_of, language_of, reference_model
 
 NANO = "grounding_dino_nano"

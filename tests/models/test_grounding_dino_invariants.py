@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from cones.errors import ConesError
-from cones.language import ClassPhrase, LanguageFeatures, phrase_pairs, phrase_places, phrases_of
-from cones.losses import normalised
+from cones.methods.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_caption
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.detector import FeaturePyramid, ImageBatch, Target
+from cones.models.language import ClassPhrase, LanguageFeatures, phrase_pairs, phrase_places, phrases_of
+from cones.models.losses import normalised
 from cones.models.reference_path import take_reference_path
-from cones.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_caption
+from cones.runtime.errors import ConesError
 from tests.models.grounding_dino_reference import DELIMITERS, PAD, STOP, randomise
 
 NANO = "grounding_dino_nano"

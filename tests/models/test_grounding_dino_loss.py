@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from cones.language import LanguageFeatures
-from cones.losses import add_normalisers, normalised
 from cones.models.detector import FeaturePyramid, ImageBatch, Target
 from cones.models.grounding_dino.build import build_of_sizes
 from cones.models.grounding_dino.config import Weights
 from cones.models.grounding_dino.criterion import KINDS, suffixes, term_names
 from cones.models.grounding_dino.matching import match
 from cones.models.grounding_dino.postprocess import class_scores, detect_one
+from cones.models.language import LanguageFeatures
+from cones.models.losses import add_normalisers, normalised
 from tests.models.grounding_dino_reference import (
     CLS,
     GDINO,

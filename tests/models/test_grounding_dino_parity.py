@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cones.language import LanguageFeatures
-from cones.models import fusion, text_encoder
+from cones.models import text_encoder
 from cones.models.grounding_dino import encoder, geometry, heads
+from cones.models.language import LanguageFeatures
+from cones.models.layers import fusion
 from tests.models.grounding_dino_reference import (
     CLS,
     KINDS,

@@ -9,13 +9,13 @@ import pytest
 import torch
 import yaml
 
-from cones.cell import Plan
-from cones.errors import ConesError
-from cones.models import official
+from cones.experiment.cell import Plan
 from cones.models.checkpoints import load_detector, load_text_encoder
 from cones.models.detector import ImageBatch
 from cones.models.grounding_dino.config import SIZES
+from cones.runtime.errors import ConesError
 from cones.steps import weights
+from cones.weights import official
 from tests.models.glip_golden import GOLDEN, golden_image, golden_language, official_entries, synthetic
 
 

@@ -4,17 +4,17 @@ import pytest
 import torch
 from models.tiny_diffusion import CPU, saved, tiny_unet
 
-from cones.artifacts import sha256
-from cones.errors import ConesError
 from cones.models.generator import SubjectEmbedding
-from cones.models.pretrained import pretrained_models, resolve
-from cones.models.stable_diffusion.loading import (
+from cones.runtime.artifacts import sha256
+from cones.runtime.errors import ConesError
+from cones.training.subjects.loading import (
     find,
     load_generator,
     load_text,
     read_text_states,
     write_text_states,
 )
+from cones.weights.pretrained import pretrained_models, resolve
 
 REVISION = pretrained_models()["sd15"].revision
 

@@ -7,13 +7,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cones.data.batches import Sample, View
-from cones.language import LanguageFeatures
-from cones.losses import normalised
+from cones.data.pyramids import FrozenPyramids, LivePyramids
 from cones.models.checkpoints import build_detector
 from cones.models.detector import ImageBatch, Target
-from cones.models.fusion import BiAttention
+from cones.models.language import LanguageFeatures
+from cones.models.layers.fusion import BiAttention
+from cones.models.losses import normalised
 from cones.models.reference_path import take_reference_path
-from cones.pyramids import FrozenPyramids, LivePyramids
 
 HEIGHT, WIDTH = 96, 128
 

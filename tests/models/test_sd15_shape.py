@@ -6,16 +6,16 @@ import torch
 from models.tiny_diffusion import CPU, painted_subject, tokenizer
 
 from cones.models.generator import SubjectEmbedding
-from cones.models.pretrained import resolve
 from cones.models.stable_diffusion import draws, shape
-from cones.models.stable_diffusion.loading import (
+from cones.models.stable_diffusion.settings import SubjectTuning
+from cones.training.subjects.loading import (
     base_of,
     load_generator,
     load_text,
     read_text_states,
     write_text_states,
 )
-from cones.models.stable_diffusion.settings import SubjectTuning
+from cones.weights.pretrained import resolve
 
 pytestmark = pytest.mark.slow
 GIGABYTES = 12  # free memory below which it is not tried

@@ -8,18 +8,18 @@ import torch
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 from models.tiny_diffusion import CPU, WIDTH, painted_subject, tiny_generator, tiny_scheduler, tiny_text
 
-from cones.errors import ConesError
-from cones.methods import METHODS, TuningMethod
+from cones.methods.contexts import ConceptContext, Context, PseudoWordContext, SubjectIngredients
+from cones.methods.method import METHODS, TuningMethod
 from cones.models.generator import SubjectEmbedding
 from cones.models.generators import GENERATORS
-from cones.models.stable_diffusion.contexts import ConceptContext, Context, PseudoWordContext, SubjectIngredients
 from cones.models.stable_diffusion.draws import PairedDraws, probe_draws
-from cones.models.stable_diffusion.learning import CachedLatents, EncodedLatents, plateau
 from cones.models.stable_diffusion.objective import denoising_loss
 from cones.models.stable_diffusion.sampling import denoised, tiled_alike
 from cones.models.stable_diffusion.settings import SubjectTuning
 from cones.models.stable_diffusion.views import posteriors, views
-from cones.resume import Checkpoint
+from cones.runtime.errors import ConesError
+from cones.training.checkpoint import Checkpoint
+from cones.training.subjects.learning import CachedLatents, EncodedLatents, plateau
 
 SHORT = SubjectTuning(steps=4, accumulation=2, learning_rate=1e-2, probe_every=2)
 MODES = ("bare", "slot", "bos")
@@ -306,7 +306,7 @@ def test_pictures_are_those_of_their_prompt_however_many_are_drawn_at_once(posit
     class_name = SubjectEmbedding("zero_shot", "dog")
     prompts = ["a {} in the snow", "a red {}"]
     alone = [generator.sample(class_name, [prompt], 0, count=2, steps=3)[0] for prompt in prompts]
-    monkeypatch.setattr("cones.models.stable_diffusion.generator.SAMPLING_POSITIONS", positions)
+    monkeypatch.setattr("cones.training.subjects.generator.SAMPLING_POSITIONS", positions)
     together = generator.sample(class_name, prompts, 0, count=2, steps=3)
     difference = np.abs(np.array(together, dtype=float) - np.array(alone, dtype=float))
     assert difference.max() <= 1  # of 255: the last bits of a batch depend on its size

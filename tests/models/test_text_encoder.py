@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from cones.errors import ConesError
-from cones.models.bert import NANO_VOCABULARY
 from cones.models.checkpoints import build_text_encoder, tokenizer_for
+from cones.models.layers.bert import NANO_VOCABULARY
 from cones.models.text_encoder import BertLayer, TextEncoder, load_tokenizer
+from cones.runtime.errors import ConesError
 
 SIZES = {"vocabulary": 50, "positions": 16, "width": 32, "layers": 3, "heads": 4, "inner": 64}
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from cones.errors import ConesError
-from cones.language import LanguageFeatures
-from cones.losses import add_normalisers, normalised
 from cones.models.checkpoints import build_detector
 from cones.models.detector import FeaturePyramid, ImageBatch, Target
+from cones.models.language import LanguageFeatures
+from cones.models.losses import add_normalisers, normalised
 from cones.models.uninext import denoising
+from cones.runtime.errors import ConesError
 
 WIDTH = 64
 

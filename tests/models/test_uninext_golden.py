@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cones.language import LanguageFeatures
-from cones.models import fusion
-from cones.models.boxes import to_corners
-from cones.models.levels import unflatten_maps
+from cones.models.language import LanguageFeatures
+from cones.models.layers import fusion
+from cones.models.layers.boxes import to_corners
+from cones.models.layers.levels import unflatten_maps
 from cones.models.uninext import decoder, detector, geometry, masks
 from cones.models.uninext.criterion import TERMS, Criterion, kind_of
 from cones.models.uninext.denoising import normalised_boxes

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from cones.models.boxes import pairwise_giou, pairwise_iou, to_centres, to_corners
 from cones.models.detector import Target
+from cones.models.layers.boxes import pairwise_giou, pairwise_iou, to_centres, to_corners
 from cones.models.uninext import denoising
 from cones.models.uninext.criterion import dice_loss, kind_of, mask_targets, paired_iou, term_names
 from cones.models.uninext.deformable import sample

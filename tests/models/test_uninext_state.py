@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from cones.errors import ConesError
 from cones.models.checkpoints import (
     build_detector,
     build_text_encoder,
@@ -15,6 +14,7 @@ from cones.models.checkpoints import (
 from cones.models.family import FAMILIES, family_named
 from cones.models.uninext.config import SIZES
 from cones.models.uninext.resnet import BatchNorm, FrozenBatchNorm
+from cones.runtime.errors import ConesError
 from tests.models.uninext_golden import NAME, TEXT_PREFIX, official_entries
 
 NANO = "uninext_nano"

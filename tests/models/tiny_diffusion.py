@@ -8,12 +8,12 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from cones.methods.contexts import TextParts
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
 from cones.miniature.pretraining.diffusion.words import build_tokenizer
 from cones.models.generator import Subject
-from cones.models.stable_diffusion.contexts import TextParts
-from cones.models.stable_diffusion.generator import StableDiffusion, TextStates
+from cones.training.subjects.generator import StableDiffusion, TextStates
 
 WIDTH = 16
 CPU = torch.device("cpu")

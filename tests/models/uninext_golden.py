@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cones.language import LanguageFeatures
 from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.detector import ImageBatch, Target
+from cones.models.language import LanguageFeatures
 from cones.models.uninext import denoising, selection
 from cones.models.uninext.detector import UNINEXT
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cones.cell import Plan
-from cones.errors import ConesError
+from cones.experiment.cell import Plan
 from cones.experiment.outputs import OUTPUTS, outputs_of
 from cones.forecast.targets import cells_of, parts_of
 from cones.outputs.make import make_output
+from cones.runtime.errors import ConesError
 from cones.steps.collect import collect_grid
 from cones.steps.report import write_report
 from cones.steps.show import show_table
@@ -44,8 +44,8 @@ def sheet(columns, rows, *, suite, title=None):
 '''
 DIGESTS = """
 import json, sys
-from cones.cell import Plan
-from cones.experiment import output_digests
+from cones.experiment.cell import Plan
+from cones.outputs import digests as output_digests
 from cones.experiment.outputs import outputs_of
 from cones.experiment.pipeline import Pipeline
 plan = Plan.load("miniature")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cones.artifacts import write_json
-from cones.cell import Plan
-from cones.errors import ConesError
+from cones.experiment.cell import Plan
 from cones.outputs.make import make_output
+from cones.runtime.artifacts import write_json
+from cones.runtime.errors import ConesError
 from cones.steps.collect import collect_grid
 from cones.steps.compare import compare_arms, main_grid
 from cones.steps.report import write_report

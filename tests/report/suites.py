@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cones.cell import Plan
+from cones.experiment.cell import Plan
 from cones.experiment.outputs import outputs_of
 from cones.outputs.make import make_output
 from cones.steps.collect import collect_grid

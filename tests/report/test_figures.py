@@ -4,11 +4,11 @@ import matplotlib as mpl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from cones.outputs.plotting import COLUMN, PAGE_WIDTH, STYLE
 from cones.outputs.reference import GROUPS
-from cones.plotting import COLUMN, PAGE_WIDTH, STYLE
-from cones.report.figures import methods_figure
-from cones.report.panels import highest, panels, what_marks_mean
-from cones.report.svg import panel_svg
+from cones.outputs.report.figures import methods_figure
+from cones.outputs.report.panels import highest, panels, what_marks_mean
+from cones.outputs.report.svg import panel_svg
 from cones.steps.report import read_sources
 from tests.report.suites import finished
 

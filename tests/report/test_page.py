@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cones.errors import ConesError
-from cones.methods import METHODS
-from cones.report.files import REPORT_FILES
+from cones.methods.method import METHODS
+from cones.outputs.report.files import REPORT_FILES
+from cones.runtime.errors import ConesError
 from cones.steps.finish import finish_run
 from cones.steps.report import write_report
 from tests.report.suites import ROOT, finished
@@ -124,7 +124,7 @@ def test_hostile_names_stay_text(tmp_path, monkeypatch):
 def test_no_model_is_loaded_and_nothing_heavy_is_imported(tmp_path, monkeypatch):
     plan = finished(tmp_path, monkeypatch)
     code = (
-        "import sys; from cones.cell import Plan; import cones.steps.report as report;"
+        "import sys; from cones.experiment.cell import Plan; import cones.steps.report as report;"
         "early = [m for m in ('matplotlib', 'jinja2', 'pandas', 'scipy') if m in sys.modules];"
         f"report.write_report(Plan.load({plan.suite.suite!r}, {{}}));"
         "print(early, [m for m in ('torch', 'transformers', 'pycocotools') if m in sys.modules])"

@@ -2,16 +2,16 @@
 
 import pytest
 
-from cones.config import load_suite
-from cones.errors import ConesError
+from cones.experiment.suite import load_suite
 from cones.outputs.efficiency import efficiency_rows, frame
 from cones.outputs.efficiency import sheet as efficiency_sheet
 from cones.outputs.files import read_csv, to_csv
 from cones.outputs.quantities import count, memory, seconds, span
 from cones.outputs.records import Record
-from cones.report.gaps import gap_rows
-from cones.report.rates import rates_used, read_study, study_views
-from cones.report.tuned import tuned_views
+from cones.outputs.report.gaps import gap_rows
+from cones.outputs.report.rates import rates_used, read_study, study_views
+from cones.outputs.report.tuned import tuned_views
+from cones.runtime.errors import ConesError
 from cones.steps.report import write_report
 from tests.report.suites import finished
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 from cones.runtime.registry import Entry, Registry
 
 

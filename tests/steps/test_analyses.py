@@ -2,9 +2,9 @@
 
 import pytest
 
-from cones.cell import Plan
-from cones.errors import ConesError
+from cones.experiment.cell import Plan
 from cones.outputs.make import make_output
+from cones.runtime.errors import ConesError
 
 
 @pytest.mark.parametrize("grid", ["figure4", "table3", "table5"])

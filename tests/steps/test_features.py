@@ -2,10 +2,10 @@
 
 import pytest
 
-from cones.cell import Plan
+from cones.data.pyramid_file import PyramidFile, tensors_file
+from cones.experiment.cell import Plan
 from cones.miniature.archives import draw
 from cones.models.glip.detector import GLIP
-from cones.pyramid_file import PyramidFile, tensors_file
 from cones.steps.data import fetch_dataset, prepare_dataset
 from cones.steps.evaluate import evaluate_cell
 from cones.steps.features import compute_features

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from cones.analysis.embeddings import BoxVectors, Embeddings
-from cones.analysis.names import ISOLATED, TOGETHER
-from cones.artifacts import write_json
+from cones.outputs.analysis.embeddings import BoxVectors, Embeddings
+from cones.outputs.analysis.names import ISOLATED, TOGETHER
 from cones.outputs.files import read_csv
+from cones.runtime.artifacts import write_json
 from cones.steps.finish import finish_run
 from tests.made import made_by
 from tests.report.suites import finished

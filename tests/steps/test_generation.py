@@ -11,16 +11,16 @@ from models.tiny_diffusion import saved
 from PIL import Image
 from typer.testing import CliRunner
 
-from cones.artifacts import read_json, save_tensors, write_json
-from cones.cell import Plan
-from cones.cli import app
-from cones.errors import ConesError
+from cones.cli.main import app
 from cones.evaluation.generation_metrics import read_generation_metrics
+from cones.experiment.cell import Plan
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
 from cones.outputs.files import read_csv
 from cones.outputs.make import make_output
+from cones.runtime.artifacts import read_json, save_tensors, write_json
+from cones.runtime.errors import ConesError
 from tests.made import made_by
 
 SUBJECTS = {"rex": ("dog", "red"), "max": ("dog", "blue"), "ming": ("vase", "green")}

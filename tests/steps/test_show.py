@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cones.errors import ConesError
 from cones.experiment.outputs import OUTPUTS
 from cones.outputs.make import make_output
+from cones.runtime.errors import ConesError
 from cones.steps.show import show_table
 from tests.report.suites import finished
 

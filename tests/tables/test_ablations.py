@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from cones.artifacts import read_json, write_json
 from cones.experiment.outputs import OUTPUTS
 from cones.outputs.cells import ExpectedCell, collect_cells
 from cones.outputs.files import read_csv, to_csv
@@ -12,6 +11,7 @@ from cones.outputs.reference import paper
 from cones.outputs.sheet import sheet_markdown
 from cones.outputs.table5 import frame as table5
 from cones.outputs.table9 import frame as table9
+from cones.runtime.artifacts import read_json, write_json
 from tests.tables.worlds import metrics_path, write_done, write_skipped
 
 GROUP = {"aquarium": "natural", "dfuc2020": "non_radiology", "tbx11k": "radiology"}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from cones.errors import ConesError
 from cones.outputs.cells import COLUMNS, WITHOUT_A_WORD, ExpectedCell, collect_cells, last_line
+from cones.runtime.errors import ConesError
 from tests.tables.worlds import grid, metrics_path, write_done, write_world
 
 CELL = ExpectedCell("glip_t", "bccd", "non_radiology", "cones", "cones", 0)

@@ -7,13 +7,13 @@ import sys
 import pytest
 from rich.console import Console
 
-from cones.errors import ConesError
 from cones.experiment.outputs import OUTPUTS
 from cones.outputs.cells import cells_csv, collect_cells, read_cells
 from cones.outputs.files import to_csv
 from cones.outputs.make import reading
 from cones.outputs.table1 import read_rows
 from cones.outputs.wording import heading
+from cones.runtime.errors import ConesError
 from cones.steps.show import show_table
 from tests.tables.worlds import collect, grid, write_world
 

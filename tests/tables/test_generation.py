@@ -4,7 +4,7 @@ import pytest
 
 from cones.evaluation.generation_metrics import GenerationMetrics, Likeness, TrackMetrics
 from cones.evaluation.metrics import CellKey
-from cones.generation import Generation
+from cones.experiment.generation import Generation
 from cones.outputs.subject_numbers import SubjectCell, cells_table, generation_table, own_nearest, pairs_table
 
 SAID = Generation(

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from cones.analysis.learning_rates import write_learning_rates
-from cones.errors import ConesError
+from cones.outputs.analysis.learning_rates import write_learning_rates
+from cones.runtime.errors import ConesError
 
 
 def grid(tmp_path, rows):

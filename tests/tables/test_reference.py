@@ -4,9 +4,9 @@ from math import fsum
 
 import pytest
 
-from cones.errors import ConesError
 from cones.evaluation.seeds import rounded
 from cones.outputs.reference import GROUPS, Reference, paper, paper_value
+from cones.runtime.errors import ConesError
 
 SLIPS = {  # (model, method, column): what the per-dataset tables give
     ("glip_t", "zero_shot", "natural_odinw13"): "46.5",

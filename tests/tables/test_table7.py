@@ -1,7 +1,6 @@
 import csv
 import json
 
-from cones.artifacts import write_text
 from cones.data.registry import load_registry
 from cones.outputs.files import read_csv, to_csv
 from cones.outputs.reads.manifests import Datasets
@@ -9,6 +8,7 @@ from cones.outputs.reference import paper
 from cones.outputs.table7 import frame, paper_row
 from cones.outputs.table7 import sheet as table7_sheet
 from cones.outputs.wording import NO_NUMBER
+from cones.runtime.artifacts import write_text
 from tests.data.made_up import cells_entry
 
 

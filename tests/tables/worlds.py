@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from cones.artifacts import sha256, write_json, write_text
 from cones.evaluation.coco_ap import STATISTICS
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
 from cones.experiment.outputs import OUTPUTS
@@ -11,6 +10,7 @@ from cones.outputs.files import cells_file, named
 from cones.outputs.make import write_output
 from cones.outputs.reference import GROUPS, paper_value
 from cones.outputs.wording import said_of_suite
+from cones.runtime.artifacts import sha256, write_json, write_text
 
 METHODS = (
     *("zero_shot", "linear_probing", "textual_inversion", "prompt_tuning", "cones"),

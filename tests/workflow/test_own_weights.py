@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cones.artifacts import load_tensors, sha256
 from cones.models.grounding_dino.config import SIZES
 from cones.models.text_sizes import NANO_VOCABULARY
+from cones.runtime.artifacts import load_tensors, sha256
 from tests.models.grounding_dino_reference import reference_model
 
 PLUG_IN = '''"""A Grounding DINO of nano size under a name of its own."""

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from cones.cell import Plan
-from cones.config import load_suite
+from cones.experiment.cell import Plan
+from cones.experiment.suite import load_suite
 from cones.forecast.forecast import forecast
 
 CI = ("--config", "suite=ci")

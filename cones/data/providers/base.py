@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cones.data.addresses import parse_address
 from cones.data.checksums import WrongFile, looks_like_html
 from cones.data.partial import Partial
-from cones.progress import watched_bytes
+from cones.runtime.progress import watched_bytes
 
 if TYPE_CHECKING:
     import requests

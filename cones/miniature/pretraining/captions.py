@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from cones.language import ClassPhrase, clean_class_name
-from cones.prompts import EncodedCaption, encode_caption, encode_text
+from cones.methods.prompts import EncodedCaption, encode_caption, encode_text
+from cones.models.language import ClassPhrase, clean_class_name
 
 MOST_NEGATIVES = 12  # names of things that are not there
 NUMBERS = {1: "a", 2: "two", 3: "three", 4: "four", 5: "five"}

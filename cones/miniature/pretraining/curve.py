@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from cones.progress import log
+from cones.runtime.progress import log
 from cones.training.loop import Progress
 
 STEPS_PER_POINT = 250

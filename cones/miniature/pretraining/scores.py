@@ -9,20 +9,20 @@ from pathlib import Path
 
 import torch
 
-from cones.artifacts import write_json
 from cones.data.batches import Split
 from cones.data.masks import boxes_of, encoded
+from cones.data.pyramids import LivePyramids
 from cones.data.registry import Dataset
 from cones.evaluation.coco_ap import evaluate_detections
-from cones.language import ClassPhrase
+from cones.evaluation.prediction import predict
+from cones.methods.prompts import CaptionPrompt, encode_caption
 from cones.miniature.archives import DRAWINGS
 from cones.miniature.painter import Drawn, generator
 from cones.models.checkpoints import tokenizer_for
 from cones.models.detector import GroundedDetector
+from cones.models.language import ClassPhrase
 from cones.models.text_encoder import TextEncoder
-from cones.prediction import predict
-from cones.prompts import CaptionPrompt, encode_caption
-from cones.pyramids import LivePyramids
+from cones.runtime.artifacts import write_json
 
 SEED = 1  # the suite's pictures are drawn with seed 0
 SCENES = 24

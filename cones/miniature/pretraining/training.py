@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cones.determinism import seed_of
-from cones.language import LanguageFeatures
-from cones.losses import normalised
 from cones.miniature.pretraining.curve import PretrainingRun
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatch, SceneBatches, painted_ahead
 from cones.models.checkpoints import build_detector, build_text_encoder, joined_state
-from cones.provenance import settings_digest
+from cones.models.language import LanguageFeatures
+from cones.models.losses import normalised
+from cones.runtime.determinism import seed_of
+from cones.runtime.provenance import settings_digest
 from cones.training.loop import TrainingLoop
 from cones.training.schedules import warmup_with_cosine
 

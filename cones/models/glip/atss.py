@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cones.models.boxes import pairwise_iou
+from cones.models.layers.boxes import pairwise_iou
 
 CANDIDATES_PER_LEVEL = 9
 MARGIN = 0.01  # pixels by which an anchor's centre lies inside its box

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cones.models.alignment import projected_text, token_logits
 from cones.models.detector import BoxFeatures
 from cones.models.glip.anchors import sizes_and_centres
 from cones.models.glip.head import DyHead, Shapes
+from cones.models.layers.alignment import projected_text, token_logits
 
 
 def features_of(

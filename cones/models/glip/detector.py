@@ -3,9 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from cones.devices import full_precision
-from cones.language import LanguageFeatures
-from cones.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
 from cones.models.detector import (
     BoxFeatures,
     Detections,
@@ -23,7 +20,10 @@ from cones.models.glip.config import STRIDES
 from cones.models.glip.fpn import Backbone
 from cones.models.glip.head import DyHead, HeadOutputs
 from cones.models.glip.postprocess import detect
-from cones.models.levels import flatten_maps
+from cones.models.language import LanguageFeatures
+from cones.models.layers.levels import flatten_maps
+from cones.models.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
+from cones.runtime.devices import full_precision
 
 BOX_WEIGHT = 2.0
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.models.glip.deformable import TAPS, Sampling, corners, gather, sampling_plan
-from cones.models.levels import unflatten_maps
+from cones.models.layers.levels import unflatten_maps
 
 Shapes = tuple[tuple[int, int], ...]
 UPPER, OWN, LOWER = 0, 1, 2  # DyConv.0 reads level l + 1, DyConv.1 level l, DyConv.2 level l - 1

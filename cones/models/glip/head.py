@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.models.alignment import token_logits
-from cones.models.fusion import VLFuse
 from cones.models.glip.dyconv import DyConv
+from cones.models.layers.alignment import token_logits
+from cones.models.layers.fusion import VLFuse
 from cones.models.text_encoder import BertLayer
 
 Shapes = tuple[tuple[int, int], ...]

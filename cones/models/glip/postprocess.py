@@ -6,7 +6,7 @@ from torch import Tensor
 from cones.models.detector import Detections
 from cones.models.glip.anchors import decode
 from cones.models.glip.head import HeadOutputs
-from cones.models.suppression import class_wise_nms
+from cones.models.layers.suppression import class_wise_nms
 
 SCORE_THRESHOLD = 0.05
 CANDIDATES_PER_LEVEL = 1000

@@ -2,9 +2,7 @@
 
 from torch import nn
 
-from cones.models.bert import build_bert, start_by_fan_in
 from cones.models.detector import Preprocessing
-from cones.models.fusion import BiAttention, VLFuse
 from cones.models.glip.swin import DropPath, Swin
 from cones.models.grounding_dino.config import SIZES, GroundingDINOSizes
 from cones.models.grounding_dino.decoder import Decoder, DecoderLayer
@@ -12,6 +10,8 @@ from cones.models.grounding_dino.detector import GroundingDINO
 from cones.models.grounding_dino.encoder import DeformableLayer, Encoder, EncoderLayer, TextEnhancer
 from cones.models.grounding_dino.heads import Contrast
 from cones.models.grounding_dino.transformer import Transformer
+from cones.models.layers.bert import build_bert, start_by_fan_in
+from cones.models.layers.fusion import BiAttention, VLFuse
 from cones.models.text_encoder import TextEncoder
 from cones.models.uninext.deformable import DeformableAttention
 from cones.models.uninext.heads import MLP, box_head

@@ -10,8 +10,8 @@ import re
 import torch
 from torch import Tensor
 
-from cones.errors import ConesError
 from cones.models.glip.swin import relative_position_index
+from cones.runtime.errors import ConesError
 
 State = dict[str, Tensor]
 BACKBONE = "model.backbone.conv_encoder.model."

@@ -10,12 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cones.devices import full_precision
-from cones.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
-from cones.models.boxes import to_corners
 from cones.models.grounding_dino.config import Weights
 from cones.models.grounding_dino.decoder import QueryOutput
 from cones.models.grounding_dino.matching import match
+from cones.models.layers.boxes import to_corners
+from cones.models.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
+from cones.runtime.devices import full_precision
 
 Group = Literal["classification", "box"]
 GROUPS: tuple[Group, ...] = ("classification", "box")  # as the paper's Table 4 leaves them out

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.devices import full_precision
 from cones.models.grounding_dino.attention import Attention
 from cones.models.uninext.deformable import DeformableAttention
 from cones.models.uninext.geometry import Levels, box_code
 from cones.models.uninext.heads import MLP
+from cones.runtime.devices import full_precision
 
 LOGIT_EPS = 1e-5  # shares are clamped to [eps, 1 - eps] before their logit is taken
 

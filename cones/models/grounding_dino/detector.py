@@ -3,9 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from cones.errors import ConesError
-from cones.language import MAX_POSITIONS, LanguageFeatures
-from cones.losses import LossTerms
 from cones.models.detector import (
     Detections,
     FeaturePyramid,
@@ -21,7 +18,10 @@ from cones.models.grounding_dino.encoder import Rows
 from cones.models.grounding_dino.geometry import levels_of
 from cones.models.grounding_dino.postprocess import detect_one
 from cones.models.grounding_dino.transformer import Transformer
+from cones.models.language import MAX_POSITIONS, LanguageFeatures
+from cones.models.losses import LossTerms
 from cones.models.uninext.denoising import normalised_boxes
+from cones.runtime.errors import ConesError
 
 LAST_BOX_LAYER = "layers.2"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.language import LanguageFeatures, phrase_pairs, phrase_places
-from cones.models.fusion import VLFuse
 from cones.models.grounding_dino.attention import Attention
 from cones.models.grounding_dino.geometry import text_codes
+from cones.models.language import LanguageFeatures, phrase_pairs, phrase_places
+from cones.models.layers.fusion import VLFuse
 from cones.models.uninext.deformable import DeformableAttention
 from cones.models.uninext.geometry import Levels
 

@@ -4,8 +4,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from cones.models.boxes import pairwise_giou, to_corners
 from cones.models.grounding_dino.config import Weights
+from cones.models.layers.boxes import pairwise_giou, to_corners
 from cones.models.uninext.matching import UNKNOWN, Match, focal_cost
 
 

@@ -6,9 +6,9 @@ IDEA-Research/GroundingDINO, demo/test_ap_on_coco.py, and mmdetection agree: no 
 import torch
 from torch import Tensor
 
-from cones.devices import full_precision
-from cones.models.boxes import to_corners
 from cones.models.detector import Detections
+from cones.models.layers.boxes import to_corners
+from cones.runtime.devices import full_precision
 
 
 def class_scores(logits: Tensor, class_positions: Tensor) -> Tensor:

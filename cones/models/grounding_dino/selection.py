@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cones.devices import full_precision
 from cones.models.grounding_dino.decoder import QueryOutput
 from cones.models.uninext.geometry import Levels
 from cones.models.uninext.selection import best_tokens, proposal_boxes
+from cones.runtime.devices import full_precision
 
 
 @dataclass

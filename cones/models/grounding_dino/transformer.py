@@ -8,7 +8,7 @@ from cones.models.grounding_dino.decoder import Decoder
 from cones.models.grounding_dino.encoder import Encoder, Rows
 from cones.models.grounding_dino.geometry import image_codes
 from cones.models.grounding_dino.selection import Proposals, select
-from cones.models.levels import flatten_maps
+from cones.models.layers.levels import flatten_maps
 from cones.models.uninext.geometry import Levels
 from cones.models.uninext.heads import box_head
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cones.determinism import generator
 from cones.models.stable_diffusion.prompts import TEMPLATES
 from cones.models.stable_diffusion.settings import PROBES
+from cones.runtime.determinism import generator
 
 PROBE_BINS = 8
 

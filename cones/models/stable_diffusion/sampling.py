@@ -6,7 +6,7 @@ from math import lcm
 import torch
 from torch import Tensor, nn
 
-from cones.progress import watched
+from cones.runtime.progress import watched
 
 
 def tiled_alike(conditional: Tensor, unconditional: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cones.strict import Strict
+from cones.runtime.strict import Strict
 
 PROBES = 64  # samples of the fixed probe set that shows how far learning has come
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from cones.errors import ConesError
+from cones.runtime.errors import ConesError
 
 Fit = Literal["crop", "squeeze"]
 

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from cones.models.bert import build_bert
 from cones.models.detector import Preprocessing
-from cones.models.fusion import BiAttention, VLFuse
+from cones.models.layers.bert import build_bert
+from cones.models.layers.fusion import BiAttention, VLFuse
 from cones.models.text_encoder import TextEncoder
 from cones.models.uninext.config import SIZES, STRIDE, UNINEXTSizes
 from cones.models.uninext.decoder import Decoder, DecoderLayer

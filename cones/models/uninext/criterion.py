@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cones.devices import full_precision
-from cones.losses import giou_loss, sigmoid_focal_loss
-from cones.models.boxes import to_corners
+from cones.models.layers.boxes import to_corners
+from cones.models.losses import giou_loss, sigmoid_focal_loss
 from cones.models.uninext.decoder import LayerOutput
 from cones.models.uninext.denoising import Denoising
 from cones.models.uninext.matching import Match, hungarian, simota
 from cones.models.uninext.selection import Proposals
+from cones.runtime.devices import full_precision
 
 Group = Literal["classification", "box", "mask"]
 GROUPS: tuple[Group, ...] = ("classification", "box", "mask")  # as the paper's Table 4 leaves them out

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.devices import full_precision
 from cones.models.uninext.deformable import DeformableAttention
 from cones.models.uninext.geometry import Levels, box_code, inverse_sigmoid
 from cones.models.uninext.heads import MLP
+from cones.runtime.devices import full_precision
 
 
 @dataclass

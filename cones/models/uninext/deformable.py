@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.devices import full_precision
 from cones.models.uninext.geometry import Shapes
+from cones.runtime.devices import full_precision
 
 
 class DeformableAttention(nn.Module):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cones.models.boxes import to_centres, to_corners
 from cones.models.detector import Target
+from cones.models.layers.boxes import to_centres, to_corners
 from cones.models.uninext.geometry import inverse_sigmoid
 
 

@@ -5,9 +5,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from cones.errors import ConesError
-from cones.language import LanguageFeatures
-from cones.losses import LossTerm, LossTerms
 from cones.models.detector import (
     Detections,
     FeaturePyramid,
@@ -17,7 +14,9 @@ from cones.models.detector import (
     Preprocessing,
     Target,
 )
-from cones.models.levels import unflatten_maps
+from cones.models.language import LanguageFeatures
+from cones.models.layers.levels import unflatten_maps
+from cones.models.losses import LossTerm, LossTerms
 from cones.models.uninext.criterion import (
     GROUPS,
     TERMS,
@@ -38,6 +37,7 @@ from cones.models.uninext.masks import PARAMETERS, MaskFeatures, dynamic_masks
 from cones.models.uninext.postprocess import detect_one, enlarged_masks
 from cones.models.uninext.resnet import ResNet, thaw
 from cones.models.uninext.transformer import Transformer
+from cones.runtime.errors import ConesError
 
 WORDS = ("dot_product_projection_text.weight", "dot_product_projection_text.bias", "log_scale", "bias_lang", "bias0")
 

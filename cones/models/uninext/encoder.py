@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.models.fusion import VLFuse
+from cones.models.layers.fusion import VLFuse
 from cones.models.uninext.deformable import DeformableAttention
 from cones.models.uninext.geometry import Levels
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.models.alignment import token_logits
+from cones.models.layers.alignment import token_logits
 
 
 class MLP(nn.Module):

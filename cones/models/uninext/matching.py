@@ -4,7 +4,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from cones.models.boxes import pairwise_giou, pairwise_iou, to_corners
+from cones.models.layers.boxes import pairwise_giou, pairwise_iou, to_corners
 
 CENTRE_RADIUS = 2.5 / 32  # in shares of the image, whatever its size
 NOT_INSIDE, FAR_FROM_ALL, TAKEN = 100.0, 10000.0, 100000.0  # added to a cost

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cones.devices import full_precision
-from cones.models.boxes import to_corners
 from cones.models.detector import Detections
-from cones.models.suppression import class_wise_nms
+from cones.models.layers.boxes import to_corners
+from cones.models.layers.suppression import class_wise_nms
 from cones.models.uninext.criterion import MaskHead
 from cones.models.uninext.decoder import LayerOutput
+from cones.runtime.devices import full_precision
 
 NMS_IOU = 0.7
 MASKS_AT_ONCE = 16  # enlarged to the size of the image together: bounds memory

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cones.devices import full_precision
 from cones.models.uninext.geometry import Levels, grid
+from cones.runtime.devices import full_precision
 
 SMALLEST_SIDE = 0.05  # of a proposal on the finest level, in shares of the image; doubles from level to level
 MARGIN = 0.01

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from cones.models.levels import flatten_maps
+from cones.models.layers.levels import flatten_maps
 from cones.models.uninext.decoder import Decoder, LayerOutput, QueryHeads
 from cones.models.uninext.denoising import Denoising
 from cones.models.uninext.encoder import Encoder

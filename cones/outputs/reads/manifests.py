@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cones.cell import Plan
 from cones.data.registry import Dataset
+from cones.experiment.cell import Plan
 from cones.experiment.outputs import Output
-from cones.provenance import settings_digest
+from cones.runtime.provenance import settings_digest
 
 
 @dataclass(frozen=True)

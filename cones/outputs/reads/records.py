@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cones.cell import RESULTS, Cell, Plan
+from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.outputs import Output
 from cones.outputs.files import cells_file, named
 from cones.outputs.reads.scores import is_grid_begun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.cell import RESULTS, Plan
+from cones.experiment.cell import RESULTS, Plan
 from cones.experiment.outputs import Output
 from cones.outputs.files import cells_file, named
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cones.artifacts import read_json
-from cones.cell import Cell, Plan
-from cones.errors import ConesError
 from cones.evaluation.generation_metrics import read_generation_metrics
+from cones.experiment.cell import Cell, Plan
+from cones.experiment.generation import Generation
 from cones.experiment.outputs import Output
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.experiment.stale import check_of_cells
-from cones.generation import Generation
-from cones.methods import TuningMethod
+from cones.methods.method import TuningMethod
 from cones.outputs.cells import check_identity, last_line
+from cones.outputs.holes import log_of_failure
 from cones.outputs.subject_numbers import SubjectCell
-from cones.steps.holes import log_of_failure
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.analysis.names import EMBEDDINGS
-from cones.cell import Cell, Plan
-from cones.errors import ConesError
+from cones.experiment.cell import Cell, Plan
 from cones.experiment.cell_steps import job_of_cell
 from cones.experiment.outputs import Output
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
+from cones.outputs.analysis.names import EMBEDDINGS
 from cones.outputs.cells import last_line
-from cones.verification import recorded_state
+from cones.runtime.errors import ConesError
+from cones.runtime.verification import recorded_state
 
 if TYPE_CHECKING:
-    from cones.analysis.embeddings import Embeddings
     from cones.data.registry import Dataset
+    from cones.outputs.analysis.embeddings import Embeddings
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> Vectors:
 
 
 def _embeddings(cell: Cell, partial: bool, stale: Staleness) -> Embeddings:
-    from cones.analysis.embeddings import Embeddings
+    from cones.outputs.analysis.embeddings import Embeddings
 
     path = cell.folder / EMBEDDINGS
     if partial and not path.exists():

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from cones.sources import source_files
+from cones.runtime.sources import source_files
 
 # Read by a step when it runs, as CONES_… are. Others may have been read by an import, and must be equal.
 READ_LATE = ("TMPDIR", "TMP", "TEMP", "TEMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES")

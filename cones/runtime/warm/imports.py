@@ -16,11 +16,11 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cones.sources import PACKAGES, ROOT
+from cones.runtime.sources import PACKAGES, ROOT
 
 # Every step needs the command line, most need PyTorch, which itself imports the second of these (1 s) when the first
 # optimiser or the first module on "meta" is made.
-COMMANDS = "cones.cli"  # by name: what everything stands on imports nothing of it
+COMMANDS = "cones.cli.main"  # by name: what everything stands on imports nothing of it
 ALWAYS = (COMMANDS, "torch._dynamo")
 NVML_CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"  # 1: torch.cuda.is_available() does not initialise CUDA
 NAME_OF_OURS = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")  # of a module that is found by name

@@ -5,13 +5,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cones.determinism import generator
 from cones.miniature.icon_classifier import IconClassifier, accuracy
 from cones.miniature.icons import COLOURS, NOUNS, PATTERNS, PLACES, Icon
 from cones.miniature.pretraining.diffusion.losses import reconstructed
 from cones.miniature.pretraining.diffusion.parts import token_ids
 from cones.miniature.pretraining.diffusion.words import described
 from cones.models.stable_diffusion.sampling import denoised
+from cones.runtime.determinism import generator
 
 GUIDANCE, STEPS = 5.0, 25  # at 2, 3 and 7.5 fewer patterns are right
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.determinism import generator
 from cones.miniature.icon_classifier import answers, classification_loss
 from cones.miniature.icons import Icon
 from cones.miniature.painter import generator_of
@@ -15,6 +14,7 @@ from cones.miniature.pretraining.diffusion.pictures import scaled
 from cones.miniature.pretraining.diffusion.recipe import CAPTIONS_LEFT_OUT, HELD_OUT, Stage
 from cones.miniature.pretraining.diffusion.words import caption
 from cones.models.stable_diffusion.objective import denoising_loss, sampled_latents
+from cones.runtime.determinism import generator
 
 KL_WEIGHT = 1e-4
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cones.artifacts import replacing
 from cones.miniature.icons import Icon, paint_icon, random_icon
 from cones.miniature.painter import generator_of
-from cones.progress import watched
+from cones.runtime.artifacts import replacing
+from cones.runtime.progress import watched
 
 
 def icon_number(seed: int, number: int) -> Icon:

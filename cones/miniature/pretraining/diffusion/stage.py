@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cones.miniature.pretraining.curve import PretrainingRun
 from cones.miniature.pretraining.diffusion.recipe import Stage
-from cones.provenance import settings_digest
+from cones.runtime.provenance import settings_digest
 from cones.training.loop import TrainingLoop
 from cones.training.schedules import warmup_with_cosine
 

@@ -1,0 +1,47 @@
+"""Two controls a reviewer asks for: concept embeddings that start from the class text, and ones that never train."""
+
+import torch
+
+from cones.methods.method import Ingredients
+from cones.models.detector import GroundedDetector
+from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
+
+METHOD = [
+    {
+        "name": "cones_text_init",
+        "class": "TextInitialisedSearch",
+        "label": "ConES, started from text",
+        "block": "control",
+        "inputs": ["text_states"],
+    },
+    {
+        "name": "cones_step0",
+        "class": "UntrainedConcepts",
+        "label": "ConES, never trained",
+        "block": "control",
+        "is_tuned": False,
+    },
+]
+
+
+class TextInitialisedSearch(ConceptEmbeddingSearch):
+    """ConES started from what the text encoder says of each class: does the random start cost anything?"""
+
+    not_for_generators = "a control of the detection tables"
+
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> ConceptEmbedding:
+        text, tokens = ingredients.text_states, ingredients.settings.tokens_per_class
+        rows = []
+        for positions in text.class_positions[0]:  # (L,) of one class
+            states = text.hidden[0, positions]  # (P, D): a class of P word pieces, repeated or cut to N
+            rows.append(states[torch.arange(tokens) % len(states)])
+        return ConceptEmbedding(torch.stack(rows))  # (K, N, D)
+
+
+class UntrainedConcepts(ConceptEmbeddingSearch):
+    """ConES at step 0: what random vectors score before any search."""
+
+    not_for_generators = "a control of the detection tables"
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return False

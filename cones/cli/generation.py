@@ -1,0 +1,110 @@
+"""`python -m cones generation find | encode | look | learn | draw | score | collect`: from pictures to a table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cones.cli.options import SeedOption, SetOption, SuiteOption, load_plan, recorded
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Personalised generation with Stable Diffusion: the steps that the workflow calls, each by hand too.",
+)
+
+SubjectOption = Annotated[str, typer.Option("--subject", help="such as dog6")]
+ArmOption = Annotated[str, typer.Option("--arm", help="an arm of the suite's `generation`")]
+
+
+def _world(suite: str, overrides: str):
+    from cones.steps.generation import World
+
+    return World(load_plan(suite, overrides))
+
+
+@app.command()
+def find(
+    name: Annotated[str, typer.Argument(help="sd15, clip_metric, dino_metric or sd_nano")],
+    path: Annotated[Path | None, typer.Option("--path", help="its directory; else variable, cache, download")] = None,
+    download: Annotated[bool, typer.Option("--allow-download", help="fetch what is neither given nor cached")] = False,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Look for a pretrained model once, and record where it is and what its files hold."""
+    from cones.steps.generation import find_model
+
+    with recorded(load_plan(suite, overrides), "find_pretrained", name=name):
+        find_model(name, path=path, allow_download=download)
+
+
+@app.command()
+def encode(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Say the empty prompt and the class nouns to the text encoder, once per model."""
+    from cones.steps.generation import encode_nouns
+
+    world = _world(suite, overrides)
+    with recorded(world.plan, "encode_nouns"):
+        encode_nouns(world)
+
+
+@app.command()
+def look(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
+    """Look at the real pictures of all subjects: features that every score compares with."""
+    from cones.steps.generation import look_at_real_pictures
+
+    world = _world(suite, overrides)
+    with recorded(world.plan, "look_at_real_pictures"):
+        look_at_real_pictures(world)
+
+
+@app.command()
+def learn(
+    subject: SubjectOption,
+    arm: ArmOption,
+    seed: SeedOption = 0,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Learn one subject; an interrupted run goes on where it was."""
+    from cones.steps.generation import learn_subject
+
+    world = _world(suite, overrides)
+    cell = world.plan.subject_cell(subject, arm, seed)
+    with recorded(world.plan, "learn_subject", subject=subject, arm=arm, seed=seed) as made_of:
+        learn_subject(world, cell, identity=made_of)
+
+
+@app.command()
+def draw(
+    subject: SubjectOption,
+    arm: ArmOption,
+    seed: SeedOption = 0,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Draw a learnt subject, on each track of the suite."""
+    from cones.steps.generation import draw_subject
+
+    world = _world(suite, overrides)
+    cell = world.plan.subject_cell(subject, arm, seed)
+    with recorded(world.plan, "draw_subject", subject=subject, arm=arm, seed=seed):
+        draw_subject(world, cell)
+
+
+@app.command()
+def score(
+    subject: SubjectOption,
+    arm: ArmOption,
+    seed: SeedOption = 0,
+    suite: SuiteOption = "miniature",
+    overrides: SetOption = "{}",
+) -> None:
+    """Measure the drawn pictures: CLIP and DINO, or the icon classifier for sd_nano."""
+    from cones.steps.generation import score_subject
+
+    world = _world(suite, overrides)
+    cell = world.plan.subject_cell(subject, arm, seed)
+    with recorded(world.plan, "score_subject", subject=subject, arm=arm, seed=seed):
+        score_subject(world, cell)

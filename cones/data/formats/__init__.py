@@ -1,0 +1,35 @@
+"""Native formats: one file each, chosen by name. A converter reads what was unpacked and yields records.
+
+A converter is a module with
+    FORMAT      {"name": its name in registry entries}
+    VERSION     int, raised when its output changes
+    Parameters  a Strict model: the keys a registry entry may give beside `format.name`
+    convert(native: NativeFiles, parameters) -> Iterator[Record]
+    RENDERS     True if the native files are no pictures (volumes): convert then writes them into `native.pictures`
+and, where a dataset is for generation,
+    describe(native: NativeFiles, parameters) -> dict, which becomes `generation` in the manifest.
+It knows nothing of the gate or of our splits, and imports anything heavy inside its functions: the registry checks
+parameters while Snakemake parses its rules.
+"""
+
+from types import ModuleType
+
+from cones.runtime.errors import ConesError
+from cones.runtime.registry import Entry, Registry
+
+FORMATS: Registry[Entry] = Registry(
+    "native format", Entry, literal="FORMAT", built_in="cones.built_in:FORMATS", group="cones.formats"
+)
+
+
+def converter_named(name: str, *, where: object) -> ModuleType:
+    """The converter of a native format, imported now. ConesError if there is none, or it lacks a part."""
+    converter = FORMATS.load(name, where=where)
+    for part in ("VERSION", "Parameters", "convert"):
+        if not hasattr(converter, part):
+            raise ConesError(
+                f"a converter needs {part}",
+                where=converter.__file__,
+                next_step="add it; docs/extending.md shows a whole file",
+            )
+    return converter

@@ -1,0 +1,253 @@
+"""Cells and the grid: what a suite consists of, and where each piece of it lies on disk."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+from cones.data.registry import Dataset, load_registries
+from cones.experiment.generation import Generation
+from cones.experiment.outputs import grids_read_by
+from cones.experiment.plugins import plugin_digests
+from cones.experiment.suite import CONFIG_FOLDER, Suite, cell_settings, load_suite
+from cones.methods.method import METHODS, MethodEntry
+from cones.methods.settings import CellSettings
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError, closest
+from cones.runtime.provenance import settings_digest
+from cones.runtime.strict import IDENTIFIER
+
+RESULTS = Path("results")
+FEATURES = Path("features")  # what is large in it, the .bin files, may be deleted at any time
+CHECKPOINTS = Path("checkpoints")
+LOGS = Path("logs")
+CAPTION_POSITIONS = 256  # of a text encoder, as `cones.models.language` has it; this module must not import PyTorch
+
+
+@dataclass(frozen=True)
+class Cell:
+    """(suite, model, dataset, arm, seed): the smallest thing that is tuned, scored and shown in a table."""
+
+    suite: str
+    model: str
+    dataset: str
+    arm: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return RESULTS / self.suite / self.model / self.dataset / self.arm / f"seed{self.seed}"
+
+    @property
+    def logs(self) -> Path:
+        return LOGS / self.folder.relative_to(RESULTS)
+
+    def __str__(self) -> str:
+        return f"{self.model} · {self.dataset} · {self.arm} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite with its registry: every path and every digest a step or the workflow asks for."""
+
+    suite: Suite
+    registry: dict[str, Dataset]
+
+    @classmethod
+    def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
+        loaded = load_suite(suite, overrides)
+        registry = load_registries(loaded.registry)
+        plan = cls(loaded, registry)
+        file = CONFIG_FOLDER / f"{suite}.yaml"
+        for key, dataset in loaded.named_datasets:
+            plan.check(dataset=dataset, where=f"{file}: {key}")
+        if loaded.generation:
+            _check_subjects(registry[loaded.generation.dataset])
+            _check_named_subjects(loaded.generation, registry[loaded.generation.dataset], file)
+        for dataset in loaded.all_datasets:
+            registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
+        for cell in plan.all_cells():
+            _check_caption(plan, cell, file)
+        return plan
+
+    def check(self, *, model: str | None = None, dataset: str | None = None, where: str | None = None) -> None:
+        """ConesError if the suite has no such model, or the registry no such dataset; `where` the name was said."""
+        if model is not None:
+            _refuse_unknown("model", model, self.suite.models, f"{CONFIG_FOLDER / self.suite.suite}.yaml: models")
+        if dataset is not None:
+            _refuse_unknown(
+                "dataset", dataset, self.registry, where, " or ".join(["datasets.yaml", *self.suite.registry])
+            )
+
+    @property
+    def digest(self) -> str:
+        """Of all that config, registry and plug-ins say about this plan."""
+        entries = (self.registry[name] for name in self.suite.all_datasets)
+        said = [self.suite.model_dump(mode="json"), *map(settings_digest, entries)]
+        return settings_digest([*said, plugin_digests()] if self.suite.plugins else said)
+
+    def cells(self, grid: str) -> Iterator[Cell]:
+        """Models, datasets, arms, seeds of one table, in the order of the config."""
+        models, datasets, arms = self.suite.grid(grid)
+        for model, dataset, arm, seed in product(models, datasets, arms, self.suite.seeds_of(grid)):
+            yield Cell(self.suite.suite, model, dataset, arm, seed)
+
+    def all_cells(self) -> list[Cell]:
+        """The cells of every grid; one that several tables show is there once."""
+        return list(dict.fromkeys(cell for grid in self.suite.grids for cell in self.cells(grid)))
+
+    @property
+    def generation(self) -> Generation:
+        """What the suite says of pictures; ConesError if it says nothing."""
+        if self.suite.generation is None:
+            raise ConesError(
+                "the suite draws no pictures",
+                where=f"{CONFIG_FOLDER / self.suite.suite}.yaml",
+                next_step="choose one that does, such as --suite miniature, or add a section `generation`",
+            )
+        return self.suite.generation
+
+    def subject_cells(self) -> list[Cell]:
+        """The cells of the suite's generation, arm by arm: a subject is a dataset, `dreambooth-dog6`."""
+        if (said := self.suite.generation) is None:
+            return []
+        places = product(said.drawing_arms, said.subjects or self.registry[said.dataset].classes, said.seeds)
+        return [self.subject_cell(subject, arm, seed) for arm, subject, seed in places]
+
+    def subject_cell(self, subject: str, arm: str, seed: int) -> Cell:
+        """A cell of the suite's generation; a name that is not in it ends in one line."""
+        said, where = self.generation, f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
+        _refuse_unknown("subject", subject, self.registry[said.dataset].classes, where)
+        _refuse_unknown("arm that draws", arm, said.drawing_arms, where)
+        _refuse_unknown("seed", seed, said.seeds, where)
+        return Cell(self.suite.suite, said.model, f"{said.dataset}-{subject}", arm, seed)
+
+    def subject_of(self, cell: Cell) -> str:
+        """The inverse: which subject a cell of the suite's generation is about."""
+        return cell.dataset.removeprefix(f"{self.suite.generation.dataset}-")
+
+    def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
+        """A cell of this suite; a name that is not in it ends in one line."""
+        for kind, name, known in (
+            ("model", model, self.suite.models),
+            ("dataset", dataset, self.suite.all_datasets),
+            ("arm", arm, self.suite.arms),
+            ("seed", seed, self.suite.all_seeds),
+        ):
+            _refuse_unknown(kind, name, known, f"{CONFIG_FOLDER / self.suite.suite}.yaml: {kind}s")
+        return Cell(self.suite.suite, model, dataset, arm, int(seed))
+
+    def settings(self, cell: Cell) -> CellSettings:
+        return cell_settings(self.suite, cell.model, cell.arm, cell.dataset)
+
+    def tokens_per_class(self, cell: Cell) -> int | None:
+        """N of the vectors a cell learns or, in stage 2, fixes; None for a method without vectors."""
+        settings = self.settings(cell)
+        return settings.tokens_per_class if METHODS[settings.method].has_vectors else None
+
+    def method(self, arm: str) -> MethodEntry:
+        return METHODS[self.suite.arms[arm].method or arm]
+
+    def data_folder(self, dataset: str) -> Path:
+        return Path(self.suite.data_dir) / self.suite.source / dataset
+
+    def manifest(self, dataset: str) -> dict:
+        """What the `prepare` step says about a dataset: status, classes, phrases, counts, digests."""
+        return read_json(self.data_folder(dataset) / "manifest.json")
+
+    def weights(self, model: str) -> Path:
+        """The base weights; random ones have a file of their own, so that suites that start otherwise share none."""
+        seed = self.suite.models[model].initial_seed
+        return CHECKPOINTS / f"{model}{'' if seed is None else f'-seed{seed}'}.safetensors"
+
+    def text_states(self, model: str, dataset: str) -> Path:
+        return RESULTS / self.suite.suite / model / dataset / "text.safetensors"
+
+    def features(self, model: str, dataset: str) -> Path | None:
+        """The index of the image features that the cells of a model and dataset share; None if they share none."""
+        is_shared = self.suite.feature_cache_gb and (model, dataset) in self.sharing
+        return FEATURES / self.suite.suite / model / f"{dataset}.json" if is_shared else None
+
+    def features_of(self, cell: Cell) -> Path | None:
+        """The index that a cell may read; None where its image encoder trains, or nothing is shared."""
+        is_frozen = not self.method(cell.arm).trains_image_encoder
+        return self.features(cell.model, cell.dataset) if is_frozen else None
+
+    def real_pictures(self, model: str, dataset: str) -> Path:
+        """Features of all subjects' own pictures."""
+        return self.text_states(model, dataset).with_name("real.safetensors")
+
+    def feature_budget(self) -> int:
+        """Bytes for one such file: all get the same."""
+        return int(self.suite.feature_cache_gb * 1e9) // len(self.sharing)
+
+    @cached_property
+    def sharing(self) -> dict[tuple[str, str], list[Cell]]:
+        """{(model, dataset): its cells with a frozen image encoder}, where there is more than one."""
+        cells: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+        for cell in self.all_cells():
+            if not self.method(cell.arm).trains_image_encoder:
+                cells[cell.model, cell.dataset].append(cell)
+        return {pair: several for pair, several in cells.items() if len(several) > 1}
+
+    def compares_boxes(self, cell: Cell) -> bool:
+        """Whether an output such as Table 3 asks how far this cell's class vectors are from its boxes' features."""
+        return any(cell in self.cells(grid) for grid in grids_read_by(self.suite.parts, "boxes"))
+
+    def stage1(self, cell: Cell) -> Cell:
+        """The cell whose concept embeddings this one fixes."""
+        return Cell(cell.suite, cell.model, cell.dataset, self.suite.arms[cell.arm].stage1, cell.seed)
+
+
+def _refuse_unknown(kind: str, name: object, known: Collection, where: str | None, place: str = "the suite") -> None:
+    if name not in known:
+        raise ConesError(
+            f'{kind} "{name}" is not in {place}', where=where, next_step=closest(str(name), map(str, known))
+        )
+
+
+def _check_caption(plan: Plan, cell: Cell, file: Path) -> None:
+    """The vectors of all classes must fit into one caption of the text encoder, where they stand in one."""
+    entry, classes = plan.method(cell.arm), len(plan.registry[cell.dataset].classes)
+    if not (entry.has_vectors and "text_encoder" in entry.inputs):
+        return
+    tokens = plan.settings(cell).tokens_per_class
+    positions = classes * (tokens + 1) + 1  # [CLS], the vectors with a full stop between classes, [SEP]
+    if positions > CAPTION_POSITIONS:
+        raise ConesError(
+            "the vectors of all classes are too many for one caption of the text encoder",
+            where=f"{file}: {cell.model}, {cell.dataset}, {cell.arm}",
+            expected=f"at most {CAPTION_POSITIONS} positions",
+            found=f"{classes} classes with {tokens} vectors each: {positions}",
+            next_step=f"set `tokens_per_class: {max(1, (CAPTION_POSITIONS - 1) // classes - 1)}` for this arm"
+            if 2 * classes < CAPTION_POSITIONS
+            else "leave this arm out, or take fewer classes",
+        )
+
+
+def _check_subjects(dataset: Dataset) -> None:
+    """A subject's name becomes a folder and a word of a command line; other classes may be called anything."""
+    for name in dataset.classes:
+        if not re.fullmatch(IDENTIFIER, name):
+            raise ConesError(
+                "a class that is a subject must have a name that can be a folder's",
+                where=f"dataset {dataset.id}: classes",
+                expected="letters, digits, _, + and -",
+                found=f'"{name}"',
+                next_step="rename it in the registry, or choose another generation.dataset",
+            )
+
+
+def _check_named_subjects(said: Generation, dataset: Dataset, file: Path) -> None:
+    """What the suite names is a subject; Figure 3 would be without a mistyped one, and nobody would be told."""
+    for key, names in (("subjects", said.subjects or ()), ("figure3", said.figure3)):
+        for name in names:
+            if name not in dataset.classes:
+                raise ConesError(
+                    f'"{name}" is no subject of dataset {dataset.id}',
+                    where=f"{file}: generation.{key}",
+                    next_step=closest(name, dataset.classes),
+                )

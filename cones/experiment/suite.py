@@ -1,0 +1,267 @@
+"""The typed configuration of a suite: which datasets, models, arms and seeds, and how every method is tuned."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from cones.experiment.generation import Generation
+from cones.experiment.outputs import GENERATION, is_read, known_grids
+from cones.experiment.plugins import load_plugins
+from cones.methods.method import METHODS
+from cones.methods.settings import CellSettings, LossGroup, Tuning
+from cones.models.family import family_of
+from cones.runtime.errors import ConesError, closest
+from cones.runtime.strict import IDENTIFIER, Name, Strict, by_name, parse, read_yaml
+
+CONFIG_FOLDER = Path("config")
+
+
+class Model(Strict):
+    """What differs between models: learning rates, vectors per class, and any of the tuning settings."""
+
+    learning_rate: dict[str, float] = Field(description="method -> base learning rate")
+    tokens_per_class: int = Field(3, ge=1, description="N of the concept embeddings (paper: 3 for GLIP, 2 for UNINEXT)")
+    init_std: float = Field(1.0, ge=0, description="standard deviation of randomly started vectors")
+    initial_seed: int | None = Field(
+        None, description="start from random weights of this seed: no checkpoint is needed"
+    )
+    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this model")
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _known_methods(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            if name not in METHODS:
+                raise ValueError(f'unknown method "{name}"; {closest(name, METHODS)}')
+        return value
+
+
+class Arm(Strict):
+    """A named row of the experiment: a method plus overrides. An arm named like a method is that method."""
+
+    method: str | None = None
+    tokens_per_class: int | None = Field(None, ge=1)
+    init_std: float | None = Field(None, ge=0)
+    learning_rate: float | None = Field(None, gt=0)
+    stage1: str = Field("cones", description="the arm whose concept embeddings stage 2 fixes")
+    loss_groups: tuple[LossGroup, ...] | None = Field(
+        None, min_length=1, description="the losses that train, where the model's can be told apart; default: all"
+    )
+    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
+
+
+class Grid(Strict):
+    """The cells behind one table: models x datasets x arms x seeds; what is not named is all that the suite has."""
+
+    models: tuple[str, ...] | None = Field(None, min_length=1)
+    datasets: tuple[str, ...] | None = Field(None, min_length=1, description="default: the suite's `datasets`")
+    arms: tuple[str, ...] | None = Field(None, min_length=1)
+    seeds: tuple[int, ...] | None = Field(None, min_length=1, description="default: the suite's `seeds`")
+
+
+MAIN_GRID = "table1"  # of a suite that names none
+
+
+class Suite(Strict):
+    """One world: datasets from one source, models, arms, seeds, schedule. `config/<suite>.yaml` holds one."""
+
+    suite: str = Field(pattern=IDENTIFIER)
+    title: str = Field(description="said above every table and figure of the suite")
+    source: Literal["official", "miniature", "sample"] = Field(description="where the datasets come from")
+    mirror: str | None = Field(
+        None, description="folder with <dataset>/ archives or unpacked trees, instead of the web"
+    )
+    data_dir: str = "data"
+    registry: tuple[str, ...] = Field((), description="files with datasets of your own, beside datasets.yaml")
+    plugins: tuple[str, ...] = Field(
+        (), description="files and packages with methods, models, formats or tables of your own, relative to this file"
+    )
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    datasets: tuple[str, ...] = Field(min_length=1)
+    models: dict[Name, Model] = Field(min_length=1)
+    arms: dict[Name, Arm] = Field(min_length=1)
+    grids: dict[str, Grid] = Field(
+        {MAIN_GRID: Grid()},
+        description="table or figure that reads it -> its cells; without it Table 1 has every model, dataset and arm",
+    )
+    generation: Generation | None = Field(None, description="pictures of subjects: generation.csv, Figures 3 and 6")
+    prompts: Literal["plain", "glip_manual"] = Field(
+        "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
+    )
+    tuning: Tuning = Tuning()
+    dataset_tuning: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="dataset -> overrides of `tuning` that its protocol asks for"
+    )
+    learning_rate_studies: tuple[str, ...] = Field(
+        (), description="CSV files with the studies that the learning rates were chosen by; the report shows them"
+    )
+    feature_cache_gb: float = Field(
+        0.0,
+        ge=0,
+        description="disk for the image features that the cells of a model and dataset share where their image encoder "
+        "is frozen; 0: each cell computes its own. Changes no number",
+    )
+
+    @field_validator("data_dir", "mirror")
+    @classmethod
+    def _is_a_folder(cls, value: str | None) -> str | None:
+        """It becomes part of paths that Snakemake reads braces in."""
+        if value is not None and (not value.strip() or any(each in value for each in "{}\n\0")):
+            raise ValueError("must be the path of a folder, without braces or line breaks")
+        return value
+
+    _arms_by_name = field_validator("arms", mode="before")(by_name)
+
+    @field_validator("grids", mode="before")
+    @classmethod
+    def _one_grid(cls, value: Any) -> Any:
+        """`grids: null`, in a suite like another, is one grid of everything; `grids: {}` is none."""
+        return {MAIN_GRID: {}} if value is None else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Suite":
+        for name, arm in self.arms.items():
+            method = arm.method or name
+            if method not in METHODS:
+                raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
+        for name in self.grids:
+            if not is_read(name):
+                raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids())}")
+            self._check_grid(name)
+        if not self.grids and not self.generation:
+            raise ValueError("neither a grid nor generation: there is nothing to do")
+        return self
+
+    def _check_grid(self, name: str) -> None:
+        """Every name of a grid exists; a tuned arm has a learning rate, stage 2 has its stage 1 beside it."""
+        models, _, arms = self.grid(name)
+        for kind, asked, known in (("model", models, self.models), ("arm", arms, self.arms)):
+            for each in asked:
+                if each not in known:
+                    raise ValueError(f'grids.{name}: {kind} "{each}" is not in the suite; {closest(each, known)}')
+        for arm_name in arms:
+            arm = self.arms[arm_name]
+            method = arm.method or arm_name
+            if "stage1" in METHODS[method].inputs and arm.stage1 not in self.arms:
+                raise ValueError(f'arm "{arm_name}" needs the arm "{arm.stage1}", which is not in the suite')
+            for model in models:
+                rates = self.models[model].learning_rate
+                if METHODS[method].is_tuned and arm.learning_rate is None and method not in rates:
+                    raise ValueError(f'models.{model}.learning_rate has no value for "{method}" (arm "{arm_name}")')
+
+    def grid(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """(models, datasets, arms) of a grid, in its order."""
+        if name not in self.grids:
+            where = f"{CONFIG_FOLDER / self.suite}.yaml: grids"
+            raise ConesError(
+                f'grid "{name}" is not in the suite', where=where, next_step=f"choose one of: {', '.join(self.grids)}"
+            )
+        grid = self.grids[name]
+        return grid.models or tuple(self.models), grid.datasets or self.datasets, grid.arms or tuple(self.arms)
+
+    @property
+    def all_datasets(self) -> tuple[str, ...]:
+        """The datasets of every grid and of generation, in the order in which they first come up."""
+        drawn = [self.generation.dataset] if self.generation else []
+        return tuple(dict.fromkeys([*(dataset for name in self.grids for dataset in self.grid(name)[1]), *drawn]))
+
+    @property
+    def named_datasets(self) -> Iterator[tuple[str, str]]:
+        """(key of the suite, dataset) of every dataset that it names."""
+        yield from (("datasets", name) for name in self.datasets)
+        for grid, said in self.grids.items():
+            yield from ((f"grids.{grid}.datasets", name) for name in said.datasets or ())
+        if self.generation:
+            yield "generation.dataset", self.generation.dataset
+        yield from (("dataset_tuning", name) for name in self.dataset_tuning)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the suite makes: its grids, and "generation" if it draws pictures."""
+        return (*self.grids, *([GENERATION] if self.generation else []))
+
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """The seeds of a grid."""
+        return self.grids[name].seeds or self.seeds
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(seed for name in self.grids for seed in self.seeds_of(name)))
+
+
+def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | None = None) -> CellSettings:
+    """Suite < model < dataset < arm, the later wins."""
+    model, arm = suite.models[model_name], suite.arms[arm_name]
+    method = arm.method or arm_name
+    asked = suite.dataset_tuning.get(dataset, {})
+    named = [f"models.{model_name}", *([f"dataset_tuning.{dataset}"] if asked else []), f"arms.{arm_name}"]
+    tuning = {**suite.tuning.model_dump(), **model.tuning, **asked, **arm.tuning}
+    return CellSettings(
+        method=method,
+        tokens_per_class=arm.tokens_per_class or model.tokens_per_class,
+        init_std=model.init_std if arm.init_std is None else arm.init_std,
+        learning_rate=arm.learning_rate or model.learning_rate.get(method, 0.0),
+        stage1=arm.stage1,
+        prompts=suite.prompts,
+        tuning=parse(
+            Tuning,
+            tuning,
+            where=f"{CONFIG_FOLDER / suite.suite}.yaml: tuning of {' or '.join(named)}",
+        ),
+        loss_groups=arm.loss_groups,
+    )
+
+
+def merged(base: dict, overrides: dict) -> dict:
+    """`overrides` laid over `base`, mappings key by key, everything else replaced."""
+    both = {
+        k: merged(base[k], v) for k, v in overrides.items() if isinstance(v, dict) and isinstance(base.get(k), dict)
+    }
+    return {**base, **overrides, **both}
+
+
+def _read(path: Path) -> dict:
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ConesError(
+            "not a mapping of keys",
+            where=path,
+            expected="suite:, datasets:, models:, …",
+            next_step="see config/ci.yaml for a short one",
+        )
+    return content
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts of a list; what is none is told when the suite is parsed."""
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list | tuple) else []
+
+
+def load_suite(name: str, overrides: dict | None = None) -> Suite:
+    """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
+
+    A file with `like: <other suite>` holds what differs from that one; its grids and generation are its own.
+    """
+    path = CONFIG_FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml"))
+        raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
+    base = _read(path)
+    if "like" in base:
+        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None, "generation": None}, base)
+    where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
+    content = merged(base, overrides or {})
+    load_plugins(_texts(content.get("plugins")), suite_file=path)
+    suite = parse(Suite, content, where=where)
+    for model in suite.models:
+        family_of(model, where=f"{path}: models")
+    for grid in suite.grids:
+        models, datasets, arms = suite.grid(grid)
+        for model, arm, dataset in product(models, arms, (None, *filter(suite.dataset_tuning.get, datasets))):
+            cell_settings(suite, model, arm, dataset)
+    for arm in suite.generation.arms if suite.generation else ():
+        suite.generation.settings(arm)
+    return suite

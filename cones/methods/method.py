@@ -1,0 +1,161 @@
+"""The `TuningMethod` seam and the registry of methods: one file each, found by name.
+
+The registry is read while the workflow is parsed, so this module imports nothing heavy; a method's own file is imported
+by `TuningMethod.load` inside the step that tunes with it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from cones.models.generators import GENERATORS
+from cones.runtime.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import torch
+    from torch import Tensor, nn
+
+    from cones.methods.prompts import Prompt
+    from cones.methods.settings import CellSettings
+    from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, Predictions, Target
+    from cones.models.language import ClassPhrase, LanguageFeatures
+    from cones.models.losses import LossTerms
+
+Input = Literal["text_states", "text_encoder", "stage1"]
+Selection = Literal["val", "none", "test-as-published"]
+Label = Literal["boxes", "masks"]
+
+
+class MethodEntry(Entry):
+    """What a method's file says in its literal METHOD: how it is shown, and which files of other steps it reads."""
+
+    class_name: str = Field(alias="class")
+    label: str = Field(description="as tables and figures print it")
+    block: str = Field(description="of Table 1: zero_shot, peft, fine_tuning, control, or a title of its own")
+    inputs: tuple[Input, ...] = Field((), description="files of other steps")
+    is_tuned: bool = True
+    has_vectors: bool = Field(True, description="N vectors per class stand in the language")
+    trains_image_encoder: bool = Field(False, description="then its image features are its own")
+    context: str | None = Field(
+        None, description='"module:Class" of what a generator hears, where the method can draw pictures'
+    )
+
+    @property
+    def of_cells(self) -> dict:
+        """What a cell's result depends on; how the method is shown concerns tables alone."""
+        return self.model_dump(mode="json", exclude={"label", "block"})
+
+
+METHODS: Registry[MethodEntry] = Registry(
+    "method", MethodEntry, literal="METHOD", built_in="cones.built_in:METHODS", group="cones.methods"
+)
+
+
+@dataclass
+class Ingredients:
+    """What a method may make its prompt of; inputs that its registry line does not name are None."""
+
+    phrases: list[ClassPhrase]  # how each class is said, in class order
+    settings: CellSettings
+    generator: torch.Generator  # seeded by the cell: the only source of random starts
+    text_states: LanguageFeatures | None = None  # class names through the frozen encoder
+    text_encoder: nn.Module | None = None
+    tokenizer: object | None = None
+    concepts: LanguageFeatures | None = None  # stage-1 concept embeddings
+
+
+@dataclass
+class TrainingImages:
+    """Some training images of one padded size: their features and their ground truth, image by image."""
+
+    pyramid: FeaturePyramid
+    targets: list[Target]
+
+
+class TuningMethod(ABC):
+    """How the language features are made and what trains; nothing else differs between the rows of a table.
+
+    Parameter names are those of `{"model": detector, "prompt": prompt}`, such as "model.rpn.head.log_scale".
+    A method says at least what its prompt is and what trains; all else has a default.
+
+    not_for_generators  why no generator can carry the method, or None for one with a `context` in the registry
+    selection           which labels chose the epoch that counts: those of the validation split ("val"); none, then it
+                        is the last epoch and validation changes nothing ("none"); or those of the test split when the
+                        published settings were chosen, which is only noted here ("test-as-published")
+    labels              which annotations of training images it needs; without masks the method is skipped on a dataset
+                        that has none, if it asks for them
+    separate_terms      loss terms, of the model's or its own, whose gradients `adjust_gradients` gets one by one
+    detect              a rule for test and validation images, as a method `detect(self, model, prompt, pyramid) ->
+                        list[Detections]`; None is one pass. It runs without gradients unless it enables them
+    """
+
+    not_for_generators: str | None = "not defined for image generation"
+    selection: Selection = "val"
+    labels: frozenset[Label] = frozenset({"boxes"})
+    separate_terms: tuple[str, ...] = ()
+    detect: Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]] | None = None
+
+    @staticmethod
+    def load(name: str) -> TuningMethod:
+        return METHODS.make(name, TuningMethod)
+
+    def supports(self, model_name: str) -> str | None:
+        """None, or the reason why this model cannot carry the method; tables print it."""
+        return self.not_for_generators if model_name in GENERATORS else None
+
+    @abstractmethod
+    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> Prompt:
+        """The module that makes the language features."""
+
+    @abstractmethod
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        """Whether the parameter trains. What the model freezes for every method is left out by the caller."""
+
+    def set_modes(self, model: GroundedDetector, prompt: Prompt) -> None:
+        """Train or eval mode, part by part, before each epoch: by default every dropout and drop path is off."""
+        model.eval()
+        prompt.eval()
+
+    def extend(self, model: GroundedDetector, ingredients: Ingredients) -> None:  # noqa: B027 (a hook)
+        """Add modules to the model (`cones.models.additions.add_module`): called once before its prompt is made, when
+        it is tuned and again when its state is loaded. There `ingredients` may hold phrases, settings and generator
+        alone."""
+
+    def before_epoch(  # noqa: B027 (a hook)
+        self, model: GroundedDetector, prompt: Prompt, epoch: int, images: Callable[[], Iterator[TrainingImages]]
+    ) -> None:
+        """Called before each epoch (from 0), in eval mode, without gradients; `images()` goes over the training images
+        in order, at test size and not mirrored.
+
+        What it changes has to be a trained parameter or a persistent buffer of the prompt or of a module that the
+        method added: these a checkpoint and the state hold.
+        """
+
+    def loss_terms(
+        self, model: GroundedDetector, prompt: Prompt, predictions: Predictions, targets: list[Target]
+    ) -> LossTerms:
+        """Terms beside the model's, under names of their own. A term is a sum over images and its normaliser, so that a
+        batch in parts gives the loss of the whole batch."""
+        return {}
+
+    def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
+        """Those of `loss_terms`, known before any forward pass, for images padded to `size` (H, W)."""
+        return {}
+
+    def adjust_gradients(  # noqa: B027 (a hook)
+        self, trained: dict[str, nn.Parameter], step: int, separate: dict[str, dict[str, Tensor]]
+    ) -> None:
+        """Change the gradients of the whole batch, of all processes, before they are clipped and the step is taken.
+
+        separate  {term of `separate_terms`: {name: gradient}}; these are not part of the parameters' gradients
+        """
+
+    def needs_prompt_at_test(self, prompt: Prompt) -> bool:
+        """Whether scoring needs the prompt itself, and not only the language features that it ended in."""
+        return not prompt.is_static or self.detect is not None

@@ -1,0 +1,224 @@
+"""The `Prompt` seam: how the language features are made. A method of the paper is little more than one of these."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cones.methods.method import Ingredients
+from cones.models.detector import FeaturePyramid
+from cones.models.language import MAX_POSITIONS, ClassPhrase, LanguageFeatures, caption, token_positions
+from cones.runtime.errors import ConesError
+
+
+@dataclass
+class PromptContext:
+    """What a prompt may look at: how many images, and their features; None where there are no images, as for a static
+    prompt."""
+
+    batch_size: int = 1
+    pyramid: FeaturePyramid | None = None
+
+
+class Prompt(nn.Module):
+    """`prompt(context) -> LanguageFeatures`.
+
+    is_static  the result does not depend on the context: it is stored when tuning ends, and scoring reads it. False for
+               a prompt that looks at the image: it is made again for scoring, of the method's inputs and of what was
+               stored: its trained parameters and its persistent buffers
+    """
+
+    is_static: bool = True
+
+    @abstractmethod
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        """B = 1 row for all images, or one for each of `context.batch_size` images."""
+
+    def for_images(self, pyramid: FeaturePyramid) -> LanguageFeatures:
+        """A row for each image of the pyramid."""
+        images = len(pyramid.sizes)
+        return self(PromptContext(images, pyramid)).for_batch(images)
+
+    def without_images(self) -> LanguageFeatures:
+        """The one row of a static prompt."""
+        return self(PromptContext())
+
+
+class FixedPrompt(Prompt):
+    """Language features read from a file: the class names of a frozen text encoder, or stage-1 concept embeddings."""
+
+    def __init__(self, features: LanguageFeatures):
+        super().__init__()
+        self.names = tuple(features.tensors())
+        for name, tensor in features.tensors().items():
+            self.register_buffer(name, tensor.clone(), persistent=False)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        return LanguageFeatures(**{name: getattr(self, name) for name in self.names})
+
+
+@dataclass
+class EncodedCaption:
+    """A caption as the text encoder takes it: ids (L,), class_positions (K, L) bool.
+
+    phrases (L,) int64 where the family reads phrases apart, as in `LanguageFeatures`; else None.
+    """
+
+    ids: Tensor
+    class_positions: Tensor
+    phrases: Tensor | None = None
+
+
+def check_length(positions: int) -> None:
+    """A caption longer than the 256 positions of a text encoder raises: truncated classes could never be detected."""
+    if positions > MAX_POSITIONS:
+        raise ConesError(
+            "the caption of all classes is too long for the text encoder",
+            expected=f"at most {MAX_POSITIONS} word pieces and vectors",
+            found=positions,
+            next_step="fewer `tokens_per_class` where vectors stand in it, shorter `prompts` where names do",
+        )
+
+
+def encode_caption(tokenizer, phrases: Sequence[ClassPhrase]) -> EncodedCaption:
+    """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands."""
+    encoded = encode_text(tokenizer, *caption(phrases))
+    _refuse_same_words(encoded, phrases)
+    return encoded
+
+
+def _refuse_same_words(encoded: EncodedCaption, phrases: Sequence[ClassPhrase]) -> None:
+    """Two classes that the text encoder reads as the same words, such as Ship and ship, cannot be told apart."""
+    first: dict[tuple, ClassPhrase] = {}
+    for phrase, row in zip(phrases, encoded.class_positions):
+        words = (tuple(encoded.ids[row].tolist()), phrase.prefix, phrase.suffix)
+        if (other := first.setdefault(words, phrase)) is not phrase:
+            raise ConesError(
+                f'the text encoder reads the classes "{other.name}" and "{phrase.name}" as the same words',
+                next_step="give one of them another phrase in `prompts` of this dataset in its registry",
+            )
+
+
+def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> EncodedCaption:
+    """Any text, and for each class the characters [start, end) that stand for it; ends as the family's captions do."""
+    if tokenizer.style.ends_with_stop and not text.endswith("."):
+        text += "."
+    encoding = tokenizer.encode(text)
+    check_length(len(encoding.ids))
+    offsets = [(0, 0) if special else offset for offset, special in zip(encoding.offsets, encoding.special_tokens_mask)]
+    positions = torch.zeros(len(spans), len(encoding.ids), dtype=torch.bool)  # (K, L)
+    unknown = tokenizer.token_to_id("[UNK]")
+    for row, span in zip(positions, spans):
+        pieces = token_positions(offsets, span)
+        if all(encoding.ids[piece] == unknown for piece in pieces):
+            name = text[slice(*span)]
+            raise ConesError(
+                f'the class name "{name}" has no letter or digit that the text encoder knows',
+                next_step="give the class another phrase in `prompts` of this dataset in its registry",
+            )
+        row[pieces] = True
+    ids = torch.tensor(encoding.ids)
+    phrases = tokenizer.phrases_of(ids[None])
+    return EncodedCaption(ids, positions, None if phrases is None else phrases[0])
+
+
+def random_word_vectors(ingredients: Ingredients) -> Tensor:
+    """(K, N, D) random starts for learnable words, as spread out as the encoder's own word embeddings x `init_std`."""
+    table = ingredients.text_encoder.embeddings.word_embeddings.weight
+    shape = (len(ingredients.phrases), ingredients.settings.tokens_per_class, table.shape[1])
+    return torch.randn(shape, generator=ingredients.generator) * (
+        ingredients.settings.init_std * table.detach().std().item()
+    )
+
+
+class SoftCaption(Prompt):
+    """A caption with learnable vectors at some positions of the text encoder's *input*: textual inversion, CoOp.
+
+    vectors  (K, N, D) N vectors for each class
+    slots    what stands at each of the L positions: a word-piece id, or `(class, n)` for a vector
+    class_positions (K, L) bool
+    phrases  (L,) int64 where the family reads phrases apart, as in `LanguageFeatures`; else None
+    """
+
+    def __init__(
+        self,
+        *,
+        text_encoder: nn.Module,
+        vectors: Tensor,
+        slots: Sequence[int | tuple[int, int]],
+        class_positions: Tensor,
+        phrases: Tensor | None = None,
+    ):
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.vectors = nn.Parameter(vectors)  # (K, N, D)
+        tokens = vectors.shape[1]
+        learned = [isinstance(slot, tuple) for slot in slots]
+        ids = [0 if isinstance(slot, tuple) else slot for slot in slots]
+        rows = [slot[0] * tokens + slot[1] if isinstance(slot, tuple) else 0 for slot in slots]
+        self.register_buffer("learned", torch.tensor(learned)[:, None], persistent=False)  # (L, 1)
+        self.register_buffer("ids", torch.tensor(ids), persistent=False)  # (L,)
+        self.register_buffer("rows", torch.tensor(rows), persistent=False)  # (L,)
+        self.register_buffer("class_positions", class_positions[None], persistent=False)  # (1, K, L)
+        self.register_buffer("phrases", None if phrases is None else phrases[None], persistent=False)  # (1, L)
+
+    @classmethod
+    def of_classes(
+        cls,
+        *,
+        said: list[list[int | tuple[int, int]]],
+        stands_for_class: list[list[bool]],
+        vectors: Tensor,
+        ingredients: Ingredients,
+    ) -> "SoftCaption":
+        """[CLS], what is said of each class with "." between (and behind the last, if the family's captions end so),
+        [SEP]; of what is said, which slots are positives."""
+        tokenizer = ingredients.tokenizer
+        token_id = tokenizer.token_to_id
+        slots: list[int | tuple[int, int]] = [token_id("[CLS]")]
+        spans = []
+        for k, words in enumerate(said):
+            slots += [token_id(".")] if k else []
+            spans.append(len(slots))
+            slots += words
+        slots += [token_id(".")] if tokenizer.style.ends_with_stop else []
+        slots.append(token_id("[SEP]"))
+        check_length(len(slots))
+        pieces = torch.tensor([[-1 if isinstance(slot, tuple) else slot for slot in slots]])  # (1, L)
+        phrases = tokenizer.phrases_of(pieces)
+        class_positions = torch.zeros(len(said), len(slots), dtype=torch.bool)  # (K, L)
+        for row, start, positive in zip(class_positions, spans, stands_for_class):
+            row[start : start + len(positive)] = torch.tensor(positive)
+        return cls(
+            text_encoder=ingredients.text_encoder,
+            vectors=vectors,
+            slots=slots,
+            class_positions=class_positions,
+            phrases=None if phrases is None else phrases[0],
+        )
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        words = self.text_encoder.embeddings.word_embeddings(self.ids)  # (L, D)
+        embeddings = torch.where(self.learned, self.vectors.flatten(0, 1)[self.rows], words)[None]  # (1, L, D)
+        mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
+        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=self.phrases)  # (1, L, D)
+        return LanguageFeatures(hidden, mask, self.class_positions, self.phrases)
+
+
+class CaptionPrompt(Prompt):
+    """Class names through a text encoder: `caption -> (1, L, D)`. Used frozen (once per dataset) or trained (full)."""
+
+    def __init__(self, text_encoder: nn.Module, encoded: EncodedCaption):
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.register_buffer("ids", encoded.ids[None], persistent=False)  # (1, L)
+        self.register_buffer("class_positions", encoded.class_positions[None], persistent=False)  # (1, K, L)
+        phrases = None if encoded.phrases is None else encoded.phrases[None]
+        self.register_buffer("phrases", phrases, persistent=False)  # (1, L)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        mask = torch.ones_like(self.ids, dtype=torch.bool)
+        hidden = self.text_encoder(input_ids=self.ids, mask=mask, phrases=self.phrases)  # (1, L, D)
+        return LanguageFeatures(hidden, mask, self.class_positions, self.phrases)

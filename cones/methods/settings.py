@@ -1,0 +1,68 @@
+"""What a cell is tuned with: the budget and protocol that all methods share, and what its method is given."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from cones.runtime.strict import Strict
+
+LossGroup = Literal["classification", "box", "mask"]
+
+
+class Plateau(Strict):
+    """Reduce the learning rate when validation AP stops rising (docs/spec/glip.md 10)."""
+
+    factor: float = Field(0.1, gt=0, lt=1, description="learning rate is multiplied by this")
+    patience: int = Field(3, ge=0, description="evaluations without a rise that are tolerated")
+    min_lr: float = Field(1e-6, ge=0, description="never below this")
+    threshold: float = Field(1e-4, ge=0, description="a rise counts if relative to the best it exceeds this")
+
+
+class Tuning(Strict):
+    """The budget and protocol of every tuned method; the defaults are GLIP's fine-tuning (docs/spec/glip.md 10)."""
+
+    max_epochs: int = Field(200, ge=0, description="passes over the (copied) training set at most")
+    copies: int = Field(1, ge=1, description="times each training image is listed per epoch")
+    batch_size: int = Field(4, ge=1, description="images per optimiser step, over all micro-batches")
+    micro_batch: int = Field(4, ge=1, description="images per forward pass at most; does not change the numbers")
+    weight_decay: float = Field(0.05, ge=0)
+    clip_norm: float = Field(1.0, gt=0, description="gradient norm over all trained parameters")
+    bias_lr_factor: float = Field(2.0, gt=0, description='for parameters with "bias" in their name')
+    bias_decay: bool = Field(False, description="whether these decay like the others")
+    lr_factors: dict[str, float] = Field(
+        {".text_encoder.": 0.1},
+        description="what a parameter's name contains -> factor of its learning rate; the first that fits (GLIP: 1e-5 "
+        "beside 1e-4 for the text encoder)",
+    )
+    warmup_steps: int = Field(0, ge=0, description="linear rise of the learning rate")
+    plateau: Plateau = Plateau()
+    decay_at: float | None = Field(
+        None, gt=0, lt=1, description="share of max_epochs after which the plateau's factor applies once, instead of it"
+    )
+    early_stop: int = Field(8, ge=1, description="evaluations strictly below the best before stopping")
+    selection: Literal["best", "last"] = Field(
+        "best", description="the epoch that counts; with last, validation decides nothing, early stop included"
+    )
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    train_short_sides: tuple[int, ...] = Field(
+        (480, 560, 640, 720, 800), description="drawn per image and step, pixels"
+    )
+    shots: int | None = Field(None, ge=1, description="few-shot: about this many images per class, in train and val")
+    shot_seed: int | None = Field(None, description="draws the few-shot subset; without it the first images by id")
+    pyramid_cache_mb: int = Field(1024, ge=0, description="memory for the pyramids of a frozen image encoder; exact")
+    exact_savings: bool = Field(
+        True, description="false: computed as the published code does, the same numbers for more work (to compare)"
+    )
+
+
+class CellSettings(Strict):
+    """Everything a cell's result depends on besides code, data and weights; its digest is a parameter of the step."""
+
+    method: str
+    tokens_per_class: int
+    init_std: float
+    learning_rate: float
+    stage1: str
+    prompts: str
+    tuning: Tuning
+    loss_groups: tuple[LossGroup, ...] | None = None

@@ -1,0 +1,1 @@
+"""Personalised generation: learning a subject with Stable Diffusion, and drawing it."""

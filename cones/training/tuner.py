@@ -1,0 +1,342 @@
+"""Tuning a detector on a dataset: every method of every model goes through it, with the same budget and rules.
+
+Protocol of GLIP's fine-tuning (docs/spec/glip.md 10): AdamW, gradient clipping, rate reduced on a plateau of
+validation AP, early stop, best epoch on validation kept; or, as UNINEXT is trained, one step down at a fixed epoch.
+Validation AP is that of the masks where model and dataset have them, else that of the boxes. Everything random is drawn
+from a generator named after its place, so an interrupted run resumes to the same numbers, bit for bit on a CPU.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cones.data.ahead import ahead
+from cones.data.batches import Sample, Split, View, groups_of_equal_size
+from cones.data.pyramid_file import PyramidFile
+from cones.data.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, trains_image_encoder
+from cones.evaluation.coco_ap import average_precision
+from cones.evaluation.prediction import predict
+from cones.methods.method import TrainingImages, TuningMethod
+from cones.methods.prompts import Prompt
+from cones.methods.settings import CellSettings, Tuning
+from cones.models.detector import GroundedDetector
+from cones.models.losses import LossTerms, add_normalisers, normalised
+from cones.runtime.determinism import generator
+from cones.runtime.devices import mixed_precision
+from cones.runtime.errors import ConesError
+from cones.runtime.processes import Ranks
+from cones.runtime.progress import log
+from cones.runtime.provenance import settings_digest
+from cones.training import loop
+from cones.training.loop import TrainingLoop
+from cones.training.optimiser import parameter_groups
+
+
+@dataclass
+class Progress(loop.Progress):
+    """Where the tuning of a cell stands."""
+
+    epoch: int = 0  # finished epochs
+    step_in_epoch: int = 0
+    below_best: int = 0  # evaluations strictly below the best since the best
+    best_ap: float | None = None
+    best_epoch: int = 0
+    loss_sums: dict[str, float] = field(default_factory=dict)  # of the running epoch
+    history: list[dict] = field(default_factory=list)
+
+
+class Tuner(TrainingLoop):
+    """Tunes `prompt` and `model` as `method` says and leaves both in their best state on the validation split.
+
+    `identity`, a plain value, is what the result depends on besides settings, seed and the shapes of what trains.
+    """
+
+    progress: Progress
+    smallest_part = "one image"
+    advice_not_finite = "look at these images or lower the learning rate; nothing was zeroed or skipped"
+    advice_no_memory = "set smaller train_short_sides, or use a device with more memory; the run goes on from here"
+
+    def __init__(
+        self,
+        *,
+        model: GroundedDetector,
+        prompt: Prompt,
+        method: TuningMethod,
+        train: Split,
+        val: Split,
+        settings: CellSettings,
+        seed: int,
+        device: torch.device,
+        checkpoint: Path,
+        identity: str = "",
+        ranks: Ranks | None = None,
+        features: PyramidFile | None = None,
+    ):
+        self.model, self.prompt, self.method = model.to(device), prompt.to(device), method
+        self.train_split, self.val_split = train, val
+        self.separate_terms = method.separate_terms
+        self.tuning, self.seed, self.clip_norm = settings.tuning, seed, settings.tuning.clip_norm
+        trained = mark_trainable(model, prompt, method)
+        groups = parameter_groups(trained, settings.learning_rate, self.tuning)
+        together = {"fused": True} if device.type == "cuda" else {"foreach": True}  # all parameters in a few calls
+        shapes = {name: list(parameter.shape) for name, parameter in trained.items()}
+        super().__init__(
+            trained=trained,
+            optimiser=torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, **together),
+            progress=Progress(micro_batch=self.tuning.micro_batch),
+            checkpoint=checkpoint,
+            identity=settings_digest([settings.model_dump(mode="json"), seed, len(train), shapes, identity]),
+            device=device,
+            where=checkpoint.parent,
+            ranks=ranks,
+        )
+        plateau = self.tuning.plateau
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimiser,
+            mode="max",
+            factor=plateau.factor,
+            patience=plateau.patience,
+            threshold=plateau.threshold,
+            min_lr=plateau.min_lr,
+        )
+        self.buffers = method_buffers(model, prompt)
+        self.train_pyramids, self.val_pyramids = (self._pyramids(split, features) for split in (train, val))
+        self.best: dict[str, Tensor] = self._snapshot()
+
+    def _pyramids(self, split: Split, features: PyramidFile | None) -> FrozenPyramids | LivePyramids:
+        if trains_image_encoder(self.model, self.trained) or not self.tuning.exact_savings:
+            return LivePyramids(self.model, self.device)
+        budget = self.tuning.pyramid_cache_mb // 2
+        return FrozenPyramids(self.model, self.device, budget, SharedPyramids(features, split))
+
+    def run(self) -> Progress:
+        """Train until the budget or patience ends; an unfinished run of the same identity is resumed."""
+        self.resume()
+        if self.tuning.max_epochs and not self.train_split.trainable_indices():
+            raise ConesError(
+                "no training image has a usable box",
+                where=self.train_split.root.parent,
+                next_step="look at manifest.json there: what was dropped, and why",
+            )
+        while self.progress.epoch < self.tuning.max_epochs and self.progress.below_best < self.tuning.early_stop:
+            self._epoch()
+            self._validate()
+            self.save_if_due(at_least=0)
+        self._put_back(self.best)
+        self._evaluation_mode()
+        return self.progress
+
+    # ------------------------------------------------------------------------------------------------ one epoch
+
+    def _batches(self, epoch: int) -> list[list[View]]:
+        """The views of an epoch in order: a permutation of images x copies, each with its own size and flip."""
+        images = self.train_split.trainable_indices() * self.tuning.copies
+        order = torch.randperm(len(images), generator=generator("order", self.seed, epoch)).tolist()
+        draw = torch.rand(len(images), 2, generator=generator("views", self.seed, epoch)).tolist()
+        sizes = self.tuning.train_short_sides
+        views = [
+            View(images[place], sizes[int(size * len(sizes))], flip < self.tuning.flip)
+            for place, (size, flip) in zip(order, draw)
+        ]
+        return [views[i : i + self.tuning.batch_size] for i in range(0, len(views), self.tuning.batch_size)]
+
+    def _epoch(self) -> None:
+        progress = self.progress
+        if not progress.step_in_epoch:
+            self._evaluation_mode()
+            with torch.no_grad():
+                self.method.before_epoch(self.model, self.prompt, progress.epoch, self._training_images)
+        self.method.set_modes(self.model, self.prompt)
+        self._keep_frozen_parts_in_eval_mode()
+        batches = [self.ranks.share(batch) for batch in self._batches(progress.epoch)[progress.step_in_epoch :]]
+        label = f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"
+        self.train(ahead(self._samples, batches, device_type=self.device.type), label=label, total=len(batches))
+
+    def _samples(self, batch: list[View]) -> list[Sample]:
+        return [self.train_split.sample(view) for view in batch]
+
+    def _keep_frozen_parts_in_eval_mode(self) -> None:
+        modules = {f"{name}.": module for name, module in self.model.named_modules()}
+        modes = {name: module.training for name, module in modules.items() if name.startswith(self.model.additions)}
+        for name, module in modules.items():
+            if is_always_frozen(name, self.model):
+                module.eval()  # and all that is in it, additions too
+        for name, mode in modes.items():
+            modules[name].training = mode
+
+    def _evaluation_mode(self) -> None:
+        self.model.eval()
+        self.prompt.eval()
+
+    def _training_images(self) -> Iterator[TrainingImages]:
+        """Image by image in the order of the split, at test size and not mirrored."""
+        for index in self.train_split.trainable_indices():
+            sample = self.train_split.sample(View(index, self.model.preprocessing.short_side))
+            with mixed_precision(self.device):
+                pyramid = self.train_pyramids([sample])
+            yield TrainingImages(pyramid, [sample.target.to(self.device)])
+
+    # ------------------------------------------------------------------------------------------------ one step
+
+    def learning_rate(self, group: dict) -> float:
+        step, warmup = self.progress.step, self.tuning.warmup_steps
+        return group["initial_lr"] * (step + 1) / (warmup + 1) if step <= warmup else group["lr"]
+
+    def random_place(self) -> tuple:
+        return "dropout", self.seed, self.progress.step
+
+    def parts(self, batch: list[Sample]) -> list[list[Sample]]:
+        there = [replace(sample, target=sample.target.to(self.device)) for sample in batch]
+        return groups_of_equal_size(there, self.progress.micro_batch)
+
+    def normalisers(self, parts: list[list[Sample]]) -> dict[str, Tensor]:
+        """A process that got no image of a batch adds nothing."""
+        own = [self._normalisers_of(part) for part in parts]
+        nothing = (self.model.preprocessing.size_divisor,) * 2
+        return add_normalisers(own or [{**self.model.normalisers([], nothing), **self.method.normalisers([], nothing)}])
+
+    def _normalisers_of(self, part: list[Sample]) -> dict[str, Tensor]:
+        targets, size = [sample.target for sample in part], tuple(part[0].pixels.shape[1:])
+        return {**self.model.normalisers(targets, size), **self.method.normalisers(targets, size)}
+
+    def losses(self, part: list[Sample], normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
+        targets = [sample.target for sample in part]
+        with mixed_precision(self.device):
+            pyramid = self.train_pyramids(part)
+            predictions = self.model.ground(pyramid, self.prompt.for_images(pyramid), targets)
+            terms = self.model.loss(predictions, targets)
+            added = self.method.loss_terms(self.model, self.prompt, predictions, targets)
+        check_added_terms(added, self.method.normalisers(targets, tuple(part[0].pixels.shape[1:])), terms, self.method)
+        return normalised(terms | added, normalisers)
+
+    def adjust_gradients(self) -> None:
+        self.method.adjust_gradients(self.trained, self.progress.step, self.separate_gradients)
+
+    def after_step(self, losses: dict[str, float]) -> None:
+        sums = self.progress.loss_sums
+        for term, value in losses.items():
+            sums[term] = sums.get(term, 0.0) + value
+        self.progress.step_in_epoch += 1
+
+    def place(self) -> str:
+        return f"{super().place()} (epoch {self.progress.epoch + 1})"
+
+    def describe(self, batch: list[Sample]) -> str:
+        return f"images {[sample.target.image_id for sample in batch]}"
+
+    # ------------------------------------------------------------------------------------- validation and schedule
+
+    def _validate(self) -> None:
+        progress = self.progress
+        self._evaluation_mode()
+        ap = self.ranks.first(self._validation_ap)
+        rate = self.optimiser.param_groups[0]["lr"]
+        self._adjust_rate(ap)
+        is_last = keeps_last_epoch(self.method, self.tuning)
+        if is_last or progress.best_ap is None or ap >= progress.best_ap:  # a tie overwrites the best
+            progress.best_ap, progress.best_epoch, progress.below_best = ap, progress.epoch + 1, 0
+            self.best = self._snapshot()
+        else:
+            progress.below_best += 1
+        steps = max(progress.step_in_epoch, 1)
+        sums = progress.loss_sums
+        if self.ranks.size > 1:
+            sums = {term: total.item() for term, total in self.ranks.sum(sums).items()}
+        losses = {term: total / steps for term, total in sums.items()}
+        progress.history.append(
+            {"epoch": progress.epoch + 1, "steps": progress.step, "learning_rate": rate, "val_ap": ap, "losses": losses}
+        )
+        said = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
+        log.info("epoch %d: %s, lr %.2g, validation AP %.1f", progress.epoch + 1, said, rate, ap)
+        progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
+
+    def _validation_ap(self) -> float:
+        label = f"validation {self.progress.epoch + 1}"
+        results = predict(
+            self.model, self.prompt, self.val_split, self.val_pyramids, label=label, detect=self.method.detect
+        )
+        deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
+        return average_precision(self.val_split.coco, results, limit, deciding) or 0.0
+
+    def _adjust_rate(self, ap: float) -> None:
+        """After an epoch: down once at the share `decay_at` of the budget, or else where validation AP stops rising."""
+        if self.tuning.decay_at is None:
+            if ap > 0 and self.method.selection != "none":
+                self.scheduler.step(ap)
+        elif self.progress.epoch + 1 == round(self.tuning.decay_at * self.tuning.max_epochs):
+            for group in self.optimiser.param_groups:
+                group["lr"] *= self.tuning.plateau.factor
+
+    def _snapshot(self) -> dict[str, Tensor]:
+        return {name: value.detach().cpu().clone() for name, value in {**self.trained, **self.buffers}.items()}
+
+    def _put_back(self, snapshot: dict[str, Tensor]) -> None:
+        for name, value in {**self.trained, **self.buffers}.items():
+            value.data.copy_(snapshot[name])
+
+    # ----------------------------------------------------------------------------------------- interrupted and resumed
+
+    def state(self) -> dict:
+        scheduler = {k: v for k, v in self.scheduler.state_dict().items() if not k.startswith("_")}
+        return {"tuned": self._snapshot(), "best": self.best, "scheduler": scheduler}
+
+    def load_state(self, content: dict) -> None:
+        self._put_back(content["tuned"])
+        if self.ranks.rank:  # the sums in the checkpoint are the first process's own
+            self.progress.loss_sums = dict.fromkeys(self.progress.loss_sums, 0.0)
+        self.best = content["best"]
+        self.scheduler.load_state_dict(content["scheduler"])
+
+
+def mark_trainable(model: GroundedDetector, prompt: Prompt, method: TuningMethod) -> dict[str, nn.Parameter]:
+    """Set `requires_grad` as the method says and return what trains, by name."""
+    trained = {}
+    for name, parameter in [
+        *((f"model.{name}", parameter) for name, parameter in model.named_parameters()),
+        *((f"prompt.{name}", parameter) for name, parameter in prompt.named_parameters()),
+    ]:
+        frozen = name.startswith("model.") and is_always_frozen(name.removeprefix("model."), model)
+        parameter.requires_grad_(not frozen and method.trainable(name, model))
+        if parameter.requires_grad:
+            trained[name] = parameter
+    return trained
+
+
+def is_always_frozen(name: str, model: GroundedDetector) -> bool:
+    """Whether no method trains what has this name in the model; what a method added there itself is no part of it."""
+    return name.startswith(tuple(model.always_frozen)) and not name.startswith(model.additions)
+
+
+def check_added_terms(added: LossTerms, normalisers: dict[str, Tensor], terms: LossTerms, method: TuningMethod) -> None:
+    """ConesError unless the loss terms of a method have names of their own and the normalisers known beforehand:
+    otherwise a batch in parts would have another loss than the whole batch."""
+    for name in sorted(added.keys() | normalisers.keys()):
+        found = added[name].normaliser.item() if name in added else "no such term"
+        expected = normalisers[name].item() if name in normalisers else "no such term"
+        if found != expected or name in terms:
+            what = "has the name of one of the model's" if name in terms else "has another normaliser than foreseen"
+            raise ConesError(
+                f'loss term "{name}" {what}',
+                where=type(method).__name__,
+                expected=f"{expected}, from normalisers",
+                found=f"{found}, from loss_terms",
+                next_step="let both name the same terms, under names of their own, with equal normalisers",
+            )
+
+
+def method_buffers(model: GroundedDetector, prompt: Prompt) -> dict[str, Tensor]:
+    """The persistent buffers of the prompt and of what the method added to the model, by name."""
+    return {
+        f"{part}.{name}": value
+        for part, module in (("model", model), ("prompt", prompt))
+        for name, value in module.state_dict(keep_vars=True).items()
+        if not isinstance(value, nn.Parameter) and (part == "prompt" or name.startswith(model.additions))
+    }
+
+
+def keeps_last_epoch(method: TuningMethod, tuning: Tuning) -> bool:
+    """Whether the last epoch counts, and not the best on validation."""
+    return tuning.selection == "last" or method.selection == "none"
