@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt, PromptContext
 from cones.models.detector import GroundedDetector
 from cones.models.language import LanguageFeatures
@@ -35,8 +35,8 @@ class AddedTable(FixedPrompt):
 class AddedTableTuning(TuningMethod):
     """Only the table trains; the encoder runs once per dataset and receives no gradient."""
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> AddedTable:
-        return AddedTable(ingredients.text_states)
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> AddedTable:
+        return AddedTable(prompt_inputs.text_states)
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name == "prompt.vectors"

@@ -2,7 +2,7 @@
 
 import torch
 
-from cones.methods.method import Ingredients
+from cones.methods.method import PromptInputs
 from cones.models.detector import GroundedDetector
 from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
 
@@ -29,8 +29,8 @@ class TextInitialisedSearch(ConceptEmbeddingSearch):
 
     not_for_generators = "a control of the detection tables"
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> ConceptEmbedding:
-        text, tokens = ingredients.text_states, ingredients.settings.tokens_per_class
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> ConceptEmbedding:
+        text, tokens = prompt_inputs.text_states, prompt_inputs.settings.tokens_per_class
         rows = []
         for positions in text.class_positions[0]:  # (L,) of one class
             states = text.hidden[0, positions]  # (P, D): a class of P word pieces, repeated or cut to N

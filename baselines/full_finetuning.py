@@ -1,6 +1,6 @@
 """Full fine-tuning: class names, and everything trains, the text encoder included."""
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import CaptionPrompt, Prompt, encode_caption
 from cones.models.detector import GroundedDetector
 
@@ -20,8 +20,8 @@ class FullFinetuning(TuningMethod):
 
     not_for_generators = "training the whole UNet for one subject is DreamBooth, which the paper does not run"
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> CaptionPrompt:
-        return CaptionPrompt(ingredients.text_encoder, encode_caption(ingredients.tokenizer, ingredients.phrases))
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> CaptionPrompt:
+        return CaptionPrompt(prompt_inputs.text_encoder, encode_caption(prompt_inputs.tokenizer, prompt_inputs.phrases))
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return True

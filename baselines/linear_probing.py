@@ -1,6 +1,6 @@
 """Linear probing: class names as in zero-shot; only the heads' last projections train."""
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt, Prompt
 from cones.models.detector import GroundedDetector
 
@@ -19,8 +19,8 @@ class LinearProbing(TuningMethod):
 
     not_for_generators = "the UNet's output is the picture itself: there is no head to probe"
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> FixedPrompt:
-        return FixedPrompt(ingredients.text_states)
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        return FixedPrompt(prompt_inputs.text_states)
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name.removeprefix("model.") in model.projections

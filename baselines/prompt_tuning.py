@@ -1,6 +1,6 @@
 """Prompt tuning (CoOp): N learnable context vectors before each class name, at the input of the frozen text encoder."""
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import SoftCaption, random_word_vectors
 from cones.models.detector import GroundedDetector
 from cones.models.language import clean_class_name
@@ -19,18 +19,18 @@ class PromptTuning(TuningMethod):
 
     not_for_generators = "contexts beside the class name are not part of the paper's generation experiment"
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> SoftCaption:
-        tokens = ingredients.settings.tokens_per_class
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
+        tokens = prompt_inputs.settings.tokens_per_class
         said, stands_for_class = [], []
-        for k, phrase in enumerate(ingredients.phrases):
-            pieces = ingredients.tokenizer.encode(clean_class_name(phrase.name), add_special_tokens=False).ids
+        for k, phrase in enumerate(prompt_inputs.phrases):
+            pieces = prompt_inputs.tokenizer.encode(clean_class_name(phrase.name), add_special_tokens=False).ids
             said.append([(k, n) for n in range(tokens)] + pieces)
             stands_for_class.append([False] * tokens + [True] * len(pieces))
         return SoftCaption.of_classes(
             said=said,
             stands_for_class=stands_for_class,
-            vectors=random_word_vectors(ingredients),
-            ingredients=ingredients,
+            vectors=random_word_vectors(prompt_inputs),
+            prompt_inputs=prompt_inputs,
         )
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:

@@ -1,6 +1,6 @@
 """Textual inversion: each class name becomes N learnable pseudo-words at the input of the frozen text encoder."""
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import SoftCaption, random_word_vectors
 from cones.models.detector import GroundedDetector
 
@@ -22,14 +22,14 @@ class TextualInversion(TuningMethod):
 
     not_for_generators = None
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> SoftCaption:
-        classes, tokens = len(ingredients.phrases), ingredients.settings.tokens_per_class
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
+        classes, tokens = len(prompt_inputs.phrases), prompt_inputs.settings.tokens_per_class
         said = [[(k, n) for n in range(tokens)] for k in range(classes)]
         return SoftCaption.of_classes(
             said=said,
             stands_for_class=[[True] * tokens] * classes,
-            vectors=random_word_vectors(ingredients),
-            ingredients=ingredients,
+            vectors=random_word_vectors(prompt_inputs),
+            prompt_inputs=prompt_inputs,
         )
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:

@@ -1,6 +1,6 @@
 """Zero-shot: class names through the frozen text encoder, nothing trains."""
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt
 from cones.models.detector import GroundedDetector
 
@@ -24,8 +24,8 @@ class ZeroShot(TuningMethod):
 
     not_for_generators = None
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> FixedPrompt:
-        return FixedPrompt(ingredients.text_states)
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        return FixedPrompt(prompt_inputs.text_states)
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return False

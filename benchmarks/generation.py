@@ -116,7 +116,7 @@ def seconds_of_passes(generator: StableDiffusion, repeats: int, folder: Path) ->
     learners = {}
     for name, (method, mode, cached) in WAYS.items():
         tuning = SubjectTuning(mode=mode, cache_posteriors=cached, accumulation=1)
-        context = Context.of(method, generator.ingredients(subject, tuning, seed=0))
+        context = Context.of(method, generator.prompt_inputs(subject, tuning, seed=0))
         learners[name] = generator.learner(subject, context, tuning=tuning, seed=0, folder=folder, inputs=name)
     found: dict[str, list[float]] = {name: [] for name in WAYS}
     for repeat in range(repeats + 1):

@@ -37,7 +37,7 @@ from cones.data.batches import Split
 from cones.data.masks import encoded
 from cones.data.registry import load_registries
 from cones.experiment.suite import Suite, cell_settings, load_suite
-from cones.methods.method import METHODS, Ingredients, TuningMethod
+from cones.methods.method import METHODS, PromptInputs, TuningMethod
 from cones.methods.prompts import encode_caption
 from cones.methods.settings import CellSettings
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
@@ -83,10 +83,10 @@ def image_size(preprocessing: Preprocessing, device: torch.device) -> tuple[int,
     return SIZES[device.type]
 
 
-def ingredients_for(name: str, model: GroundedDetector, settings: CellSettings) -> Ingredients:
+def ingredients_for(name: str, model: GroundedDetector, settings: CellSettings) -> PromptInputs:
     """What the method asks for; the files of other steps are random rows of the length that they would have."""
     phrases = [ClassPhrase(each) for each in load_registries(())["aquarium"].classes]
-    made = Ingredients(phrases, settings, generator("vectors"))
+    made = PromptInputs(phrases, settings, generator("vectors"))
     made.tokenizer = tokenizer_for(name, NANO_VOCABULARY)  # the official vocabulary would have to be fetched
     inputs = METHODS[settings.method].inputs
     if "text_states" in inputs:

@@ -26,7 +26,7 @@ from cones.models.detector import FeaturePyramid, GroundedDetector, ImageBatch, 
 from cones.models.language import MAX_POSITIONS, LanguageFeatures
 from cones.models.layers.fusion import BiAttention
 from cones.models.losses import normalised
-from cones.models.reference_path import take_reference_path
+from cones.models.optimisations import disable_optimisations
 
 
 def ways(model: GroundedDetector) -> dict[str, Callable[[], tuple[bool, bool]]]:
@@ -115,7 +115,7 @@ def masks_of_detections(name: str, options: argparse.Namespace) -> dict:
     torch.manual_seed(0)
     model = build_detector(name).eval().requires_grad_(False)
     plain = copy.deepcopy(model)
-    take_reference_path(plain)
+    disable_optimisations(plain)
     step = Step(model, height=options.height, width=options.width, rows=options.rows)
     with torch.no_grad():
         predictions = model.ground(step.shared, LanguageFeatures.of_tokens_per_class(step.vectors))

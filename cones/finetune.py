@@ -1,6 +1,6 @@
 """ConES, stage 2: the concept embeddings of stage 1 are fixed and the rest of the detector trains (paper, eq. 6)."""
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt, Prompt
 from cones.models.detector import GroundedDetector
 
@@ -17,8 +17,8 @@ METHOD = {
 class ConceptFinetuning(TuningMethod):
     """Everything but the embeddings trains; there is no text encoder to train."""
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> FixedPrompt:
-        return FixedPrompt(ingredients.concepts)
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        return FixedPrompt(prompt_inputs.concepts)
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name.startswith("model.")

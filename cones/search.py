@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt, PromptContext
 from cones.models.detector import GroundedDetector
 from cones.models.language import LanguageFeatures
@@ -36,10 +36,10 @@ class ConceptEmbeddingSearch(TuningMethod):
 
     not_for_generators = None
 
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> ConceptEmbedding:
-        settings = ingredients.settings
-        shape = (len(ingredients.phrases), settings.tokens_per_class, model.text_width)  # (K, N, D)
-        return ConceptEmbedding(torch.randn(shape, generator=ingredients.generator) * settings.init_std)
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> ConceptEmbedding:
+        settings = prompt_inputs.settings
+        shape = (len(prompt_inputs.phrases), settings.tokens_per_class, model.text_width)  # (K, N, D)
+        return ConceptEmbedding(torch.randn(shape, generator=prompt_inputs.generator) * settings.init_std)
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name == "prompt.vectors"

@@ -52,13 +52,13 @@ class CaptionSeenWithImage(Prompt):
 class ConditionalPromptTuning(TuningMethod):
     CHANNELS = 48  # of nano GLIP's feature maps
 
-    def prompt(self, model, ingredients):
-        encoded = encode_caption(ingredients.tokenizer, ingredients.phrases)
+    def prompt(self, model, prompt_inputs):
+        encoded = encode_caption(prompt_inputs.tokenizer, prompt_inputs.phrases)
         return CaptionSeenWithImage(
-            text_encoder=ingredients.text_encoder,
+            text_encoder=prompt_inputs.text_encoder,
             encoded=encoded,
             channels=self.CHANNELS,
-            generator=ingredients.generator,
+            generator=prompt_inputs.generator,
         )
 
     def trainable(self, name, model):
@@ -135,8 +135,8 @@ class CentredAnew(ConceptEmbeddingSearch):
     def __init__(self):
         self.epochs = []
 
-    def prompt(self, model, ingredients):
-        return CentredConcept(super().prompt(model, ingredients).vectors.data)
+    def prompt(self, model, prompt_inputs):
+        return CentredConcept(super().prompt(model, prompt_inputs).vectors.data)
 
     def before_epoch(self, model, prompt, epoch, images):
         self.epochs.append(epoch)
@@ -184,8 +184,8 @@ class LowRank(nn.Module):
 class LowRankEncoder(ConceptEmbeddingSearch):
     """Low-rank weights beside the last convolution of the toy detector's image encoder, and a shift before its stem."""
 
-    def extend(self, model, ingredients):
-        add_module(model, "body.1", "low_rank", LowRank(6, 8, ingredients.generator), changes="output")
+    def extend(self, model, prompt_inputs):
+        add_module(model, "body.1", "low_rank", LowRank(6, 8, prompt_inputs.generator), changes="output")
         add_module(model, "stem", "shift", Shift(), changes="input")
 
     def trainable(self, name, model):

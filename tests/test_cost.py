@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cones.experiment.suite import cell_settings, load_suite
-from cones.methods.method import METHODS, Ingredients, TuningMethod
+from cones.methods.method import METHODS, PromptInputs, TuningMethod
 from cones.models.caption_style import CaptionStyle
 from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.language import ClassPhrase, LanguageFeatures
@@ -50,11 +50,11 @@ def counts_of(method_name, model):
     way = TuningMethod.load(method_name)
     suite = load_suite("paper")
     text = LanguageFeatures.of_tokens_per_class(torch.zeros(CLASSES, 3, 768))
-    ingredients = Ingredients(
+    prompt_inputs = PromptInputs(
         [ClassPhrase("thing")] * CLASSES, cell_settings(suite, "glip_t", method_name), torch.Generator(), text
     )
-    ingredients.concepts, ingredients.tokenizer, ingredients.text_encoder = text, AnyWords(), encoder
-    prompt = FullText(encoder) if method_name == "full_finetuning" else soft(way, detector, ingredients, encoder)
+    prompt_inputs.concepts, prompt_inputs.tokenizer, prompt_inputs.text_encoder = text, AnyWords(), encoder
+    prompt = FullText(encoder) if method_name == "full_finetuning" else soft(way, detector, prompt_inputs, encoder)
     listens = not method_name.startswith("cones")
     return count_parameters(
         detector,
@@ -71,12 +71,12 @@ class FullText(torch.nn.Module):
         self.text_encoder = encoder
 
 
-def soft(way, detector, ingredients, encoder):
+def soft(way, detector, prompt_inputs, encoder):
     """The method's own prompt; the spread of the (storage-free) word embeddings is not needed for counting."""
     table = encoder.embeddings.word_embeddings.weight
     encoder.embeddings.word_embeddings.weight = torch.nn.Parameter(torch.ones(2, 768))
     try:
-        return way.prompt(detector, ingredients)
+        return way.prompt(detector, prompt_inputs)
     finally:
         encoder.embeddings.word_embeddings.weight = table
 

@@ -10,7 +10,7 @@ from cones.data.batches import Split, View
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
 from cones.experiment.cell import Cell
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.models.additions import add_module
 from cones.runtime.errors import ConesError
 from cones.steps.tune import _reason_to_skip, state_of
@@ -22,12 +22,12 @@ from cones.training.tuner import Tuner
 CPU = torch.device("cpu")
 
 
-def ingredients() -> Ingredients:
-    return Ingredients(PHRASES, cell_settings(), torch.Generator().manual_seed(0))
+def prompt_inputs() -> PromptInputs:
+    return PromptInputs(PHRASES, cell_settings(), torch.Generator().manual_seed(0))
 
 
 def tuner_of(way: TuningMethod, folder, tmp_path, **changes) -> Tuner:
-    model, given = ToyDetector(), ingredients()
+    model, given = ToyDetector(), prompt_inputs()
     way.extend(model, given)
     options = {"preprocessing": model.preprocessing, "inclusive": False}
     return Tuner(
@@ -191,7 +191,7 @@ def test_additions_to_the_image_encoder_train_alone_and_come_back_with_the_state
     state_of(way, tuner.model, tuner.prompt, tuner.trained, Remake("m", {}), base_sha256="b").save(path)
     again, state = ToyDetector(), State.load(path)
     assert state.remake is None and state.language is not None
-    way.extend(again, ingredients())
+    way.extend(again, prompt_inputs())
     state.apply_to(again, where=path, base_sha256="b")
     again.eval()
     assert torch.equal(again.body[1].low_rank.calls, tuner.model.body[1].low_rank.calls)

@@ -7,7 +7,7 @@ import torch
 from toy import paint_split
 
 from cones.data.batches import Split
-from cones.methods.method import METHODS, Ingredients, TuningMethod
+from cones.methods.method import METHODS, PromptInputs, TuningMethod
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.methods.settings import CellSettings, Tuning
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
@@ -68,11 +68,11 @@ def settings_for(method: str) -> CellSettings:
     )
 
 
-def ingredients_for(method: str, settings: CellSettings) -> Ingredients:
+def ingredients_for(method: str, settings: CellSettings) -> PromptInputs:
     encoder, tokenizer = build_text_encoder(MODEL).eval(), tokenizer_for(MODEL)
     with torch.no_grad():
         text = CaptionPrompt(encoder, encode_caption(tokenizer, PHRASES))(PromptContext())
-    ingredients = Ingredients(PHRASES, settings, torch.Generator().manual_seed(0))
+    prompt_inputs = PromptInputs(PHRASES, settings, torch.Generator().manual_seed(0))
     given = {
         "text_states": {"text_states": text},
         "text_encoder": {"text_encoder": encoder, "tokenizer": tokenizer},
@@ -80,8 +80,8 @@ def ingredients_for(method: str, settings: CellSettings) -> Ingredients:
     }
     for name in METHODS[method].inputs:
         for attribute, value in given[name].items():
-            setattr(ingredients, attribute, value)
-    return ingredients
+            setattr(prompt_inputs, attribute, value)
+    return prompt_inputs
 
 
 def test_every_method_is_here():

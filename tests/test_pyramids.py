@@ -6,7 +6,7 @@ from toy import ToyDetector, paint_split
 
 from cones.data.batches import Split, View
 from cones.data.pyramid_file import PyramidFile, name_of, tensors_file, write_pyramids
-from cones.data.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, joined, parted
+from cones.data.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, concat, split_batch
 from cones.models.detector import FeaturePyramid
 from cones.runtime.errors import ConesError
 
@@ -34,9 +34,9 @@ def test_what_is_written_comes_back_in_its_own_precision(tmp_path):
 
 def test_parts_joined_are_the_batch():
     one, two = pyramid(0), pyramid(1)
-    batch = joined([one, two], CPU)
+    batch = concat([one, two], CPU)
     assert batch.maps[0].shape == (2, 3, 4, 8) and batch.sizes == [(30, 50), (30, 51)]
-    assert all(map(equal, parted(batch), (one, two)))
+    assert all(map(equal, split_batch(batch), (one, two)))
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -45,7 +45,7 @@ def test_kept_and_just_computed_features_are_joined_on_the_device_of_the_model(o
     device = torch.device("meta")
     just = pyramid(1)
     computed = FeaturePyramid([level.to(device) for level in just.maps], just.sizes, just.padding.to(device))
-    batch = joined([pyramid(0), computed][::order], device)
+    batch = concat([pyramid(0), computed][::order], device)
     assert {each.device.type for each in (*batch.maps, batch.padding)} == {"meta"}
     assert batch.maps[0].shape == (2, 3, 4, 8) and batch.padding.shape == (2, 32, 64)
     assert batch.sizes == [(30, 50), (30, 51)][::order]
@@ -85,7 +85,7 @@ def test_features_of_other_weights_are_noticed_and_left_alone(tmp_path, caplog, 
     }
     for together, kind_of in kinds.items():  # images in a pass: the bits depend on it
         parts = [samples[at : at + together] for at in range(0, 6, together)]
-        stored = ((name_of(split, s.view), p) for part in parts for s, p in zip(part, parted(live(part))))
+        stored = ((name_of(split, s.view), p) for part in parts for s, p in zip(part, split_batch(live(part))))
         write_pyramids(index, stored, budget=10**6)
         kind = kind_of(SharedPyramids(PyramidFile(index), split))
         if not same_weights:

@@ -11,12 +11,12 @@ from torch import distributed, multiprocessing
 from toy import paint_split
 
 from cones.data.batches import View
-from cones.runtime.processes import Ranks
+from cones.runtime.processes import Processes
 
 SIZE = 2
 
 
-def gradient_and_run(data: Path, folder: Path, ranks: Ranks) -> dict:
+def gradient_and_run(data: Path, folder: Path, ranks: Processes) -> dict:
     """Gradients of one batch of five images, of unequal sizes, and a run of two epochs."""
     tuner = make_tuner(data, folder, "cones_finetuned", max_epochs=2, ranks=ranks, batch_size=5)
     tuner.model.dropout.p = 0.0  # drawn per process: nothing to compare
@@ -39,7 +39,7 @@ def gradients_of_one_term(tuner, samples) -> dict:
     return tuner.separate_gradients["classification"]
 
 
-def short_of_memory(tuner, ranks: Ranks) -> None:
+def short_of_memory(tuner, ranks: Processes) -> None:
     """The last process has room for two images at a time: all of them have to follow."""
     accumulate = tuner.accumulate
 
@@ -57,7 +57,7 @@ def process(rank: int, data: Path, folder: Path) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(SIZE), "MASTER_ADDR": "127.0.0.1"}
     os.environ["MASTER_PORT"] = (folder / "port").read_text()
     torch.set_num_threads(1)
-    ranks = Ranks.joined(torch.device("cpu"))
+    ranks = Processes.joined(torch.device("cpu"))
     torch.save(gradient_and_run(data, folder, ranks), folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 
@@ -67,7 +67,7 @@ def test_two_processes_are_one_run(tmp_path, monkeypatch):
     paint_split(tmp_path, "train", images=11, seed=0)  # batches of 5, 5 and 1: the last leaves a process without images
     paint_split(tmp_path, "val", images=4, seed=1)
     (tmp_path / "port").write_text(str(free_port()))
-    alone = gradient_and_run(tmp_path, tmp_path / "alone", Ranks())
+    alone = gradient_and_run(tmp_path, tmp_path / "alone", Processes())
     (tmp_path / "alone" / "resume.pt").unlink()
     multiprocessing.spawn(process, args=(tmp_path, tmp_path), nprocs=SIZE)
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(SIZE))
@@ -92,7 +92,7 @@ def free_port() -> int:
 
 
 def test_a_process_alone_is_the_whole():
-    alone = Ranks.joined(torch.device("cpu"))
+    alone = Processes.joined(torch.device("cpu"))
     assert (alone.rank, alone.size, alone.share([1, 2, 3])) == (0, 1, [1, 2, 3])
     assert alone.any(True) and not alone.any(False) and alone.first(lambda: 7.5) == 7.5
-    assert Ranks(1, 2).share([1, 2, 3]) == [2] and Ranks(1, 2).share([1]) == []
+    assert Processes(1, 2).share([1, 2, 3]) == [2] and Processes(1, 2).share([1]) == []

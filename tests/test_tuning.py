@@ -10,7 +10,7 @@ from cones.data.fewshot import few_shot
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.coco_ap import average_precision
 from cones.evaluation.prediction import predict
-from cones.methods.method import Ingredients, TuningMethod
+from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt
 from cones.methods.settings import CellSettings, Tuning
 from cones.models.detector import Detections
@@ -51,12 +51,12 @@ def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, identity=
     settings, model = cell_settings(method, **changes), model or ToyDetector()
     way = TuningMethod.load(method)
     concepts = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, model.text_width))
-    ingredients = Ingredients(PHRASES, settings, torch.Generator().manual_seed(0), concepts, concepts=concepts)
+    prompt_inputs = PromptInputs(PHRASES, settings, torch.Generator().manual_seed(0), concepts, concepts=concepts)
     options = {"preprocessing": model.preprocessing, "inclusive": False, "masks": model.predicts_masks}
     splits = {name: Split(data, name, **options) for name in ("train", "val")}
     return Tuner(
         model=model,
-        prompt=way.prompt(model, ingredients),
+        prompt=way.prompt(model, prompt_inputs),
         method=way,
         **splits,
         settings=settings,
@@ -385,13 +385,13 @@ def test_controls_start_from_the_text_or_never_train(data):
         mask=torch.ones(1, 5, dtype=torch.bool),
         class_positions=torch.tensor([[[0, 1, 0, 0, 0], [0, 0, 1, 1, 0]]], dtype=torch.bool),
     )
-    ingredients = Ingredients(PHRASES[:2], cell_settings(), torch.Generator().manual_seed(0), text_states=text)
-    started = TuningMethod.load("cones_text_init").prompt(ToyDetector(), ingredients)
+    prompt_inputs = PromptInputs(PHRASES[:2], cell_settings(), torch.Generator().manual_seed(0), text_states=text)
+    started = TuningMethod.load("cones_text_init").prompt(ToyDetector(), prompt_inputs)
     assert started.vectors[:, :, 0].tolist() == [[1.0, 1.0], [2.0, 3.0]]
-    table = TuningMethod.load("added_table").prompt(ToyDetector(), ingredients)
+    table = TuningMethod.load("added_table").prompt(ToyDetector(), prompt_inputs)
     assert torch.equal(table(None).hidden, text.hidden) and table.vectors.requires_grad
     untrained = TuningMethod.load("cones_step0")
-    assert mark_trainable(ToyDetector(), untrained.prompt(ToyDetector(), ingredients), untrained) == {}
+    assert mark_trainable(ToyDetector(), untrained.prompt(ToyDetector(), prompt_inputs), untrained) == {}
 
 
 def test_a_box_narrower_than_a_pixel_is_scored_as_one_without_width(tmp_path):

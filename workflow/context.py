@@ -126,11 +126,11 @@ class Context:
         }
         return [str(path) for path in sorted(text)] + [str(cell.folder / name) for cell in cells for name in CELL_FILES]
 
-    def roll_call(self, grid: str) -> str | list[str]:
+    def missing_file_sentinel(self, grid: str) -> str | list[str]:
         """The sentinel (`workflow/missing_files.py`) of a grid: of the files of its cells and of their list."""
         return self._sentinel(f"{grid}_cells", [*self.cell_files(grid), *self._in_suite([cells_file(grid)])])
 
-    def report_roll_call(self) -> str | list[str]:
+    def report_sentinel(self) -> str | list[str]:
         """The same for the files of the report, which are copied to where the configured suite's report is."""
         return self._sentinel("report", self._in_suite(self.report_files()))
 
@@ -169,7 +169,7 @@ class Context:
         files = [name for output in self.outputs for name in output.files]
         return [*self._in_suite([*map(cells_file, grids), *files]), *(str(cell.folder / "run.json") for cell in cells)]
 
-    def analysis_roll_call(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str | list[str]:
+    def output_sentinel(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str | list[str]:
         """The same for an analysis: what it reads and what it leaves."""
         return self._sentinel(name, [*inputs, *self._in_suite(outputs)])
 

@@ -18,10 +18,10 @@ SubjectOption = Annotated[str, typer.Option("--subject", help="such as dog6")]
 ArmOption = Annotated[str, typer.Option("--arm", help="an arm of the suite's `generation`")]
 
 
-def _world(suite: str, overrides: str):
-    from cones.steps.generation import World
+def _generation_run(suite: str, overrides: str):
+    from cones.steps.generation import GenerationRun
 
-    return World(load_plan(suite, overrides))
+    return GenerationRun(load_plan(suite, overrides))
 
 
 @app.command()
@@ -44,9 +44,9 @@ def encode(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
     """Say the empty prompt and the class nouns to the text encoder, once per model."""
     from cones.steps.generation import encode_nouns
 
-    world = _world(suite, overrides)
-    with recorded(world.plan, "encode_nouns"):
-        encode_nouns(world)
+    run = _generation_run(suite, overrides)
+    with recorded(run.plan, "encode_nouns"):
+        encode_nouns(run)
 
 
 @app.command()
@@ -54,9 +54,9 @@ def look(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
     """Look at the real pictures of all subjects: features that every score compares with."""
     from cones.steps.generation import look_at_real_pictures
 
-    world = _world(suite, overrides)
-    with recorded(world.plan, "look_at_real_pictures"):
-        look_at_real_pictures(world)
+    run = _generation_run(suite, overrides)
+    with recorded(run.plan, "look_at_real_pictures"):
+        look_at_real_pictures(run)
 
 
 @app.command()
@@ -70,10 +70,10 @@ def learn(
     """Learn one subject; an interrupted run goes on where it was."""
     from cones.steps.generation import learn_subject
 
-    world = _world(suite, overrides)
-    cell = world.plan.subject_cell(subject, arm, seed)
-    with recorded(world.plan, "learn_subject", subject=subject, arm=arm, seed=seed) as made_of:
-        learn_subject(world, cell, identity=made_of)
+    run = _generation_run(suite, overrides)
+    cell = run.plan.subject_cell(subject, arm, seed)
+    with recorded(run.plan, "learn_subject", subject=subject, arm=arm, seed=seed) as made_of:
+        learn_subject(run, cell, identity=made_of)
 
 
 @app.command()
@@ -87,10 +87,10 @@ def draw(
     """Draw a learnt subject, on each track of the suite."""
     from cones.steps.generation import draw_subject
 
-    world = _world(suite, overrides)
-    cell = world.plan.subject_cell(subject, arm, seed)
-    with recorded(world.plan, "draw_subject", subject=subject, arm=arm, seed=seed):
-        draw_subject(world, cell)
+    run = _generation_run(suite, overrides)
+    cell = run.plan.subject_cell(subject, arm, seed)
+    with recorded(run.plan, "draw_subject", subject=subject, arm=arm, seed=seed):
+        draw_subject(run, cell)
 
 
 @app.command()
@@ -104,7 +104,7 @@ def score(
     """Measure the drawn pictures: CLIP and DINO, or the icon classifier for sd_nano."""
     from cones.steps.generation import score_subject
 
-    world = _world(suite, overrides)
-    cell = world.plan.subject_cell(subject, arm, seed)
-    with recorded(world.plan, "score_subject", subject=subject, arm=arm, seed=seed):
-        score_subject(world, cell)
+    run = _generation_run(suite, overrides)
+    cell = run.plan.subject_cell(subject, arm, seed)
+    with recorded(run.plan, "score_subject", subject=subject, arm=arm, seed=seed):
+        score_subject(run, cell)

@@ -43,7 +43,7 @@ class Report:
 
 
 @dataclass
-class Gated:
+class ValidatedDataset:
     """All pictures of a dataset in canonical form. Ids are unique over the whole dataset, so a picture has the same
     id in whichever split it stands; they start at 1 in the order of item ids."""
 
@@ -70,39 +70,39 @@ def categories(classes: Sequence[str]) -> list[dict]:
     return [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
 
 
-def gate(records: Iterable[Record], native: NativeFiles) -> Gated:
+def gate(records: Iterable[Record], native: NativeFiles) -> ValidatedDataset:
     """Check every record against its decoded picture; raises ConesError naming dataset and file."""
     ordered = sorted(records, key=lambda record: (record.item_id, record.image))
     _refuse_repeated_items(ordered, native)
-    gated = Gated({}, {}, categories(native.classes), Report())
+    validated = ValidatedDataset({}, {}, categories(native.classes), Report())
     pictures = hashlib.sha256()
     turned = {}
     for number, record in enumerate(ordered, start=1):
         picture = _decode(record, native, pictures)
         width, height = picture.image.size
-        gated.images[record.item_id] = {"id": number, "file_name": record.image, "width": width, "height": height}
+        validated.images[record.item_id] = {"id": number, "file_name": record.image, "width": width, "height": height}
         if digest := _content_digest(picture.image):
-            gated.contents[record.item_id] = digest
+            validated.contents[record.item_id] = digest
         if picture.orientation in ORIENTATIONS:
             stated = record.stated_size or _mask_size(record)
             turned[record.item_id] = Turned(
                 record.item_id, picture.orientation, picture.stored_size, stated, record.frame
             )
-    gated.pictures_sha256 = pictures.hexdigest()
-    _decide_frames(ordered, turned, native, gated.report)
-    ids = {category["name"]: category["id"] for category in gated.categories}
+    validated.pictures_sha256 = pictures.hexdigest()
+    _decide_frames(ordered, turned, native, validated.report)
+    ids = {category["name"]: category["id"] for category in validated.categories}
     for record in ordered:
-        image, turn = gated.images[record.item_id], turned.get(record.item_id)
-        _check_stated_size(record, (image["width"], image["height"]), turn, native, gated.report)
-        gated.annotations[record.item_id] = [
+        image, turn = validated.images[record.item_id], turned.get(record.item_id)
+        _check_stated_size(record, (image["width"], image["height"]), turn, native, validated.report)
+        validated.annotations[record.item_id] = [
             {"image_id": image["id"], "category_id": ids[one.class_name], **shape}
             for one in record.objects
-            if (shape := shape_of(one, record, image, turn, native, gated.report))
+            if (shape := shape_of(one, record, image, turn, native, validated.report))
         ]
-    every = (annotation for annotations in gated.annotations.values() for annotation in annotations)
+    every = (annotation for annotations in validated.annotations.values() for annotation in annotations)
     for number, annotation in enumerate(every, start=1):
         annotation["id"] = number
-    return gated
+    return validated
 
 
 def counts(document: dict) -> dict:

@@ -83,19 +83,19 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
     chosen = {item for ids in splits.values() for item in ids}
     records = [record for record in records if record.item_id in chosen]
     soundness.refuse_fractions(records, native)
-    gated = coco.gate(records, native)
-    soundness.refuse_corners(gated, native)
-    _assert_boxes(dataset, spec, gated)
-    soundness.require_what_is_needed(dataset, splits, gated, native, selects_on_validation=selects_on_validation)
+    validated = coco.gate(records, native)
+    soundness.refuse_corners(validated, native)
+    _assert_boxes(dataset, spec, validated)
+    soundness.require_what_is_needed(dataset, splits, validated, native, selects_on_validation=selects_on_validation)
     found = {
-        "leaks": soundness.leaks(splits, gated, spec, native),
+        "leaks": soundness.leaks(splits, validated, spec, native),
         "groups": soundness.torn_groups(splits, groups, spec, native),
         "excluded": _counted(sorted(native.excluded)),
         "missing": _counted(native.missing),
     }
-    _tell(dataset, gated.report)
+    _tell(dataset, validated.report)
     write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
-    documents = {split: gated.document(splits[split]) for split in SPLITS}
+    documents = {split: validated.document(splits[split]) for split in SPLITS}
     written = _write_splits(dataset, source, folder, documents)
     for split in SPLITS:
         written[split]["items_sha256"] = digest(splits[split])
@@ -107,8 +107,8 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         "reason": None,
         "splits": written,
         "same_splits": spec.split.aliases,
-        "report": {**gated.report.summary(), **found, **_notes(dataset, native)},
-        "pictures_sha256": gated.pictures_sha256,
+        "report": {**validated.report.summary(), **found, **_notes(dataset, native)},
+        "pictures_sha256": validated.pictures_sha256,
         "converter": {
             "name": spec.format.name,
             "version": converter.VERSION,
@@ -248,14 +248,14 @@ def _link_raw(raw: Path, dataset: Dataset, fetched: dict) -> None:
     os.replace(temporary, raw)
 
 
-def _assert_boxes(dataset: Dataset, spec: Source, gated: coco.Gated) -> None:
-    found = sum(map(len, gated.annotations.values()))
+def _assert_boxes(dataset: Dataset, spec: Source, validated: coco.ValidatedDataset) -> None:
+    found = sum(map(len, validated.annotations.values()))
     if spec.expected and spec.expected.boxes is not None and found != spec.expected.boxes:
         raise ConesError(
             "the number of usable boxes is wrong",
             where=f"dataset {dataset.id}",
             expected=spec.expected.boxes,
-            found=f"{found} of {gated.report.listed} listed",
+            found=f"{found} of {validated.report.listed} listed",
             next_step="the files are incomplete or of another version: complete them, or correct `expected.boxes` of "
             f"this source in {dataset.registry}",
         )

@@ -17,7 +17,7 @@ def trains_image_encoder(model: GroundedDetector, trained: Container[str]) -> bo
     return any(id(parameter) in inside and f"model.{name}" in trained for name, parameter in model.named_parameters())
 
 
-def joined(pyramids: Sequence[FeaturePyramid], device: torch.device) -> FeaturePyramid:
+def concat(pyramids: Sequence[FeaturePyramid], device: torch.device) -> FeaturePyramid:
     """Pyramids of images of one padded size as one batch on `device`, wherever each of them is: kept ones are in CPU
     memory, one beyond the budget is where it was computed."""
 
@@ -29,8 +29,8 @@ def joined(pyramids: Sequence[FeaturePyramid], device: torch.device) -> FeatureP
     return FeaturePyramid(maps, [size for p in pyramids for size in p.sizes], padding)
 
 
-def parted(pyramid: FeaturePyramid) -> list[FeaturePyramid]:
-    """The inverse of `joined`."""
+def split_batch(pyramid: FeaturePyramid) -> list[FeaturePyramid]:
+    """The inverse of `concat`."""
     padding = [None] * len(pyramid.sizes) if pyramid.padding is None else pyramid.padding.split(1)
     return [
         FeaturePyramid([level[[row]] for level in pyramid.maps], [size], padding[row])
@@ -53,7 +53,7 @@ class SharedPyramids:
         found = [self._file and self._file.get(name_of(self._split, sample.view)) for sample in samples]
         if any(each is None for each in found):
             return compute()
-        stored = joined(found, device)
+        stored = concat(found, device)
         return stored if self._is_compared else self._compare(stored, compute())
 
     def _compare(self, stored: FeaturePyramid, computed: FeaturePyramid) -> FeaturePyramid:
@@ -95,7 +95,7 @@ class FrozenPyramids:
 
     def __call__(self, samples: Sequence[Sample]) -> FeaturePyramid:
         """(B, C, H_l, W_l) per level for samples of one padded size."""
-        return joined([self._one(sample) for sample in samples], self.device)
+        return concat([self._one(sample) for sample in samples], self.device)
 
     @torch.no_grad()
     def _one(self, sample: Sample) -> FeaturePyramid:

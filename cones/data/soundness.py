@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from cones.data.boxes import ordered
-from cones.data.coco import Gated
+from cones.data.coco import ValidatedDataset
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import counted
@@ -58,9 +58,9 @@ def _within_a_pixel(one) -> bool:
     return x >= 0 and y >= 0 and x + width <= 1.001 and y + height <= 1.001 and one.segmentation is None
 
 
-def refuse_corners(gated: Gated, native: NativeFiles) -> None:
+def refuse_corners(validated: ValidatedDataset, native: NativeFiles) -> None:
     """Most boxes reach out of their pictures: corners, or the pixels of other pictures, were taken for widths."""
-    report = gated.report
+    report = validated.report
     outside = [*report.clipped, *(one for one in report.dropped if one["reason"] != "no area")]
     if native.own and len(outside) >= MANY and 2 * len(outside) > report.listed:
         raise native.fault(
@@ -73,13 +73,13 @@ def refuse_corners(gated: Gated, native: NativeFiles) -> None:
 
 
 def require_what_is_needed(
-    dataset: Dataset, splits: Splits, gated: Gated, native: NativeFiles, *, selects_on_validation: bool
+    dataset: Dataset, splits: Splits, validated: ValidatedDataset, native: NativeFiles, *, selects_on_validation: bool
 ) -> None:
     """Pictures with boxes to train and test on, masks where masks are scored, and a val split if it decides."""
     if dataset.task == GENERATION:
         return
     where = f"dataset {dataset.id}"
-    boxes = {split: sum(len(gated.annotations[item]) for item in splits[split]) for split in SPLITS}
+    boxes = {split: sum(len(validated.annotations[item]) for item in splits[split]) for split in SPLITS}
     if not splits["test"]:
         raise ConesError(
             "nothing is left to test on",
@@ -102,25 +102,25 @@ def require_what_is_needed(
             raise ConesError(
                 f"no picture to {purpose} on has a box",
                 where=where,
-                found=f"{len(splits[split])} pictures, none with an object; {gated.report.listed} boxes are listed",
+                found=f"{len(splits[split])} pictures, none with an object; {validated.report.listed} boxes are listed",
                 next_step="look at the annotations, and at `threshold` or `values` where they are masks",
             )
     if native.wants_masks:
-        _require_masks(gated, native)
+        _require_masks(validated, native)
 
 
-def _require_masks(gated: Gated, native: NativeFiles) -> None:
-    for item, annotations in gated.annotations.items():
+def _require_masks(validated: ValidatedDataset, native: NativeFiles) -> None:
+    for item, annotations in validated.annotations.items():
         if any("segmentation" not in one for one in annotations):
             raise native.fault(
                 "an object has no mask, and the task is instance_segmentation",
-                gated.images[item]["file_name"],
+                validated.images[item]["file_name"],
                 next_step="set `keep_masks: true` where the format reads masks, take another (coco, yolo, "
                 f"labelme, cvat, masks …), or set `task: detection`, in {native.registry}",
             )
 
 
-def leaks(splits: Splits, gated: Gated, spec: Source, native: NativeFiles) -> dict:
+def leaks(splits: Splits, validated: ValidatedDataset, spec: Source, native: NativeFiles) -> dict:
     """`{"count", "examples"}` of pictures that stand in two splits; refused in a folder of one's own.
 
     The same pixels count, whatever the file is called. Splits that are declared to be the same files (test: val), and
@@ -130,10 +130,10 @@ def leaks(splits: Splits, gated: Gated, spec: Source, native: NativeFiles) -> di
     where = defaultdict(list)
     for split in SPLITS:
         for item in splits[split] if split not in same else ():
-            if content := gated.contents.get(item):
+            if content := validated.contents.get(item):
                 where[content].append((split, item))
     found = [places for places in where.values() if len({split for split, _ in places}) > 1]
-    examples = [[f"{split}: {gated.images[item]['file_name']}" for split, item in places] for places in found]
+    examples = [[f"{split}: {validated.images[item]['file_name']}" for split, item in places] for places in found]
     if found and native.own and not spec.allow_leaks:
         pairs = {frozenset(pair) for places in found for pair in itertools.combinations({s for s, _ in places}, 2)}
         between = "; ".join(

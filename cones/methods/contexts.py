@@ -49,7 +49,7 @@ class TextParts:
 
 
 @dataclass
-class SubjectIngredients:
+class SubjectInputs:
     """What a method may make its context of.
 
     tokens     N vectors
@@ -80,7 +80,7 @@ class Context(nn.Module):
         self.register_parameter("vectors", None)
 
     @staticmethod
-    def of(method: str, ingredients: SubjectIngredients) -> "Context":
+    def of(method: str, prompt_inputs: SubjectInputs) -> "Context":
         """The context of a method by its key; a method that cannot draw pictures is refused with its reason."""
         target = METHODS[method].context
         if target is None:
@@ -90,11 +90,11 @@ class Context(nn.Module):
                 next_step="choose an arm that draws",
             )
         module, _, attribute = target.partition(":")
-        return getattr(importlib.import_module(module), attribute).started(ingredients)
+        return getattr(importlib.import_module(module), attribute).started(prompt_inputs)
 
     @classmethod
     @abstractmethod
-    def started(cls, ingredients: SubjectIngredients) -> "Context":
+    def started(cls, prompt_inputs: SubjectInputs) -> "Context":
         """As it is before the first step."""
 
     @abstractmethod
@@ -110,8 +110,8 @@ class ClassNameContext(Context):
         self.text, self.class_word = text, class_word
 
     @classmethod
-    def started(cls, ingredients: SubjectIngredients) -> "ClassNameContext":
-        return cls(ingredients.text, ingredients.class_word)
+    def started(cls, prompt_inputs: SubjectInputs) -> "ClassNameContext":
+        return cls(prompt_inputs.text, prompt_inputs.class_word)
 
     def forward(self, templates: Sequence[str]) -> Tensor:
         return self.text.states([template.format(self.class_word) for template in templates])
@@ -132,8 +132,8 @@ class PseudoWordContext(Context):
         self.vectors = nn.Parameter(start.detach().float().repeat(tokens, 1))  # (N, D)
 
     @classmethod
-    def started(cls, ingredients: SubjectIngredients) -> "PseudoWordContext":
-        return cls(ingredients.text, ingredients.class_word, ingredients.tokens)
+    def started(cls, prompt_inputs: SubjectInputs) -> "PseudoWordContext":
+        return cls(prompt_inputs.text, prompt_inputs.class_word, prompt_inputs.tokens)
 
     def forward(self, templates: Sequence[str]) -> Tensor:
         laid = [self._laid_out(template) for template in templates]
@@ -201,22 +201,22 @@ class ConceptContext(Context):
         self.register_buffer("null", null.float(), persistent=False)  # (1, L, D)
 
     @classmethod
-    def started(cls, ingredients: SubjectIngredients) -> "ConceptContext":
+    def started(cls, prompt_inputs: SubjectInputs) -> "ConceptContext":
         """The paper starts at random; `class` is the mean state of the class noun, `null` the null prompt's states."""
-        tokens, null = ingredients.tokens, ingredients.null
-        if ingredients.init == "random":
+        tokens, null = prompt_inputs.tokens, prompt_inputs.null
+        if prompt_inputs.init == "random":
             width = null.shape[-1]
-            start = torch.randn(tokens, width, generator=ingredients.generator) * ingredients.init_std
-        elif ingredients.init == "class":
-            if ingredients.class_rows is None:
+            start = torch.randn(tokens, width, generator=prompt_inputs.generator) * prompt_inputs.init_std
+        elif prompt_inputs.init == "class":
+            if prompt_inputs.class_rows is None:
                 raise ConesError(
                     "no states of the class noun to start from",
                     next_step="compute them: python -m cones generation encode",
                 )
-            start = ingredients.class_rows.float().mean(0).repeat(tokens, 1)
+            start = prompt_inputs.class_rows.float().mean(0).repeat(tokens, 1)
         else:
             start = null[0, 1 : 1 + tokens].clone()
-        return cls(start, null, ingredients.mode)
+        return cls(start, null, prompt_inputs.mode)
 
     def forward(self, templates: Sequence[str]) -> Tensor:
         vectors, null = self.vectors[None], self.null  # (1, N, D), (1, L, D)

@@ -58,7 +58,7 @@ METHODS: Registry[MethodEntry] = Registry(
 
 
 @dataclass
-class Ingredients:
+class PromptInputs:
     """What a method may make its prompt of; inputs that its registry line does not name are None."""
 
     phrases: list[ClassPhrase]  # how each class is said, in class order
@@ -110,7 +110,7 @@ class TuningMethod(ABC):
         return self.not_for_generators if model_name in GENERATORS else None
 
     @abstractmethod
-    def prompt(self, model: GroundedDetector, ingredients: Ingredients) -> Prompt:
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> Prompt:
         """The module that makes the language features."""
 
     @abstractmethod
@@ -122,9 +122,9 @@ class TuningMethod(ABC):
         model.eval()
         prompt.eval()
 
-    def extend(self, model: GroundedDetector, ingredients: Ingredients) -> None:  # noqa: B027 (a hook)
+    def extend(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> None:  # noqa: B027 (a hook)
         """Add modules to the model (`cones.models.additions.add_module`): called once before its prompt is made, when
-        it is tuned and again when its state is loaded. There `ingredients` may hold phrases, settings and generator
+        it is tuned and again when its state is loaded. There `prompt_inputs` may hold phrases, settings and generator
         alone."""
 
     def before_epoch(  # noqa: B027 (a hook)

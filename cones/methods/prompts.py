@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cones.methods.method import Ingredients
+from cones.methods.method import PromptInputs
 from cones.models.detector import FeaturePyramid
 from cones.models.language import MAX_POSITIONS, ClassPhrase, LanguageFeatures, caption, token_positions
 from cones.runtime.errors import ConesError
@@ -124,12 +124,12 @@ def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> Encod
     return EncodedCaption(ids, positions, None if phrases is None else phrases[0])
 
 
-def random_word_vectors(ingredients: Ingredients) -> Tensor:
+def random_word_vectors(prompt_inputs: PromptInputs) -> Tensor:
     """(K, N, D) random starts for learnable words, as spread out as the encoder's own word embeddings x `init_std`."""
-    table = ingredients.text_encoder.embeddings.word_embeddings.weight
-    shape = (len(ingredients.phrases), ingredients.settings.tokens_per_class, table.shape[1])
-    return torch.randn(shape, generator=ingredients.generator) * (
-        ingredients.settings.init_std * table.detach().std().item()
+    table = prompt_inputs.text_encoder.embeddings.word_embeddings.weight
+    shape = (len(prompt_inputs.phrases), prompt_inputs.settings.tokens_per_class, table.shape[1])
+    return torch.randn(shape, generator=prompt_inputs.generator) * (
+        prompt_inputs.settings.init_std * table.detach().std().item()
     )
 
 
@@ -171,11 +171,11 @@ class SoftCaption(Prompt):
         said: list[list[int | tuple[int, int]]],
         stands_for_class: list[list[bool]],
         vectors: Tensor,
-        ingredients: Ingredients,
+        prompt_inputs: PromptInputs,
     ) -> "SoftCaption":
         """[CLS], what is said of each class with "." between (and behind the last, if the family's captions end so),
         [SEP]; of what is said, which slots are positives."""
-        tokenizer = ingredients.tokenizer
+        tokenizer = prompt_inputs.tokenizer
         token_id = tokenizer.token_to_id
         slots: list[int | tuple[int, int]] = [token_id("[CLS]")]
         spans = []
@@ -192,7 +192,7 @@ class SoftCaption(Prompt):
         for row, start, positive in zip(class_positions, spans, stands_for_class):
             row[start : start + len(positive)] = torch.tensor(positive)
         return cls(
-            text_encoder=ingredients.text_encoder,
+            text_encoder=prompt_inputs.text_encoder,
             vectors=vectors,
             slots=slots,
             class_positions=class_positions,

@@ -112,8 +112,8 @@ class GroundedDetector(nn.Module):
     always_frozen     names (or prefixes ending in ".") that no method trains
     additions         prefixes ending in "." of what a tuning method has added (see `cones/models/additions.py`)
     loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
-    text_rows         None, or to how many rows a text is padded before anything hears it (see `reference_path`)
-    masks_for_every_query  whether `detect` makes masks that it does not keep as well (see `reference_path`)
+    text_rows         None, or to how many rows a text is padded before anything hears it (see `optimisations`)
+    masks_for_every_query  whether `detect` makes masks that it does not keep as well (see `optimisations`)
     """
 
     text_width: int
@@ -156,7 +156,7 @@ class GroundedDetector(nn.Module):
     def image_encoder(self) -> list[nn.Module]:
         """The modules behind `encode_image`."""
 
-    def heard(self, language: LanguageFeatures, batch_size: int) -> LanguageFeatures:
+    def prepare_language(self, language: LanguageFeatures, batch_size: int) -> LanguageFeatures:
         """`language` for each of `batch_size` images, with as many rows as the detector looks at."""
         language = language.for_batch(batch_size)
         return language if self.text_rows is None else language.padded(self.text_rows)

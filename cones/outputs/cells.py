@@ -47,7 +47,7 @@ WHOLE_NUMBERS = (
     *PARAMETER_COLUMNS,
 )
 LONGEST_REASON = 200
-WITHOUT_A_WORD = "no error of its own: killed (out of memory?), or refused by Snakemake"
+NO_ERROR_LINE = "no error of its own: killed (out of memory?), or refused by Snakemake"
 
 
 @dataclass(frozen=True)
@@ -202,5 +202,5 @@ def last_line(log: str | Path | None, longest: int | None = LONGEST_REASON) -> s
     lines = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()]
     line = next((line for line in reversed(lines) if line), "nothing")
     if "error" not in line.lower():
-        line = f"{WITHOUT_A_WORD}; its last line: {line}"
+        line = f"{NO_ERROR_LINE}; its last line: {line}"
     return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"

@@ -27,7 +27,7 @@ def holes(plan: Plan, cells: list[Cell]) -> dict[Path | None, list[Cell]]:
     return found
 
 
-def told(found: dict[Path | None, list[Cell]]) -> Iterator[str]:
+def lines_of(found: dict[Path | None, list[Cell]]) -> Iterator[str]:
     """Lines for a person: each reason once, with its log and the cells it cost."""
     for log, cells in found.items():
         others = f" and {len(cells) - 1} more" if len(cells) > 1 else ""

@@ -30,7 +30,7 @@ OUTPUT = {
     "name": "ranks",
     "reads": "scores",
     "grids": ["table1"],
-    "title": "Ranks over datasets",
+    "title": "Processes over datasets",
     "about": "Is ConES better than another method, or only on average? Datasets are the sample here.",
 }
 # who stands for ConES in a block: stage 2 among what trains the detector
@@ -168,7 +168,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     ]
     heads = ["model", "block", "method", "mean rank", "ConES w / t / l", "median", "p", "p (Holm)", NOTES]
     return Sheet(
-        heading(suite, title, what="Ranks over datasets"),
+        heading(suite, title, what="Processes over datasets"),
         heads,
         said_once(body, 2),
         legend,

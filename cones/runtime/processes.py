@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 PATIENCE = timedelta(hours=12)  # the others wait while the first process validates
 
 
-class Ranks:
+class Processes:
     """This process's `rank` among `size`. A process alone is rank 0 of 1, for which nothing here does anything.
 
     Every process takes its share of each batch. Losses are sums over normalisers known beforehand, so with those of all
@@ -23,7 +23,7 @@ class Ranks:
         self.rank, self.size, self.device = rank, size, device
 
     @classmethod
-    def joined(cls, device: torch.device) -> "Ranks":
+    def joined(cls, device: torch.device) -> "Processes":
         """The processes that `torchrun` started, or this one alone."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
             return cls()

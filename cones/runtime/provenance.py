@@ -179,7 +179,7 @@ def revision() -> str | None:
         return None
 
 
-def how(*, inputs: dict[str, str], settings: dict, device: str) -> dict:
+def run_provenance(*, inputs: dict[str, str], settings: dict, device: str) -> dict:
     """The part of `run.json` every step shares: command, settings, digests of inputs, revision, versions, machine."""
     names = ("torch", "numpy", "pycocotools", "pillow", "safetensors", "tokenizers", "snakemake")
     names += ("diffusers", "transformers")

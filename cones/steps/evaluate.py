@@ -8,12 +8,12 @@ from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, S
 from cones.evaluation.prediction import predict
 from cones.evaluation.predictions import write_predictions
 from cones.experiment.cell import Cell, Plan
-from cones.models.reference_path import take_reference_path
+from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import read_json, write_json
 from cones.runtime.determinism import make_deterministic
 from cones.runtime.devices import best_device, peak_memory_bytes
 from cones.runtime.progress import log
-from cones.runtime.provenance import how
+from cones.runtime.provenance import run_provenance
 from cones.runtime.verification import CELL_FILES, fingerprints, recorded_state
 from cones.steps.tune import open_split, shared_features, state_file
 from cones.steps.tuned import load_tuned
@@ -53,7 +53,7 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
     write_predictions(cell.folder / "predictions.json", results)
     write_metrics(cell.folder / "metrics.json", metrics)
     settings = plan.settings(cell).model_dump(mode="json")
-    provenance = how(inputs=tuning.get("inputs_sha256", {}), settings=settings, device=str(best_device()))
+    provenance = run_provenance(inputs=tuning.get("inputs_sha256", {}), settings=settings, device=str(best_device()))
     # a state may have gigabytes: its digest was compared when it was loaded
     others = (name for name in CELL_FILES if name != state_file(cell).name)
     files = {state_file(cell).name: digest, **fingerprints(cell.folder, others)}
@@ -80,7 +80,7 @@ def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> t
     features = None if is_own_encoder else shared_features(plan, cell)
     pyramids = LivePyramids(model, device, SharedPyramids(features, split))
     if not plan.settings(cell).tuning.exact_savings:
-        take_reference_path(model)
+        disable_optimisations(model)
     started = time.monotonic()
     results = predict(model, tuned.prompt, split, pyramids, label="test", detect=tuned.detect)
     inference = {

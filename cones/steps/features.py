@@ -7,7 +7,7 @@ import torch
 
 from cones.data.batches import Split, View, groups_of_equal_size
 from cones.data.pyramid_file import name_of, write_pyramids
-from cones.data.pyramids import FrozenPyramids, LivePyramids, parted
+from cones.data.pyramids import FrozenPyramids, LivePyramids, split_batch
 from cones.evaluation.prediction import batches_at_test
 from cones.experiment.cell import Plan
 from cones.methods.settings import Tuning
@@ -70,7 +70,7 @@ def test_pyramids(split: Split, model: GroundedDetector, device: torch.device) -
         for samples in groups_of_equal_size([split.sample(view, at_test=True) for view in batch], len(batch)):
             with mixed_precision(device):
                 pyramid = live(samples)
-            yield from zip((name_of(split, sample.view) for sample in samples), parted(pyramid))
+            yield from zip((name_of(split, sample.view) for sample in samples), split_batch(pyramid))
 
 
 def train_views(train: Split, tuning: Tuning) -> list[View]:

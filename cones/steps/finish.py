@@ -8,7 +8,7 @@ from cones.experiment.cell import RESULTS, Plan
 from cones.experiment.outputs import outputs_of, scored_grids
 from cones.experiment.suite import MAIN_GRID
 from cones.outputs.files import cells_file, partial_name
-from cones.outputs.holes import holes, told
+from cones.outputs.holes import holes, lines_of
 from cones.outputs.make import make_output, reading
 from cones.outputs.reads.scores import is_grid_begun
 from cones.outputs.report.files import PAGE
@@ -42,7 +42,7 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
     missing = holes(plan, cells)
     count = sum(map(len, missing.values()))
     if count:
-        print(f"\nNot complete. {count} of {len(cells)} cells have no numbers:", *told(missing), sep="\n")
+        print(f"\nNot complete. {count} of {len(cells)} cells have no numbers:", *lines_of(missing), sep="\n")
     else:
         print(f"\nNot complete. All {len(cells)} cells have numbers; what is made of them failed: the error is above.")
     print(f"The table so far, with reasons: {where}; logs are under logs/.")

@@ -26,7 +26,7 @@ from cones.runtime.determinism import make_deterministic
 from cones.runtime.devices import best_device, peak_memory_bytes
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
-from cones.runtime.provenance import how
+from cones.runtime.provenance import run_provenance
 from cones.runtime.verification import fingerprints
 from cones.training.subjects.loading import (
     base_of,
@@ -43,7 +43,7 @@ DRAWING = ("unet", "vae")  # the parts without which nothing is learnt or drawn
 
 
 @dataclass(frozen=True)
-class World:
+class GenerationRun:
     """What all steps of a suite's generation share."""
 
     plan: Plan
@@ -97,46 +97,46 @@ def find_model(name: str, *, path: Path | None = None, allow_download: bool = Fa
     log.info("%s: %s, from %s; recorded in %s", name, found.directory, found.origin, record_file(name))
 
 
-def encode_nouns(world: World) -> None:
+def encode_nouns(run: GenerationRun) -> None:
     """Writes the states of the empty prompt and of the class nouns, all that ConES hears of a text encoder."""
-    if world.reason:
-        save_tensors(world.text_states, {}, {"skipped": world.reason})
+    if run.reason:
+        save_tensors(run.text_states, {}, {"skipped": run.reason})
         return
-    text = load_text(world.found.directory, best_device())
-    nouns = [one["class_word"] for one in world.described.values()]
-    write_text_states(text, nouns, world.text_states, world.base)
-    log.info("%s: the empty prompt and %d class nouns", world.text_states, len(set(nouns)))
+    text = load_text(run.found.directory, best_device())
+    nouns = [one["class_word"] for one in run.described.values()]
+    write_text_states(text, nouns, run.text_states, run.base)
+    log.info("%s: the empty prompt and %d class nouns", run.text_states, len(set(nouns)))
 
 
-def look_at_real_pictures(world: World) -> None:
+def look_at_real_pictures(run: GenerationRun) -> None:
     """Writes the features of every subject's pictures, `<extractor>:<subject>` (P, D)."""
-    if world.reason:
-        save_tensors(world.real_pictures, {}, {"skipped": world.reason})
+    if run.reason:
+        save_tensors(run.real_pictures, {}, {"skipped": run.reason})
         return
     make_deterministic()
     rows = {}
-    for name, extractor in extractors_of(world.said.model, best_device()).items():
-        for subject in world.described:
-            rows[f"{name}:{subject}"] = extractor.pictures(_opened(world.subject(subject).pictures))
-    save_tensors(world.real_pictures, rows)
-    log.info("%s: the pictures of %d subjects", world.real_pictures, len(world.described))
+    for name, extractor in extractors_of(run.said.model, best_device()).items():
+        for subject in run.described:
+            rows[f"{name}:{subject}"] = extractor.pictures(_opened(run.subject(subject).pictures))
+    save_tensors(run.real_pictures, rows)
+    log.info("%s: the pictures of %d subjects", run.real_pictures, len(run.described))
 
 
-def learn_subject(world: World, cell: Cell, *, identity: str = "") -> None:
+def learn_subject(run: GenerationRun, cell: Cell, *, identity: str = "") -> None:
     """Writes `state.safetensors` (the embedding) and `tuning.json` (how it went, settings, what it was made of).
 
     An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
     make_deterministic()
     state = cell.folder / "state.safetensors"
-    if world.reason:
-        log.info("skipped: %s", world.reason)
-        sha = save_tensors(state, {}, {"skipped": world.reason})
-        write_json(cell.folder / "tuning.json", {"skipped": world.reason, "sha256": {"state.safetensors": sha}})
+    if run.reason:
+        log.info("skipped: %s", run.reason)
+        sha = save_tensors(state, {}, {"skipped": run.reason})
+        write_json(cell.folder / "tuning.json", {"skipped": run.reason, "sha256": {"state.safetensors": sha}})
         return
-    subject = world.subject(world.plan.subject_of(cell))
-    method, tuning = world.said.method(cell.arm), world.said.settings(cell.arm)
-    generator = world.generator(with_text="text_encoder" in METHODS[method].inputs)
+    subject = run.subject(run.plan.subject_of(cell))
+    method, tuning = run.said.method(cell.arm), run.said.settings(cell.arm)
+    generator = run.generator(with_text="text_encoder" in METHODS[method].inputs)
     learnt = generator.learn(
         subject,
         method,
@@ -144,22 +144,22 @@ def learn_subject(world: World, cell: Cell, *, identity: str = "") -> None:
         seed=cell.seed,
         folder=cell.folder,
         grids=cell.logs,
-        base=world.base,
+        base=run.base,
         identity=identity,
     )
     record = {
         "method": method,
         "settings": tuning.model_dump(mode="json"),
-        "weights": world.found.lock,
+        "weights": run.found.lock,
         "inputs_sha256": {str(picture): sha256(picture) for picture in subject.pictures},
-        "sha256": {"state.safetensors": learnt.save(state, world.base)},
+        "sha256": {"state.safetensors": learnt.save(state, run.base)},
         "learning": {**learnt.record, "resident_parameters": generator.parameters, "device": str(generator.device)},
     }
     write_json(cell.folder / "tuning.json", record)
     log.info("%s: %s after %d passes", cell, method, learnt.record["passes"])
 
 
-def draw_subject(world: World, cell: Cell) -> None:
+def draw_subject(run: GenerationRun, cell: Cell) -> None:
     """Writes `images/<track>/<prompt>_<number>.png` and `prompts.json` beside them, for each track of the suite.
 
     Equal numbers start every method and prompt from equal noise. `drawing.json` says how long it took, per track.
@@ -168,27 +168,27 @@ def draw_subject(world: World, cell: Cell) -> None:
     folder = cell.folder / "images"
     tuning = read_json(cell.folder / "tuning.json")
     if "skipped" in tuning:
-        for track in world.said.pictures:
+        for track in run.said.pictures:
             write_json(folder / track / "prompts.json", [])
         write_json(cell.folder / "drawing.json", {})
         return
     recorded = tuning["sha256"]["state.safetensors"]
-    embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", world.base, recorded)
-    reads = bool(METHODS[embedding.method].inputs) or "editing" in world.said.pictures
-    generator = world.generator(with_text=reads)
+    embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", run.base, recorded)
+    reads = bool(METHODS[embedding.method].inputs) or "editing" in run.said.pictures
+    generator = run.generator(with_text=reads)
     drawing = {
-        track: _draw_track(world, cell, folder / track, generator, embedding, track, count)
-        for track, count in world.said.pictures.items()
+        track: _draw_track(run, cell, folder / track, generator, embedding, track, count)
+        for track, count in run.said.pictures.items()
     }
     write_json(cell.folder / "drawing.json", drawing)
 
 
-def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, track: Track, count: int) -> dict:
+def _draw_track(run: GenerationRun, cell: Cell, folder: Path, generator, embedding, track: Track, count: int) -> dict:
     """How many pictures were drawn, and in how many seconds."""
-    subject, settings = world.subject(world.plan.subject_of(cell)), world.said.settings(cell.arm)
+    subject, settings = run.subject(run.plan.subject_of(cell)), run.said.settings(cell.arm)
     said: list[str | None] = [None]
     if track == "editing":
-        said = [without_identifier(prompt) for prompt in editing_prompts(world.manifest["generation"], subject.name)]
+        said = [without_identifier(prompt) for prompt in editing_prompts(run.manifest["generation"], subject.name)]
     started = time.monotonic()
     with replacing_directory(folder) as temporary:
         index = []
@@ -206,51 +206,51 @@ def _draw_track(world: World, cell: Cell, folder: Path, generator, embedding, tr
     return {"pictures": pictures, "seconds": took}
 
 
-def score_subject(world: World, cell: Cell) -> None:
+def score_subject(run: GenerationRun, cell: Cell) -> None:
     """Writes `metrics.json` of the tracks that were drawn, then `run.json`: how everything of the cell was made.
 
     `run.json` comes last: it seals the cell with the sha256 of its other files, pictures included.
     """
     make_deterministic()
     tuning, drawing = (read_json(cell.folder / file) for file in ("tuning.json", "drawing.json"))
-    device, name = best_device(), world.plan.subject_of(cell)
-    common = {"cell": CellKey(**vars(cell), method=world.said.method(cell.arm)), "subject": name}
+    device, name = best_device(), run.plan.subject_of(cell)
+    common = {"cell": CellKey(**vars(cell), method=run.said.method(cell.arm)), "subject": name}
     if "skipped" in tuning:
         metrics = GenerationMetrics(**common, status="skipped", reason=tuning["skipped"])
     else:
-        extractors = extractors_of(world.said.model, device)
-        real, _ = load_tensors(world.real_pictures)
+        extractors = extractors_of(run.said.model, device)
+        real, _ = load_tensors(run.real_pictures)
         tracks = {}
-        for track in (track for track in TRACKS if track in world.said.pictures):
-            tracks[track] = _track_metrics(world, cell.folder / "images" / track, name, extractors, real)
-        word = world.described[name]["class_word"]
-        metrics = GenerationMetrics(**common, status="done", class_word=word, base=world.base, tracks=tracks)
+        for track in (track for track in TRACKS if track in run.said.pictures):
+            tracks[track] = _track_metrics(run, cell.folder / "images" / track, name, extractors, real)
+        word = run.described[name]["class_word"]
+        metrics = GenerationMetrics(**common, status="done", class_word=word, base=run.base, tracks=tracks)
     write_generation_metrics(cell.folder / "metrics.json", metrics)
     drawn = [path for path in (cell.folder / "images").rglob("*") if path.suffix in (".png", ".json")]
     pictures = sorted(path.relative_to(cell.folder).as_posix() for path in drawn)
     files = fingerprints(cell.folder, ("metrics.json", "state.safetensors", "tuning.json", "drawing.json", *pictures))
-    inputs = {str(path): sha256(path) for path in (world.text_states, world.real_pictures)}
+    inputs = {str(path): sha256(path) for path in (run.text_states, run.real_pictures)}
     inputs |= tuning.get("inputs_sha256", {})
-    provenance = how(inputs=inputs, settings=tuning.get("settings", {}), device=str(device))
+    provenance = run_provenance(inputs=inputs, settings=tuning.get("settings", {}), device=str(device))
     scoring = {"peak_memory_bytes": peak_memory_bytes(device)}
     record = {**provenance, "sha256": files, "tuning": tuning, "drawing": drawing, "scoring": scoring}
     write_json(cell.folder / "run.json", record)
 
 
 def _track_metrics(
-    world: World, folder: Path, name: str, extractors: dict[str, FeatureExtractor], real: dict[str, Tensor]
+    run: GenerationRun, folder: Path, name: str, extractors: dict[str, FeatureExtractor], real: dict[str, Tensor]
 ) -> TrackMetrics:
     prompts = read_json(folder / "prompts.json")
     drawn = {one["text"]: _opened([folder / file for file in one["files"]]) for one in prompts}
-    noun = world.described[name]["class_word"]
-    others = [other for other in world.described if other != name]
+    noun = run.described[name]["class_word"]
+    others = [other for other in run.described if other != name]
     scores = {}
     for by, extractor in extractors.items():
         features = SubjectFeatures(
             generated={text: extractor.pictures(pictures) for text, pictures in drawn.items()},
             real=real[f"{by}:{name}"],
             others={other: real[f"{by}:{other}"] for other in others},
-            same_noun=[other for other in others if world.described[other]["class_word"] == noun],
+            same_noun=[other for other in others if run.described[other]["class_word"] == noun],
             texts=dict(zip(drawn, extractor.texts(list(drawn)))) if isinstance(extractor, ReadsTexts) else None,
         )
         scores[by] = Likeness(**likeness(features))

@@ -10,18 +10,18 @@ from cones.data.batches import Split
 from cones.data.pyramid_file import PyramidFile
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.plugins import plugins_used
-from cones.methods.method import Ingredients, Input, TuningMethod
+from cones.methods.method import Input, PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_of
 from cones.models.language import LanguageFeatures
-from cones.models.reference_path import take_reference_path
+from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import check_sha256, load_tensors, sha256, write_json
 from cones.runtime.determinism import generator, make_deterministic
 from cones.runtime.devices import best_device, peak_memory_bytes, precision
 from cones.runtime.errors import ConesError
-from cones.runtime.processes import Ranks
+from cones.runtime.processes import Processes
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
 from cones.steps.text import phrases_of
@@ -72,17 +72,17 @@ def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
 
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:
     device, weights = best_device(), plan.weights(cell.model)
-    ranks = Ranks.joined(device)
+    ranks = Processes.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
     is_tuned = plan.method(cell.arm).is_tuned
     features = shared_features(plan, cell) if is_tuned else None  # who learns nothing does not wait for them
     if not plan.settings(cell).tuning.exact_savings:
-        take_reference_path(model)
-    ingredients, inputs, encoder_size = gather(plan, cell, plan.method(cell.arm).inputs)
-    choose_losses(model, ingredients.settings.loss_groups, where=cell)
-    method.extend(model, ingredients)
-    prompt = method.prompt(model, ingredients)
+        disable_optimisations(model)
+    prompt_inputs, inputs, encoder_size = gather(plan, cell, plan.method(cell.arm).inputs)
+    choose_losses(model, prompt_inputs.settings.loss_groups, where=cell)
+    method.extend(model, prompt_inputs)
+    prompt = method.prompt(model, prompt_inputs)
     checkpoint = cell.folder / "resume.pt"
     decided_by = None
     if is_tuned:
@@ -94,7 +94,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
             method=method,
             train=open_split(plan, cell, "train", model, few_shot=True, masks="masks" in method.labels),
             val=val,
-            settings=ingredients.settings,
+            settings=prompt_inputs.settings,
             seed=cell.seed,
             device=device,
             checkpoint=checkpoint,
@@ -107,14 +107,14 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
     if ranks.rank:
         return  # the first process writes what all of them found
     trained = mark_trainable(model, prompt, method)
-    remake = Remake(ingredients.settings.method, {str(path): found for path, found in inputs.items()})
+    remake = Remake(prompt_inputs.settings.method, {str(path): found for path, found in inputs.items()})
     digest = state_of(method, model, prompt, trained, remake, base_sha256=inputs[weights]).save(state_file(cell))
     counts = count_parameters(
         model,
         prompt,
         trained,
         text_encoder=encoder_size,
-        fixed_rows=0 if ingredients.concepts is None else ingredients.concepts.hidden.shape[1],
+        fixed_rows=0 if prompt_inputs.concepts is None else prompt_inputs.concepts.hidden.shape[1],
     )
     record = {
         "steps": progress.step,
@@ -125,7 +125,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "decided_by": decided_by,
         "selection": method.selection,
         "labels": sorted(method.labels),
-        "batch_size": ingredients.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
+        "batch_size": prompt_inputs.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
         "processes": ranks.size,
         "precision": precision(device),
@@ -205,13 +205,13 @@ def open_split(
     )
 
 
-def gather(plan: Plan, cell: Cell, inputs: Collection[Input]) -> tuple[Ingredients, dict[Path, str], int]:
+def gather(plan: Plan, cell: Cell, inputs: Collection[Input]) -> tuple[PromptInputs, dict[Path, str], int]:
     """What a method makes its prompt of, {file behind it: sha256}, and the size of the text encoder behind it.
 
     A file that is not what was recorded of it, or was made of other weights, is refused.
     """
     manifest = plan.manifest(cell.dataset)
-    ingredients = Ingredients(
+    prompt_inputs = PromptInputs(
         phrases=phrases_of(manifest, plan.suite.prompts),
         settings=plan.settings(cell),
         generator=generator("vectors", cell.dataset, cell.seed),
@@ -224,20 +224,20 @@ def gather(plan: Plan, cell: Cell, inputs: Collection[Input]) -> tuple[Ingredien
         files[path] = sha256(path)
         tensors, metadata = load_tensors(path)
         refuse_other_weights(metadata["base_sha256"], files[weights], where=path)
-        ingredients.text_states = LanguageFeatures(**tensors)
+        prompt_inputs.text_states = LanguageFeatures(**tensors)
         encoder_size = int(metadata["text_encoder_parameters"])
     if "text_encoder" in inputs:
-        ingredients.text_encoder = load_text_encoder(cell.model, weights)
-        ingredients.tokenizer = tokenizer_for(cell.model)
-        encoder_size = sum(parameter.numel() for parameter in ingredients.text_encoder.parameters())
+        prompt_inputs.text_encoder = load_text_encoder(cell.model, weights)
+        prompt_inputs.tokenizer = tokenizer_for(cell.model)
+        encoder_size = sum(parameter.numel() for parameter in prompt_inputs.text_encoder.parameters())
     if "stage1" in inputs:
         first = plan.stage1(cell)
         files[state_file(first)] = recorded_state(first.folder)
-        ingredients.concepts = State.load(state_file(first), files[state_file(first)]).language
-        if ingredients.concepts is None:
+        prompt_inputs.concepts = State.load(state_file(first), files[state_file(first)]).language
+        if prompt_inputs.concepts is None:
             raise ConesError(
                 "holds no language features: the prompt of stage 1 looks at the image, or the cell was skipped",
                 where=state_file(first),
                 next_step="name another arm in `stage1` of this arm",
             )
-    return ingredients, files, encoder_size
+    return prompt_inputs, files, encoder_size

@@ -39,8 +39,8 @@ def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> Tu
     method, where, weights = TuningMethod.load(plan.settings(cell).method), state_file(cell), plan.weights(cell.model)
     model = load_detector(cell.model, weights)
     inputs = plan.method(cell.arm).inputs if state.remake else ()
-    ingredients, files, _ = gather(plan, cell, inputs)
-    method.extend(model, ingredients)
+    prompt_inputs, files, _ = gather(plan, cell, inputs)
+    method.extend(model, prompt_inputs)
     state.apply_to(model, where=where, base_sha256=files[weights])
     if state.remake is None:
         prompt: Prompt = FixedPrompt(state.language)
@@ -55,9 +55,9 @@ def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> Tu
                     found=now.get(path, "nothing"),
                     next_step="tune this cell again",
                 )
-        prompt = method.prompt(model, ingredients)
+        prompt = method.prompt(model, prompt_inputs)
         state.apply_to_prompt(prompt, where=where)
-    encoder = ingredients.text_encoder
+    encoder = prompt_inputs.text_encoder
     listens = set() if encoder is None else {id(parameter) for parameter in encoder.parameters()}
     kept = sum(parameter.numel() for parameter in prompt.parameters() if id(parameter) in listens)
     return TunedDetector(model.to(device).eval(), prompt.to(device).eval(), method.detect, kept)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cones.runtime.determinism import seed_of
 from cones.runtime.devices import release_memory
 from cones.runtime.errors import ConesError
-from cones.runtime.processes import Ranks
+from cones.runtime.processes import Processes
 from cones.runtime.progress import log, watched
 from cones.training.checkpoint import Checkpoint
 
@@ -70,10 +70,10 @@ class TrainingLoop(ABC):
         identity: object,
         device: torch.device,
         where: object,
-        ranks: Ranks | None = None,
+        ranks: Processes | None = None,
     ):
         self.trained, self.optimiser, self.progress = trained, optimiser, progress
-        self.device, self.where, self.ranks = device, where, ranks or Ranks()
+        self.device, self.where, self.ranks = device, where, ranks or Processes()
         self.checkpoint = Checkpoint(checkpoint, [CHECKPOINT_FORMAT, identity])
         self.separate_gradients: dict[str, dict[str, Tensor]] = {}
 

@@ -27,7 +27,7 @@ from cones.models.losses import LossTerms, add_normalisers, normalised
 from cones.runtime.determinism import generator
 from cones.runtime.devices import mixed_precision
 from cones.runtime.errors import ConesError
-from cones.runtime.processes import Ranks
+from cones.runtime.processes import Processes
 from cones.runtime.progress import log
 from cones.runtime.provenance import settings_digest
 from cones.training import loop
@@ -72,7 +72,7 @@ class Tuner(TrainingLoop):
         device: torch.device,
         checkpoint: Path,
         identity: str = "",
-        ranks: Ranks | None = None,
+        ranks: Processes | None = None,
         features: PyramidFile | None = None,
     ):
         self.model, self.prompt, self.method = model.to(device), prompt.to(device), method

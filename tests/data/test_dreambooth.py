@@ -139,9 +139,9 @@ def test_the_real_subjects_that_are_here():
         pytest.skip("the real DreamBooth is not here: set CONES_TEST_DREAMBOOTH to the folder that holds dataset/")
     present = [name for name in FACTS if (raw / "dataset" / name).is_dir()]
     files = NativeFiles(dataset_id="dreambooth", raw=raw, classes=present)
-    gated = coco.gate(dreambooth.convert(files, dreambooth.Parameters()), files)
+    validated = coco.gate(dreambooth.convert(files, dreambooth.Parameters()), files)
     described = dreambooth.describe(files, dreambooth.Parameters())
-    assert len(gated.images) == sum(FACTS[name][1] for name in present) and len(present) >= 1
+    assert len(validated.images) == sum(FACTS[name][1] for name in present) and len(present) >= 1
     for name, subject in described["subjects"].items():
         word, count, live = FACTS[name]
         assert (subject["class_word"], len(subject["images"]), subject["prompts"] == "live") == (word, count, live)

@@ -43,10 +43,10 @@ def test_what_pycocotools_trips_over_is_right(native):
     [((-5, -5, 10, 10), [0, 0, 5, 5]), ((35, 25, 10, 10), [35, 25, 5, 5]), ((-1, -1, 99, 99), [0, 0, 40, 30])],
 )
 def test_boxes_are_clipped_and_counted(native, box, kept):
-    gated = gate(native, box)
-    assert gated.annotations["a"][0]["bbox"] == kept
-    assert gated.annotations["a"][0]["area"] == kept[2] * kept[3]
-    assert gated.report.clipped == [{"file": "a.jpg", "class": "white", "box": list(box), "kept": kept}]
+    validated = gate(native, box)
+    assert validated.annotations["a"][0]["bbox"] == kept
+    assert validated.annotations["a"][0]["area"] == kept[2] * kept[3]
+    assert validated.report.clipped == [{"file": "a.jpg", "class": "white", "box": list(box), "kept": kept}]
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_boxes_are_clipped_and_counted(native, box, kept):
     ],
 )
 def test_boxes_with_nothing_in_the_picture_are_dropped_and_counted(native, box, reason):
-    gated = gate(native, box, (1, 1, 2, 2))
-    assert len(gated.annotations["a"]) == 1 and gated.annotations["a"][0]["id"] == 1
-    assert [(one["file"], one["reason"]) for one in gated.report.dropped] == [("a.jpg", reason)]
-    assert gated.report.summary()["dropped"]["count"] == 1 and gated.report.listed == 2
+    validated = gate(native, box, (1, 1, 2, 2))
+    assert len(validated.annotations["a"]) == 1 and validated.annotations["a"][0]["id"] == 1
+    assert [(one["file"], one["reason"]) for one in validated.report.dropped] == [("a.jpg", reason)]
+    assert validated.report.summary()["dropped"]["count"] == 1 and validated.report.listed == 2
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -77,10 +77,10 @@ numbers = st.floats(-200, 200, allow_nan=False, width=32)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers, numbers, numbers), max_size=6))
 def test_whatever_comes_in_only_sound_boxes_come_out(native, boxes):
-    gated = gate(native, *boxes)
-    annotations = gated.annotations["a"]
+    validated = gate(native, *boxes)
+    annotations = validated.annotations["a"]
     assert [one["id"] for one in annotations] == list(range(1, len(annotations) + 1))
-    assert len(annotations) + len(gated.report.dropped) == len(boxes) == gated.report.listed
+    assert len(annotations) + len(validated.report.dropped) == len(boxes) == validated.report.listed
     for one in annotations:
         x, y, width, height = one["bbox"]
         assert x >= 0 and y >= 0 and width > 0 and height > 0 and one["area"] > 0

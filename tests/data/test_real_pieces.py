@@ -123,8 +123,8 @@ def test_kvasir_pairs_and_list(tmp_path):
     native = NativeFiles(dataset_id="kvasir_seg", raw=root, classes=["polyp"])
     records = list(kvasir_seg.convert(native, kvasir_seg.Parameters()))
     assert len(records) == 5 and all(record.objects for record in records)
-    gated = coco.gate(records, native)
-    assert gated.report.clipped == gated.report.dropped == []
+    validated = coco.gate(records, native)
+    assert validated.report.clipped == validated.report.dropped == []
     for record in records:
         *_, width, height = record.objects[0].box
         assert 100 < record.objects[0].area < width * height
@@ -139,8 +139,8 @@ def test_foot_ulcer_masks():
     kept = {key: regions[key] for key in ("objects", "min_area", "keep_masks", "allow_empty")}
     records = list(masks.convert(native, masks.Parameters(folders=folders, **kept)))
     assert len(records) == 40
-    gated = coco.gate([dataclasses.replace(one, item_id=one.image) for one in records], native)
-    assert gated.report.clipped == gated.report.dropped == []
+    validated = coco.gate([dataclasses.replace(one, item_id=one.image) for one in records], native)
+    assert validated.report.clipped == validated.report.dropped == []
     assert sum(len(record.objects) for record in records) >= 38
     assert all(one.segmentation["size"] == [512, 512] for record in records for one in record.objects)
 

@@ -9,7 +9,7 @@ import pytest
 
 from cones.cli import main as cli
 from cones.experiment.cell import Plan
-from cones.outputs.cells import WITHOUT_A_WORD
+from cones.outputs.cells import NO_ERROR_LINE
 from cones.runtime import provenance, sources
 from cones.runtime.errors import ConesError
 from cones.steps.finish import finish_run
@@ -93,7 +93,7 @@ def test_a_failed_run_lists_its_holes_with_reason_and_log(world, capsys):
     assert said[place + 1 : place + 7] == [
         "  error: dataset aquarium: a picture is damaged; next: fetch again",
         "    glip_nano · aquarium · zero_shot · seed 0 and 1 more; log: logs/data/miniature/aquarium/prepare.log",
-        f"  {WITHOUT_A_WORD}; its last line: 12:00:00 begun",
+        f"  {NO_ERROR_LINE}; its last line: 12:00:00 begun",
         "    glip_nano · bccd · zero_shot · seed 0; log: logs/ci/glip_nano/bccd/zero_shot/seed0/evaluate.log",
         "  error: the loss is not finite; next: lower the rate",
         "    glip_nano · bccd · cones · seed 0; log: logs/ci/glip_nano/bccd/cones/seed0/tune.log",

@@ -11,7 +11,7 @@ from cones.models.checkpoints import build_detector, build_text_encoder, tokeniz
 from cones.models.detector import FeaturePyramid, ImageBatch, Target
 from cones.models.language import ClassPhrase, LanguageFeatures, phrase_pairs, phrase_places, phrases_of
 from cones.models.losses import normalised
-from cones.models.reference_path import take_reference_path
+from cones.models.optimisations import disable_optimisations
 from cones.runtime.errors import ConesError
 from tests.models.grounding_dino_reference import DELIMITERS, PAD, STOP, randomise
 
@@ -179,7 +179,7 @@ def test_the_order_of_classes_does_not_matter(model):
 def test_folded_fusions_give_the_numbers_of_plain_ones(model):
     """Also where pixels are padded, with fewer operations."""
     plain = copy.deepcopy(model)
-    take_reference_path(plain)
+    disable_optimisations(plain)
     pixels = torch.randn(2, 3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(4))
     pixels[1, :, 64:] = 0
     language = LanguageFeatures.of_tokens_per_class(vectors_of(model))

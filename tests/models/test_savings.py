@@ -13,7 +13,7 @@ from cones.models.detector import ImageBatch, Target
 from cones.models.language import LanguageFeatures
 from cones.models.layers.fusion import BiAttention
 from cones.models.losses import normalised
-from cones.models.reference_path import take_reference_path
+from cones.models.optimisations import disable_optimisations
 
 HEIGHT, WIDTH = 96, 128
 
@@ -71,7 +71,7 @@ def stage1_loss(model, pyramid, learned):
 
 def test_the_reference_path_finds_the_same_with_more_work(model):
     plain, pyramid, learned = copy.deepcopy(model), pyramid_of(model), vectors(model)
-    take_reference_path(plain)
+    disable_optimisations(plain)
     losses = [stage1_loss(each, pyramid, learned) for each in (model, plain)]
     torch.testing.assert_close(*losses, rtol=1e-4, atol=1e-5)
     gradients = [torch.autograd.grad(loss, learned)[0] for loss in losses]
@@ -105,7 +105,7 @@ def test_masks_are_made_of_what_is_kept_only(uninext):
     with torch.no_grad():
         predictions = uninext.ground(pyramid_of(uninext), LanguageFeatures.of_tokens_per_class(vectors(uninext)))
         plain = copy.deepcopy(uninext)
-        take_reference_path(plain)
+        disable_optimisations(plain)
         uninext.detections_per_image = plain.detections_per_image = 5
         found = [each.detect(predictions)[0] for each in (uninext, plain)]
         few, many = (operations(lambda each=each: each.detect(predictions)) for each in (uninext, plain))

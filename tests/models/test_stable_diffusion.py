@@ -8,7 +8,7 @@ import torch
 from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionPipeline
 from models.tiny_diffusion import CPU, WIDTH, painted_subject, tiny_generator, tiny_scheduler, tiny_text
 
-from cones.methods.contexts import ConceptContext, Context, PseudoWordContext, SubjectIngredients
+from cones.methods.contexts import ConceptContext, Context, PseudoWordContext, SubjectInputs
 from cones.methods.method import METHODS, TuningMethod
 from cones.models.generator import SubjectEmbedding
 from cones.models.generators import GENERATORS
@@ -98,7 +98,7 @@ def test_starts_of_the_concept_embeddings():
 
     def started(**options):
         return ConceptContext.started(
-            SubjectIngredients("dog", torch.Generator().manual_seed(3), null, class_rows=rows, tokens=2, **options)
+            SubjectInputs("dog", torch.Generator().manual_seed(3), null, class_rows=rows, tokens=2, **options)
         ).vectors.detach()
 
     assert torch.equal(started(init="class"), rows.mean(0).repeat(2, 1))
@@ -147,7 +147,7 @@ def test_which_methods_a_generator_carries():
             assert carried == (name in {"zero_shot", "textual_inversion", "cones"})
             assert (method.supports(model) is None) == carried
     with pytest.raises(ConesError, match="DreamBooth"):
-        Context.of("full_finetuning", SubjectIngredients("dog", torch.Generator(), torch.zeros(1, 24, WIDTH)))
+        Context.of("full_finetuning", SubjectInputs("dog", torch.Generator(), torch.zeros(1, 24, WIDTH)))
 
 
 # ------------------------------------------------------------------------------------------------------ paired draws
@@ -193,7 +193,7 @@ def test_the_cache_equals_encoding_each_time_for_equal_noise(tmp_path):
 
 def learner_of(generator, folder, method="cones", tuning=SHORT, seed=0):
     subject = painted_subject(folder)
-    context = Context.of(method, generator.ingredients(subject, tuning, seed))
+    context = Context.of(method, generator.prompt_inputs(subject, tuning, seed))
     return generator.learner(subject, context, tuning=tuning, seed=seed, folder=folder, inputs=method)
 
 
@@ -202,7 +202,7 @@ def test_only_the_embedding_changes(method, tmp_path):
     generator = tiny_generator()
     parts = [generator.unet, generator.autoencoder, generator.text.encoder]
     before = [digest(part) for part in parts]
-    start = Context.of(method, generator.ingredients(painted_subject(tmp_path), SHORT, 0)).vectors.detach()
+    start = Context.of(method, generator.prompt_inputs(painted_subject(tmp_path), SHORT, 0)).vectors.detach()
     learnt = generator.learn(painted_subject(tmp_path), method, tuning=SHORT, seed=0, folder=tmp_path)
     assert [digest(part) for part in parts] == before
     assert not torch.equal(learnt.vectors, start)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cones.outputs.cells import COLUMNS, WITHOUT_A_WORD, ExpectedCell, collect_cells, last_line
+from cones.outputs.cells import COLUMNS, NO_ERROR_LINE, ExpectedCell, collect_cells, last_line
 from cones.runtime.errors import ConesError
 from tests.tables.worlds import grid, metrics_path, write_done, write_world
 
@@ -48,9 +48,9 @@ def test_failed_and_not_run(tmp_path):
 def test_last_line_of_odd_logs(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"\n \n")
-    assert last_line(log) == f"{WITHOUT_A_WORD}; its last line: nothing"
+    assert last_line(log) == f"{NO_ERROR_LINE}; its last line: nothing"
     log.write_text("epoch 3: loss 0.2\n")
-    assert last_line(log) == f"{WITHOUT_A_WORD}; its last line: epoch 3: loss 0.2"
+    assert last_line(log) == f"{NO_ERROR_LINE}; its last line: epoch 3: loss 0.2"
     log.write_bytes(b"\xff" + b"x" * 500)
     assert len(last_line(log)) == 200
     assert last_line(None) is None

@@ -5,7 +5,7 @@ rule render_report:
     input:
         context.report_inputs(),
         [local(path) for path in context.studies()],
-        local(context.report_roll_call()),
+        local(context.report_sentinel()),
     output:
         [f"results/{{suite}}/{name}" for name in context.report_files()],
     log:

@@ -8,7 +8,7 @@ for grid in context.scored_grids:
             f"collect_{grid}"
         input:
             context.cell_files(grid),
-            local(context.roll_call(grid)),
+            local(context.missing_file_sentinel(grid)),
         output:
             f"results/{{suite}}/{grid}_cells.csv",
         log:
@@ -31,7 +31,7 @@ for output in context.outputs:
             output.name
         input:
             sources,
-            local(context.analysis_roll_call(output.name, sources, output.files)),
+            local(context.output_sentinel(output.name, sources, output.files)),
         output:
             [f"results/{{suite}}/{name}" for name in output.files],
         log:

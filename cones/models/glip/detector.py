@@ -83,7 +83,7 @@ class GLIP(GroundedDetector):
     ) -> Predictions:
         visual, shapes = flatten_maps(pyramid.maps)  # (B, V, C)
         shapes = tuple(shapes)
-        language = self.heard(language, len(visual))
+        language = self.prepare_language(language, len(visual))
         found = self.rpn.head(visual, shapes, language.hidden, language.mask)
         return Predictions(outputs={**vars(found), "shapes": shapes}, language=language, pyramid=pyramid)
 

@@ -78,7 +78,7 @@ class GroundingDINO(GroundedDetector):
     ) -> Predictions:
         """Everything behind the maps. There is no denoising: `targets` are not looked at."""
         check_rows(language)
-        levels, language = levels_of(pyramid), self.heard(language, len(pyramid.sizes))
+        levels, language = levels_of(pyramid), self.prepare_language(language, len(pyramid.sizes))
         rows = Rows.of(language, self.model.level_embed.shape[1])
         memory, text = self.model.encode(pyramid.maps, levels, language.hidden, rows)
         proposals = self.model.propose(memory, levels, text, rows.mask)

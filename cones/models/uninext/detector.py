@@ -121,7 +121,7 @@ class UNINEXT(GroundedDetector):
     ) -> Predictions:
         """Everything from the fusion on; targets, in any mode, add denoising queries (docs/spec/uninext.md 11)."""
         inner, transformer = self.detr.detr, self.detr.detr.transformer
-        levels, language = Levels.of(pyramid), self.heard(language, len(pyramid.sizes))
+        levels, language = Levels.of(pyramid), self.prepare_language(language, len(pyramid.sizes))
         mask = None if bool(language.mask.all()) else language.mask
         memory, text = transformer.encode(pyramid.maps, levels, language.hidden, mask)
         proposals = transformer.propose(memory, levels, objectness=inner.class_embed[-1], box_head=inner.bbox_embed[-1])

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cones.methods.contexts import ConceptContext, Context, SubjectIngredients, TextParts, spliced
+from cones.methods.contexts import ConceptContext, Context, SubjectInputs, TextParts, spliced
 from cones.models.generator import Generator, Subject, SubjectEmbedding
 from cones.models.stable_diffusion.draws import PairedDraws, probe_draws
 from cones.models.stable_diffusion.prompts import CLASS_PROMPT
@@ -86,7 +86,7 @@ class StableDiffusion(Generator):
         `base` identifies the weights, `identity` all else that the step was made of; a checkpoint of other weights,
         pictures, method, settings or code is not taken up.
         """
-        context = Context.of(method, self.ingredients(subject, tuning, seed)).to(self.device)
+        context = Context.of(method, self.prompt_inputs(subject, tuning, seed)).to(self.device)
         mode = context.mode
         if context.vectors is None:
             record = {"optimiser_steps": 0, "passes": 0, "seconds": 0.0, "trained_values": 0, "stored_bytes": 0}
@@ -126,8 +126,8 @@ class StableDiffusion(Generator):
             checkpoint=folder / "resume.pt",
         )
 
-    def ingredients(self, subject: Subject, tuning: SubjectTuning, seed: int) -> SubjectIngredients:
-        return SubjectIngredients(
+    def prompt_inputs(self, subject: Subject, tuning: SubjectTuning, seed: int) -> SubjectInputs:
+        return SubjectInputs(
             class_word=subject.class_word,
             generator=generator("vectors", subject.name, seed),
             null=self.states.null,
@@ -210,10 +210,10 @@ class StableDiffusion(Generator):
             context: Context = ConceptContext(embedding.vectors, self.states.null, embedding.mode)
         else:
             tokens = 1 if embedding.vectors is None else len(embedding.vectors)
-            ingredients = SubjectIngredients(
+            prompt_inputs = SubjectInputs(
                 embedding.class_word, torch.Generator(), self.states.null, tokens, text=self.text
             )
-            context = Context.of(embedding.method, ingredients)
+            context = Context.of(embedding.method, prompt_inputs)
             if embedding.vectors is not None:
                 context.vectors.data.copy_(embedding.vectors)
         return context.to(self.device)([prompt or CLASS_PROMPT])

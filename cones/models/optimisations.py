@@ -5,7 +5,7 @@ from cones.models.language import MAX_POSITIONS
 from cones.models.layers.fusion import BiAttention
 
 
-def take_reference_path(model: GroundedDetector) -> None:
+def disable_optimisations(model: GroundedDetector) -> None:
     """Pad text to 256 rows, project every image position in fusions, compute a mask for every query.
 
     Sources: docs/spec/glip.md 11, docs/spec/uninext.md 15. What is frozen stays frozen; images are the caller's.
