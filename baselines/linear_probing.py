@@ -15,7 +15,7 @@ METHOD = {
 
 
 class LinearProbing(TuningMethod):
-    """Image encoder frozen, in eval mode; head in train mode, its dropouts active (docs/spec/glip.md 10.1)."""
+    """Image encoder frozen, in eval mode; head in train mode, its dropouts active."""
 
     not_for_generators = "the UNet's output is the picture itself: there is no head to probe"
 
