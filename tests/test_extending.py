@@ -77,9 +77,8 @@ def test_a_method_of_your_own_gets_its_row_and_a_table_of_your_own_is_made(flow)
 
 def test_a_format_of_your_own_is_prepared(flow, monkeypatch):
     monkeypatch.chdir(flow.folder)
-    line = b"leukocyte 0.00 0 0.00 10.00 12.00 30.00 18.00 0 0 0 0 0 0 0\n"
     for n in range(10):
-        for name, content in ((f"images/{n}.jpg", jpeg(40, 30)), (f"labels/{n}.txt", line)):
+        for name, content in ((f"images/{n}.jpg", jpeg(40, 30)), (f"labels/{n}.txt", b"1 0.5 0.5 0.5 0.2\n")):
             path = flow.folder / "pictures" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -93,7 +92,7 @@ def test_a_format_of_your_own_is_prepared(flow, monkeypatch):
     )
     document = json.loads((flow.folder / "data/official/my_cells/train.json").read_text())
     assert document["annotations"][0]["bbox"] == [10.0, 12.0, 20.0, 6.0]
-    assert document["annotations"][0]["category_id"] == 2  # leukocyte
+    assert document["annotations"][0]["category_id"] == 2  # white cell
 
 
 def test_a_model_of_your_own_is_built(flow, monkeypatch):

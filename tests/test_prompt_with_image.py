@@ -28,7 +28,6 @@ from cones.training.state import State
 MODEL, DATASET, CPU = "glip_nano", "raccoon", torch.device("cpu")
 ARMS = ("conditional", "prompt_tuning", "cones")
 OVERRIDES = {
-    "plugins": [made_up_methods.__file__],
     "grids": {"table1": {"models": [MODEL], "datasets": [DATASET], "arms": ARMS}},
     "tuning": {"max_epochs": 2, "shots": 4},
 }
@@ -45,6 +44,7 @@ def world(tmp_path_factory):
             return super().run()
 
     with pytest.MonkeyPatch.context() as patch:
+        made_up_methods.register(patch, "conditional", "ConditionalPromptTuning", inputs=("text_encoder",))
         arms = {name: arm.model_dump(exclude_unset=True) for name, arm in load_suite("miniature").arms.items()}
         plan = Plan.load("miniature", {**OVERRIDES, "arms": {**arms, "conditional": {"learning_rate": 0.01}}})
         patch.chdir(folder := tmp_path_factory.mktemp("world"))
@@ -59,7 +59,6 @@ def world(tmp_path_factory):
             evaluate_cell(plan, cell)
             embed_cell(plan, cell)
         yield plan, cells, {arm: tuners[cell.folder] for arm, cell in cells.items()}, folder
-    load_plugins([], suite_file=folder)
 
 
 @pytest.fixture

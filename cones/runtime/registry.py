@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.sources import add_plugin_package, source_path
-from cones.runtime.strict import Strict, parse
+from cones.runtime.strict import Name, Strict, parse
 
 
 class Entry(Strict):

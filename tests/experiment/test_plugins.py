@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,8 +12,8 @@ from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
 from cones.methods.method import METHODS, TuningMethod
 from cones.models.family import FAMILIES, family_named, family_of
-from cones.runtime import provenance
 from cones.runtime.errors import ConesError
+from cones.runtime.sources import ROOT
 
 METHOD = """
 import mine_helper
@@ -59,7 +58,7 @@ def digest(plan: Plan, step: str, **of) -> str:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder of its own with a suite `mine` in config/, and plug-ins beside it."""
-    root = Path(provenance.__file__).parents[1]
+    root = ROOT
     (tmp_path / "config").mkdir()
     (tmp_path / "config/ci.yaml").write_text((root / "config/ci.yaml").read_text())
     (tmp_path / "datasets.yaml").symlink_to(root / "datasets.yaml")
@@ -229,7 +228,7 @@ def test_an_installed_package_offers_entries_by_its_entry_points(tmp_path):
 def test_reading_a_suite_with_plug_ins_imports_no_torch(folder):
     with_method(folder)
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(provenance.__file__).parents[1])!r})\n"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from workflow.context import Context\n"
         "Context.from_config({'suite': 'mine'}, is_main=False)\n"
         "print(*sys.modules)"

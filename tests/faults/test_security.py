@@ -12,6 +12,7 @@ import yaml
 
 from cones.data.registry import Dataset, load_registry
 from cones.experiment.cell import _check_subjects
+from cones.experiment.outputs import OUTPUTS
 from cones.experiment.suite import load_suite
 from cones.runtime.errors import ConesError
 from cones.training.checkpoint import read_checkpoint
