@@ -1,4 +1,4 @@
-"""Averages over seeds and datasets that say over what they are, shared by the tables."""
+"""Averages of AP over seeds and datasets, shared by the tables; each states how many datasets it covers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def scored(cells: DataFrame, column: str = "ap") -> Series:
-    """Which cells have an AP, of boxes or of masks (`mask_ap`): `cells[scored(cells)]`; all others are holes."""
+    """A mask of the cells that have an AP, of boxes or of masks (`mask_ap`), as in `cells[scored(cells)]`; all others
+    are holes."""
     return (cells["status"] == "done") & cells[column].notna()
 
 
@@ -22,26 +23,27 @@ def per_dataset(cells: DataFrame, column: str = "ap") -> dict[str, OverSeeds]:
 
 
 def average(cells: DataFrame) -> dict:
-    """`ap` over seeds first, then over datasets, unweighted; `datasets` says over how many of the expected ("2/13").
+    """Average the AP over seeds and then over datasets, unweighted; `datasets` says over how many of the expected
+    ("2/13").
 
     `spread`: half width of the 95 % t interval over seeds of that average, where every dataset in it has the same two
     or more seeds. Without any AP only `datasets` is there.
     """
     by_dataset = _aps(cells)
-    found: dict = {"datasets": f"{len(by_dataset)}/{cells['dataset'].nunique()}"}
+    row: dict = {"datasets": f"{len(by_dataset)}/{cells['dataset'].nunique()}"}
     if not by_dataset:
-        return found
+        return row
     means = [over_seeds(list(aps.values())).mean for aps in by_dataset.values()]
-    found["ap"] = over_seeds(means).mean
+    row["ap"] = over_seeds(means).mean
     seeds = {tuple(sorted(aps)) for aps in by_dataset.values()}
     if len(seeds) == 1:  # every dataset has the same seeds: each seed gives one average of the group
         averages = [fsum(aps[seed] for aps in by_dataset.values()) / len(by_dataset) for seed in seeds.pop()]
-        found["spread"] = over_seeds(averages).half_width
-    return found
+        row["spread"] = over_seeds(averages).half_width
+    return row
 
 
 def seeds_behind(cells: DataFrame) -> str | None:
-    """How many seeds stand behind the numbers: "3", or "2 to 3" where datasets differ."""
+    """The number of seeds that the numbers are averaged over: "3", or "2 to 3" where datasets differ."""
     counts = sorted({len(aps) for aps in _aps(cells).values()})
     if not counts:
         return None
@@ -50,5 +52,5 @@ def seeds_behind(cells: DataFrame) -> str | None:
 
 def _aps(cells: DataFrame, column: str = "ap") -> dict[str, dict[int, float]]:
     """{dataset: {seed: AP}}, datasets by name."""
-    found = cells[scored(cells, column)]
-    return {str(dataset): dict(zip(rows["seed"], rows[column])) for dataset, rows in found.groupby("dataset")}
+    scored_cells = cells[scored(cells, column)]
+    return {str(dataset): dict(zip(rows["seed"], rows[column])) for dataset, rows in scored_cells.groupby("dataset")}

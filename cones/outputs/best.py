@@ -1,4 +1,4 @@
-"""Which numbers are the best of their block and model, among averages over complete sets of datasets."""
+"""The best numbers of each block and model, among averages over complete sets of datasets."""
 
 from __future__ import annotations
 

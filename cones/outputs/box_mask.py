@@ -1,4 +1,4 @@
-"""What Tables 2 and 4 share: the AP of boxes and of masks side by side, and what must be said about them."""
+"""Columns, notes and legend that Tables 2 and 4 share: the AP of boxes and of masks side by side."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ AP_MEANS = (
 
 
 def columns_of(names: list[str], suite: str) -> list[str]:
-    """`<name>_ap`, `<name>_spread` and, where the paper `stands_beside`, `<name>_paper`, `<name>_difference`."""
+    """The columns `<name>_ap`, `<name>_spread` and, where the paper `stands_beside`, `<name>_paper` and
+    `<name>_difference`."""
     return [f"{name}_{part}" for name in names for part in (*PARTS, *(BESIDE if stands_beside(suite) else ()))]
 
 
 def box_and_mask_ap(cells: DataFrame) -> Iterator[tuple[str, str, dict[str, float | None]]]:
-    """(dataset, kind, {"ap", "spread"}) for all of one row that have a number: mean over seeds, t interval."""
+    """Yield (dataset, kind, {"ap", "spread"}) for every number of a row: mean over seeds, and half width of the t
+    interval."""
     for kind, column in KINDS.items():
         for dataset, aps in per_dataset(cells, column).items():
             yield dataset, kind, {"ap": aps.mean, "spread": aps.half_width}
@@ -42,7 +44,7 @@ def beside(row: Mapping[str, float | None], name: str, published: float | None) 
 
 
 def remarks(cells: DataFrame) -> list[str]:
-    """Boxes without masks, and datasets on which the last epoch counts; `cells` are those of one row."""
+    """Notes on datasets without masks, and on those whose last epoch counts; `cells` are those of one row."""
     done = cells[scored(cells)]
     unmasked = done[done["mask_ap"].isna()]["dataset"].unique()
     last = done[done["selected_by"] == "last"]["dataset"].unique()
@@ -51,5 +53,5 @@ def remarks(cells: DataFrame) -> list[str]:
 
 
 def box_mask_legend(rows: list[Row], names: list[str], suite: str) -> list[str]:
-    """The signs that occur in the table."""
+    """Explain the signs that occur in the table."""
     return signs(rows, names) + [DIFFERENCE_MEANS] * stands_beside(suite)

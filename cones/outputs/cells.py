@@ -141,7 +141,7 @@ def _outcome(
     check: Callable[[ExpectedCell], None] | None,
     partial: bool,
 ) -> dict:
-    """The columns beyond the key: numbers, or status and reason."""
+    """The columns of a cell beyond its key: numbers, or status and reason."""
     if metrics is None or not Path(metrics).exists():
         if cell.unsupported_reason:
             return {"status": "skipped", "reason": cell.unsupported_reason}
@@ -159,15 +159,15 @@ def _outcome(
     return _columns(content)
 
 
-def check_identity(found: dict, identity: dict, path: Path) -> None:
-    """A file copied from another cell would put its numbers into the wrong row."""
+def check_identity(recorded: dict, identity: dict, path: Path) -> None:
+    """Refuse a file copied from another cell, which would put its numbers into the wrong row."""
     for key, value in identity.items():
-        if found[key] != value:
+        if recorded[key] != value:
             raise ConesError(
                 f"{key} is that of another cell",
                 where=path,
                 expected=value,
-                found=found[key],
+                found=recorded[key],
                 next_step="delete the cell's folder and run again",
             )
 
@@ -194,7 +194,7 @@ def _columns(content: CellMetrics) -> dict:
 def last_line(log: str | Path | None, longest: int | None = LONGEST_REASON) -> str | None:
     """The last line of a log that says something, without colours, or None where there is no such file.
 
-    A step that fails says so in a line with "error"; one that is killed from outside has no last word, which is told.
+    A step that fails writes a line with "error"; without one the step was killed from outside, and the text says so.
     """
     if log is None or not Path(log).exists():
         return None

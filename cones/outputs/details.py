@@ -1,4 +1,4 @@
-"""What Tables 8 and 10 share: models and methods against the AP of every dataset of a table's groups."""
+"""Frame and sheet that Tables 8 and 10 share: models and methods against the AP of every dataset of their groups."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def detail_frame(cells: DataFrame, table: str, *, suite: str, reference: Referen
     reference = reference or paper()
     groups = [name for name, group in GROUPS.items() if group.detail_table == table]
     rows = list(rows_of(cells, groups, reference))
-    found = dict.fromkeys(dataset for *_, mine in rows for dataset in mine["dataset"])
-    datasets = [name for name in reference.labels(table) if name in found]
-    datasets += [name for name in found if name not in datasets]
+    present = dict.fromkeys(dataset for *_, mine in rows for dataset in mine["dataset"])
+    datasets = [name for name in reference.labels(table) if name in present]
+    datasets += [name for name in present if name not in datasets]
     content = [
         {"suite": suite, "block": block, "model": model, "method": method, **_row(mine, table, suite, reference)}
         for block, model, method, mine in rows
@@ -61,9 +61,9 @@ def detail_frame(cells: DataFrame, table: str, *, suite: str, reference: Referen
 
 def _columns(datasets: list[str], suite: str) -> list[str]:
     beside = BESIDE if stands_beside(suite) else ()
-    each = [f"{dataset}_{part}" for dataset in datasets for part in (*PARTS, *beside)]
-    whole = [f"average_{part}" for part in ("ap", "datasets", "spread", *beside)]
-    return [*NAMES, *each, *whole, "seeds", "notes"]
+    dataset_columns = [f"{dataset}_{part}" for dataset in datasets for part in (*PARTS, *beside)]
+    average_columns = [f"average_{part}" for part in ("ap", "datasets", "spread", *beside)]
+    return [*NAMES, *dataset_columns, *average_columns, "seeds", "notes"]
 
 
 def datasets_in(columns: list[str]) -> list[str]:
@@ -108,7 +108,7 @@ def _published(row: dict, cells: DataFrame, table: str, reference: Reference) ->
 
 
 def detail_sheet(columns: list[str], rows: list[Row], table: str, *, suite: str, title: str | None = None) -> Sheet:
-    """A column per dataset by its name in the paper, and the average.
+    """The table for people: a column per dataset by its name in the paper, and the average.
 
     Where the paper `stands_beside`, published values and differences are lines of their own below each method's.
     """
@@ -145,7 +145,7 @@ def label(table: str, dataset: str) -> str:
 
 
 def detail_legend(datasets: list[str], rows: list[Row], suite: str) -> list[str]:
-    """What a reader must know, as far as it occurs in this table."""
+    """The legend: explanations of what occurs in this table."""
     lines = [f"{AP_MEANS}.", "average: unweighted, over datasets.", *signs(rows, [*datasets, AVERAGE])]
     if stands_beside(suite):
         lines.append(

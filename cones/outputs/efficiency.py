@@ -1,4 +1,4 @@
-"""What each method costs: parameters, seconds, memory, and how many steps it needs; of the cells' own records."""
+"""The cost of each method, from the records of its cells: parameters, seconds, memory and steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WHOLE_NUMBERS = (
 
 
 def efficiency_rows(records: list[Record]) -> list[dict]:
-    """COLUMNS of each model and arm that has a finished cell; None where nothing was tuned or recorded.
+    """One row (COLUMNS) per model and arm that has a finished cell; None where nothing was tuned or recorded.
 
     Parameters as they are used, lowest and highest over datasets: `trained`, `total` (the whole system, text
     encoder included) and `resident`, those in memory while tuning: a frozen encoder whose output is read from a file
@@ -65,15 +65,15 @@ def _row(records: list[Record]) -> dict:
         "steps_to_best": _mean(best),
         "seconds_to_best": _mean([s / n * to for s, n, to in zip(took, steps, best)]),
         "tuning_peak_memory_bytes": _most([record.said("tuning", "peak_memory_bytes") for record in tuned]),
-        "inference_seconds_per_image": _mean(_said(records, "inference", "seconds_per_image")),
-        "inference_peak_memory_bytes": _most(_said(records, "inference", "peak_memory_bytes")),
+        "inference_seconds_per_image": _mean(_recorded(records, "inference", "seconds_per_image")),
+        "inference_peak_memory_bytes": _most(_recorded(records, "inference", "peak_memory_bytes")),
     }
 
 
 def _resident(record: Record) -> int:
     entry = METHODS.get(record.row["method"])
-    listens = entry is None or "text_encoder" in entry.inputs
-    return int(record.row["total_used"]) - (0 if listens else int(record.row["text_encoder_used"]))
+    has_text_encoder = entry is None or "text_encoder" in entry.inputs
+    return int(record.row["total_used"]) - (0 if has_text_encoder else int(record.row["text_encoder_used"]))
 
 
 def _steps_to_best(record: Record) -> int:
@@ -81,7 +81,7 @@ def _steps_to_best(record: Record) -> int:
     return next((epoch["steps"] for epoch in history if epoch["epoch"] == best), 0)
 
 
-def _said(records: list[Record], *path: str) -> list[float]:
+def _recorded(records: list[Record], *path: str) -> list[float]:
     return [value for record in records if (value := record.said(*path)) is not None]
 
 
@@ -94,7 +94,7 @@ def _most(values: Sequence[float | None]) -> float | None:
 
 
 def frame(records: list[Record], *, suite: str) -> DataFrame:
-    """`efficiency_rows`; seconds to a tenth of a millisecond."""
+    """The `efficiency_rows` as a data frame."""
     import pandas as pd
 
     rows = pd.DataFrame(efficiency_rows(records), columns=list(COLUMNS))

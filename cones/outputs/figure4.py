@@ -44,50 +44,52 @@ def frame(vectors: Vectors, *, suite: str) -> DataFrame:
 
 
 def draw(vectors: Vectors, rows: list[Row], files: Mapping[str, Path], *, suite: str, title: str) -> list[Path]:
-    """The first seed of each model and arm."""
+    """Draw the class vectors of the first seed of each model and arm."""
     from cones.outputs.figure4_maps import save_figure4
 
     sets = vector_sets(vectors)
-    first = {(one.model, one.vectors): one for one in reversed(sets)}
-    shown = [one for one in sets if first[one.model, one.vectors] is one]
+    first = {(vector_set.model, vector_set.vectors): vector_set for vector_set in reversed(sets)}
+    shown = [vector_set for vector_set in sets if first[vector_set.model, vector_set.vectors] is vector_set]
     return save_figure4(shown, rows, files["figure4"], files["figure4_supplement"], suite=suite, title=title)
 
 
 def vector_sets(vectors: Vectors) -> list[VectorSet]:
-    """A set per model, arm and seed, in the grid's order; the isolated names of zero-shot are a set of their own."""
+    """One set per model, arm and seed, in the grid's order; the isolated names of zero-shot are a set of their own."""
     from cones.outputs.analysis.points import DOMAINS
 
     cells: dict[tuple[str, str, int], dict[Cell, Embeddings]] = {}
-    for cell, one in vectors.of_cells.items():
+    for cell, embeddings in vectors.of_cells.items():
         if vectors.registry[cell.dataset].group in DOMAINS:
-            cells.setdefault((cell.model, cell.arm, cell.seed), {})[cell] = one
+            cells.setdefault((cell.model, cell.arm, cell.seed), {})[cell] = embeddings
     sets = []
-    for (model, arm, seed), found in cells.items():
-        forms = dict.fromkeys([TOGETHER, *(form for each in found.values() for form in each.classes)])
+    for (model, arm, seed), of_cells in cells.items():
+        forms = dict.fromkeys(
+            [TOGETHER, *(form for each_embeddings in of_cells.values() for form in each_embeddings.classes)]
+        )
         for form in forms:
             name = ISOLATED_NAMES if form == ISOLATED else arm
-            sets.append(_vector_set(vectors, model, name, seed, form, found))
+            sets.append(_vector_set(vectors, model, name, seed, form, of_cells))
     return sets
 
 
 def _vector_set(
-    vectors: Vectors, model: str, name: str, seed: int, form: str, found: Mapping[Cell, Embeddings]
+    vectors: Vectors, model: str, name: str, seed: int, form: str, of_cells: Mapping[Cell, Embeddings]
 ) -> VectorSet:
     from cones.outputs.analysis.blending import VectorSet
     from cones.outputs.analysis.points import ClassPoints
 
-    there = {cell: each for cell, each in found.items() if form in each.classes}
-    entries = {cell: vectors.registry[cell.dataset] for cell in there}
+    with_form = {cell: embeddings for cell, embeddings in of_cells.items() if form in embeddings.classes}
+    entries = {cell: vectors.registry[cell.dataset] for cell in with_form}
     points = ClassPoints.of(
-        (cell.dataset, entries[cell].group, entries[cell].classes, each.classes[form].numpy())
-        for cell, each in there.items()
+        (cell.dataset, entries[cell].group, entries[cell].classes, embeddings.classes[form].numpy())
+        for cell, embeddings in with_form.items()
     )
-    holes = [f"{cell.dataset}: {each.hole}" for cell, each in found.items() if each.hole]
-    return VectorSet(model, name, seed, points, f"{len(there)}/{len(found)}", join_notes(holes))
+    holes = [f"{cell.dataset}: {embeddings.hole}" for cell, embeddings in of_cells.items() if embeddings.hole]
+    return VectorSet(model, name, seed, points, f"{len(with_form)}/{len(of_cells)}", join_notes(holes))
 
 
 def blending_table(sets: Sequence[VectorSet], *, suite: str, seed: int = 0) -> DataFrame:
-    """COLUMNS, one row per set of the first seed each model and arm has; the other seeds go into `stability`.
+    """One row (COLUMNS) per set of the first seed each model and arm has; the other seeds go into `stability`.
 
     mixing_k    share of the k cosine neighbours from the other domain over that expected by chance, averaged per
                 domain, then over both: 1 blended, 0 segregated. `_low`, `_high`: 95 % bootstrap over classes of each
@@ -103,15 +105,21 @@ def blending_table(sets: Sequence[VectorSet], *, suite: str, seed: int = 0) -> D
     from cones.outputs.analysis.blending import stability as stability_of
 
     first: dict[tuple[str, str], list[VectorSet]] = {}
-    for one in sets:
-        first.setdefault((one.model, one.vectors), []).append(one)
+    for vector_set in sets:
+        first.setdefault((vector_set.model, vector_set.vectors), []).append(vector_set)
     rows = []
     for seeds in first.values():
-        one = seeds[0]
-        names = {"suite": suite, "model": one.model, "vectors": one.vectors, "seed": one.seed}
-        numbers = blending(one.points, seed)
+        vector_set = seeds[0]
+        names = {"suite": suite, "model": vector_set.model, "vectors": vector_set.vectors, "seed": vector_set.seed}
+        numbers = blending(vector_set.points, seed)
         rows.append(
-            {**names, "datasets": one.datasets, **numbers, "stability": stability_of(seeds), "notes": one.notes}
+            {
+                **names,
+                "datasets": vector_set.datasets,
+                **numbers,
+                "stability": stability_of(seeds),
+                "notes": vector_set.notes,
+            }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -24,7 +24,7 @@ AS_IN_THE_PAPER = ("zero_shot", "prompt_tuning", "cones")  # panels (a), (b), (c
 CONTROL = "cones_step0"
 RED, BLUE = "#cc3311", THEIRS  # as in the paper, in shades that differ for the colour-blind too; markers say it again
 MARKS = {"natural": ("o", RED), "non_radiology": ("^", BLUE), "radiology": ("s", BLUE)}
-SAID = {"natural": "natural", "non_radiology": "medical, non-radiology", "radiology": "medical, radiology"}
+LABELS = {"natural": "natural", "non_radiology": "medical, non-radiology", "radiology": "medical, radiology"}
 SEEDS = (0, 1, 2)
 MAPS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "PCA": pca_map,
@@ -37,22 +37,22 @@ HEAD, FOOT, GAP = 0.42, 0.5, 0.14  # inches above and below the panels, and betw
 def save_figure4(
     sets: Sequence[VectorSet], numbers: Sequence[Row], png: Path, supplement: Path, *, suite: str, title: str
 ) -> list[Path]:
-    """`png` with the paper's three panels for each model, `supplement` with every set in MAPS, a `.pdf` beside each.
+    """Write `png` (the paper's three panels for each model), `supplement` (every map of every set) with a `.pdf` each.
 
-    `sets`: one seed of each; `numbers`: the rows of `figure4.csv`, of which two are said in each panel.
+    `sets`: one seed of each; `numbers`: the rows of `figure4.csv`, of which two are printed in each panel.
     """
-    shown = [one for one in sets if one.vectors in AS_IN_THE_PAPER and len(one.points)]
-    drawn = [one for one in sets if len(one.points)]
+    shown = [vector_set for vector_set in sets if vector_set.vectors in AS_IN_THE_PAPER and len(vector_set.points)]
+    drawn = [vector_set for vector_set in sets if len(vector_set.points)]
     with printing():
         figure = main_figure(shown, numbers, heading(suite, title, what="Figure 4"))
         return [*save_figure(figure, png), *save_figure(all_maps(drawn, suite, title), supplement)]
 
 
-def main_figure(shown: Sequence[VectorSet], numbers: Sequence[Row], said: str) -> Figure:
+def main_figure(shown: Sequence[VectorSet], numbers: Sequence[Row], title_line: str) -> Figure:
     """A row of panels per model: zero-shot text, prompt tuning, ConES."""
-    models = list(dict.fromkeys(one.model for one in shown))
-    columns = [name for name in AS_IN_THE_PAPER if any(one.vectors == name for one in shown)]
-    said_of = {(row["model"], row["vectors"]): row for row in numbers}
+    models = list(dict.fromkeys(vector_set.model for vector_set in shown))
+    columns = [name for name in AS_IN_THE_PAPER if any(vector_set.vectors == name for vector_set in shown)]
+    numbers_of = {(row["model"], row["vectors"]): row for row in numbers}
     note = (
         f"One point per class. UMAP ({NEIGHBOURS} neighbours, cosine, seed {SEEDS[0]}), each panel fitted alone: only"
         " neighbourhoods mean something, and nothing can be read across panels. mixing: share of neighbours from the"
@@ -63,44 +63,48 @@ def main_figure(shown: Sequence[VectorSet], numbers: Sequence[Row], said: str) -
     if untrained:
         before = ", ".join(f"mixing {float(r['mixing_5']):.2f}, probe {float(r['probe']):.2f}" for r in untrained)
         note += f" Vectors of ConES before any training, which are random: {before}."
-    figure, grid, foot = _grid(len(models), max(len(columns), 1), said, note, below=0.24)
-    for one in shown:
-        axes = grid[models.index(one.model)][columns.index(one.vectors)]
-        letter = "abc"[AS_IN_THE_PAPER.index(one.vectors)]
-        draw_map(axes, one.points, umap_map(one.points.vectors, SEEDS[0]), size=15)
-        beside = f", {one.model}" if len(models) > 1 else ""
+    figure, grid, foot = _grid(len(models), max(len(columns), 1), title_line, note, below=0.24)
+    for vector_set in shown:
+        axes = grid[models.index(vector_set.model)][columns.index(vector_set.vectors)]
+        letter = "abc"[AS_IN_THE_PAPER.index(vector_set.vectors)]
+        draw_map(axes, vector_set.points, umap_map(vector_set.points.vectors, SEEDS[0]), size=15)
+        beside = f", {vector_set.model}" if len(models) > 1 else ""
         axes.set_title(
-            f"({letter}) {vectors_label(one.vectors)}{beside}", loc="left", fontsize=8, fontweight="bold", pad=3
+            f"({letter}) {vectors_label(vector_set.vectors)}{beside}", loc="left", fontsize=8, fontweight="bold", pad=3
         )
-        axes.set_xlabel(_said_of(said_of.get((one.model, one.vectors)), one.points), fontsize=6.5, labelpad=3)
-    _legend(figure, {group for one in shown for group in one.points.groups}, foot)
+        axes.set_xlabel(
+            _caption(numbers_of.get((vector_set.model, vector_set.vectors)), vector_set.points),
+            fontsize=6.5,
+            labelpad=3,
+        )
+    _legend(figure, {group for vector_set in shown for group in vector_set.points.groups}, foot)
     return figure
 
 
 def all_maps(drawn: Sequence[VectorSet], suite: str, title: str) -> Figure:
     """Every set of vectors in a row of its own, every map of MAPS in a column."""
-    said = heading(suite, title, what="Figure 4, supplement")
+    title_line = heading(suite, title, what="Figure 4, supplement")
     note = (
         f"Rows: where the vectors come from; n classes. UMAP with {NEIGHBOURS} neighbours unless a column says k; each"
         " panel is fitted alone. ConES, never trained: random vectors, the control for every pattern above it."
     )
-    figure, grid, foot = _grid(max(len(drawn), 1), len(MAPS), said, note, below=0.0, left=0.95)
-    models = {one.model for one in drawn}
-    for axes_of_row, one in zip(grid, drawn):
-        name = vectors_label(one.vectors).replace("(stage ", "(stage\N{NO-BREAK SPACE}")
-        name += f" {one.model}" * (len(models) > 1)
-        said_beside = [*wrap(name, 14), f"n = {len(one.points)}"]
-        axes_of_row[0].set_ylabel("\n".join(said_beside), rotation=0, ha="right", va="center", labelpad=4)
+    figure, grid, foot = _grid(max(len(drawn), 1), len(MAPS), title_line, note, below=0.0, left=0.95)
+    models = {vector_set.model for vector_set in drawn}
+    for axes_of_row, vector_set in zip(grid, drawn):
+        name = vectors_label(vector_set.vectors).replace("(stage ", "(stage\N{NO-BREAK SPACE}")
+        name += f" {vector_set.model}" * (len(models) > 1)
+        row_label = [*wrap(name, 14), f"n = {len(vector_set.points)}"]
+        axes_of_row[0].set_ylabel("\n".join(row_label), rotation=0, ha="right", va="center", labelpad=4)
         for axes, make in zip(axes_of_row, MAPS.values()):
-            draw_map(axes, one.points, make(one.points.vectors), size=6)
+            draw_map(axes, vector_set.points, make(vector_set.points.vectors), size=6)
     for axes, name in zip(grid[0], MAPS):
         axes.set_title(name, fontsize=7, pad=3)
-    _legend(figure, {group for one in drawn for group in one.points.groups}, foot)
+    _legend(figure, {group for vector_set in drawn for group in vector_set.points.groups}, foot)
     return figure
 
 
 def draw_map(axes: Axes, points: ClassPoints, places: np.ndarray, *, size: float) -> None:
-    """places (P, 2): a mark per class; the fewer medical classes lie on top."""
+    """Draw a mark per class at `places` (P, 2); the fewer medical classes lie on top."""
     for group, (marker, colour) in MARKS.items():
         mine = points.groups == group
         axes.scatter(
@@ -109,7 +113,7 @@ def draw_map(axes: Axes, points: ClassPoints, places: np.ndarray, *, size: float
     axes.margins(0.08)
 
 
-def _said_of(row: Row | None, points: ClassPoints) -> str:
+def _caption(row: Row | None, points: ClassPoints) -> str:
     sizes = f"{count_of(points.domains, NATURAL)} natural + {count_of(points.domains, MEDICAL)} medical classes"
     if row is None or not row["mixing_5"]:
         return sizes
@@ -118,13 +122,13 @@ def _said_of(row: Row | None, points: ClassPoints) -> str:
 
 
 def _grid(
-    rows: int, columns: int, said: str, note: str, *, below: float, left: float = 0.06
+    rows: int, columns: int, title_line: str, note: str, *, below: float, left: float = 0.06
 ) -> tuple[Figure, list[list[Axes]], float]:
     """(figure, square panels without ticks, where the legend starts); `below` inches under each row for its text."""
     from matplotlib.figure import Figure
 
     foot = wrap(note, int(PAGE_WIDTH * 19.5))
-    head = wrap(said, int(PAGE_WIDTH * 14.5))
+    head = wrap(title_line, int(PAGE_WIDTH * 14.5))
     side = (PAGE_WIDTH - left - GAP * columns) / columns
     above = HEAD + 0.13 * (len(head) - 1)
     feet = FOOT + 0.115 * len(foot) - 0.2
@@ -154,7 +158,7 @@ def _legend(figure: Figure, groups: set[str], bottom: float) -> None:
     from matplotlib.lines import Line2D
 
     marks = [
-        Line2D([], [], linestyle="", marker=marker, color=colour, markersize=4, label=SAID[group])
+        Line2D([], [], linestyle="", marker=marker, color=colour, markersize=4, label=LABELS[group])
         for group, (marker, colour) in MARKS.items()
         if group in groups
     ]

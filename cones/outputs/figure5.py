@@ -39,7 +39,7 @@ HEAD, TITLE, FOOT, GAP = 0.42, 0.5, 0.66, 0.16  # inches
 
 @dataclass(frozen=True)
 class ClassAmongBoxes:
-    """One class of one dataset and model: its boxes as heard with class names and with ConES, by source.
+    """One class of one dataset and model: its boxes fused with class names and with ConES, by source.
 
     `dataset` is the paper's name of it.
     """
@@ -52,22 +52,22 @@ class ClassAmongBoxes:
 
 
 def save_figure5(
-    found: Mapping[Place, Embeddings], registry: Mapping[str, Dataset], png: Path, *, suite: str, title: str
+    embeddings: Mapping[Place, Embeddings], registry: Mapping[str, Dataset], png: Path, *, suite: str, title: str
 ) -> list[Path]:
-    """A row of panels for the first natural and the first medical dataset of each model: its class with most boxes."""
+    """Draw the class with most boxes of the first natural and the first medical dataset of each model, a row each."""
     with printing():
-        figure = figure5(chosen_classes(found, registry), heading(suite, title, what="Figure 5"))
+        figure = figure5(chosen_classes(embeddings, registry), heading(suite, title, what="Figure 5"))
         return save_figure(figure, png)
 
 
-def chosen_classes(found: Mapping[Place, Embeddings], registry: Mapping[str, Dataset]) -> list[ClassAmongBoxes]:
+def chosen_classes(embeddings: Mapping[Place, Embeddings], registry: Mapping[str, Dataset]) -> list[ClassAmongBoxes]:
     chosen = []
-    for model in dict.fromkeys(place.model for place in found):
+    for model in dict.fromkeys(place.model for place in embeddings):
         for domain in (NATURAL, MEDICAL):
-            for place in found:
+            for place in embeddings:
                 if place.model != model or place.method != TEXT or DOMAINS.get(registry[place.dataset].group) != domain:
                     continue
-                text, concept = found[place], found.get(place._replace(method=CONCEPT))
+                text, concept = embeddings[place], embeddings.get(place._replace(method=CONCEPT))
                 if concept and FUSED in text.boxes and FUSED in concept.boxes and len(text.labels):
                     chosen.append(_largest_class(place, text, concept, registry[place.dataset]))
                     break
@@ -75,18 +75,20 @@ def chosen_classes(found: Mapping[Place, Embeddings], registry: Mapping[str, Dat
 
 
 def _largest_class(place: Place, text: Embeddings, concept: Embeddings, dataset: Dataset) -> ClassAmongBoxes:
-    """Of classes with equally many boxes the first."""
+    """The class with most boxes; of classes with equally many the first."""
     labels = text.labels
     largest = max(labels.unique().tolist(), key=lambda label: int((labels == label).sum()))
 
-    def of_class(one: Embeddings) -> dict[str, BoxVectors]:
-        mine = one.labels == largest
-        return {name: BoxVectors(*(tensor[mine] for tensor in vars(b).values())) for name, b in one.boxes.items()}
+    def of_class(embeddings: Embeddings) -> dict[str, BoxVectors]:
+        mine = embeddings.labels == largest
+        return {
+            name: BoxVectors(*(tensor[mine] for tensor in vars(b).values())) for name, b in embeddings.boxes.items()
+        }
 
     return ClassAmongBoxes(place.model, dataset.paper_name, dataset.classes[largest], of_class(text), of_class(concept))
 
 
-def figure5(chosen: list[ClassAmongBoxes], said: str) -> Figure:
+def figure5(chosen: list[ClassAmongBoxes], title_line: str) -> Figure:
     """A row per class, a column per entry of COLUMNS; each panel is fitted on the boxes and on both class vectors."""
     from matplotlib.figure import Figure
 
@@ -97,7 +99,7 @@ def figure5(chosen: list[ClassAmongBoxes], said: str) -> Figure:
         " seed 0). Maps distort distances: the numbers are of the original space. D_l2: mean distance of boxes v from"
         " their class u; D_cos: mean of one minus their cosine; |v|, |u|: mean lengths."
     )
-    head, foot = wrap(said, int(PAGE_WIDTH * 14.5)), wrap(note, int(PAGE_WIDTH * 19.5))
+    head, foot = wrap(title_line, int(PAGE_WIDTH * 14.5)), wrap(note, int(PAGE_WIDTH * 19.5))
     side = (PAGE_WIDTH - 0.1 - GAP * (len(COLUMNS) - 1)) / len(COLUMNS)
     row_height = TITLE + side * 0.8 + 0.3
     above, below = 0.1 + 0.14 * len(head), 0.28 + 0.115 * len(foot)
@@ -105,32 +107,32 @@ def figure5(chosen: list[ClassAmongBoxes], said: str) -> Figure:
     height = figure.get_size_inches()[1]
     figure.text(0.01, 1 - 0.06 / height, "\n".join(head), va="top", fontweight="bold", fontsize=7.5)
     figure.text(0.01, 0.04 / height, "\n".join(foot), va="bottom", fontsize=6.5)
-    models = {one.model for one in chosen}
-    for row, one in enumerate(chosen):
+    models = {shown.model for shown in chosen}
+    for row, shown in enumerate(chosen):
         top = height - above - row * row_height - TITLE
-        beside = f" · {one.model}" if len(models) > 1 else ""
-        count = len(one.text[FUSED].visual)
-        name = f"({'abcdefgh'[row % 8]}) {one.name}, {one.dataset}{beside}, {count} box{'es' * (count != 1)}"
+        beside = f" · {shown.model}" if len(models) > 1 else ""
+        count = len(shown.text[FUSED].visual)
+        name = f"({'abcdefgh'[row % 8]}) {shown.name}, {shown.dataset}{beside}, {count} box{'es' * (count != 1)}"
         figure.text(0.01, (top + 0.31) / height, name, fontsize=8, fontweight="bold")
-        for column, (said_of_map, source, make) in enumerate(COLUMNS):
+        for column, (map_title, source, make) in enumerate(COLUMNS):
             place = (0.05 + column * (side + GAP), top - side * 0.8, side, side * 0.8)
             axes = figure.add_axes(
                 (place[0] / PAGE_WIDTH, place[1] / height, side / PAGE_WIDTH, place[3] / height), xticks=[], yticks=[]
             )
             axes.spines[:].set_color(LINE)
-            axes.set_title(said_of_map, fontsize=7, pad=3)
-            draw_class(axes, one, source, make)
-            axes.set_xlabel(_said(one, source), fontsize=6, labelpad=3)
+            axes.set_title(map_title, fontsize=7, pad=3)
+            draw_class(axes, shown, source, make)
+            axes.set_xlabel(_distances(shown, source), fontsize=6, labelpad=3)
     _legend(figure, (0.05 + 0.115 * len(foot)) / height)
     return figure
 
 
-def draw_class(axes: Axes, one: ClassAmongBoxes, source: str, make) -> None:
-    """Boxes as dots; the class as text says it (blue square) and as ConES has learned it (green triangle)."""
-    text, concept = one.text[source], one.concept[source]
+def draw_class(axes: Axes, class_boxes: ClassAmongBoxes, source: str, make) -> None:
+    """Draw boxes as dots, the class vector of text as a blue square and that of ConES as a green triangle."""
+    text, concept = class_boxes.text[source], class_boxes.concept[source]
     boxes = [concept.visual] if source == FPN else [concept.visual, text.visual]
-    classes = [each.own_class[: 1 if source == FPN else None] for each in (concept, text)]
-    means = [each.mean(dim=0, keepdim=True) for each in classes]
+    classes = [vectors.own_class[: 1 if source == FPN else None] for vectors in (concept, text)]
+    means = [vectors.mean(dim=0, keepdim=True) for vectors in classes]
     parts = [part.double().numpy() for part in (*boxes, *classes, *means)]
     cut = np.split(make(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1])
     for mine, colour in zip(cut[: len(boxes)], (RED, LIGHT_RED)):
@@ -142,12 +144,12 @@ def draw_class(axes: Axes, one: ClassAmongBoxes, source: str, make) -> None:
     axes.margins(0.1)
 
 
-def _said(one: ClassAmongBoxes, source: str) -> str:
+def _distances(class_boxes: ClassAmongBoxes, source: str) -> str:
     lines = []
-    for name, boxes in (("ConES", one.concept[source]), ("text", one.text[source])):
-        found = measures(boxes, torch.zeros(len(boxes.visual), dtype=torch.long))
-        lengths = f"|v| {_digits(found['norm_visual'])}, |u| {_digits(found['norm_class'])}"
-        lines.append(f"{name}: D_l2 {_digits(found['d_l2'])}, D_cos {_digits(found['d_cos'])}, {lengths}")
+    for name, boxes in (("ConES", class_boxes.concept[source]), ("text", class_boxes.text[source])):
+        numbers = measures(boxes, torch.zeros(len(boxes.visual), dtype=torch.long))
+        lengths = f"|v| {_digits(numbers['norm_visual'])}, |u| {_digits(numbers['norm_class'])}"
+        lines.append(f"{name}: D_l2 {_digits(numbers['d_l2'])}, D_cos {_digits(numbers['d_cos'])}, {lengths}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Personalised generation: what came out beside what it cost, and Figures 3 and 6 of the paper."""
+"""Personalised generation: likeness of the drawn pictures and cost of learning, and Figures 3 and 6 of the paper."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def further(subjects: Subjects, *, suite: str) -> dict[str, DataFrame]:
 
 
 def draw(subjects: Subjects, rows: list[Row], files: Mapping[str, Path], *, suite: str, title: str) -> list[Path]:
-    """Nothing of an unfinished run."""
+    """Draw Figures 3 and 6; of an unfinished run nothing."""
     from cones.outputs.subject_figures import save_figures
 
     return [] if subjects.is_partial else save_figures(subjects, files, suite=suite, title=title)
@@ -78,12 +78,12 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     notes = numbered_notes(rows)
     body = []
     for row in rows:
-        said = [f"{count(float(row['tokens']))} vector{'s' * (row['tokens'] != '1')}"] if row["tokens"] else []
-        how = ", ".join([*([row["mode"]] if row["mode"] else []), *said])
+        tokens = [f"{count(float(row['tokens']))} vector{'s' * (row['tokens'] != '1')}"] if row["tokens"] else []
+        settings = ", ".join([*([row["mode"]] if row["mode"] else []), *tokens])
         name = arm_label(row["arm"], row["method"])
         body.append(
             [
-                *(row["track"], f"{name} ({how})" if how else name),
+                *(row["track"], f"{name} ({settings})" if settings else name),
                 *(row["extractor"] or NO_NUMBER, row["subjects"] or NO_NUMBER),
                 *(_interval(row, "fidelity"), _number(row["real_real"]), _interval(row, "margin")),
                 *(row["own_nearest"] or NO_NUMBER, row["own_nearest_swapped"] or NO_NUMBER, _number(row["text"])),

@@ -1,4 +1,4 @@
-"""Why a cell has no numbers: the job on the way to it that failed, and that job's log."""
+"""The reason why a cell has no numbers: the failed job that it depends on, and that job's log."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +9,8 @@ from cones.outputs.cells import last_line
 
 
 def log_of_failure(pipeline: Pipeline, cell: Cell) -> Path | None:
-    """The log of the job that kept a cell from its numbers: its own, or that of what it is made of; None if no job on
-    the way to it has failed."""
+    """The log of the failed job because of which a cell has no numbers, its own or one that it depends on; None if none
+    has failed."""
     for job in pipeline.behind([pipeline.scoring(cell)]):
         if (log := pipeline.log(job)).exists() and not all(file.exists() for file in pipeline.files(job)):
             return log
@@ -18,18 +18,18 @@ def log_of_failure(pipeline: Pipeline, cell: Cell) -> Path | None:
 
 
 def holes(plan: Plan, cells: list[Cell]) -> dict[Path | None, list[Cell]]:
-    """{log of a failure: the cells without numbers because of it}; under None those that were not reached."""
-    found: dict[Path | None, list[Cell]] = {}
+    """Group the cells without numbers: {log of the failure: its cells}; under None those that were not reached."""
+    cells_by_log: dict[Path | None, list[Cell]] = {}
     pipeline = Pipeline(plan)
     for cell in cells:
         if not (cell.folder / "metrics.json").exists():
-            found.setdefault(log_of_failure(pipeline, cell), []).append(cell)
-    return found
+            cells_by_log.setdefault(log_of_failure(pipeline, cell), []).append(cell)
+    return cells_by_log
 
 
-def lines_of(found: dict[Path | None, list[Cell]]) -> Iterator[str]:
-    """Lines for a person: each reason once, with its log and the cells it cost."""
-    for log, cells in found.items():
+def lines_of(cells_by_log: dict[Path | None, list[Cell]]) -> Iterator[str]:
+    """Lines for a person: each reason once, with its log and the cells without numbers because of it."""
+    for log, cells in cells_by_log.items():
         others = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
         if log is None:
             yield f"  not reached: {cells[0]}{others}"

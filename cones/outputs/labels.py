@@ -1,4 +1,4 @@
-"""How tables and figures call an arm of generation, and a set of class vectors."""
+"""The printed names of the arms of generation and of the sets of class vectors."""
 
 from cones.methods.method import METHODS
 
@@ -7,12 +7,12 @@ ISOLATED_NAMES = "zero_shot_isolated"
 
 
 def arm_label(arm: str, method: str) -> str:
-    """How tables and figures of generation print an arm."""
+    """The name of an arm in tables and figures of generation."""
     return NAMES.get(method, METHODS[method].label) if arm == method else arm
 
 
 def vectors_label(vectors: str) -> str:
-    """How tables and panels call a set of vectors."""
+    """The name of a set of class vectors in tables and panels."""
     if vectors == ISOLATED_NAMES:
         return "Zero-shot, each name alone"
     return METHODS[vectors].label if vectors in METHODS else vectors

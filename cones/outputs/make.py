@@ -1,4 +1,4 @@
-"""From what an output reads to its files: the CSV, the Markdown made of it, figures, further tables."""
+"""Write the files of an output: its CSV, the Markdown made of it, figures and further tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def reading(output: Output) -> ModuleType:
 
 
 def make_output(plan: Plan, name: str, *, partial: bool = False) -> list[Path]:
-    """Write the files of an output of the suite; their paths, the CSV first and the Markdown second.
+    """Write the files of an output of the suite and return their paths, the CSV first and the Markdown second.
 
-    With `partial`, for a run that failed, of what there is, with reasons, under the names of `partial_name`.
+    With `partial`, after a failed run, they hold what there is, with reasons, under the names of `partial_name`.
     ConesError if the suite does not have the output.
     """
     output = OUTPUTS.find(name)
     if not output.is_made_of(plan.suite.parts):
-        known = [each.name for each in outputs_of(plan.suite.parts)]
+        known = [other.name for other in outputs_of(plan.suite.parts)]
         raise ConesError(
             f'the suite does not make "{name}"',
             where=f"{CONFIG_FOLDER / plan.suite.suite}.yaml: grids",
@@ -45,7 +45,7 @@ def make_output(plan: Plan, name: str, *, partial: bool = False) -> list[Path]:
 def write_output(
     output: Output, source: Any, folder: Path, *, suite: str, title: str, partial: bool = False
 ) -> list[Path]:
-    """The files of an output made of `source`, in `folder`. Each is whole or absent."""
+    """Write the files of an output made of `source` to `folder`, each atomically, and return their paths."""
     module, csv = output.load(), folder / named(f"{output.name}.csv", partial)
     write_text(csv, to_csv(module.frame(source, suite=suite)))
     columns, rows = read_csv(csv)
@@ -64,6 +64,6 @@ def write_output(
 def sheets_of(
     output: Output, columns: list[str], rows: list[Row], *, suite: str, title: str | None = None
 ) -> list[Sheet]:
-    """The rows of `<name>.csv` as people see them."""
+    """The sheets that show the rows of `<name>.csv` to people."""
     made = output.load().sheet(columns, rows, suite=suite, title=title)
     return made if isinstance(made, list) else [made]

@@ -1,4 +1,4 @@
-"""How every figure looks and is printed: colours, letters, the widths of a paper's columns, PNG and PDF."""
+"""The style of all figures (colours, fonts, widths of a paper's columns), and their PNG and PDF files."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ STYLE = {
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """The style of figures for print; drawing and saving both happen inside."""
+    """Apply the style of figures for print; figures are drawn and saved inside this context."""
     import matplotlib as mpl
 
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every letter it puts into the PDF
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph that it embeds in the PDF
     with mpl.rc_context({**STYLE, "savefig.dpi": 300}):
         yield
 

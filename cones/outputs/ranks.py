@@ -1,4 +1,4 @@
-"""Which method is better over datasets: mean ranks, wins, and how likely that is chance (Demšar 2006)."""
+"""Comparison of the methods over datasets: mean ranks, wins and significance tests (Demšar 2006)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ OUTPUT = {
     "name": "ranks",
     "reads": "scores",
     "grids": ["table1"],
-    "title": "Processes over datasets",
+    "title": "Ranks over datasets",
     "about": "Is ConES better than another method, or only on average? Datasets are the sample here.",
 }
-# who stands for ConES in a block: stage 2 among what trains the detector
+# the ConES method of a block: stage 2 among those that train the detector
 CHAMPIONS = {"zero_shot": "cones", "peft": "cones", "fine_tuning": "cones_finetuned"}
 COLUMNS = (
     *("suite", "block", "model", "method", "datasets", "mean_rank", "critical_difference", "friedman_p"),
@@ -44,7 +44,7 @@ LEVEL = 0.05
 
 
 def frame(cells: DataFrame, *, suite: str) -> DataFrame:
-    """COLUMNS, one row per model and method of Table 1; `cells` as `collect_cells` makes them.
+    """One row (COLUMNS) per model and method of Table 1; `cells` as `collect_cells` makes them.
 
     mean_rank    over the datasets on which every method of the model has an AP (mean over seeds); 1 is best, equal APs
                  share a rank. `critical_difference`: Nemenyi, mean ranks further apart differ at 5 %; `friedman_p`: of
@@ -57,7 +57,7 @@ def frame(cells: DataFrame, *, suite: str) -> DataFrame:
 
     by_model: dict[str, dict[str, tuple[str, dict[str, float]]]] = {}
     for block, model, method, mine in rows_of(cells, GROUPS, paper()):
-        means = {dataset: found.mean for dataset, found in per_dataset(mine).items()}
+        means = {dataset: aps.mean for dataset, aps in per_dataset(mine).items()}
         by_model.setdefault(model, {})[method] = (block, means)
     rows = [row for model, methods in by_model.items() for row in _model_rows(suite, model, methods)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("wins", "ties", "losses"), "Int64"))
@@ -88,7 +88,7 @@ def _model_rows(suite: str, model: str, methods: dict[str, tuple[str, dict[str, 
 
 
 def _duel(champion: dict[str, float], other: dict[str, float]) -> dict:
-    """The champion against another method, over the datasets that both have."""
+    """Compare the champion with another method over the datasets that both have."""
     import numpy as np
 
     differences = np.array([champion[name] - other[name] for name in champion if name in other])
@@ -116,7 +116,7 @@ def friedman(table: np.ndarray) -> tuple[list[float | None], float | None]:
 
 
 def critical_difference(methods: int, datasets: int) -> float | None:
-    """Nemenyi's at 5 %, in mean ranks: q * sqrt(k (k + 1) / (6 N))."""
+    """Nemenyi's critical difference at 5 %, in mean ranks: q * sqrt(k (k + 1) / (6 N))."""
     from scipy.stats import studentized_range
 
     if methods < 2 or not datasets:
@@ -126,14 +126,14 @@ def critical_difference(methods: int, datasets: int) -> float | None:
 
 
 def wilcoxon_p(differences: np.ndarray) -> float | None:
-    """Two-sided signed-rank test; None where nothing differs."""
+    """The p value of Wilcoxon's two-sided signed-rank test; None where nothing differs."""
     from scipy.stats import wilcoxon
 
     return float(wilcoxon(differences).pvalue) if differences.any() else None
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Step-down correction for that many comparisons (Holm 1979)."""
+    """Correct p values for their number by Holm's step-down method (Holm 1979)."""
     corrected, least = [0.0] * len(values), 0.0
     for place, index in enumerate(sorted(range(len(values)), key=lambda n: values[n])):
         least = max(least, min(1.0, (len(values) - place) * values[index]))
@@ -154,12 +154,12 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         body.append([row["model"], BLOCKS[row["block"]], method_label(row), rank, *duel, markers(row, numbers)])
     legend = ["mean rank: 1 is best; over the datasets on which every method has an AP (mean over seeds)."]
     for model in dict.fromkeys(row["model"] for row in rows):
-        one = next(row for row in rows if row["model"] == model)
-        if one["critical_difference"]:
+        first_row = next(row for row in rows if row["model"] == model)
+        if first_row["critical_difference"]:
             legend.append(
-                f"{model}, {one['datasets']} datasets: mean ranks further apart than"
-                f" {float(one['critical_difference']):.2f} differ at 5 % (Nemenyi); all equal: p"
-                f" {p_value(one['friedman_p'])} (Friedman)."
+                f"{model}, {first_row['datasets']} datasets: mean ranks further apart than"
+                f" {float(first_row['critical_difference']):.2f} differ at 5 % (Nemenyi); all equal: p"
+                f" {p_value(first_row['friedman_p'])} (Friedman)."
             )
     legend += [
         "ConES: wins / ties / losses by dataset against the row's method, its stage 2 among the fine-tuning methods; a"
@@ -168,7 +168,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     ]
     heads = ["model", "block", "method", "mean rank", "ConES w / t / l", "median", "p", "p (Holm)", NOTES]
     return Sheet(
-        heading(suite, title, what="Processes over datasets"),
+        heading(suite, title, what="Ranks over datasets"),
         heads,
         said_once(body, 2),
         legend,

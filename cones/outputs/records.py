@@ -1,4 +1,4 @@
-"""What the report knows of a cell: its row of `table1_cells.csv`, and its `run.json` where it has one."""
+"""The record of a cell: its row of a `<grid>_cells.csv`, and its `run.json` where it has one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Record:
         return self.row["status"] == "done"
 
     def said(self, *path: str) -> Any:
-        """The value at a path of keys in `run.json`, None where an earlier version did not write it."""
+        """The value that `run.json` has at a path of keys, None where an earlier version did not write it."""
         value: Any = self.run
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
@@ -42,7 +42,7 @@ class Record:
 
 
 def read_records(cells: str | Path, run_file: Callable[[Row], Path], *, partial: bool = False) -> list[Record]:
-    """The cells of a `table1_cells.csv`, in its order; `run_file` says where the `run.json` of a row lies.
+    """The records of a `<grid>_cells.csv`, in its order; `run_file` gives the path of the `run.json` of a row.
 
     A cell without one has an empty `run`. A damaged one raises ConesError; with `partial` it counts as missing.
     """
@@ -64,7 +64,7 @@ def _run(path: Path, partial: bool) -> dict:
 
 
 def grouped(records: Iterable[Record], key: Callable[[Record], Key]) -> Iterator[tuple[Key, list[Record]]]:
-    """(value of `key`, its records), values as first met."""
+    """Yield (value of `key`, its records), values in the order of their first record."""
     groups: dict[Key, list[Record]] = {}
     for record in records:
         groups.setdefault(key(record), []).append(record)

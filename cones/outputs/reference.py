@@ -47,7 +47,7 @@ GROUPS: dict[str, Group] = {
 
 
 class Reference:
-    """The published tables of one file. Numbers come back as published, slips included; `remarks` tells of those."""
+    """The published tables of one file. Numbers come back as published, slips included; `remarks` lists those."""
 
     def __init__(self, path: str | Path = PAPER_TABLES):
         self.path = Path(path)
@@ -89,7 +89,7 @@ class Reference:
         return rows[0]["block"] if rows else None
 
     def remarks(self, table: str, model: str, method: str) -> Iterator[tuple[str, str]]:
-        """(column, remark) for every known slip of the paper in that row."""
+        """Yield (column, remark) for every known slip of the paper in that row."""
         entries = [*self.content["recomputation"]["mismatches"], *self.content["oddities"]]
         for entry in entries:
             for cell in entry.get("cells", ()):
@@ -97,9 +97,9 @@ class Reference:
                     yield cell["column"], _remark(entry)
 
     def notes(self, table: str) -> list[str]:
-        """What is to be said of a published table as a whole."""
-        found = [entry["text"] for entry in self.content["oddities"] if table in entry.get("tables", ())]
-        return [f"on the paper's table: {text}" for text in found]
+        """Remarks on a published table as a whole."""
+        texts = [entry["text"] for entry in self.content["oddities"] if table in entry.get("tables", ())]
+        return [f"on the paper's table: {text}" for text in texts]
 
 
 def _remark(entry: dict) -> str:

@@ -1,4 +1,4 @@
-"""Which rows a table of methods has, in which order, and the reasons for what is missing from them."""
+"""The rows of a table of methods, their order, and the reasons for what is missing from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONES = ("cones", "cones_finetuned")  # the rows of the paper's own method
 def rows_of(
     cells: DataFrame, groups: Collection[str], reference: Reference
 ) -> Iterator[tuple[str, str, str, DataFrame]]:
-    """(block, model, method, its cells): the paper's order, and what the paper does not know after it, as first met.
+    """Yield (block, model, method, its cells) in the paper's order, then what the paper does not have, as first met.
 
     A method that is not in the paper stands in the block that its file names; controls are "other". Only arms named
     like their method make rows (others have tables of their own), and only datasets of `groups`.
@@ -39,7 +39,7 @@ def rows_of(
 
 
 def parameters(cells: DataFrame) -> tuple[dict, list[str]]:
-    """Millions, by the paper's convention; the largest where datasets differ, and a note that says so."""
+    """Parameters in millions, counted as the paper does; the largest where datasets differ, with a note."""
     row, notes = {}, []
     for column, count, word in (("trained_M", "trained_paper", "trained"), ("all_M", "total_paper", "all")):
         values = sorted({int(value) / 1e6 for value in cells[count].dropna()})
@@ -58,7 +58,7 @@ def published_parameters(model: str, method: str, reference: Reference, table: s
 
 
 def holes(cells: DataFrame) -> list[str]:
-    """One note per reason: `aquarium, raccoon (seed 2): failed (out of memory)`; `cells` are those of one row."""
+    """Notes on the missing cells of a row, one per reason: `aquarium, raccoon (seed 2): failed (out of memory)`."""
     missing = cells[~scored(cells)]
     by_reason: dict[str, list[str]] = {}
     for dataset, rows in missing.groupby("dataset", sort=False):
@@ -76,13 +76,13 @@ def other_datasets(name: str, mine: set[str], theirs: set[str]) -> list[str]:
     """The note for a group or table in which the suite has other datasets than the paper."""
     if not mine or mine == theirs:
         return []
-    found = f"{len(mine & theirs)} of the paper's {len(theirs)} datasets"
+    shared = f"{len(mine & theirs)} of the paper's {len(theirs)} datasets"
     more = f" and {len(mine - theirs)} more" if mine - theirs else ""
-    return [f"{name}: this suite has {found}{more}, so no difference is taken"]
+    return [f"{name}: this suite has {shared}{more}, so no difference is taken"]
 
 
 def _why(missing: DataFrame) -> Series:
-    """`not run`, `skipped (reason)`, `failed (reason)`, or a done cell whose split has no box."""
+    """The reason of each missing cell: `not run`, `skipped (…)`, `failed (…)`, or that its split has no box."""
     reasons = missing["status"].str.cat(" (" + missing["reason"].fillna("no reason given") + ")")
     reasons = reasons.mask(missing["status"] == "not run", "not run")
     return reasons.mask(missing["status"] == "done", "no AP (the test split has no box)")

@@ -12,7 +12,7 @@ NOTES = "notes"
 
 @dataclass(frozen=True)
 class Score:
-    """A number as it is printed, with what stands `beside` it, and whether it is the best of its section."""
+    """A printed number, the texts `beside` it (such as the published one), and whether it is the section's best."""
 
     text: str
     beside: tuple[str, ...] = ()  # one text for each name in the column's `Sheet.beside`
@@ -24,8 +24,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Sheet:
-    """rows[r][c] is text, or a Score, below heads[c]; the first `names` columns say what a row is, the others hold its
-    numbers. A last column with the head NOTES holds the marks of the row's notes.
+    """A table for people: rows[r][c] is text, or a Score, below heads[c].
+
+    The first `names` columns say what a row is, the others hold its numbers. A last column with the head NOTES holds
+    the marks of the row's notes.
 
     beside      {column: names of what stands beside its numbers}, such as {4: ("paper", "difference")}
     as_lines    in text these are lines of their own below the row, named in its last name; else columns of their own
@@ -33,7 +35,7 @@ class Sheet:
                 not repeated; terminal and report put the title above its rows
     unsaid      the first so many of these Markdown leaves out
     ours        the rows of ConES, which the report marks
-    hints       {column: a longer name}, which the report keeps for who points at the head
+    hints       {column: a longer name}, which the report shows when the pointer is on the head
     """
 
     heading: str
@@ -52,7 +54,7 @@ class Sheet:
 
     @property
     def are_words(self) -> list[bool]:
-        """Per column: words begin at the left, numbers end at the right."""
+        """Per column, whether it holds words, which are aligned left, or numbers, which are aligned right."""
         return [place < self.names or head == NOTES for place, head in enumerate(self.heads)]
 
     @property
@@ -61,14 +63,14 @@ class Sheet:
 
 
 def trimmed(sheet: Sheet) -> Sheet:
-    """Without the column of notes where there are none."""
+    """The sheet without its column of notes, where it has none."""
     if sheet.notes or sheet.heads[-1] != NOTES:
         return sheet
     return replace(sheet, heads=sheet.heads[:-1], rows=[row[:-1] for row in sheet.rows])
 
 
 def as_text(sheet: Sheet) -> Sheet:
-    """The same with text alone in its cells: what stands beside a number becomes lines or columns."""
+    """The sheet with text alone in its cells: what stands beside a number becomes lines or columns."""
     if sheet.as_lines:
         rows = [line for row in sheet.rows for line in _lines(sheet, row)]
         return replace(sheet, rows=rows, beside={}, as_lines=False)
@@ -82,7 +84,7 @@ def as_text(sheet: Sheet) -> Sheet:
 
 
 def _lines(sheet: Sheet, row: list[str | Score]) -> Iterator[list[str]]:
-    """A row, and below it a line for each thing that stands beside any of its numbers."""
+    """Yield a row, and below it a line for each kind of text beside its numbers."""
     yield [str(cell) for cell in row]
     kinds = dict.fromkeys(name for names in sheet.beside.values() for name in names)
     for kind in kinds:
@@ -99,7 +101,7 @@ def _beside(cell: str | Score, count: int) -> tuple[str, ...]:
 
 
 def sheet_markdown(sheet: Sheet) -> str:
-    """Title, table, legend, numbered notes."""
+    """The sheet as Markdown: title, table, legend and numbered notes."""
     sheet = as_text(trimmed(sheet))
     if not sheet.rows:
         return f"# {sheet.heading}\n\n{sheet.empty}\n"
@@ -110,7 +112,7 @@ def sheet_markdown(sheet: Sheet) -> str:
 
 
 def said_once(rows: list[list[str]], columns: int) -> list[list[str]]:
-    """Leading names that repeat those of the row above become empty."""
+    """Blank the leading names that repeat those of the row above."""
     shown, above = [], None
     for row in rows:
         same = 0
@@ -122,15 +124,15 @@ def said_once(rows: list[list[str]], columns: int) -> list[list[str]]:
 
 
 def sections(sheet: Sheet) -> Iterator[tuple[str, list[tuple[int, list[str | Score]]]]]:
-    """(title, [(number of the row, what it holds behind the names of the title)]) from top to bottom; without
+    """Yield (title, [(number of the row, its cells without the names of the title)]) from top to bottom; without
     `in_section` one section without a title."""
-    title, found = None, []
+    title, section_rows = None, []
     for place, row in enumerate(sheet.rows):
         mine = ", ".join(map(str, row[: sheet.in_section]))
-        if mine != title and found:
-            yield title or "", found
-            found = []
+        if mine != title and section_rows:
+            yield title or "", section_rows
+            section_rows = []
         title = mine
-        found.append((place, row[sheet.in_section :]))
-    if found:
-        yield title or "", found
+        section_rows.append((place, row[sheet.in_section :]))
+    if section_rows:
+        yield title or "", section_rows

@@ -46,11 +46,11 @@ class SubjectPictures:
 
 
 def save_figures(subjects: Subjects, files: Mapping[str, Path], *, suite: str, title: str) -> list[Path]:
-    """Figure 3 shows the subjects the suite names, large; Figure 6 the others; a hole is named with its reason."""
+    """Write Figure 3 (the subjects the suite names, large) and Figure 6 (the others); missing ones have a reason."""
     plan, generation = subjects.plan, subjects.generation
     manifest, seed = plan.manifest(generation.dataset), generation.seeds[0]
-    shown = [one for one in subjects.cells if one.arm in generation.shown_arms and one.seed == seed]
-    holes = {one.subject: one.reason for one in shown if one.status != "done"}
+    shown = [cell for cell in subjects.cells if cell.arm in generation.shown_arms and cell.seed == seed]
+    holes = {cell.subject: cell.reason for cell in shown if cell.status != "done"}
     asked = generation.subjects or sorted(plan.registry[generation.dataset].classes)
     there = [name for name in asked if name not in holes]
     holes |= dict.fromkeys(set(generation.figure3) - set(asked), "not among the subjects of this suite")
@@ -63,9 +63,9 @@ def save_figures(subjects: Subjects, files: Mapping[str, Path], *, suite: str, t
         (6, [name for name in asked if name not in large], 2, 2),
     ):
         rows = [_row(plan, manifest, subject, seed) for subject in names if subject in there]
-        said = heading_of(suite, title, what=f"Figure {number}")
+        title_line = heading_of(suite, title, what=f"Figure {number}")
         png, below = files[f"figure{number}"], note + _left_out(names, holes)
-        written += save_subjects(rows, heads, png, heading=said, note=below, pictures=pictures, abreast=abreast)
+        written += save_subjects(rows, heads, png, heading=title_line, note=below, pictures=pictures, abreast=abreast)
     return written
 
 
@@ -102,7 +102,7 @@ def save_subjects(
     pictures: int,
     abreast: int = 1,
 ) -> list[Path]:
-    """`pictures` of each column are shown; `abreast` subjects stand beside each other."""
+    """Write the figure: `pictures` of each column, `abreast` subjects beside each other."""
     with printing():
         return save_figure(subjects_figure(subjects, heads, heading, note, pictures, abreast), png)
 
@@ -128,8 +128,8 @@ def subjects_figure(
         across, row = divmod(place, rows)
         left = MARGIN + across * (width + BETWEEN)
         top = height - above - row * row_height
-        said = subject.name if subject.name == subject.class_word else f"{subject.name} ({subject.class_word})"
-        figure.text(left / PAGE_WIDTH, (top - NAME + 0.03) / height, said, fontsize=6.5, va="bottom")
+        name = subject.name if subject.name == subject.class_word else f"{subject.name} ({subject.class_word})"
+        figure.text(left / PAGE_WIDTH, (top - NAME + 0.03) / height, name, fontsize=6.5, va="bottom")
         for number, files in enumerate(subject.columns):
             x = left + number * (column + BETWEEN)
             if row == 0:
@@ -148,12 +148,12 @@ def _title(text: str, column: float) -> list[str]:
 
 
 def strip(files: Sequence[Path], places: int) -> np.ndarray:
-    """(SIDE, places * SIDE + gaps, 3) uint8: square cuts side by side; small ones are enlarged without smoothing."""
+    """Square crops side by side, (SIDE, places * SIDE + gaps, 3) uint8; small ones are enlarged without smoothing."""
     canvas = np.full((SIDE, places * SIDE + (places - 1) * GAP, 3), 255, np.uint8)
     for place, file in enumerate(files):
         with Image.open(file) as picture:
             upright = ImageOps.exif_transpose(picture).convert("RGB")
-        how = Image.Resampling.NEAREST if min(upright.size) < SIDE // 2 else Image.Resampling.LANCZOS
+        resampling = Image.Resampling.NEAREST if min(upright.size) < SIDE // 2 else Image.Resampling.LANCZOS
         left = place * (SIDE + GAP)
-        canvas[:, left : left + SIDE] = np.asarray(ImageOps.fit(upright, (SIDE, SIDE), how))
+        canvas[:, left : left + SIDE] = np.asarray(ImageOps.fit(upright, (SIDE, SIDE), resampling))
     return canvas

@@ -35,7 +35,7 @@ FEWEST = 2  # subjects without which nothing can be exchanged
 
 @dataclass(frozen=True)
 class SubjectCell:
-    """A cell of the suite's generation and what there is of it: None where it has no result yet."""
+    """A cell of the suite's generation with its metrics, None where it has no result yet."""
 
     subject: str
     arm: str
@@ -54,29 +54,29 @@ class SubjectCell:
         return self.metrics.reason if self.metrics else self.failure or "no result yet"
 
 
-def cells_table(found: Sequence[SubjectCell], said: Generation, *, suite: str) -> DataFrame:
+def cells_table(cells: Sequence[SubjectCell], generation: Generation, *, suite: str) -> DataFrame:
     """A row per subject, arm, seed, track and extractor, or one with the reason why there are no numbers."""
     import pandas as pd
 
     rows = []
-    for one in found:
-        key = {"suite": suite, "model": said.model, "subject": one.subject, "arm": one.arm}
-        key |= {"method": said.method(one.arm), "seed": one.seed}
-        if one.metrics is None or one.metrics.status == "skipped":
-            rows.append({**key, "status": one.status, "reason": one.reason})
+    for cell in cells:
+        key = {"suite": suite, "model": generation.model, "subject": cell.subject, "arm": cell.arm}
+        key |= {"method": generation.method(cell.arm), "seed": cell.seed}
+        if cell.metrics is None or cell.metrics.status == "skipped":
+            rows.append({**key, "status": cell.status, "reason": cell.reason})
             continue
-        key |= {"status": "done", "class_word": one.metrics.class_word}
-        for track, scored in one.metrics.tracks.items():
+        key |= {"status": "done", "class_word": cell.metrics.class_word}
+        for track, scored in cell.metrics.tracks.items():
             for extractor, numbers in scored.by_extractor.items():
                 values = {name: getattr(numbers, name) for name in NUMBERS}
-                cost = {name: one.learning.get(name) for name in COST}
-                probes = [probe["loss"] for probe in one.learning.get("probe_curve") or ()]
+                cost = {name: cell.learning.get(name) for name in COST}
+                probes = [probe["loss"] for probe in cell.learning.get("probe_curve") or ()]
                 cost |= dict(zip(PROBES, probes[:1] + probes[-1:]))
                 rows.append({**key, "track": track, "extractor": extractor, **values, **cost})
     return pd.DataFrame(rows, columns=[*CELLS, *NUMBERS, *PROBES, *COST])
 
 
-def generation_table(found: Sequence[SubjectCell], said: Generation, reasons: Mapping[str, str], *, suite: str):
+def generation_table(cells: Sequence[SubjectCell], generation: Generation, reasons: Mapping[str, str], *, suite: str):
     """A row per track, arm and extractor; an arm that draws nothing has one row with its reason (`reasons`).
 
     A number is the mean over subjects (each the mean over its seeds), `<…>_low` and `<…>_high` the ends of its 95 %
@@ -87,21 +87,27 @@ def generation_table(found: Sequence[SubjectCell], said: Generation, reasons: Ma
     """
     import pandas as pd
 
-    asked = len({(one.subject, one.seed) for one in found})
+    asked = len({(cell.subject, cell.seed) for cell in cells})
     rows: list[dict] = []
-    for track in (track for track in TRACKS if track in said.pictures):
-        for arm in said.arms:
-            key = {"suite": suite, "model": said.model, "track": track, "arm": arm, "method": said.method(arm)}
+    for track in (track for track in TRACKS if track in generation.pictures):
+        for arm in generation.arms:
+            key = {
+                "suite": suite,
+                "model": generation.model,
+                "track": track,
+                "arm": arm,
+                "method": generation.method(arm),
+            }
             if arm in reasons:
                 rows.append({**key, "status": "unsupported", "notes": reasons[arm]})
                 continue
-            settings = said.settings(arm)
+            settings = generation.settings(arm)
             if key["method"] == "cones":
                 key |= {"mode": settings.mode}
             if key["method"] != "zero_shot":
                 key |= {"tokens": settings.tokens}
-            mine = [one for one in found if one.arm == arm]
-            rows += _arm_rows(key, mine, track, asked, is_degenerate=said.is_degenerate(arm))
+            mine = [cell for cell in cells if cell.arm == arm]
+            rows += _arm_rows(key, mine, track, asked, is_degenerate=generation.is_degenerate(arm))
     spread = [f"{name}{end}" for name in NUMBERS for end in (("", "_low", "_high") if name in SPREAD else ("",))]
     columns = [*KEYS, "status", "subjects", *spread, *COUNTS, *COST, "device", "notes"]
     whole = ("tokens", "trained_values", "stored_bytes", "resident_parameters", "peak_memory_bytes")
@@ -109,14 +115,14 @@ def generation_table(found: Sequence[SubjectCell], said: Generation, reasons: Ma
 
 
 def _arm_rows(key: dict, cells: list[SubjectCell], track: str, asked: int, *, is_degenerate: bool) -> list[dict]:
-    done = [one for one in cells if one.metrics and track in one.metrics.tracks]
+    done = [cell for cell in cells if cell.metrics and track in cell.metrics.tracks]
     count = f"{len(done)}/{asked}"
-    holes = sorted({_reason(one) for one in cells if one not in done})
+    holes = sorted({_reason(cell) for cell in cells if cell not in done})
     notes = [DEGENERATE] * (is_degenerate and track == "reconstruction")
     notes += [SPLICED] * (key["method"] == "cones" and track == "editing")
     if not done:
         return [{**key, "status": "missing", "subjects": count, "notes": join_notes([*notes, *holes])}]
-    cost = _cost([one.learning for one in done])
+    cost = _cost([cell.learning for cell in done])
     rows = []
     for extractor in done[0].metrics.tracks[track].by_extractor:
         numbers = per_subject(done, track, extractor)
@@ -126,30 +132,30 @@ def _arm_rows(key: dict, cells: list[SubjectCell], track: str, asked: int, *, is
                 row[name] = over.mean
                 if name in SPREAD:
                     row |= {f"{name}_low": over.low, f"{name}_high": over.high}
-        nouns = {one.subject: one.metrics.class_word for one in done}
+        nouns = {cell.subject: cell.metrics.class_word for cell in done}
         rows.append({**row, **own_nearest(numbers, nouns), **cost, "notes": join_notes([*notes, *holes])})
     return rows
 
 
-def _reason(one: SubjectCell) -> str:
-    return f"skipped: {one.reason}" if one.metrics else f"{one.subject}, seed {one.seed}: {one.reason}"
+def _reason(cell: SubjectCell) -> str:
+    return f"skipped: {cell.reason}" if cell.metrics else f"{cell.subject}, seed {cell.seed}: {cell.reason}"
 
 
 def per_subject(done: Sequence[SubjectCell], track: str, extractor: str) -> dict[str, dict]:
     """{subject: {number: mean over seeds}}; `to` holds the likeness to every subject, its own included."""
     seeds: dict[str, list[Likeness]] = {}
-    for one in done:
-        seeds.setdefault(one.subject, []).append(one.metrics.tracks[track].by_extractor[extractor])
-    found = {}
+    for cell in done:
+        seeds.setdefault(cell.subject, []).append(cell.metrics.tracks[track].by_extractor[extractor])
+    means = {}
     for subject, mine in seeds.items():
-        found[subject] = {name: _mean([getattr(each, name) for each in mine]) for name in NUMBERS}
-        to = {other: _mean([each.to_others[other] for each in mine]) for other in mine[0].to_others}
-        found[subject]["to"] = {**to, subject: found[subject]["fidelity"]}
-    return found
+        means[subject] = {name: _mean([getattr(seed_likeness, name) for seed_likeness in mine]) for name in NUMBERS}
+        to = {other: _mean([seed_likeness.to_others[other] for seed_likeness in mine]) for other in mine[0].to_others}
+        means[subject]["to"] = {**to, subject: means[subject]["fidelity"]}
+    return means
 
 
 def own_nearest(numbers: Mapping[str, dict], nouns: Mapping[str, str]) -> dict[str, str]:
-    """COUNTS as "n/N": among all subjects, and among those of one noun; with the subjects' own embeddings and with
+    """The COUNTS as "n/N": among all subjects, and among those of one noun; with the subjects' own embeddings and with
     those of the next subject in the list (of the noun)."""
     groups: dict[str, list[str]] = {}
     for subject in numbers:
@@ -159,7 +165,7 @@ def own_nearest(numbers: Mapping[str, dict], nouns: Mapping[str, str]) -> dict[s
 
 
 def _nearest(numbers: Mapping[str, dict], groups: Sequence[Sequence[str]], shift: int) -> str | None:
-    """Of how many subjects the pictures, drawn with the embedding `shift` places on, are nearest to the subject."""
+    """The number of subjects whose pictures, drawn with the embedding `shift` places on, are most like the subject."""
     right = total = 0
     for members in (group for group in groups if len(group) >= FEWEST):
         for place, subject in enumerate(members):
@@ -171,31 +177,31 @@ def _nearest(numbers: Mapping[str, dict], groups: Sequence[Sequence[str]], shift
 
 def _cost(learning: Sequence[Mapping]) -> dict:
     largest = ("trained_values", "stored_bytes", "resident_parameters", "peak_memory_bytes")
-    row: dict = {"device": ", ".join(sorted({str(one.get("device", "not recorded")) for one in learning}))}
+    row: dict = {"device": ", ".join(sorted({str(record.get("device", "not recorded")) for record in learning}))}
     for name in COST:
-        values = [one[name] for one in learning if one.get(name) is not None]
+        values = [record[name] for record in learning if record.get(name) is not None]
         row[name] = (max(values) if name in largest else fmean(values)) if values else None
     return row
 
 
-def pairs_table(found: Sequence[SubjectCell], said: Generation, *, suite: str) -> DataFrame:
-    """Arm minus arm, subject by subject: the mean difference, its interval, and for how many subjects which sign."""
+def pairs_table(cells: Sequence[SubjectCell], generation: Generation, *, suite: str) -> DataFrame:
+    """Paired differences between arms over subjects: mean, interval, and the number of subjects of each sign."""
     import pandas as pd
 
     rows = []
-    for track in (track for track in TRACKS if track in said.pictures):
+    for track in (track for track in TRACKS if track in generation.pictures):
         values = {}
-        for arm in said.drawing_arms:
-            done = [one for one in found if one.arm == arm and one.metrics and track in one.metrics.tracks]
+        for arm in generation.drawing_arms:
+            done = [cell for cell in cells if cell.arm == arm and cell.metrics and track in cell.metrics.tracks]
             for extractor in done[0].metrics.tracks[track].by_extractor if done else ():
                 values.setdefault(extractor, {})[arm] = per_subject(done, track, extractor)
         for extractor, arms in values.items():
             for place, arm in enumerate(arms):
                 for against in list(arms)[:place]:
                     for name in NUMBERS:
-                        one, other = ({s: v[name] for s, v in arms[each].items()} for each in (against, arm))
-                        if name != "real_real" and (difference := paired_difference(one, other)):
-                            key = {"suite": suite, "model": said.model, "track": track, "extractor": extractor}
+                        base, compared = ({s: v[name] for s, v in arms[key].items()} for key in (against, arm))
+                        if name != "real_real" and (difference := paired_difference(base, compared)):
+                            key = {"suite": suite, "model": generation.model, "track": track, "extractor": extractor}
                             key |= {"number": name, "arm": arm, "minus": against}
                             signs = {"higher": difference.higher, "lower": difference.lower, "equal": difference.equal}
                             rows.append({**key, **difference.over._asdict(), **signs})

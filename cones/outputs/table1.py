@@ -51,7 +51,7 @@ EMPTY = "No cell of this suite belongs into Table 1."
 
 
 def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -> DataFrame:
-    """COLUMNS, one row per block, model and method (see `rows_of`); `cells` as `collect_cells` makes them.
+    """One row (COLUMNS) per block, model and method (see `rows_of`); `cells` as `collect_cells` makes them.
 
     Averages, their counts and spreads are those of `average`. Parameters are in millions by the paper's convention.
     Where the paper `stands_beside`, so do the published values; the difference is taken only over exactly the paper's
@@ -92,9 +92,9 @@ def _published(row: dict, cells: DataFrame, model: str, method: str, reference: 
     for name, group in GROUPS.items():
         value = reference.value("table1", model, method, group.column)
         published[f"{name}_paper"] = value
-        found = cells[scored(cells) & (cells["group"] == name)]
+        scored_cells = cells[scored(cells) & (cells["group"] == name)]
         complete = row.get(f"{name}_datasets") == "{0}/{0}".format(len(group.datasets))
-        if value is not None and complete and set(found["dataset"]) == set(group.datasets):
+        if value is not None and complete and set(scored_cells["dataset"]) == set(group.datasets):
             published[f"{name}_difference"] = row[f"{name}_ap"] - value
     return published
 
@@ -111,7 +111,7 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
-    """The averages of every group; the published values beside ours where the paper `stands_beside`."""
+    """The table for people: the averages of every group, beside the published ones where the paper `stands_beside`."""
     groups, numbers, with_paper = groups_in(rows), numbered_notes(rows), stands_beside(suite)
     heads = ["block", "model", "method", "trained (M)", "all (M)", *(f"{GROUPS[name].title} AP" for name in groups)]
     is_best, body = best_in_section(rows, groups), []
@@ -144,7 +144,7 @@ def groups_in(rows: list[Row]) -> list[str]:
 
 
 def legend(rows: list[Row], suite: str) -> list[str]:
-    """What a reader must know, as far as it occurs in this table."""
+    """The legend: explanations of what occurs in this table."""
     groups = groups_in(rows)
     sizes = ", ".join(f"{GROUPS[name].title} {_expected(rows, name)}" for name in groups)
     lines = [f"{AP_MEANS}, then over datasets ({sizes}).", *signs(rows, groups)]
@@ -157,5 +157,5 @@ def legend(rows: list[Row], suite: str) -> list[str]:
 
 
 def _expected(rows: list[Row], group: str) -> str:
-    """N of "n/N", the largest where rows differ."""
+    """The expected number of datasets, N of "n/N"; the largest where rows differ."""
     return max((row[f"{group}_datasets"].partition("/")[2] for row in rows), key=lambda n: int(n or 0))

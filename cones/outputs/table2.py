@@ -58,8 +58,8 @@ def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -
 
     reference = reference or paper()
     rows = list(rows_of(cells, (GROUP,), reference))
-    found = dict.fromkeys(dataset for *_, mine in rows for dataset in mine["dataset"])
-    ordered = dict.fromkeys([name for name in reference.labels("table2") if name in found] + list(found))
+    present = dict.fromkeys(dataset for *_, mine in rows for dataset in mine["dataset"])
+    ordered = dict.fromkeys([name for name in reference.labels("table2") if name in present] + list(present))
     names = [f"{dataset}_{kind}" for dataset in ordered for kind in KINDS]
     content = [
         {"suite": suite, "block": block, "model": model, "method": method, **_row(mine, names, suite, reference)}
@@ -77,8 +77,8 @@ def _row(cells: DataFrame, names: list[str], suite: str, reference: Reference) -
     """Everything of one row but its name; `cells` are those of one model and one method."""
     model, method = cells["model"].iloc[0], cells["method"].iloc[0]
     row, notes = parameters(cells)
-    for dataset, kind, found in box_and_mask_ap(cells):
-        row |= {f"{dataset}_{kind}_{part}": value for part, value in found.items()}
+    for dataset, kind, numbers in box_and_mask_ap(cells):
+        row |= {f"{dataset}_{kind}_{part}": value for part, value in numbers.items()}
     notes += holes(cells) + remarks(cells)
     if not reference.rows("table2", method=method):
         notes.append(NOT_PUBLISHED)
@@ -92,7 +92,7 @@ def _row(cells: DataFrame, names: list[str], suite: str, reference: Reference) -
 
 
 def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
-    """Two columns per dataset by its name in the paper.
+    """The table for people: two columns per dataset by its name in the paper.
 
     Where the paper `stands_beside`, published values and differences are lines of their own below each method's.
     """
@@ -106,8 +106,8 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         body.append([*place, method_label(row), *counts, *(ap(row, name) for name in names), markers(row, numbers)])
         if stands_beside(suite):
             theirs = [millions(row["paper_trained_M"]), millions(row["paper_all_M"])]
-            for said, published in published_lines(row, names).items():
-                body.append([*place, said, *(theirs if said == "paper" else ["", ""]), *published, ""])
+            for line, published in published_lines(row, names).items():
+                body.append([*place, line, *(theirs if line == "paper" else ["", ""]), *published, ""])
     heads = ["block", "model", "method", "trained (M)", "all (M)", *labels, NOTES]
     legend = [AP_MEANS, PARAMETERS_MEAN, *box_mask_legend(rows, names, suite)]
     return Sheet(heading(suite, title, what="Table 2"), heads, said_once(body, 2), legend, names=3, notes=numbers)

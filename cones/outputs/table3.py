@@ -1,4 +1,4 @@
-"""Table 3: the distance between class vectors and image features, per method and dataset, with what it hides."""
+"""Table 3: the distance between class vectors and image features, per method and dataset, with companion measures."""
 
 from __future__ import annotations
 
@@ -48,8 +48,11 @@ COLUMNS = (
 
 
 def places(vectors: Vectors) -> dict[Place, Embeddings]:
-    """What Table 3 and Figure 5 are made of."""
-    return {Place(cell.model, cell.arm, cell.dataset, cell.seed): one for cell, one in vectors.of_cells.items()}
+    """The embeddings that Table 3 and Figure 5 are made of, by model, method, dataset and seed."""
+    return {
+        Place(cell.model, cell.arm, cell.dataset, cell.seed): embeddings
+        for cell, embeddings in vectors.of_cells.items()
+    }
 
 
 def frame(vectors: Vectors, *, suite: str) -> DataFrame:
@@ -62,8 +65,8 @@ def draw(vectors: Vectors, rows: list[Row], files: Mapping[str, Path], *, suite:
     return save_figure5(places(vectors), vectors.registry, files["figure5"], suite=suite, title=title)
 
 
-def distances(found: Mapping[Place, Embeddings], *, suite: str, reference: Reference | None = None) -> DataFrame:
-    """COLUMNS: a row per model, method, source and dataset, and one (ALL) over the datasets of the grid.
+def distances(by_place: Mapping[Place, Embeddings], *, suite: str, reference: Reference | None = None) -> DataFrame:
+    """A row (COLUMNS) per model, method, source and dataset, and one (ALL) over the datasets of the grid.
 
     Numbers are those of `measures`, mean over seeds; over datasets unweighted, but `gap` pools every class of every
     dataset. `datasets` "4/5" says of how many of the expected. The published distance is compared with the source
@@ -73,9 +76,13 @@ def distances(found: Mapping[Place, Embeddings], *, suite: str, reference: Refer
 
     reference = reference or paper()
     rows = []
-    for model, method in dict.fromkeys((place.model, place.method) for place in found):
-        mine = {place: one for place, one in found.items() if (place.model, place.method) == (model, method)}
-        there = [source for source in (FUSED, FPN) if any(source in one.boxes for one in mine.values())]
+    for model, method in dict.fromkeys((place.model, place.method) for place in by_place):
+        mine = {
+            place: embeddings
+            for place, embeddings in by_place.items()
+            if (place.model, place.method) == (model, method)
+        }
+        there = [source for source in (FUSED, FPN) if any(source in embeddings.boxes for embeddings in mine.values())]
         for source in there or [FUSED]:
             names = {"suite": suite, "model": model, "method": method, "source": source}
             rows += [{**names, **row} for row in _rows(mine, source)]
@@ -85,47 +92,57 @@ def distances(found: Mapping[Place, Embeddings], *, suite: str, reference: Refer
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("seeds", "classes", "boxes"), "Int64"))
 
 
-def _rows(found: Mapping[Place, Embeddings], source: str) -> list[dict]:
-    """The datasets of one model, method and source that have boxes, then all of them; these alone where none has."""
+def _rows(by_place: Mapping[Place, Embeddings], source: str) -> list[dict]:
+    """A row per dataset with boxes, of one model, method and source, and a last row over all of them."""
     from cones.outputs.analysis.gap import measures
 
-    rows, expected = [], list(dict.fromkeys(place.dataset for place in found))
+    rows, expected = [], list(dict.fromkeys(place.dataset for place in by_place))
     for dataset in expected:
-        cells = [one for place, one in found.items() if place.dataset == dataset and source in one.boxes]
-        numbers = [measures(one.boxes[source], one.labels) for one in cells]
+        cells = [
+            embeddings
+            for place, embeddings in by_place.items()
+            if place.dataset == dataset and source in embeddings.boxes
+        ]
+        numbers = [measures(embeddings.boxes[source], embeddings.labels) for embeddings in cells]
         if numbers and numbers[0]:
             sizes = {"classes": len(cells[0].labels.unique()), "boxes": len(cells[0].labels)}
-            spread = over_seeds([each["d_l2"] for each in numbers]).half_width
+            spread = over_seeds([of_seed["d_l2"] for of_seed in numbers]).half_width
             rows.append({"dataset": dataset, "seeds": len(cells), **sizes, "d_l2_spread": spread, **_mean(numbers)})
-    holes = join_notes(list(dict.fromkeys(f"{place.dataset}: {one.hole}" for place, one in found.items() if one.hole)))
+    holes = join_notes(
+        list(
+            dict.fromkeys(
+                f"{place.dataset}: {embeddings.hole}" for place, embeddings in by_place.items() if embeddings.hole
+            )
+        )
+    )
     if not rows:
         return [{"dataset": ALL, "datasets": f"0/{len(expected)}", "notes": holes}]
     whole = {"dataset": ALL, "datasets": f"{len(rows)}/{len(expected)}", **_mean(rows)}
     whole |= {name: sum(row[name] for row in rows) for name in ("classes", "boxes")}
-    whole["gap"] = _pooled_gap(found, source, [row["dataset"] for row in rows])
+    whole["gap"] = _pooled_gap(by_place, source, [row["dataset"] for row in rows])
     return [*rows, {**whole, "notes": holes}]
 
 
 def _mean(rows: list[dict]) -> dict[str, float | None]:
-    """Of each measure; None where any row lacks it."""
+    """The mean of each measure over the rows; None where any row lacks it."""
     columns = {name: [row.get(name) for row in rows] for name in MEASURES}
     return {name: None if None in values else over_seeds(values).mean for name, values in columns.items()}
 
 
-def _pooled_gap(found: Mapping[Place, Embeddings], source: str, datasets: list[str]) -> float:
-    """`centroid_gap` of each seed's datasets, mean over seeds."""
+def _pooled_gap(by_place: Mapping[Place, Embeddings], source: str, datasets: list[str]) -> float:
+    """The `centroid_gap` of each seed's datasets, mean over seeds."""
     from cones.outputs.analysis.gap import centroid_gap
 
     gaps = []
-    for seed in dict.fromkeys(place.seed for place in found):
-        mine = [one for place, one in found.items() if place.seed == seed and place.dataset in datasets]
-        if parts := [(one.boxes[source], one.labels) for one in mine if source in one.boxes]:
+    for seed in dict.fromkeys(place.seed for place in by_place):
+        mine = [by_place[place] for place in by_place if place.seed == seed and place.dataset in datasets]
+        if parts := [(cell.boxes[source], cell.labels) for cell in mine if source in cell.boxes]:
             gaps.append(centroid_gap(parts))
     return over_seeds(gaps).mean
 
 
 def _published(row: dict, rows: list[dict], reference: Reference) -> dict:
-    """`d_l2_paper`, `d_l2_difference` and the remarks on the published table."""
+    """The columns `d_l2_paper` and `d_l2_difference`, and the remarks on the published table."""
     datasets = list(reference.labels("table3"))
     if row["source"] != FUSED:
         return {}
@@ -186,7 +203,7 @@ def _companions(rows: list[Row], suite: str, title: str | None) -> Sheet:
             SOURCES.get(row["source"], row["source"]),
             labels.get(row["dataset"], row["dataset"]),
             f"{row['classes']} / {row['boxes']}" if row["classes"] else NO_NUMBER,
-            *(_said(row, name) for name in MEASURES),
+            *(_three_digits(row, name) for name in MEASURES),
         ]
         for row in rows
     ]
@@ -224,12 +241,12 @@ def _label(method: str) -> str:
 
 def _with_spread(row: Row | None) -> str:
     """`77.47 ± 0.31`, without the spread for one seed."""
-    spread = f" ± {_said(row, 'd_l2_spread')}" if row and row["d_l2_spread"] else ""
-    return f"{_said(row, 'd_l2')}{spread}"
+    spread = f" ± {_three_digits(row, 'd_l2_spread')}" if row and row["d_l2_spread"] else ""
+    return f"{_three_digits(row, 'd_l2')}{spread}"
 
 
-def _said(row: Row | None, name: str) -> str:
-    """Three digits; what is missing is a dash."""
+def _three_digits(row: Row | None, name: str) -> str:
+    """The value with three digits, or a dash where it is missing."""
     if row is None or not row[name]:
         return NO_NUMBER
     value = float(row[name])

@@ -60,8 +60,8 @@ def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
     groups = cells["losses"].iloc[0].split("+")
     trained = {name: name in groups or groups == list(ALL_LOSSES) for name in LOSSES}
     row: dict = {name: "yes" if is_trained else None for name, is_trained in trained.items()}
-    for _, kind, found in box_and_mask_ap(cells):
-        row |= {f"{kind}_{part}": value for part, value in found.items()}
+    for _, kind, numbers in box_and_mask_ap(cells):
+        row |= {f"{kind}_{part}": value for part, value in numbers.items()}
     notes = holes(cells) + remarks(cells)
     if stands_beside(suite):
         marks = {LOSSES[name]: int(is_trained) for name, is_trained in trained.items()}
@@ -74,15 +74,15 @@ def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
 
 
 def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
-    """A check mark for each loss, box and mask AP; lines for the published values where the paper
+    """The table for people: a check mark for each loss, box and mask AP; lines for the published values where the paper
     `stands_beside`."""
     numbers, body = numbered_notes(rows), []
     for row in rows:
         place, losses = [row["model"], row["dataset"]], [CHECK if row[name] else "" for name in LOSSES]
         body.append([*place, *losses, *(ap(row, kind) for kind in KINDS), markers(row, numbers)])
         if stands_beside(suite):
-            for said, published in published_lines(row, list(KINDS)).items():
-                body.append([*place, said, *[""] * (len(LOSSES) - 1), *published, ""])
+            for line, published in published_lines(row, list(KINDS)).items():
+                body.append([*place, line, *[""] * (len(LOSSES) - 1), *published, ""])
     heads = ["model", "dataset", *LOSSES.values(), *KINDS, NOTES]
     legend = [
         AP_MEANS,

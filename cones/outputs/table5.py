@@ -50,7 +50,7 @@ def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -
     datasets = list(dict.fromkeys(cells["dataset"]))
     rows = []
     grouped = cells.dropna(subset=["tokens_per_class"]).groupby(["model", "method", "tokens_per_class"], sort=False)
-    for (model, method, tokens), mine in sorted(grouped, key=lambda one: one[0][2]):
+    for (model, method, tokens), mine in sorted(grouped, key=lambda group: group[0][2]):
         row = {"suite": suite, "model": model, "method": method, "tokens_per_class": int(tokens)}
         for dataset in datasets:
             row |= _scores(mine[scored(mine) & (mine["dataset"] == dataset)], dataset, int(tokens))
@@ -66,26 +66,26 @@ def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -
 
 def _columns(datasets: list[str], suite: str) -> list[str]:
     parts = ("", "_spread", "_low", "_high", *(f"_{part}" for part in BESIDE if stands_beside(suite)))
-    each = [
+    dataset_columns = [
         name
         for dataset in datasets
         for name in (*(f"{dataset}_{score}{part}" for score in SCORES for part in parts), f"{dataset}_slots")
     ]
-    return ["suite", "model", "method", "tokens_per_class", *each, "seeds", "notes"]
+    return ["suite", "model", "method", "tokens_per_class", *dataset_columns, "seeds", "notes"]
 
 
 def _scores(cells: DataFrame, dataset: str, tokens: int) -> dict:
-    """Of one dataset; nothing where no cell has a number."""
+    """The columns of one dataset; none where no cell has a number."""
     if cells.empty:
         return {}
-    found: dict = {f"{dataset}_slots": int(cells["classes"].iloc[0]) * tokens}
+    row: dict = {f"{dataset}_slots": int(cells["classes"].iloc[0]) * tokens}
     for score in SCORES:
         values = list(cells[score].dropna())
         if values:
             mean, spread, _ = over_seeds(values)
-            found |= {f"{dataset}_{score}": mean, f"{dataset}_{score}_spread": spread}
-            found |= {f"{dataset}_{score}_low": min(values), f"{dataset}_{score}_high": max(values)}
-    return found
+            row |= {f"{dataset}_{score}": mean, f"{dataset}_{score}_spread": spread}
+            row |= {f"{dataset}_{score}_low": min(values), f"{dataset}_{score}_high": max(values)}
+    return row
 
 
 def _published(row: dict, datasets: list[str], reference: Reference) -> dict:
@@ -117,7 +117,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
             for score in SCORES:
                 column = f"{name}_{score}"
                 published = [number(row[f"{column}_paper"]), signed(row[f"{column}_difference"])] if beside else []
-                line += [_said(row, column), *published]
+                line += [_with_range(row, column), *published]
             line.append(f"{float(row[f'{name}_slots']):.0f}" if row[f"{name}_slots"] else NO_NUMBER)
         body.append([*line, markers(row, numbers)])
     seeds = ", ".join(dict.fromkeys(filter(None, (row["seeds"] for row in rows))))
@@ -132,7 +132,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     )
 
 
-def _said(row: Row, column: str) -> str:
+def _with_range(row: Row, column: str) -> str:
     """`51.7 ± 1.2 [50.9, 52.4]`, without interval and range for one seed."""
     if not row[column]:
         return NO_NUMBER

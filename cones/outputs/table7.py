@@ -1,4 +1,5 @@
-"""Table 7: what each dataset came to here, beside the counts the paper prints, with the reasons where they differ."""
+"""Table 7: images, boxes and classes of each dataset beside the counts the paper prints, with reasons for
+differences."""
 
 from __future__ import annotations
 
@@ -45,10 +46,10 @@ EMPTY = "This suite has no datasets."
 
 
 def frame(datasets: Datasets, *, suite: str, reference: Reference | None = None) -> DataFrame:
-    """COLUMNS: a row per dataset in the suite's order, and a total for each row the paper shares out.
+    """A row (COLUMNS) per dataset in the suite's order, and a total for each group that the paper counts as one.
 
     Counts come from the manifests; a dataset that was skipped, or has none yet, has its reason in `status`. `agrees`
-    ("yes" or what differs) is only said for the official files: other sources have counts of their own.
+    ("yes" or what differs) is only given for the official files: other sources have counts of their own.
     """
     import pandas as pd
 
@@ -69,7 +70,7 @@ def paper_row(entry: Dataset, reference: Reference) -> dict | None:
 
 
 def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Reference) -> dict:
-    published, found = paper_row(entry, reference), _counts(manifest)
+    published, counts = paper_row(entry, reference), _counts(manifest)
     row = {
         "suite": suite,
         "source": source,
@@ -78,12 +79,12 @@ def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Ref
         "group": entry.group,
         "classes": len(entry.classes),
         "paper_row": published["dataset"] if published else "",
-        **found,
+        **counts,
     }
     shared = entry.group in SHARED_ROWS
     if published and not shared:
         row |= {f"paper_{key}": published.get(key) for key in COMPARED}
-    if source == "official" and published and not shared and found["status"] == "ready":
+    if source == "official" and published and not shared and counts["status"] == "ready":
         row["agrees"] = _difference(row)
     row["notes"] = NOTE_SEPARATOR.join(entry.notes)
     return row
@@ -102,14 +103,14 @@ def _counts(manifest: Path) -> dict:
 
 
 def _difference(row: dict) -> str:
-    """ "yes", or what is not as published; places the paper leaves empty are not compared."""
+    """The text "yes", or what is not as published; places the paper leaves empty are not compared."""
     pairs = [(key, row[key], row[f"paper_{key}"]) for key in COMPARED if row[f"paper_{key}"] is not None]
     differences = [f"{key} {ours} instead of {theirs}" for key, ours, theirs in pairs if ours != theirs]
     return "; ".join(differences) or "yes"
 
 
 def _total(members: list[dict], group: str, name: str, reference: Reference) -> dict:
-    """The sum over a shared row; counts only if every member is there."""
+    """The sums over the datasets that the paper counts as one; None unless every one of them is ready."""
     published = next(row for row in reference.rows("table7") if row["dataset"] == name)
     ready = [row for row in members if row["status"] == "ready"]
     complete = len(ready) == len(members)
@@ -157,11 +158,11 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
 
 
 def _remarks(row: Row, official: bool) -> list[str]:
-    """What is missing and why, what differs from the paper and, of official files, what the registry says."""
-    said = [] if row["status"] == "ready" else [row["status"]]
-    said += [row["agrees"]] if row["agrees"] not in ("", "yes") else []
-    said += notes_of(row) if official else []
-    return said
+    """Notes on what is missing, what differs from the paper and, for official files, those of the registry."""
+    remarks = [] if row["status"] == "ready" else [row["status"]]
+    remarks += [row["agrees"]] if row["agrees"] not in ("", "yes") else []
+    remarks += notes_of(row) if official else []
+    return remarks
 
 
 def _counted(text: str) -> str:

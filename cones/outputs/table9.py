@@ -42,8 +42,8 @@ def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -
     for model, mine in cells.groupby("model", sort=False):
         row: dict = {"suite": suite, "model": model, **_pretraining(mine, reference)}
         for arm, part in ((TUNED, ""), (UNTUNED, "_zero_shot")):
-            for dataset, found in per_dataset(mine[mine["arm"] == arm]).items():
-                row |= {f"{dataset}{part}_ap": found.mean, f"{dataset}{part}_spread": found.half_width}
+            for dataset, aps in per_dataset(mine[mine["arm"] == arm]).items():
+                row |= {f"{dataset}{part}_ap": aps.mean, f"{dataset}{part}_spread": aps.half_width}
         if stands_beside(suite):
             row |= _published(row, datasets, reference)
         rows.append({**row, "seeds": seeds_behind(mine), "notes": join_notes(_holes(mine))})
@@ -61,16 +61,16 @@ def _holes(cells: DataFrame) -> list[str]:
 
 
 def _columns(datasets: list[str], suite: str) -> list[str]:
-    each = [
+    dataset_columns = [
         f"{dataset}_{part}"
         for dataset in datasets
         for part in ("ap", "spread", *(BESIDE if stands_beside(suite) else ()), "zero_shot_ap", "zero_shot_spread")
     ]
-    return ["suite", "model", "deep_fusion", "pretraining", *each, "seeds", "notes"]
+    return ["suite", "model", "deep_fusion", "pretraining", *dataset_columns, "seeds", "notes"]
 
 
 def _pretraining(cells: DataFrame, reference: Reference) -> dict:
-    """Whether image and text meet before the heads, and what the model has seen; `cells` are those of one model."""
+    """Whether the model has deep fusion, and its pretraining data; `cells` are those of one model."""
     model, seed = cells["model"].iloc[0], cells["initial_seed"].dropna()
     published = reference.rows("table9", checkpoint=model)
     if len(seed):
@@ -104,8 +104,8 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     numbers, beside = numbered_notes(rows), stands_beside(suite)
     heads = ["model", "deep fusion", "pretrained on"]
     for name in datasets:
-        said = labels.get(name, name)
-        heads += [f"{said}, ConES", *["paper", "difference"] * beside, f"{said}, zero-shot"]
+        label = labels.get(name, name)
+        heads += [f"{label}, ConES", *["paper", "difference"] * beside, f"{label}, zero-shot"]
     body = []
     for row in rows:
         line = [row["model"], row["deep_fusion"], row["pretraining"]]
@@ -116,7 +116,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     legend = [
         f"{AP_MEANS}.",
         "Without deep fusion, text meets the image only in the last dot product; that model was trained so.",
-        *signs(rows, [each for name in datasets for each in (name, f"{name}_zero_shot")]),
+        *signs(rows, [column_name for name in datasets for column_name in (name, f"{name}_zero_shot")]),
     ]
     legend += ["difference: ours minus the published number, of ConES."] * beside
     return Sheet(heading(suite, title, what="Table 9"), [*heads, NOTES], body, legend, names=3, notes=numbers)

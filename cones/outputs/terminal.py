@@ -1,4 +1,4 @@
-"""A sheet on the terminal: columns that do not fit beside each other go below each other, with the names again."""
+"""Print a sheet on the terminal; columns that do not fit go into further parts below, each with the names again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DIFFERENCE = "difference"  # of what stands beside a number, this is shown
 
 
 def print_sheet(sheet: Sheet, console: Console) -> None:
-    """Heading, table, legend, numbered notes."""
+    """Print heading, table, legend and numbered notes."""
     from rich.text import Text
 
     sheet = trimmed(sheet)
@@ -41,8 +41,7 @@ def print_sheet(sheet: Sheet, console: Console) -> None:
 
 
 def _in_brackets(sheet: Sheet) -> Sheet:
-    """What stands beside a number in brackets behind it, as far as it is a difference; decimal points below each
-    other."""
+    """Put the difference from the paper in brackets behind its number, with the decimal points aligned."""
     columns = {n for n, names in sheet.beside.items() if DIFFERENCE in names}
     heads = [f"{head}\n(vs paper)" if n in columns else head for n, head in enumerate(sheet.heads)]
     rows = [[str(cell) for cell in row] for row in sheet.rows]
@@ -50,8 +49,8 @@ def _in_brackets(sheet: Sheet) -> Sheet:
         rows = [[re.sub(r" (±) |\[(\d+)\]", r"\1\2", text) for text in row] for row in rows]
     for n in columns:
         for text, row in zip(rows, sheet.rows):
-            said = row[n].beside[sheet.beside[n].index(DIFFERENCE)] if isinstance(row[n], Score) else ""
-            text[n] += f" ({said})" if said[:1] in ("+", "-") or said[:1].isdigit() else ""
+            difference = row[n].beside[sheet.beside[n].index(DIFFERENCE)] if isinstance(row[n], Score) else ""
+            text[n] += f" ({difference})" if difference[:1] in ("+", "-") or difference[:1].isdigit() else ""
     for n, is_word in enumerate(sheet.are_words):
         if not is_word:
             behind = max(len(row[n].partition(" (")[2]) for row in rows)
@@ -61,7 +60,7 @@ def _in_brackets(sheet: Sheet) -> Sheet:
 
 
 def _indented(sheet: Sheet) -> Sheet:
-    """What stands below the title of a section begins a little to the right of it."""
+    """Indent the rows of a section below its title."""
     first = sheet.in_section
     if not first:
         return sheet
@@ -70,7 +69,7 @@ def _indented(sheet: Sheet) -> Sheet:
 
 
 def _print_sections(sheet: Sheet, console: Console) -> None:
-    """All columns beside each other; the title of a section above its rows."""
+    """Print all columns beside each other, the title of a section above its rows."""
     from rich.text import Text
 
     columns = range(sheet.in_section, len(sheet.heads))
@@ -122,7 +121,7 @@ def _table(sheet: Sheet, columns, rows: list[list[str]], *, with_heads: bool = F
 
 
 def _print(table: Table, sheet: Sheet, columns, console: Console) -> None:
-    """However narrow the terminal is, a line stays whole."""
+    """Print a table without cropping its lines, however narrow the terminal is."""
     console.print(table, width=max(console.width, _total(sheet, columns)), crop=False)
 
 
@@ -131,6 +130,6 @@ def _total(sheet: Sheet, columns) -> int:
 
 
 def _width(sheet: Sheet, column: int) -> int:
-    """Of the widest text below the head, or of the longest word in its first line."""
+    """The width of a column: that of its widest cell, or of the longest word in the first line of its head."""
     first, *others = sheet.heads[column].split("\n")
     return max(len(text) for text in ("", *first.split(), *others, *(str(row[column]) for row in sheet.rows)))

@@ -1,4 +1,4 @@
-"""How every table says its name, numbers, gaps and notes, whether in Markdown, on a terminal or on a page."""
+"""The text of tables (heading, numbers, gaps, notes), the same in Markdown, on a terminal and on a page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Row = dict[str, str]  # of a CSV file: numbers as text, "" where there is none
 
 
 class _Blocks(dict):
-    """How tables print a block; one that a plug-in named is printed as it is."""
+    """The printed names of the blocks; one that a plug-in named is printed as it is."""
 
     def __missing__(self, block: str) -> str:
         return block
@@ -30,11 +30,11 @@ DIFFERENCE_MEANS = "difference: ours minus the published number."
 
 
 def heading(suite: str, title: str | None = None, *, what: str = "Table 1") -> str:
-    """`Table 1 · suite: miniature — <title>`: no table leaves without the name of its suite."""
-    said = [title] if title else []
+    """The heading of a table, with the name of its suite: `Table 1 · suite: miniature — <title>`."""
+    remarks = [title] if title else []
     if not stands_beside(suite) and INCOMPARABLE not in (title or ""):
-        said.append(INCOMPARABLE)
-    return f"{what} · suite: {suite}" + (f" — {', '.join(said)}" if said else "")
+        remarks.append(INCOMPARABLE)
+    return f"{what} · suite: {suite}" + (f" — {', '.join(remarks)}" if remarks else "")
 
 
 def said_of_suite(title: str | None, partial: bool) -> str:
@@ -58,12 +58,12 @@ def signed(text: str) -> str:
 
 
 def p_value(text: str) -> str:
-    """Three decimals; what is below them is said to be."""
+    """A p value with three decimals, or "< 0.001"."""
     return NO_NUMBER if not text else f"{float(text):.3f}" if float(text) >= 0.001 else "< 0.001"
 
 
 def millions(text: str) -> str:
-    """Two decimals as in the paper; two digits for a nano model's few thousands."""
+    """Millions with two decimals as in the paper; two digits for a nano model's few thousands."""
     if not text:
         return NO_NUMBER
     value = float(text)
@@ -73,13 +73,13 @@ def millions(text: str) -> str:
 
 
 def ap(row: Row, name: str) -> str:
-    """`63.8 ± 0.4` from the columns `<name>_ap` and `<name>_spread`."""
+    """AP with its spread, `63.8 ± 0.4`, from the columns `<name>_ap` and `<name>_spread`."""
     value, spread = row[f"{name}_ap"], row[f"{name}_spread"]
     return with_interval(float(value), float(spread) if spread else None) if value else NO_NUMBER
 
 
 def average(row: Row, name: str) -> str:
-    """`63.8 ± 0.4`, and `(2/13)` behind it where datasets are missing from the average."""
+    """An average as `ap` prints it, with `(2/13)` behind it where datasets are missing."""
     count = row[f"{name}_datasets"]
     return ap(row, name) if not row[f"{name}_ap"] or is_whole(count) else f"{ap(row, name)} ({count})"
 
@@ -142,7 +142,7 @@ def md_line(cells: list[str]) -> str:
 
 
 def md_page(title: str, table: str, legend: list[str], numbers: dict[str, int]) -> str:
-    """Title, table, legend and numbered notes."""
+    """A page of Markdown: title, table, legend and numbered notes."""
     parts = [f"# {title}", table, "\n".join(f"- {line}" for line in legend)]
     if numbers:
         parts.append("Notes\n\n" + "\n".join(f"{place}. {_md_text(note)}" for note, place in numbers.items()))
@@ -150,5 +150,5 @@ def md_page(title: str, table: str, legend: list[str], numbers: dict[str, int]) 
 
 
 def _md_text(text: str) -> str:
-    """A log line such as `<class 'X'>` would vanish as HTML."""
+    """Escape text for Markdown, where a log line such as `<class 'X'>` would vanish as HTML."""
     return text.replace("<", "\\<")

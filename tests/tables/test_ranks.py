@@ -1,4 +1,4 @@
-"""Processes, wins and corrected p values over datasets, against published examples and by hand."""
+"""Ranks, wins and corrected p values over datasets, against published examples and by hand."""
 
 import numpy as np
 import pytest

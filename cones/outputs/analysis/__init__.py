@@ -1,1 +1,1 @@
-"""What the class vectors look like and how far they are from the images: Figures 4 and 5, Table 3."""
+"""Analyses of class vectors and box features, for Figures 4 and 5 and Table 3."""

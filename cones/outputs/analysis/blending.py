@@ -29,39 +29,42 @@ class VectorSet:
 
 
 def blending(points: ClassPoints, seed: int) -> dict[str, float | int | None]:
-    """Every number of one set but its stability; None where there are not two domains with enough classes."""
+    """All numbers of one set except its stability; None where there are not two domains with enough classes."""
     domains = points.domains
-    found: dict = {"natural": count_of(domains, NATURAL), "medical": count_of(domains, MEDICAL)}
+    numbers: dict = {"natural": count_of(domains, NATURAL), "medical": count_of(domains, MEDICAL)}
     per_point = {}
     for k in NEAREST:
         if k < len(points):
             per_point[f"mixing_{k}"] = foreign_share(neighbours(points.cosines, k), domains)
-    if min(found["natural"], found["medical"]) > 1:
+    if min(numbers["natural"], numbers["medical"]) > 1:
         per_point |= {
             "probe": probe(points.vectors, domains, seed),
             "silhouette": silhouettes(points.vectors, domains),
         }
     for name, values in per_point.items():
         low, high = interval(values, domains, seed)
-        found |= {name: balanced_mean(values, domains), f"{name}_low": low, f"{name}_high": high}
+        numbers |= {name: balanced_mean(values, domains), f"{name}_low": low, f"{name}_high": high}
     if len(points) > NEAREST[0]:
         near = neighbours(points.cosines, NEAREST[0])
-        if min(found["natural"], found["medical"]):
-            found["p_classes"] = permutation_p(near, domains, np.arange(len(points)), seed)
-            found["p_datasets"] = permutation_p(near, domains, points.datasets, seed)
-        found["dataset_mixing"] = mixing(near, points.datasets)
-    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in found.items()}
+        if min(numbers["natural"], numbers["medical"]):
+            numbers["p_classes"] = permutation_p(near, domains, np.arange(len(points)), seed)
+            numbers["p_datasets"] = permutation_p(near, domains, points.datasets, seed)
+        numbers["dataset_mixing"] = mixing(near, points.datasets)
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in numbers.items()}
 
 
 def stability(seeds: Sequence[VectorSet]) -> float | None:
     """Correlation of the class-by-class cosines of two seeds, mean over pairs: near 1 if structure is learned, near 0
     if it is random. Over the classes that every seed has; None for one seed or fewer than three classes.
     """
-    classes = [dict(zip(zip(one.points.datasets, one.points.names), one.points.vectors)) for one in seeds]
+    classes = [
+        dict(zip(zip(vector_set.points.datasets, vector_set.points.names), vector_set.points.vectors))
+        for vector_set in seeds
+    ]
     shared = [name for name in classes[0] if all(name in mine for mine in classes)]
     if len(seeds) < 2 or len(shared) < 3:
         return None
     above = np.triu_indices(len(shared), k=1)
     vectors = [np.stack([mine[name] for name in shared]) for mine in classes]  # (classes, D) of each seed
-    cosines = [(each @ each.T)[above] for each in vectors]
+    cosines = [(matrix @ matrix.T)[above] for matrix in vectors]
     return fmean(float(np.corrcoef(a, b)[0, 1]) for a, b in combinations(cosines, 2))

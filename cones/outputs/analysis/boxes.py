@@ -1,4 +1,4 @@
-"""Which boxes of a split are looked at, and what a detector makes of them."""
+"""The ground-truth boxes that are compared with their classes, and their features in a detector."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ BOXES_PER_CLASS = 200
 def choose_boxes(
     labels: Sequence[Sequence[int]], generator: torch.Generator, at_most: int = BOXES_PER_CLASS
 ) -> dict[int, list[int]]:
-    """{image: its chosen boxes}; of every class all boxes, or `at_most` drawn ones. labels[i]: classes of image i."""
+    """Choose all boxes of each class, or `at_most` drawn ones, as {image: its boxes}; labels[i]: classes of image i."""
     of_class = defaultdict(list)
     for image, present in enumerate(labels):
         for box, label in enumerate(present):
@@ -35,7 +35,7 @@ def choose_boxes(
 def box_vectors(
     model: GroundedDetector, prompt: Prompt, split: Split, generator: torch.Generator
 ) -> tuple[torch.Tensor, dict[str, BoxVectors]]:
-    """labels (G,) and, per source of the model, vectors of the chosen ground-truth boxes; images in id order.
+    """The labels (G,) and, per source of the model, vectors of the chosen ground-truth boxes; images in id order.
 
     Images go in alone and in full precision: which boxes share a batch would show in the last digits.
     """
@@ -47,10 +47,14 @@ def box_vectors(
         pyramid = model.encode_image(batch_of([sample]).to(device))
         boxes = sample.target.boxes[rows].to(device)
         labels.append(own)
-        for source, (found,) in model.box_features(model.ground(pyramid, prompt.for_images(pyramid)), [boxes]).items():
-            parts[source].append(BoxVectors(found.visual, found.classes[own], found.logits))
+        for source, (features,) in model.box_features(
+            model.ground(pyramid, prompt.for_images(pyramid)), [boxes]
+        ).items():
+            parts[source].append(BoxVectors(features.visual, features.classes[own], features.logits))
     vectors = {
-        source: BoxVectors(*(torch.cat([getattr(one, name) for one in found]) for name in vars(found[0])))
-        for source, found in parts.items()
+        source: BoxVectors(
+            *(torch.cat([getattr(part, name) for part in source_parts]) for name in vars(source_parts[0]))
+        )
+        for source, source_parts in parts.items()
     }
     return torch.cat(labels) if labels else torch.empty(0, dtype=torch.long), vectors

@@ -24,8 +24,9 @@ class BoxVectors:
 
 @dataclass
 class Embeddings:
-    """classes: {TOGETHER or ISOLATED: (K, D)}, the input of the first fusion layer; labels (G,) class of each box.
+    """The class vectors and box vectors of a cell.
 
+    classes: {TOGETHER or ISOLATED: (K, D)}, the input of the first fusion layer; labels (G,) class of each box.
     boxes: {source: `BoxVectors`}, empty where Table 3 does not ask for the cell. A skipped cell has only the reason.
     missing: why a cell of an unfinished run has no such file; not written.
     """
@@ -39,21 +40,21 @@ class Embeddings:
 
     @property
     def hole(self) -> str:
-        """Why there is nothing, as the notes of a table say it; empty where there is something."""
+        """The reason why there are no embeddings, as tables print it; empty where there are some."""
         return f"skipped ({self.skipped})" if self.skipped else self.missing
 
     def save(self, path: Path) -> str:
-        """Returns the sha256 of the file."""
+        """Write the file and return its sha256."""
         tensors = {f"classes.{name}": tensor for name, tensor in self.classes.items()}
-        for source, found in self.boxes.items():
-            tensors |= {f"boxes.{source}.{name}": tensor for name, tensor in vars(found).items()}
+        for source, vectors in self.boxes.items():
+            tensors |= {f"boxes.{source}.{name}": tensor for name, tensor in vars(vectors).items()}
         if self.labels is not None:
             tensors["labels"] = self.labels
         return save_tensors(path, tensors, {"skipped": self.skipped, "state_sha256": self.state_sha256})
 
     @classmethod
     def load(cls, path: Path, *, state_sha256: str | None = None) -> "Embeddings":
-        """Embeddings of another state than the one of `state_sha256` are refused."""
+        """Read the file; ConesError if it was made of another state than that of `state_sha256`."""
         tensors, metadata = load_tensors(path)
         if state_sha256 and metadata["state_sha256"] != state_sha256:
             raise ConesError(
@@ -78,6 +79,6 @@ class Embeddings:
 
 
 def class_vectors(language: LanguageFeatures) -> Tensor:
-    """(K, D): the mean of the rows that stand for each class, of features that are the same for every image."""
+    """The mean of the rows that stand for each class (K, D), of features that are the same for every image."""
     share = language.class_positions[0].to(language.hidden.dtype)  # (K, L)
     return share @ language.hidden[0] / share.sum(dim=1, keepdim=True)

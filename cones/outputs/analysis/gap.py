@@ -1,4 +1,4 @@
-"""How far the classes are from their boxes: the distance of Table 3 as this project defines it, and its companions.
+"""The distance of Table 3 between classes and their boxes, as this project defines it, and its companion measures.
 
 The paper does not define its distance. Its values (38 to 267) exclude cosines and unit vectors; what fits is the
 Euclidean distance in the space of the dot product, where the text side has a bounded length and the visual side not.
@@ -14,7 +14,7 @@ from cones.outputs.analysis.embeddings import BoxVectors
 
 
 def measures(boxes: BoxVectors, labels: Tensor) -> dict[str, float | None]:
-    """Every measure of one dataset; classes weigh the same, whatever the number of their boxes. labels (G,).
+    """All measures of one dataset; classes weigh the same, whatever the number of their boxes. labels (G,).
 
     d_l2         |v - u| of each box's vector v and the vector u of its class in the same image
     norm_visual, norm_class   |v|, |u|

@@ -5,13 +5,13 @@ from pathlib import Path
 from cones.runtime.artifacts import write_text
 from cones.runtime.errors import ConesError
 
-DIVERGED = "is not finite at step"  # what the tuning loop says
+DIVERGED = "is not finite at step"  # in the message of the training loop
 GRID = "results/learning_rates/table1.csv --config suite=learning_rates"
 MARK = "-lr"  # an arm of the grid is named <row of the table>-lr<rate>
 
 
 def write_learning_rates(cells: Path, out: Path) -> Path:
-    """`<table>_cells.csv` of a suite whose arms are a grid -> one row per model, method, rate and dataset.
+    """Write one row per model, method, rate and dataset, from the `<table>_cells.csv` of a suite whose arms are a grid.
 
     validation_ap  in percent, best epoch, mean over seeds; of the masks where the model predicts some; none where a
                    cell ended because its loss was not finite

@@ -1,4 +1,4 @@
-"""Maps: points of many dimensions in two, for the eye. Numbers come from the original space."""
+"""Maps of class vectors to two dimensions, for figures; numbers come from the original space."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
 
 def pca_map(vectors: np.ndarray) -> np.ndarray:
     """(P, D) -> (P, 2); a missing second component is zero."""
-    found = principal_components(vectors, 2)
-    return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
+    components = principal_components(vectors, 2)
+    return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))
 
 
 def umap_map(vectors: np.ndarray, seed: int, *, neighbours: int = NEIGHBOURS, metric: str = "cosine") -> np.ndarray:

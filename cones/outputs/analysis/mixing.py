@@ -1,4 +1,4 @@
-"""How far two kinds of points mix: whose neighbours are of another kind, against chance and permutations."""
+"""Mixing of labelled points: the share of nearest neighbours with another label, against chance and permutations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mixing(near: np.ndarray, labels: np.ndarray) -> float:
 def permutation_p(
     near: np.ndarray, labels: np.ndarray, units: np.ndarray, seed: int, draws: int = PERMUTATIONS
 ) -> float:
-    """How often labels dealt out anew mix as little as these or less: (1 + as extreme) / (1 + draws).
+    """Permutation p value: how often permuted labels mix as little as these or less, (1 + as extreme) / (1 + draws).
 
     `units` (P,): points of one unit keep one label. With a unit for each point the classes are exchanged, with the
     datasets as units whole datasets, so that what a dataset's classes share cannot pass for a domain.

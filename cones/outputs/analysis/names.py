@@ -1,4 +1,4 @@
-"""The names of what a cell's embeddings hold and of what Table 3 measures; no tensors in sight."""
+"""Names of the contents of a cell's embeddings and of the measures of Table 3; imports no tensor library."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The points of Figure 4: one vector per class of every dataset, and to which domain each belongs."""
+"""The points of Figure 4: one vector per class of every dataset, with its domain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOMAINS = {"natural": NATURAL, "non_radiology": MEDICAL, "radiology": MEDICAL}  
 
 @dataclass(frozen=True)
 class ClassPoints:
-    """vectors (P, D) float64 of length one; datasets, groups, names (P,) say which class each is."""
+    """Class vectors (P, D), float64, of length one, with the dataset, group and name (P,) of each."""
 
     vectors: np.ndarray
     datasets: np.ndarray
@@ -42,7 +42,7 @@ class ClassPoints:
 
     @property
     def cosines(self) -> np.ndarray:
-        """(P, P)"""
+        """The cosine of every pair of points (P, P)."""
         return self.vectors @ self.vectors.T
 
 

@@ -1,4 +1,4 @@
-"""What outputs are made of, a module for each: where it lies in a suite's folders, and how it is read.
+"""The sources of outputs, one module each: their files in a suite's folders, and how these are read.
 
 Each has `inputs(plan, output)` -> paths, `settings(plan, output)` -> what else the output depends on, `is_begun(plan,
 output)` -> whether a run has left any of it, and `read(plan, output, *, partial)` -> the source of its `frame`.

@@ -1,4 +1,4 @@
-"""What `prepare` wrote of a suite's datasets."""
+"""The manifests that `prepare` wrote of a suite's datasets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def inputs(plan: Plan, output: Output) -> list[Path]:
 
 
 def settings(plan: Plan, output: Output) -> object:
-    """What the registry says of them."""
+    """The registry's entries of the datasets."""
     return [settings_digest(plan.registry[name]) for name in plan.suite.all_datasets]
 
 

@@ -1,4 +1,4 @@
-"""What the cells of the tables of methods recorded of themselves: their rows, and their run.json files."""
+"""The records of the cells behind the tables of methods: their rows, and their run.json files."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> list[Record]:
 
 
 def records_of(plan: Plan, grids: Iterable[str], *, partial: bool = False) -> dict[Cell, Record]:
-    """The cells of those grids, as far as they are collected, each once, with what it recorded of itself."""
-    folder, found = RESULTS / plan.suite.suite, {}
+    """The record of every cell of those grids that is collected, each cell once."""
+    folder, records = RESULTS / plan.suite.suite, {}
     for grid in grids:
         cells = folder / named(cells_file(grid), partial)
         if cells.exists():
             for record in read_records(cells, lambda row: _cell(plan, row).folder / "run.json", partial=partial):
-                found.setdefault(_cell(plan, record.row), record)
-    return found
+                records.setdefault(_cell(plan, record.row), record)
+    return records
 
 
 def _cell(plan: Plan, row: Row) -> Cell:

@@ -26,12 +26,12 @@ def is_begun(plan: Plan, output: Output) -> bool:
 
 
 def is_grid_begun(plan: Plan, grid: str) -> bool:
-    """Whether any of its cells has numbers, or the reason for having none."""
+    """Whether any cell of the grid has numbers, or the reason for having none."""
     return any((cell.folder / "metrics.json").exists() for cell in plan.cells(grid))
 
 
 def read(plan: Plan, output: Output, *, partial: bool = False) -> DataFrame:
-    """The rows of all its grids; `partial`: those of an unfinished run."""
+    """The cells of all grids that the output reads; with `partial` those of an unfinished run."""
     paths = [path.with_name(named(path.name, partial)) for path in inputs(plan, output)]
     return read_tables([path for path in paths if path.exists() or not partial])
 

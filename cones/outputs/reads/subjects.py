@@ -22,7 +22,7 @@ from cones.runtime.errors import ConesError
 
 @dataclass(frozen=True)
 class Subjects:
-    """The cells of a suite's generation; `reasons` says why an arm draws nothing."""
+    """The cells of a suite's generation; `reasons` has the reason of each arm that draws nothing."""
 
     plan: Plan
     cells: list[SubjectCell]
@@ -42,7 +42,7 @@ def inputs(plan: Plan, output: Output) -> list[Path]:
 
 
 def settings(plan: Plan, output: Output) -> object:
-    """What the figures show."""
+    """The subjects and arms that the figures show."""
     return [plan.generation.figure3, plan.generation.shown_arms]
 
 
@@ -51,7 +51,7 @@ def is_begun(plan: Plan, output: Output) -> bool:
 
 
 def read(plan: Plan, output: Output, *, partial: bool = False) -> Subjects:
-    """A cell that is not what its `run.json` says, or is stale, is refused; with `partial` it is a hole with the
+    """Read all cells; one that is stale or not what its `run.json` says is refused, or with `partial` a hole with the
     reason."""
     generation, pipeline, check = plan.generation, Pipeline(plan), check_of_cells(plan)
     reasons = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vectors:
-    """Each cell with what it has, in the order of the grids, and the datasets by name."""
+    """The embeddings of each cell, in the order of the grids, and the datasets by name."""
 
     of_cells: Mapping[Cell, Embeddings]
     registry: Mapping[str, Dataset]
@@ -48,8 +48,8 @@ def is_begun(plan: Plan, output: Output) -> bool:
 
 
 def read(plan: Plan, output: Output, *, partial: bool = False) -> Vectors:
-    """An error for a cell without a readable file, with one made of another state, or with a stale one; with `partial`
-    the cell has the reason instead."""
+    """Read the embeddings of all cells; ConesError for a file that is missing, unreadable, stale or of another state, or
+    with `partial` the reason in its place."""
     stale = Staleness(Pipeline(plan))
     return Vectors({cell: _embeddings(cell, partial, stale) for cell in _cells(plan, output)}, plan.registry)
 
@@ -70,7 +70,7 @@ def _embeddings(cell: Cell, partial: bool, stale: Staleness) -> Embeddings:
 
 
 def _why(cell: Cell) -> str:
-    """The last line of the step that left no file, if it has run."""
+    """The last line in the log of the step that left no file, if it has run."""
     step = "embed" if (cell.folder / "state.safetensors").exists() else "tune"
     reason = last_line(cell.logs / f"{step}.log")
     return f"failed ({reason})" if reason else "not run"

@@ -1,1 +1,1 @@
-"""The report of a suite, one HTML page and one figure; a pure function of the tables and the cells' run.json files."""
+"""The report of a suite: one HTML page and one figure, made of the tables and the cells' run.json files alone."""

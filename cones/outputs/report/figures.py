@@ -1,4 +1,4 @@
-"""AP by method: how one panel is drawn, and the figure of all panels for print (PNG and PDF)."""
+"""The figure of AP by method: one panel, and all panels for print (PNG and PDF)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ ROW, HEAD, FOOT = 0.27, 0.4, 0.38  # inches: a method, what stands above and bel
 
 
 def draw_panel(axes: Axes, panel: Panel, end: float, *, with_names: bool) -> None:
-    """Methods from top to bottom, AP from left to right; datasets in the paper's order within a method's line."""
+    """Draw one panel: methods from top to bottom, AP from left to right.
+
+    Datasets are in the paper's order within a method's line.
+    """
     for place, method in enumerate(panel.methods):
         _draw_method(axes, place, method, panel)
     axes.set_xlim(-0.02 * end, end)
@@ -53,16 +56,16 @@ def _draw_method(axes: Axes, place: int, method: Method, panel: Panel) -> None:
             axes.plot([min(aps), max(aps)], [height, height], color=colour, alpha=0.45, linewidth=0.8, clip_on=False)
             mean = over_seeds(aps).mean
             axes.scatter([mean], [height], size, color=colour, alpha=0.6, linewidths=0, clip_on=False, zorder=3)
-    said, spread, done = (method.row[f"{panel.group}_{part}"] for part in ("ap", "spread", "datasets"))
+    mean_text, spread, done = (method.row[f"{panel.group}_{part}"] for part in ("ap", "spread", "datasets"))
     beside = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
-    axes.annotate(number(said), (1, place), (4, 0), **beside)
+    axes.annotate(number(mean_text), (1, place), (4, 0), **beside)
     if not is_whole(done):
         axes.annotate(done, (1, place), (4, -7), fontsize=5.5, **beside)
     if (published := panel.published(method)) is not None:
         axes.scatter([published], [place], 16, marker="D", facecolors="none", edgecolors=INK, linewidths=0.8)
-    if not said or count == 1:  # one dataset is its own mean
+    if not mean_text or count == 1:  # one dataset is its own mean
         return
-    mean = float(said)
+    mean = float(mean_text)
     if spread:
         low, high = max(mean - float(spread), 0), mean + float(spread)
         axes.plot([low, high], [place, place], color=INK, linewidth=1, solid_capstyle="butt", zorder=4)
@@ -93,14 +96,14 @@ def save_methods_figure(shown: list[Panel], png: Path, *, suite: str, title: str
         return save_figure(methods_figure(shown, heading(suite, title, what="AP by method")), png)
 
 
-def methods_figure(shown: list[Panel], said: str) -> Figure:
-    """All panels with `said` above them: models from top to bottom, groups from left to right."""
+def methods_figure(shown: list[Panel], title_line: str) -> Figure:
+    """All panels with `title_line` above them: models from top to bottom, groups from left to right."""
     from matplotlib.figure import Figure
 
     models = list(dict.fromkeys(panel.model for panel in shown))
     groups = [group for group in GROUPS if any(panel.group == group for panel in shown)]
     width = PAGE_WIDTH if len(groups) > 1 else COLUMN
-    head = wrap(said, int(width * 14.5))
+    head = wrap(title_line, int(width * 14.5))
     foot = wrap(what_marks_mean(shown) if shown else "No cell has a number yet.", int(width * 19.5))
     above = 0.08 + 0.145 * len(head)
     rows = [max(panel_height(panel) for panel in shown if panel.model == model) for model in models]
@@ -110,15 +113,15 @@ def methods_figure(shown: list[Panel], said: str) -> Figure:
     figure.text(0.01, 1 - 0.06 / total, "\n".join(head), va="top", fontweight="bold", fontsize=7.5)
     figure.text(0.01, 0.04 / total, "\n".join(foot), va="bottom", fontsize=6.5)
     names, gap = 1.12, 0.42
-    each = (width - names - gap * len(groups)) / max(len(groups), 1)
+    panel_width = (width - names - gap * len(groups)) / max(len(groups), 1)
     for model, top in zip(models, (above + sum(rows[:n]) + labels * (n + 1) for n in range(len(rows)))):
         if labels:
             figure.text(0.01, 1 - (top + 0.02) / total, model, va="bottom", fontweight="bold", fontsize=8)
         for panel in (panel for panel in shown if panel.model == model):
             column = groups.index(panel.group)
-            left = names + column * (each + gap)
+            left = names + column * (panel_width + gap)
             axes = figure.add_axes((0, 0, 1, 1))
-            place_panel(axes, figure, left=left, right=left + each, top=top, panel=panel)
+            place_panel(axes, figure, left=left, right=left + panel_width, top=top, panel=panel)
             is_first = not any(p.model == model and groups.index(p.group) < column for p in shown)
             draw_panel(axes, panel, highest(shown), with_names=is_first)
     return figure

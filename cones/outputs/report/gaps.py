@@ -1,4 +1,4 @@
-"""What is missing from a suite's results, and why."""
+"""The results that are missing from a suite, with reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cones.outputs.reference import GROUPS, paper
 
 
 def gap_rows(records: list[Record]) -> list[dict]:
-    """One row per reason and set of methods: which datasets, which methods and seeds, what became of them.
+    """One row per reason and set of methods: its datasets, methods, seeds and status.
 
     All methods, and all seeds (which are not named), are those that the model is asked for on that dataset.
     """
@@ -38,7 +38,7 @@ def _methods(records: list[Record]) -> list[str]:
 
 
 def not_in_suite(records: list[Record]) -> dict:
-    """What of the paper's detection experiment (Table 1) the suite does not hold: `datasets`, `models`, `methods`."""
+    """The `datasets`, `models` and `methods` of the paper's Table 1 that the suite does not have."""
     mine = {key: {record.row[key] for record in records} for key in ("dataset", "model", "method")}
     theirs = [name for group in GROUPS.values() for name in group.datasets]
     return {

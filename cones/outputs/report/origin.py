@@ -1,4 +1,4 @@
-"""How the results were made: command, revision, versions, machine and dates, as the cells recorded them."""
+"""The provenance of the results as the cells recorded it: command, revision, versions, machine and dates."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DIGITS = 12
 
 def command(suite: str, overrides: dict, *, target: str = "results/report.html") -> str:
     """The one command that makes a target again from nothing; overrides as they were given."""
-    said = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in overrides.items()]
-    return shlex.join(["snakemake", "--cores", "all", target, "--config", f"suite={suite}", *said])
+    settings = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in overrides.items()]
+    return shlex.join(["snakemake", "--cores", "all", target, "--config", f"suite={suite}", *settings])
 
 
 def origin(records: list[Record]) -> dict:
-    """What all cells say of themselves, each as a list of texts with the number of cells where they differ.
+    """The provenance of all cells, each entry as a list of texts with the number of cells where they differ.
 
     Keys: `revisions`, `devices`, `machines`, `platforms`, `versions` (text), `weights`, `first`, `last` (dates),
     `example` (the command of one cell), `overrides` and `is_dirty` (uncommitted changes were there).
@@ -50,7 +50,7 @@ def _date(text: str) -> str:
 
 
 def _counted(texts: Iterable[str]) -> list[str]:
-    """Distinct texts, the commonest first, with the number of cells behind each unless all agree."""
+    """The distinct texts, the most frequent first, with the number of cells behind each unless all agree."""
     counts = Counter(texts)
     if len(counts) == 1:
         return list(counts)
@@ -71,6 +71,6 @@ def _versions(record: Record) -> str:
 
 
 def _weights(record: Record) -> list[str]:
-    """`glip_nano.safetensors sha256 159e1d86e515`."""
+    """The weights a cell was made of, such as `checkpoints/glip_nano.safetensors 159e1d86e515`."""
     files = record.said("inputs_sha256") or {}
     return [f"{path} {digest[:DIGITS]}" for path, digest in files.items() if path.startswith("checkpoints/")]

@@ -1,4 +1,4 @@
-"""The page: everything that the template shows, and the template filled in."""
+"""The HTML page of the report, from its sources to the filled template."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cones.outputs.wording import INCOMPARABLE, Row
 
 @dataclass(frozen=True)
 class Sources:
-    """What a page is made of, read already: nothing in here knows where it came from."""
+    """Everything that a page is made of, already read from its files."""
 
     suite: str
     title: str
@@ -54,16 +54,18 @@ def page(sources: Sources) -> str:
 
 
 def contents(sources: Sources) -> dict:
-    """What the template's names stand for."""
-    said = {"suite": sources.suite, "title": sources.title}
+    """The values of the template's names."""
+    names = {"suite": sources.suite, "title": sources.title}
     records = sources.records
     tested = {r.row["dataset"]: r.row for r in reversed(records) if r.is_done and r.row["images"]}
     return {
-        **said,
+        **names,
         "incomparable": "" if stands_beside(sources.suite) else INCOMPARABLE,
         "unfinished": sources.unfinished,
         "facts": _facts(sources.of_all),
-        "sections": [(one, [table_view(sheet, tested) for sheet in one.sheets]) for one in sources.sections],
+        "sections": [
+            (section, [table_view(sheet, tested) for sheet in section.sheets]) for section in sources.sections
+        ],
         "figures": None if sources.table1 is None else _figures(sources),
         "tuned": tuned_views(sources.of_methods),
         "rates": rates_used(sources.of_methods),
@@ -79,7 +81,7 @@ def contents(sources: Sources) -> dict:
 
 
 def _facts(records: list[Record]) -> dict:
-    """How large the experiment is, and how much of it is done."""
+    """The size of the experiment, and how much of it is done."""
     return {
         "methods": len({record.row["method"] for record in records}),
         "models": list(dict.fromkeys(record.row["model"] for record in records)),
@@ -98,6 +100,6 @@ def _figures(sources: Sources) -> dict:
     by_model: dict[str, list[Markup]] = {}
     for panel in shown:
         place = f"{panel.model}, {GROUPS[panel.group].title} ({panel.size})"
-        said = f"AP by method, suite {sources.suite}, {place}; the numbers are in the tables"
-        by_model.setdefault(panel.model, []).append(Markup(panel_svg(panel, end, said=said)))
+        label = f"AP by method, suite {sources.suite}, {place}; the numbers are in the tables"
+        by_model.setdefault(panel.model, []).append(Markup(panel_svg(panel, end, said=label)))
     return {"models": by_model, "caption": what_marks_mean(shown) if shown else ""}

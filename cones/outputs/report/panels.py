@@ -1,4 +1,4 @@
-"""What the figure shows: per model and group of datasets, the APs of every method."""
+"""The panels of the figure: per model and group of datasets, the APs of every method."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Panel:
 
     @property
     def size(self) -> str:
-        """`13 datasets, 3 seeds`: the n behind each line."""
+        """The numbers of datasets and seeds behind each line, such as `13 datasets, 3 seeds`."""
         datasets = f"{len(self.datasets)} dataset{'s' if len(self.datasets) != 1 else ''}"
         return f"{datasets}, {self.seeds} seed{'s' if self.seeds != 1 else ''}"
 
@@ -41,7 +41,7 @@ class Panel:
 
 def panels(cells: list[Row], rows: list[Row]) -> list[Panel]:
     """A panel for each model and group with any AP; `cells` and `rows` are Table 1's cells and its own."""
-    found = []
+    with_scores = []
     for model in dict.fromkeys(row["model"] for row in rows):
         for group in groups_in(rows):
             mine = [c for c in cells if (c["model"], c["group"]) == (model, group) and c["arm"] == c["method"]]
@@ -51,8 +51,8 @@ def panels(cells: list[Row], rows: list[Row]) -> list[Panel]:
             datasets = [name for name in names if any(cell["dataset"] == name for cell in mine)]
             methods = [Method(row, _aps(mine, row["method"])) for row in rows if row["model"] == model]
             seeds = len({cell["seed"] for cell in mine if cell["ap"]})
-            found.append(Panel(model, group, datasets, seeds, methods))
-    return found
+            with_scores.append(Panel(model, group, datasets, seeds, methods))
+    return with_scores
 
 
 def _aps(cells: list[Row], method: str) -> dict[str, list[float]]:

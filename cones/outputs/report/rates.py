@@ -1,4 +1,4 @@
-"""Learning rates: those the cells were tuned with, and the study they were chosen by, if the suite has one."""
+"""The learning rates that the cells were tuned with, and the study by which they were chosen, if there is one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ YES = ("1", "yes", "true", "x")
 
 
 def rates_used(records: list[Record]) -> dict:
-    """`models`, and per method what each of them was tuned with: learning rate and vectors per class."""
+    """The `models`, and per method the learning rates that each of them was tuned with."""
     tuned = [record for record in records if record.said("tuning", "history")]
     models = list(dict.fromkeys(record.row["model"] for record in tuned))
     rows = []
@@ -32,7 +32,7 @@ def _datasets(sizes: set[int]) -> str:
 
 
 def _setting(records: list[Record] | None, key: str) -> str:
-    return span([value for one in records or () if (value := one.said("settings", key)) is not None], rate)
+    return span([value for record in records or () if (value := record.said("settings", key)) is not None], rate)
 
 
 def read_study(path: str | Path) -> list[Row]:
@@ -61,7 +61,7 @@ def read_study(path: str | Path) -> list[Row]:
 
 
 def study_views(rows: list[Row]) -> list[dict]:
-    """Per model: learning rates as columns, methods as rows; a cell is the mean validation AP over the datasets."""
+    """A table per model, learning rates by methods; a cell is the mean validation AP over the datasets."""
     views = []
     for model in dict.fromkeys(row["model"] for row in rows):
         mine = [row for row in rows if row["model"] == model]
@@ -71,12 +71,12 @@ def study_views(rows: list[Row]) -> list[dict]:
         for method in dict.fromkeys(row["method"] for row in mine):
             cells = []
             for learning_rate in rates:
-                found = [r for r in mine if r["method"] == method and float(r["learning_rate"]) == learning_rate]
-                aps = [float(row["validation_ap"]) for row in found if row["validation_ap"]]
-                sizes |= {len({row["dataset"] for row in found if row["validation_ap"]})} if aps else set()
-                chosen = any(row["chosen"].strip().lower() in YES for row in found)
+                rate_rows = [r for r in mine if r["method"] == method and float(r["learning_rate"]) == learning_rate]
+                aps = [float(row["validation_ap"]) for row in rate_rows if row["validation_ap"]]
+                sizes |= {len({row["dataset"] for row in rate_rows if row["validation_ap"]})} if aps else set()
+                chosen = any(row["chosen"].strip().lower() in YES for row in rate_rows)
                 cells.append({"text": number(str(fmean(aps))) if aps else NO_NUMBER, "chosen": chosen})
             lines.append({"label": METHODS[method].label if method in METHODS else method, "cells": cells})
-        heads = [rate(one) for one in rates]
+        heads = [rate(value) for value in rates]
         views.append({"model": model, "rates": heads, "rows": lines, "datasets": _datasets(sizes)})
     return views

@@ -16,7 +16,7 @@ from cones.outputs.sheet import Sheet, trimmed
 
 @dataclass(frozen=True)
 class Section:
-    """What the page has of an output; pictures and supplement are (alt text, data URI)."""
+    """The part of the page about one output; pictures and supplement are (alt text, data URI)."""
 
     name: str
     title: str
@@ -31,7 +31,7 @@ def sections_of(
     outputs: Iterable[Output], folder: Path, *, suite: str, title: str, overrides: dict, partial: bool = False
 ) -> list[Section]:
     """A section for each output, empty where its file is not made yet; with `partial` of what a failed run left."""
-    return [_section(each, folder, suite, title, overrides, partial) for each in outputs]
+    return [_section(output, folder, suite, title, overrides, partial) for output in outputs]
 
 
 def _section(output: Output, folder: Path, suite: str, title: str, overrides: dict, partial: bool) -> Section:

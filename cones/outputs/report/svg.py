@@ -1,4 +1,4 @@
-"""The panels of the figure as the page carries them: inline SVG with the page's colours and letters."""
+"""The panels of the figure as inline SVG, with the colours and fonts of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ON_PAGE = {
 
 
 def panel_svg(panel: Panel, end: float, *, said: str) -> str:
-    """One panel as an `<svg>` element that takes its colours from the page and its width from its place."""
+    """One panel as an `<svg>` element with the page's colours and width; `said` is its label for screen readers."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -32,15 +32,15 @@ def panel_svg(panel: Panel, end: float, *, said: str) -> str:
     return _for_page(written.getvalue(), said)
 
 
-def _for_page(svg: str, said: str) -> str:
-    """Without prolog, metadata, sizes and ids of groups; with the page's colours and a label for who cannot see it."""
+def _for_page(svg: str, label: str) -> str:
+    """The SVG without prolog, metadata, sizes and ids, with the page's colours and a label for screen readers."""
     from markupsafe import escape
 
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     box = re.search(r'viewBox="[^"]*"', svg).group()
-    svg = re.sub(r"<svg[^>]*>", f'<svg {box} role="img" aria-label="{escape(said)}">', svg, count=1)
+    svg = re.sub(r"<svg[^>]*>", f'<svg {box} role="img" aria-label="{escape(label)}">', svg, count=1)
     for colour, variable in ON_PAGE.items():
         svg = svg.replace(colour, variable)
     return svg

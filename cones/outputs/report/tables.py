@@ -1,4 +1,4 @@
-"""A sheet as the page shows it: sections, the best numbers marked, what stands beside a number small below it."""
+"""The view of a sheet on the page: sections, the best numbers marked, what stands beside a number small below it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PageCell:
 
 
 def table_view(sheet: Sheet, tested: Mapping[str, Row]) -> dict:
-    """What the template's `table` shows of a sheet without an empty column of notes (`trimmed`).
+    """The values that the template's `table` shows, of a sheet without an empty column of notes (`trimmed`).
 
     `tested` maps a dataset to the row of any cell that was scored on it: where columns are datasets (`Sheet.hints`),
     the sizes of their test splits stand below.
@@ -62,7 +62,7 @@ def table_view(sheet: Sheet, tested: Mapping[str, Row]) -> dict:
 
 
 def _cell(sheet: Sheet, column: int, cell: str | Score, is_many: bool) -> PageCell:
-    """Columns that are many are narrow: what follows a number stands below it."""
+    """A cell of the page; in a table of many columns the interval stands below the number."""
     if not isinstance(cell, Score):
         return PageCell(cell)
     published = tuple(
@@ -86,10 +86,10 @@ def _legend(sheet: Sheet) -> list[str]:
 
 
 def _sizes(sheet: Sheet, columns: range, tested: Mapping[str, Row]) -> list[tuple[str, list[str]]]:
-    """(test images or boxes, one text per column behind the names)."""
+    """The sizes of the test splits: ("test images" or "test boxes", one text per column behind the names)."""
     if not sheet.hints:
         return []
-    found = [tested.get(sheet.hints.get(column, "")) for column in columns if column >= sheet.names]
+    rows = [tested.get(sheet.hints.get(column, "")) for column in columns if column >= sheet.names]
     return [
-        (f"test {what}", [f"{int(row[what]):,}" if row else NO_NUMBER for row in found]) for what in ("images", "boxes")
+        (f"test {what}", [f"{int(row[what]):,}" if row else NO_NUMBER for row in rows]) for what in ("images", "boxes")
     ]

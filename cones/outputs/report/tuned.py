@@ -1,4 +1,4 @@
-"""How the tuning of each dataset went: the epoch that was kept, steps and seconds."""
+"""The course of tuning on each dataset: the epoch that was kept, steps and seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cones.outputs.records import Record, grouped
 
 
 def tuned_views(records: list[Record]) -> list[dict]:
-    """Per model: its tuned methods as columns, its datasets as rows; a cell without tuning is None."""
+    """A table per model: its tuned methods as columns, its datasets as rows; a cell without tuning is None."""
     views = []
     for model, mine in grouped(records, lambda record: record.row["model"]):
         by_place = dict(grouped(_tuned(mine), lambda record: (record.row["dataset"], record.label)))
@@ -36,5 +36,5 @@ def _cell(records: list[Record] | None) -> dict | None:
         "epoch": f"{span(best, count)} of {span(ran, count)}",
         "steps": span([record.said("tuning", "steps") for record in records], count),
         "seconds": seconds(sum(took) / len(took)),
-        "at_end": any(one == end for one, end in zip(best, allowed)),
+        "at_end": any(epoch == end for epoch, end in zip(best, allowed)),
     }
