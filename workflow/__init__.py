@@ -1,1 +1,1 @@
-"""What only the workflow needs: how steps are called and which digests re-run them. No maths here."""
+"""The workflow's glue to Snakemake: the context of its rules, locks, sentinels and patches. No maths here."""
