@@ -1,1 +1,1 @@
-"""Scores: COCO AP behind a gate, parameter counts, statistics over seeds."""
+"""Evaluation: predictions, COCO AP behind a gate, likeness of pictures, and statistics over seeds and subjects."""
