@@ -1,1 +1,1 @@
-"""One short file per method the paper compares ConES with; each is another way to make the language features."""
+"""The methods that the paper compares ConES with, one file each; each makes the language features in another way."""

@@ -1,4 +1,4 @@
-"""Prompt tuning after the text encoder: a table, zero at first, added to its output by position."""
+"""Prompt tuning after the text encoder: a table of vectors, initially zero, is added to its output by position."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Two controls a reviewer asks for: concept embeddings that start from the class text, and ones that never train."""
+"""Two controls: concept embeddings that start from the class text, and concept embeddings that never train."""
 
 import torch
 
@@ -25,7 +25,7 @@ METHOD = [
 
 
 class TextInitialisedSearch(ConceptEmbeddingSearch):
-    """ConES started from what the text encoder says of each class: does the random start cost anything?"""
+    """ConES started from the text encoder's output for each class, to measure what the random start costs."""
 
     not_for_generators = "a control of the detection tables"
 
@@ -39,7 +39,7 @@ class TextInitialisedSearch(ConceptEmbeddingSearch):
 
 
 class UntrainedConcepts(ConceptEmbeddingSearch):
-    """ConES at step 0: what random vectors score before any search."""
+    """ConES at step 0: random vectors, scored before any search."""
 
     not_for_generators = "a control of the detection tables"
 

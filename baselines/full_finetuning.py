@@ -16,7 +16,7 @@ METHOD = {
 
 
 class FullFinetuning(TuningMethod):
-    """All but what the model freezes for every method (its stem and first stage)."""
+    """Trains everything but what the model freezes for every method (its stem and first stage)."""
 
     not_for_generators = "training the whole UNet for one subject is DreamBooth, which the paper does not run"
 

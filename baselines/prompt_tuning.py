@@ -21,13 +21,13 @@ class PromptTuning(TuningMethod):
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
         tokens = prompt_inputs.settings.tokens_per_class
-        said, stands_for_class = [], []
+        class_slots, stands_for_class = [], []
         for k, phrase in enumerate(prompt_inputs.phrases):
             pieces = prompt_inputs.tokenizer.encode(clean_class_name(phrase.name), add_special_tokens=False).ids
-            said.append([(k, n) for n in range(tokens)] + pieces)
+            class_slots.append([(k, n) for n in range(tokens)] + pieces)
             stands_for_class.append([False] * tokens + [True] * len(pieces))
         return SoftCaption.of_classes(
-            said=said,
+            said=class_slots,
             stands_for_class=stands_for_class,
             vectors=random_word_vectors(prompt_inputs),
             prompt_inputs=prompt_inputs,

@@ -17,16 +17,16 @@ METHOD = {
 class TextualInversion(TuningMethod):
     """Caption "S1 S2 S3. S1 S2 S3" with its own pseudo-words per class; the encoder is frozen, in the gradient path.
 
-    For a generator the pseudo-words start as the class noun and are said in 27 sentences, as in the public protocol.
+    For a generator the pseudo-words start as the class noun and stand in 27 sentences, as in the public protocol.
     """
 
     not_for_generators = None
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
         classes, tokens = len(prompt_inputs.phrases), prompt_inputs.settings.tokens_per_class
-        said = [[(k, n) for n in range(tokens)] for k in range(classes)]
+        class_slots = [[(k, n) for n in range(tokens)] for k in range(classes)]
         return SoftCaption.of_classes(
-            said=said,
+            said=class_slots,
             stands_for_class=[[True] * tokens] * classes,
             vectors=random_word_vectors(prompt_inputs),
             prompt_inputs=prompt_inputs,

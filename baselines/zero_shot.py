@@ -17,9 +17,9 @@ METHOD = {
 
 
 class ZeroShot(TuningMethod):
-    """The text encoder's output is constant per dataset: it is read from the text step's file.
+    """Class names as they are; the text encoder's output, constant per dataset, is read from the text step's file.
 
-    A generator hears "a photo of a dog", or an editing prompt with the class noun.
+    A generator is conditioned on "a photo of a dog", or an editing prompt with the class noun.
     """
 
     not_for_generators = None

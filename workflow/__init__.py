@@ -1,1 +1,1 @@
-"""What only Snakemake needs: the plan as its rules ask for it, and what of Snakemake has to be mended. No maths."""
+"""The workflow's glue to Snakemake: the context of its rules, locks, sentinels and patches. No maths here."""

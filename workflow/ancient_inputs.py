@@ -1,9 +1,9 @@
-"""Snakemake plans no job behind an `ancient` input that must be made again while it is there: end that.
+"""A patch of Snakemake: it runs the jobs behind an existing `ancient` input that must be made again.
 
-Public as snakemake/snakemake#4166, open with Snakemake 9.27.1. A job that runs, runs all jobs behind it, so Snakemake
-asks those for no reason of their own. But behind an `ancient` input that exists it does not run them. So a run whose
-image features had to be made again (it was killed while it wrote them, or what they are made of changed) made them,
-nothing else, and called that success.
+Reported as snakemake/snakemake#4166, open with Snakemake 9.27.1. Snakemake takes for granted that a job that
+runs makes all jobs behind it run, so it looks for no other reason to run those. But behind an `ancient` input that
+exists it does not run them. So a run whose image features had to be made again (it was killed while it wrote them, or
+their inputs changed) made them, nothing else, and ended as a success.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ from snakemake.dag import DAG
 
 
 def plan_behind_ancient_inputs() -> None:
-    """Let a planned job hide only those jobs behind it that it makes run."""
-    everything = DAG.bfs
+    """Patch the search for jobs with a reason to run: a planned job hides only those behind it that it makes run."""
+    original = DAG.bfs
 
     def bfs(self: DAG, direction: dict, *jobs, stop: Callable = lambda job: False) -> Iterator:
-        return everything(self, _Run(direction) if direction is self.depending else direction, *jobs, stop=stop)
+        return original(self, _Run(direction) if direction is self.depending else direction, *jobs, stop=stop)
 
     DAG.bfs = bfs
 
@@ -29,4 +29,4 @@ class _Run:
 
     def __getitem__(self, job) -> dict:
         behind = self._depending[job].items()
-        return {other: files for other, files in behind if not all(file.is_ancient for file in files)}
+        return {dependent: files for dependent, files in behind if not all(file.is_ancient for file in files)}

@@ -1,4 +1,4 @@
-"""What happens before Snakemake parses the rules: for a plan, for a run, and for each of its jobs."""
+"""Preparations before Snakemake parses the rules: for a plan, for a run, and for each of its jobs."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ from workflow.stale_results import make_again
 
 
 def begin(workflow: Workflow, config: dict) -> Context:
-    """The context of the rules; a mistake in the config ends this process with one line."""
+    """The context of the rules; a mistake in the config ends this process with a one-line message."""
     gc.set_threshold(200_000, 50, 50)  # a large grid is millions of objects that stay: looking for garbage is in vain
     if workflow.is_main_process:  # not a process that Snakemake starts for one job, maybe on another machine
         remove_stale_lock()

@@ -1,4 +1,4 @@
-"""What the rules know: the plan, the files of a cell, and the digests whose change re-runs a step."""
+"""The context of the rules: inputs, outputs and digests of every step of the chosen suite."""
 
 import json
 import os
@@ -42,7 +42,7 @@ class Context:
 
     @classmethod
     def from_config(cls, config: dict, *, is_main: bool) -> "Context":
-        """A mistake in config or registry ends the run with its one line, without a traceback."""
+        """The context of a run's config; a mistake in config or registry ends the run with one line, no traceback."""
         overrides = {key: value for key, value in config.items() if key != "suite"}
         if "CONES_MIRROR" in os.environ:
             overrides.setdefault("mirror", os.environ["CONES_MIRROR"])
@@ -52,7 +52,7 @@ class Context:
             sys.exit(f"error: {error}")
 
     def export(self) -> None:
-        """Tell the steps, through the environment, which suite and overrides the run is about, and where to start warm.
+        """Pass suite, overrides, digests and the address of the warm server to the steps, in environment variables.
 
         Not through their command lines: Snakemake would re-run everything whenever anything is overridden. What a step
         depends on is in its digests. A process that Snakemake starts for one job keeps the address and the digests of
@@ -70,7 +70,7 @@ class Context:
     # --------------------------------------------------------------------------------------------------- files
 
     def job(self, step: str, wildcards) -> Job:
-        """What the wildcards of a step's rule stand for; suite and source are the plan's."""
+        """The job of a step for the wildcards of its rule; suite and source are the plan's."""
         names = {name: value for name, value in wildcards.items() if name in FIELDS}
         return Job(step, **{**names, "seed": int(names.get("seed", 0))})
 
@@ -78,30 +78,30 @@ class Context:
         """The function that gives a step's rule its inputs, to be unpacked."""
 
         def inputs_of(wildcards) -> dict:
-            found = self.pipeline.inputs(self.job(step, wildcards))
-            return {key: self._flagged(each) for key, each in found.items()}
+            inputs = self.pipeline.inputs(self.job(step, wildcards))
+            return {key: self._flagged(value) for key, value in inputs.items()}
 
         return inputs_of
 
-    def _flagged(self, each: Input) -> str | list:
-        """An input as Snakemake is to see it: a file of the project lies here, wherever results are stored."""
-        if isinstance(each, list):
-            return [self._flagged(one) for one in each]
-        if isinstance(each, str):
-            return local(each)
-        path = str(self.pipeline.path(each))
-        return ancient(path) if each.ancient else path
+    def _flagged(self, value: Input) -> str | list:
+        """An input with Snakemake's flags: files of the project are `local`, wherever results are stored."""
+        if isinstance(value, list):
+            return [self._flagged(entry) for entry in value]
+        if isinstance(value, str):
+            return local(value)
+        path = str(self.pipeline.path(value))
+        return ancient(path) if value.ancient else path
 
     def digest(self, step: str) -> Callable[[object], str]:
         """The function that gives a step's rule the digest of its settings and code."""
         return lambda wildcards: self.pipeline.digest(self.job(step, wildcards))
 
     def model_of(self, weights: str) -> str:
-        """Whose base weights a file holds, by its stem."""
+        """The model whose base weights a file holds, by the file's stem."""
         return digests.model_of(self.plan, weights)
 
     def stale_files(self) -> list[str]:
-        """Results that are not what the plan would make, however they were made."""
+        """The stale files: results that differ from what the plan would make, also if they were made by hand."""
         stale = Staleness(self.pipeline).stale_jobs()
         return [str(file) for job in stale for file in self.pipeline.files(job)]
 
@@ -110,16 +110,16 @@ class Context:
         return [f"checkpoints/official/{name}.json" for name in needed(self.plan.suite, models)]
 
     def pretrained_records(self) -> list[str]:
-        """Of the models that have to be found before anything is drawn."""
-        drawn = self.plan.suite.generation
-        return [str(record_file(name)) for name in drawn.pretrained] if drawn else []
+        """Records of the pretrained models that generation needs; none if the suite draws no pictures."""
+        generation = self.plan.suite.generation
+        return [str(record_file(name)) for name in generation.pretrained] if generation else []
 
     def of_datasets(self, name: str) -> list[str]:
         """A file of every dataset of the suite."""
         return [str(self.plan.data_folder(dataset) / name) for dataset in self.plan.suite.all_datasets]
 
     def cell_files(self, grid: str) -> list[str]:
-        """Every file of every cell of a grid: what the list of its cells depends on, directly."""
+        """Every file of every cell of a grid: the inputs of the list of its cells."""
         cells = list(self.plan.cells(grid))
         text = {
             self.plan.text_states(c.model, c.dataset) for c in cells if "text_states" in self.plan.method(c.arm).inputs
@@ -131,7 +131,7 @@ class Context:
         return self._sentinel(f"{grid}_cells", [*self.cell_files(grid), *self._in_suite([cells_file(grid)])])
 
     def report_sentinel(self) -> str | list[str]:
-        """The same for the files of the report, which are copied to where the configured suite's report is."""
+        """The sentinel of the report: of its files in the suite's folder, which are copied to `results/`."""
         return self._sentinel("report", self._in_suite(self.report_files()))
 
     @property
@@ -151,26 +151,26 @@ class Context:
         return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * bool(self.scored_grids))]
 
     def output_inputs(self, output: Output) -> list[str]:
-        """What an output is made of."""
+        """The input files of an output."""
         return [str(path) for path in reading(output).inputs(self.plan, output)]
 
     def output_settings(self, output: Output) -> object:
-        """What else it depends on."""
+        """The settings that an output depends on."""
         return reading(output).settings(self.plan, output)
 
     def report_files(self) -> list[str]:
-        """The page, and the figure that belongs to Table 1."""
+        """The files of the report: its page, and the figure that belongs to Table 1."""
         return [PAGE, *(OF_TABLE1 if MAIN_GRID in self.plan.suite.grids else ())]
 
     def report_inputs(self) -> list[str]:
-        """Everything the report shows: tables and figures, the cells behind them and how each of these was made."""
+        """The input files of the report: tables, figures, lists of cells, and the provenance of each cell."""
         grids = self.scored_grids
         cells = dict.fromkeys(cell for grid in grids for cell in self.plan.cells(grid))
         files = [name for output in self.outputs for name in output.files]
         return [*self._in_suite([*map(cells_file, grids), *files]), *(str(cell.folder / "run.json") for cell in cells)]
 
     def output_sentinel(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str | list[str]:
-        """The same for an analysis: what it reads and what it leaves."""
+        """The sentinel of an output: of its input files and its own files."""
         return self._sentinel(name, [*inputs, *self._in_suite(outputs)])
 
     def _in_suite(self, names: Iterable[str]) -> list[str]:

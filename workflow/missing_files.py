@@ -1,4 +1,4 @@
-"""Missing-file sentinels: a file that is gone is made again, and what was made of it after it.
+"""Missing-file sentinels: a deleted file is made again, and after it the tables that depend on it.
 
 Snakemake leaves a deleted file alone as long as what was made of it is there (snakemake/snakemake#1978). So the rule
 that makes a table has one input more, its sentinel, which gets new content when one of the files is missing: that makes

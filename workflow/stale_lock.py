@@ -1,4 +1,4 @@
-"""Snakemake's lock outlives a run that was killed, and does not say whose it is: remove it if that run is dead.
+"""Removal of the lock that a killed run of Snakemake left behind, which does not name its run.
 
 Each run notes its process and machine beside the lock, in `.snakemake/runs/<pid>@<machine>`, for as long as it lives. A
 lock is stale if every run that is noted was one of this machine and is dead. One that another machine may hold, or that
@@ -18,7 +18,7 @@ RUNS = Path(".snakemake/runs")
 
 
 def remove_stale_lock() -> None:
-    """To be called by the main process of a run, before Snakemake looks at the lock; notes the run.
+    """Remove a stale lock and note this run; called by the main process of a run before Snakemake looks at the lock.
 
     The run is noted before others are judged: of two that begin at once none takes the lock of the other for stale.
     """
@@ -40,7 +40,7 @@ def remove_stale_lock() -> None:
 
 
 def this_machine() -> str:
-    """Its name and, on Linux, the number of the space that process ids are of: containers may share a name."""
+    """The host name and, on Linux, the number of the process-id namespace: containers may share a name."""
     try:
         return f"{socket.gethostname()}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:

@@ -1,4 +1,4 @@
-"""Let Snakemake make stale results again, as `--forcerun` would, but only those on the way to what was asked for."""
+"""Forces stale results to be made again, as `--forcerun` would, but only those that a requested target needs."""
 
 import functools
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from snakemake.dag import DAG
 
 
 def make_again(files: Iterable[str]) -> None:
-    """Jobs that leave one of these files run again, if a target needs them.
+    """Make the jobs that write one of these files run again, if a target needs them.
 
     Snakemake compares parameters with its own records (`.snakemake/metadata`) alone: a file that was made by hand, or
     whose record is gone, is up to date for it. Files given to `--forcerun` become targets themselves; these do not.

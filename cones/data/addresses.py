@@ -1,4 +1,4 @@
-"""Where a file can be asked for: the addresses a registry may list, and which provider each belongs to.
+"""The forms of download addresses that a registry may list, and the provider each belongs to.
 
 Imports nothing: the registry checks addresses while Snakemake parses its rules.
 """
@@ -45,14 +45,14 @@ KNOWN = (
 
 
 class Address(NamedTuple):
-    """`kind` is a key of FORMS; `parts` are the named groups of the form that matched."""
+    """A parsed address: `kind` is a key of FORMS, `parts` are the named groups of the form that matched."""
 
     kind: str
     parts: dict[str, str]
 
 
 def parse_address(url: str) -> Address:
-    """The provider's kind and what it needs to know; ValueError if no form matches."""
+    """The provider's kind and the parts of an address; ValueError if no form matches."""
     for kind, forms in FORMS.items():
         for form in forms:
             if match := re.fullmatch(form, url):

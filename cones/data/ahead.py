@@ -1,4 +1,4 @@
-"""Pictures are read while the device computes: the next batch is loaded in a thread beside the one in work."""
+"""Prefetching: the next batches are loaded in a thread while the device computes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ DEPTH = 2  # batches that wait at most
 def ahead(load: Callable[[Item], Loaded], items: Iterable[Item], *, device_type: str) -> Iterator[Loaded]:
     """`load(item)` of each item, in order; an error of `load` is raised in its place.
 
-    Beside a GPU one thread loads (decoding lets go of Python's lock); on a CPU, whose cores compute, nobody does.
+    With a GPU one thread loads (decoding releases the GIL); on a CPU, whose cores compute, items are loaded in place.
     """
     if device_type == "cpu":
         yield from map(load, items)
@@ -27,5 +27,5 @@ def ahead(load: Callable[[Item], Loaded], items: Iterable[Item], *, device_type:
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for each in waiting:
-                each.cancel()
+            for future in waiting:
+                future.cancel()

@@ -1,4 +1,4 @@
-"""A prepared split as a detector takes it: resized, flipped, normalised images and their ground truth."""
+"""A prepared split as detector input: resized, flipped, normalised images and their ground truth."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from cones.runtime.artifacts import read_json
 
 @dataclass(frozen=True)
 class View:
-    """One way of showing one image: which, how large, mirrored or not."""
+    """An image of a split at one size, mirrored or not."""
 
     index: int
     short_side: int
@@ -28,7 +28,7 @@ class View:
 
 @dataclass
 class Sample:
-    """A view made: pixels (3, H, W) normalised and padded; size = unpadded (height, width); at test without target."""
+    """A loaded view: pixels (3, H, W) normalised and padded, size = unpadded (height, width); no target at test."""
 
     view: View
     pixels: Tensor
@@ -76,7 +76,7 @@ class Split:
         if shots is not None:
             kept = set(few_shot(self.coco, shots, shot_seed))
             self.coco["images"] = [image for image in self.coco["images"] if image["id"] in kept]
-            self.coco["annotations"] = [each for each in self.coco["annotations"] if each["image_id"] in kept]
+            self.coco["annotations"] = [a for a in self.coco["annotations"] if a["image_id"] in kept]
         self.images = sorted(self.coco["images"], key=lambda image: image["id"])
         self.root = folder / "raw"
         self.preprocessing, self.inclusive = preprocessing, inclusive
@@ -93,11 +93,11 @@ class Split:
 
     @property
     def iou_types(self) -> tuple[IouType, ...]:
-        """What detections on this split are compared by, the one that decides last."""
+        """The kinds of IoU that detections on this split are scored by, the one that selects weights last."""
         return ("bbox", "segm") if self.has_masks else ("bbox",)
 
     def trainable_indices(self) -> list[int]:
-        """Images with at least one box longer than a pixel on both sides (docs/spec/glip.md 1.5)."""
+        """Indices of the images with at least one box longer than a pixel on both sides (docs/spec/glip.md 1.5)."""
         return [
             index
             for index, image in enumerate(self.images)
@@ -110,7 +110,7 @@ class Split:
         return self._boxes(image, image["width"], image["height"])[1]
 
     def sample(self, view: View, *, at_test: bool = False) -> Sample:
-        """`at_test`: padded as the model wants it outside of training, and the ground truth is not looked up."""
+        """Load a view; `at_test` pads as the model wants it outside of training and leaves out the ground truth."""
         pixels = self._resized_pixels(view.index, view.short_side)  # (h, w, 3) uint8
         size = pixels.shape[:2]
         target = None if at_test else self._target(self.images[view.index], *size)
@@ -121,7 +121,7 @@ class Split:
         return Sample(view, normalised_pixels(pixels, self.preprocessing, padded=padded), size, target)
 
     def _target(self, image: dict, height: int, width: int) -> Target:
-        """The boxes of the file, or with masks the boxes around what is left of each mask in the resized image."""
+        """The ground truth of a resized image: boxes of the file, or with masks the boxes around the resized masks."""
         if not self.has_masks:
             boxes, labels = self._boxes(image, width, height)
             return Target(torch.from_numpy(boxes), torch.from_numpy(labels), image["id"])
@@ -146,9 +146,9 @@ class Split:
         annotations = self._annotations[image["id"]]
         xywh = np.array([annotation["bbox"] for annotation in annotations], dtype=np.float64).reshape(-1, 4)
         labels = self._labels(image)
-        one = 1.0 if self.inclusive else 0.0
-        boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + np.maximum(xywh[:, 2:] - one, 0)], axis=1)  # (G, 4)
-        limit = np.array([image["width"], image["height"]] * 2) - one
+        last_pixel = 1.0 if self.inclusive else 0.0
+        boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + np.maximum(xywh[:, 2:] - last_pixel, 0)], axis=1)  # (G, 4)
+        limit = np.array([image["width"], image["height"]] * 2) - last_pixel
         boxes = np.clip(boxes, 0, limit)
         kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         scale = np.array([width / image["width"], height / image["height"]] * 2)
@@ -165,12 +165,14 @@ class Split:
         return masks[kept], self._labels(image)[kept]
 
     def _labels(self, image: dict) -> np.ndarray:
-        """(G,) int64, from 0."""
-        return np.array([one["category_id"] - 1 for one in self._annotations[image["id"]]], dtype=np.int64)
+        """The class of each object of an image, (G,) int64 from 0."""
+        return np.array(
+            [annotation["category_id"] - 1 for annotation in self._annotations[image["id"]]], dtype=np.int64
+        )
 
 
 def mirrored(target: Target, width: int, *, inclusive: bool) -> Target:
-    """Left and right swapped in an image of `width` pixels."""
+    """The target of the mirrored image, which has a width of `width` pixels."""
     boxes = target.boxes.clone()
     boxes[:, [0, 2]] = (width - 1 if inclusive else width) - boxes[:, [2, 0]]
     masks = None if target.masks is None else target.masks.flip(-1)

@@ -1,4 +1,4 @@
-"""One annotated object in canonical form: its box in order, turned with its picture and clipped to it, its mask RLE."""
+"""The canonical form of an annotated object: its box normalised, turned with its picture and clipped, its mask RLE."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -14,25 +14,25 @@ DECIMALS = 3  # of a pixel
 
 
 def shape_of(
-    one: Object, record: Record, image: dict, turn: Turned | None, native: NativeFiles, report: "Report"
+    annotated: Object, record: Record, image: dict, turn: Turned | None, native: NativeFiles, report: "Report"
 ) -> dict | None:
     """Box, area, flags and mask of one object; None if nothing of it lies in the picture. Changes go into the report.
 
     `image` has the upright picture's width and height; `turn` is how the picture turned, if the object has to turn too.
     """
     report.listed += 1
-    report.difficult += one.difficult
-    if len(one.box) != 4 or not all(map(math.isfinite, one.box)):
+    report.difficult += annotated.difficult
+    if len(annotated.box) != 4 or not all(map(math.isfinite, annotated.box)):
         raise native.fault(
-            f"a box of class {one.class_name} is not finite",
+            f"a box of class {annotated.class_name} is not finite",
             record.image,
-            found=one.box,
+            found=annotated.box,
             next_step="correct the annotation file",
         )
     size = image["width"], image["height"]
-    fault = {"file": record.image, "class": one.class_name, "box": [number(value) for value in one.box]}
-    box = ordered(one.box)
-    backwards = box != tuple(one.box)
+    fault = {"file": record.image, "class": annotated.class_name, "box": [number(value) for value in annotated.box]}
+    box = ordered(annotated.box)
+    backwards = box != tuple(annotated.box)
     x, y, width, height = turn_box(box, turn.orientation, turn.stored) if turn else box
     left, right = _clip(x, size[0]), _clip(x + width, size[0])
     top, bottom = _clip(y, size[1]), _clip(y + height, size[1])
@@ -46,13 +46,13 @@ def shape_of(
     clipped = any(abs(a - b) > 10**-DECIMALS for a, b in zip((left, top, right, bottom), (x, y, x + width, y + height)))
     if clipped:
         report.clipped.append({**fault, "kept": kept})
-    area = one.area or kept[2] * kept[3]
-    if clipped and one.area and one.segmentation is None:
-        area = min(one.area, kept[2] * kept[3])
-    shape = {"bbox": kept, "area": number(area), "iscrowd": int(one.crowd)}
-    if one.segmentation is None:
+    area = annotated.area or kept[2] * kept[3]
+    if clipped and annotated.area and annotated.segmentation is None:
+        area = min(annotated.area, kept[2] * kept[3])
+    shape = {"bbox": kept, "area": number(area), "iscrowd": int(annotated.crowd)}
+    if annotated.segmentation is None:
         return shape
-    return {**shape, "segmentation": _mask(one.segmentation, record, size, turn, native)}
+    return {**shape, "segmentation": _mask(annotated.segmentation, record, size, turn, native)}
 
 
 def ordered(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -62,7 +62,7 @@ def ordered(box: tuple[float, float, float, float]) -> tuple[float, float, float
 
 
 def number(value: float) -> int | float:
-    """Rounded to a thousandth of a pixel, whole numbers without a point: the same text everywhere."""
+    """A number rounded to a thousandth of a pixel; whole numbers become int, so that JSON is equal everywhere."""
     rounded = round(float(value), DECIMALS)
     return int(rounded) if rounded.is_integer() else rounded
 
@@ -72,7 +72,7 @@ def _clip(value: float, limit: int) -> float:
 
 
 def _mask(segmentation: Any, record: Record, size: tuple[int, int], turn: Turned | None, native: NativeFiles) -> dict:
-    """Compressed RLE of the upright picture's size."""
+    """The mask as compressed RLE of the upright picture's size."""
     drawn_on = turn.stored if turn else size
     if isinstance(segmentation, dict) and tuple(segmentation["size"]) != drawn_on[::-1]:
         raise native.fault(

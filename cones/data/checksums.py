@@ -1,4 +1,4 @@
-"""Is this file what it claims to be? Size, hash, first bytes; and the memory of files seen for the first time."""
+"""Checks of fetched files by size, checksum and first bytes; unpinned files are trusted on first use."""
 
 import contextlib
 import fcntl
@@ -38,9 +38,9 @@ class WrongFile(Exception):
 
 
 def inspect(path: Path, archive: Archive, published: Mapping[str, object] | None = None) -> dict:
-    """`{filename, size, sha256}` of a file that passes every check the registry allows; else WrongFile.
+    """Check a file by all that the registry knows of it: `{filename, size, sha256}`, or WrongFile.
 
-    `published` is what the provider said about the file (size, md5, sha256); it has to agree as well.
+    `published` is what the provider states about the file (size, md5, sha256); it has to agree as well.
     """
     published = published or {}
     size = path.stat().st_size
@@ -51,21 +51,21 @@ def inspect(path: Path, archive: Archive, published: Mapping[str, object] | None
         raise WrongFile("wrong size", expected=f"{archive.size} bytes", found=f"{size} bytes")
     if published.get("size", size) != size:
         raise WrongFile("not the size its server states", expected=f"{published['size']} bytes", found=f"{size} bytes")
-    found = _digests(path)
+    digests = _digests(path)
     for name in ("sha256", "md5"):
-        if (wanted := getattr(archive, name)) and wanted != found[name]:
-            raise WrongFile("wrong checksum", expected=f"{name} {wanted}", found=found[name])
-        if published.get(name, found[name]) != found[name]:
+        if (wanted := getattr(archive, name)) and wanted != digests[name]:
+            raise WrongFile("wrong checksum", expected=f"{name} {wanted}", found=digests[name])
+        if published.get(name, digests[name]) != digests[name]:
             raise WrongFile(
-                "not the checksum its server states", expected=f"{name} {published[name]}", found=found[name]
+                "not the checksum its server states", expected=f"{name} {published[name]}", found=digests[name]
             )
-    return {"filename": archive.filename, "size": size, "sha256": found["sha256"]}
+    return {"filename": archive.filename, "size": size, "sha256": digests["sha256"]}
 
 
 def trust_on_first_use(*, data_dir: Path, source: str, dataset_id: str, archive: Archive, found: dict) -> None:
-    """Remember an unpinned file, or hold it against what was remembered; WrongFile if it changed.
+    """Record the checksum of an unpinned file at first use, and compare later ones with it; WrongFile if it changed.
 
-    Pinned files and drawn ones need no memory.
+    Pinned and drawn files need no record.
     """
     if archive.is_pinned or source == DRAWN:
         return
@@ -114,7 +114,7 @@ def assert_unchanged(path: Path, *, dataset_id: str, found: dict) -> None:
 
 @contextlib.contextmanager
 def _locked(data_dir: Path) -> Iterator[None]:
-    """One process at a time: datasets are fetched in parallel and share the lock file."""
+    """Lock the file of recorded checksums: datasets are fetched in parallel and share it."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with open(data_dir / f".{LOCK_FILE}.flock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -122,7 +122,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
 
 
 def looks_like_html(first: bytes) -> bool:
-    """Do these first bytes of a file begin a web page?"""
+    """Whether these first bytes of a file begin a web page."""
     return first[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html"))
 
 

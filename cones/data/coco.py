@@ -1,4 +1,4 @@
-"""Canonical COCO and its gate: whatever a converter yields, only what pycocotools scores rightly gets through.
+"""Canonical COCO and its gate: of a converter's records only those pass that pycocotools scores correctly.
 
 Measured traps the gate closes: annotation id 0 or used twice, a missing area, a box without area (each silently ruins
 AP), a box partly outside, a box that is not finite, a picture that opens but does not decode.
@@ -23,7 +23,7 @@ EXAMPLES = 50  # faults named in the report, of each kind; all are counted
 
 @dataclass
 class Report:
-    """What the gate changed or noticed. Each list entry names the picture."""
+    """The changes and findings of the gate; each list entry names the picture."""
 
     listed: int = 0
     dropped: list[dict] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Report:
     difficult: int = 0
 
     def summary(self) -> dict:
-        """The form in which the manifest holds it; long lists are cut, their counts never."""
+        """The report as the manifest holds it: long lists are cut, counts are complete."""
         names = ("dropped", "clipped", "reordered", "size_differs", "turned", "undecided")
         lists = {name: getattr(self, name) for name in names}
         named = {key: {"count": len(values), "examples": values[:EXAMPLES]} for key, values in lists.items()}
@@ -60,7 +60,7 @@ class ValidatedDataset:
         items = {image["id"]: item for item, image in self.images.items()}
         return {
             "images": images,
-            "annotations": [one for image in images for one in self.annotations[items[image["id"]]]],
+            "annotations": [annotation for image in images for annotation in self.annotations[items[image["id"]]]],
             "categories": self.categories,
         }
 
@@ -95,9 +95,9 @@ def gate(records: Iterable[Record], native: NativeFiles) -> ValidatedDataset:
         image, turn = validated.images[record.item_id], turned.get(record.item_id)
         _check_stated_size(record, (image["width"], image["height"]), turn, native, validated.report)
         validated.annotations[record.item_id] = [
-            {"image_id": image["id"], "category_id": ids[one.class_name], **shape}
-            for one in record.objects
-            if (shape := shape_of(one, record, image, turn, native, validated.report))
+            {"image_id": image["id"], "category_id": ids[annotated.class_name], **shape}
+            for annotated in record.objects
+            if (shape := shape_of(annotated, record, image, turn, native, validated.report))
         ]
     every = (annotation for annotations in validated.annotations.values() for annotation in annotations)
     for number, annotation in enumerate(every, start=1):
@@ -146,7 +146,7 @@ def _decode(record: Record, native: NativeFiles, pictures) -> Picture:
 
 
 def _content_digest(image: Image.Image) -> str | None:
-    """Of the upright pixels, so the same picture is known under another name or file type; None if all are equal."""
+    """Digest of the upright pixels, the same under any name or file type; None if all pixels are equal."""
     if all(low == high for low, high in image.getextrema()):
         return None
     return hashlib.blake2b(f"{image.size}".encode() + image.tobytes(), digest_size=16).hexdigest()
@@ -154,12 +154,12 @@ def _content_digest(image: Image.Image) -> str | None:
 
 def _mask_size(record: Record) -> tuple[int, int] | None:
     """(width, height) that an object's RLE states."""
-    found = (one.segmentation["size"] for one in record.objects if isinstance(one.segmentation, dict))
-    return next(((int(width), int(height)) for height, width in found), None)
+    masks = (annotated.segmentation for annotated in record.objects if isinstance(annotated.segmentation, dict))
+    return next(((int(width), int(height)) for height, width in (mask["size"] for mask in masks)), None)
 
 
 def _decide_frames(records: Sequence[Record], turned: dict[str, Turned], native: NativeFiles, report: Report) -> None:
-    """Leave in `turned` the pictures whose annotations must turn with them; note or refuse those nobody can decide."""
+    """Leave in `turned` the pictures whose annotations must turn with them; note or refuse the undecidable."""
     known, unknown = frames(list(turned.values()))
     with_objects = {record.item_id: record for record in records if record.objects}
     for item in unknown:
@@ -186,7 +186,7 @@ def _decide_frames(records: Sequence[Record], turned: dict[str, Turned], native:
 def _check_stated_size(
     record: Record, size: tuple[int, int], turn: Turned | None, native: NativeFiles, report: Report
 ) -> None:
-    """A stated size that is not the picture's, upright or stored: its boxes are of another version of the picture."""
+    """Report or refuse a stated size that is not the picture's, upright or stored: its boxes are of another version."""
     if record.stated_size in (None, size) or (turn and record.stated_size == turn.stored):
         return
     if native.own and record.objects:

@@ -1,4 +1,4 @@
-"""Fetch: from a mirror folder or the network to verified archives, and `fetch.json` that says what happened."""
+"""Fetch a dataset: verified archives from a mirror folder or the network, recorded in `fetch.json`."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from cones.data.trees import describe
 from cones.runtime.artifacts import write_json
 from cones.runtime.errors import ConesError
 
-USABLE = ("ready", "downloaded_unverified")  # the statuses of fetch.json that say that the files are here
+USABLE = ("ready", "downloaded_unverified")  # statuses of fetch.json of datasets whose files are here
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +23,7 @@ def dataset_dir(data_dir: str | Path, source: str, dataset_id: str) -> Path:
 
 
 def miniature_mirror(data_dir: str | Path) -> Path:
-    """Where drawn archives lie: `<data_dir>/miniature/mirror`."""
+    """The folder of drawn archives: `<data_dir>/miniature/mirror`."""
     return Path(data_dir) / DRAWN / "mirror"
 
 
@@ -51,12 +51,12 @@ def fetch(
     data_dir, spec, providers = Path(data_dir), dataset.source(source), providers or Providers()
     folder = dataset_dir(data_dir, source, dataset.id)
     drop_dir = mirror_root(source, data_dir, mirror) / dataset.id
-    jobs = [_Job(dataset, source, one, data_dir, drop_dir, folder / "archives") for one in spec.archives]
-    if tree := _found(dataset, own) if (own := own_folder(spec)) else unpacked_tree(drop_dir, spec):
+    jobs = [_Job(dataset, source, archive, data_dir, drop_dir, folder / "archives") for archive in spec.archives]
+    if tree := _existing_folder(dataset, own) if (own := own_folder(spec)) else unpacked_tree(drop_dir, spec):
         result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir, spec))
     else:
-        found = [job.at_hand() for job in jobs]
-        missing = [job.archive for job, record in zip(jobs, found) if record is None]
+        records = [job.at_hand() for job in jobs]
+        missing = [job.archive for job, record in zip(jobs, records) if record is None]
         if missing and (source == DRAWN or (mirror is not None and not manual.is_manual(dataset))):
             raise _not_in_mirror(dataset, source, drop_dir, [archive.filename for archive in missing])
         wanted = [] if mirror is not None else missing  # a mirror replaces the network
@@ -68,7 +68,7 @@ def fetch(
             )
             print(manual.message(result), flush=True)
         else:
-            archives = [record or job.download(providers, attempts, backoff) for job, record in zip(jobs, found)]
+            archives = [record or job.download(providers, attempts, backoff) for job, record in zip(jobs, records)]
             (folder / "tree").unlink(missing_ok=True)
             result = _ready(dataset, source, archives=archives, tree=None)
     write_json(folder / "fetch.json", result)
@@ -76,7 +76,7 @@ def fetch(
 
 
 class _Job:
-    """One archive on its way to `target`."""
+    """The fetching of one archive to `target`."""
 
     def __init__(
         self, dataset: Dataset, source: str, archive: Archive, data_dir: Path, drop_dir: Path, folder: Path
@@ -85,7 +85,7 @@ class _Job:
         self.data_dir, self.drop_dir, self.target = data_dir, drop_dir, folder / archive.filename
 
     def at_hand(self) -> dict | None:
-        """Its record if it lies in the mirror (linked, after verification) or an earlier run fetched it; else None."""
+        """The archive's record if it lies in the mirror (then verified and linked) or was fetched before; else None."""
         if (self.drop_dir / self.archive.filename).is_file():
             return self._link()
         if self.target.is_file() and not self.target.is_symlink():
@@ -99,7 +99,7 @@ class _Job:
         """Verify the mirror's archive and link it; nothing is copied."""
         path = self.drop_dir / self.archive.filename
         try:
-            found = self._verify(path)
+            checked = self._verify(path)
         except WrongFile as error:
             raise ConesError(
                 error.what,
@@ -109,7 +109,7 @@ class _Job:
                 next_step="replace this file by the genuine one, or correct its checksum in datasets.yaml",
             ) from None
         _symlink(path, self.target, self.data_dir)
-        return self._record(found, f"mirror:{self.archive.filename}")
+        return self._record(checked, f"mirror:{self.archive.filename}")
 
     def download(self, providers: Providers, attempts: int, backoff: float) -> dict:
         if not self.archive.urls:
@@ -132,18 +132,18 @@ class _Job:
         return self._record(verified, url)
 
     def _verify(self, path: Path, published: dict | None = None) -> dict:
-        found = inspect(path, self.archive, published)
+        checked = inspect(path, self.archive, published)
         trust_on_first_use(
             data_dir=self.data_dir,
             source=self.source,
             dataset_id=self.dataset.id,
             archive=self.archive,
-            found=found,
+            found=checked,
         )
-        return found
+        return checked
 
-    def _record(self, found: dict, url: str | None) -> dict:
-        return {**found, "url": url, "pinned": self.archive.is_pinned}
+    def _record(self, checked: dict, url: str | None) -> dict:
+        return {**checked, "url": url, "pinned": self.archive.is_pinned}
 
     def _fault(self, what: str, **details: object) -> ConesError:
         return ConesError(
@@ -193,7 +193,7 @@ def own_folder(spec: Source) -> Path | None:
     return Path(os.path.expandvars(spec.folder)).expanduser() if spec.folder else None
 
 
-def _found(dataset: Dataset, folder: Path) -> Path:
+def _existing_folder(dataset: Dataset, folder: Path) -> Path:
     if folder.is_dir():
         return folder
     raise ConesError(

@@ -13,7 +13,7 @@ from cones.data.masks import decoded
 from cones.runtime.artifacts import replacing
 
 TILE = (400, 320)  # of one picture at most, pixels
-NARROWEST, LEAST_WIDE = 200, 830  # of a tile and of a sheet, so that captions and head say something
+NARROWEST, LEAST_WIDE = 200, 830  # of a tile and of a sheet, so that captions and head are readable
 MARGIN, CAPTION, LABELLED = 14, 22, 12
 TINT = 0.4  # share of a mask's colour
 INK, PAPER, SOFT = (30, 30, 34), (255, 255, 255), (110, 110, 118)
@@ -22,7 +22,7 @@ Colour = tuple[int, int, int]
 
 
 def classes_of(objects: Sequence[dict]) -> list[int]:
-    return sorted({one["category_id"] for one in objects})
+    return sorted({entry["category_id"] for entry in objects})
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
@@ -46,19 +46,19 @@ def tile(path: Path, objects: Sequence[dict], colours: Mapping[str, Colour], cap
     scale = min(TILE[0] / picture.width, TILE[1] / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     names = dict(enumerate(colours, start=1))
-    ordered = sorted(objects, key=lambda one: -one.get("score", one.get("area", 0)))
+    ordered = sorted(objects, key=lambda entry: -entry.get("score", entry.get("area", 0)))
     original, picture = picture.size[::-1], picture.resize(size, Image.Resampling.LANCZOS)
     picture = _with_masks(picture, ordered, original, names, colours)
     draw = ImageDraw.Draw(picture)
-    for one in reversed(ordered):
-        left, top, width, height = (value * scale for value in one["bbox"])
+    for entry in reversed(ordered):
+        left, top, width, height = (value * scale for value in entry["bbox"])
         corners = (left, top, max(left + 1, left + width - 1), max(top + 1, top + height - 1))
-        draw.rectangle(corners, outline=colours[names[one["category_id"]]], width=2)
-    first = [next(one for one in ordered if one["category_id"] == category) for category in classes_of(ordered)]
-    for one in reversed([*first, *(one for one in ordered if one not in first)][:LABELLED]):
-        name = names[one["category_id"]]
-        text = f"{name} {one['score']:.2f}" if "score" in one else name
-        _label(draw, text, [value * scale for value in one["bbox"][:2]], colours[name], size)
+        draw.rectangle(corners, outline=colours[names[entry["category_id"]]], width=2)
+    first = [next(entry for entry in ordered if entry["category_id"] == category) for category in classes_of(ordered)]
+    for entry in reversed([*first, *(entry for entry in ordered if entry not in first)][:LABELLED]):
+        name = names[entry["category_id"]]
+        text = f"{name} {entry['score']:.2f}" if "score" in entry else name
+        _label(draw, text, [value * scale for value in entry["bbox"][:2]], colours[name], size)
     drawn = Image.new("RGB", (max(size[0], NARROWEST), size[1] + CAPTION), PAPER)
     drawn.paste(picture, (0, 0))
     ImageDraw.Draw(drawn).text((0, size[1] + 4), _shortened(caption, _font(12), drawn.width), SOFT, font=_font(12))
@@ -66,13 +66,13 @@ def tile(path: Path, objects: Sequence[dict], colours: Mapping[str, Colour], cap
 
 
 def side_by_side(tiles: Sequence[Image.Image]) -> Image.Image:
-    """Several tiles as one, tops aligned, nearer to one another than to the others of the sheet."""
+    """Several tiles joined in one picture, tops aligned, with a narrower gap than between the tiles of a sheet."""
     gap = MARGIN // 3
-    row = Image.new("RGB", (sum(one.width + gap for one in tiles) - gap, max(one.height for one in tiles)), PAPER)
+    row = Image.new("RGB", (sum(tile.width + gap for tile in tiles) - gap, max(tile.height for tile in tiles)), PAPER)
     left = 0
-    for one in tiles:
-        row.paste(one, (left, 0))
-        left += one.width + gap
+    for tile in tiles:
+        row.paste(tile, (left, 0))
+        left += tile.width + gap
     return row
 
 
@@ -86,17 +86,17 @@ def write_sheet(
     colours: Mapping[str, Colour],
 ) -> Path:
     """The tiles (at least one) as a PNG, row by row, below `title`, `about` and what the colours mean."""
-    columns, column = min(columns, len(tiles)), max(one.width for one in tiles)
+    columns, column = min(columns, len(tiles)), max(tile.width for tile in tiles)
     width = max(MARGIN + columns * (column + MARGIN), LEAST_WIDE)
     head = _head(title, about, colours, width)
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    heights = [max(one.height for one in row) for row in rows]
+    heights = [max(tile.height for tile in row) for row in rows]
     sheet = Image.new("RGB", (width, head.height + sum(heights) + MARGIN * len(rows)), PAPER)
     sheet.paste(head, (0, 0))
     top = head.height
     for row, height in zip(rows, heights):
-        for number, one in enumerate(row):
-            sheet.paste(one, (MARGIN + number * (column + MARGIN), top))
+        for number, tile in enumerate(row):
+            sheet.paste(tile, (MARGIN + number * (column + MARGIN), top))
         top += height + MARGIN
     with replacing(out) as temporary:
         sheet.save(temporary, "PNG")
@@ -106,27 +106,27 @@ def write_sheet(
 def _with_masks(
     picture: Image.Image, objects: Sequence[dict], original: tuple[int, int], names: dict, colours: Mapping
 ) -> Image.Image:
-    """Masks (polygons or RLE) as a tint with an outline; `original` is the (height, width) they are of."""
+    """The picture with masks (polygons or RLE) as a tint with an outline; `original` is the masks' (height, width)."""
     masks = [
-        (Image.fromarray(decoded(one["segmentation"], original).astype(np.uint8) * 255).resize(picture.size), one)
-        for one in objects
-        if one.get("segmentation")
+        (Image.fromarray(decoded(entry["segmentation"], original).astype(np.uint8) * 255).resize(picture.size), entry)
+        for entry in objects
+        if entry.get("segmentation")
     ]
     tinted = picture.copy()
-    for mask, one in masks:
-        tinted.paste(colours[names[one["category_id"]]], (0, 0), mask)
+    for mask, entry in masks:
+        tinted.paste(colours[names[entry["category_id"]]], (0, 0), mask)
     picture = Image.blend(picture, tinted, TINT) if masks else picture
-    for mask, one in masks:
+    for mask, entry in masks:
         inside = mask.point(lambda value: 255 if value > 127 else 0)
         edge = np.asarray(inside) > np.asarray(inside.filter(ImageFilter.MinFilter(3)))
-        picture.paste(colours[names[one["category_id"]]], (0, 0), Image.fromarray(edge.astype(np.uint8) * 255))
+        picture.paste(colours[names[entry["category_id"]]], (0, 0), Image.fromarray(edge.astype(np.uint8) * 255))
     return picture
 
 
 def _label(
     draw: ImageDraw.ImageDraw, text: str, corner: Sequence[float], colour: Colour, size: tuple[int, int]
 ) -> None:
-    """The text on its colour, above the box where there is room, else inside; never beyond the picture."""
+    """Draw the text on its colour, above the box where there is room, else inside; never beyond the picture."""
     font = _font(12)
     width, height = draw.textlength(text, font) + 6, 16
     left = max(0, min(corner[0], size[0] - width))

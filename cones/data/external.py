@@ -1,6 +1,6 @@
-"""Archives that Python cannot open (RAR, 7z, damaged or Deflate64 zips): an installed tool lists, we vet, it extracts.
+"""Unpacking of archives that Python cannot open (RAR, 7z, damaged or Deflate64 zips) by an installed tool.
 
-Members are listed and held against the guard before anything is written; the tool writes into a temporary sibling; what
+Members are listed and checked by the guard before anything is written; the tool writes into a temporary sibling; what
 it wrote is then counted and checked for links, and only moved into the target if it is exactly what was listed.
 """
 
@@ -28,7 +28,7 @@ QUIET = {"stdin": subprocess.DEVNULL, "capture_output": True, "check": False, "s
 
 
 class Guard(Protocol):
-    """What `cones.data.unpack` checks members with."""
+    """The checks of an archive's members by `cones.data.unpack`."""
 
     def reset(self) -> None: ...
     def count(self, size: int) -> None: ...
@@ -44,7 +44,11 @@ class Member(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """`listing(volumes)`: the members, None if it cannot read the archive; `extract(volumes, folder)`: did it work?"""
+    """An unpacking program.
+
+    listing  volumes -> members, None if it cannot read the archive
+    extract  volumes, folder -> whether it succeeded
+    """
 
     program: str
     listing: Callable[[Sequence[Path]], list[Member] | None]
@@ -125,12 +129,12 @@ def _written(folder: Path, guard: Guard) -> tuple[int, int]:
     count = size = 0
     for parent, folders, files in os.walk(folder):
         for name in folders + files:
-            found = os.lstat(os.path.join(parent, name))
-            if stat.S_ISDIR(found.st_mode):
+            status = os.lstat(os.path.join(parent, name))
+            if stat.S_ISDIR(status.st_mode):
                 continue
-            if not stat.S_ISREG(found.st_mode):
+            if not stat.S_ISREG(status.st_mode):
                 raise guard.fault("a link or device came out of the archive", found=f'"{name}"')
-            count, size = count + 1, size + found.st_size
+            count, size = count + 1, size + status.st_size
     return count, size
 
 

@@ -1,4 +1,4 @@
-"""Few-shot subsets as GLIP takes them where no prepared lists are shipped."""
+"""Few-shot subsets by GLIP's rule for datasets without prepared lists."""
 
 from collections import Counter, defaultdict
 

@@ -1,4 +1,4 @@
-"""Files in other people's folders: which are pictures, which a system left there, and how a name finds its file."""
+"""Files in folders of users: which are pictures, which an operating system left, and how names match files."""
 
 import os
 import unicodedata
@@ -14,17 +14,17 @@ SYSTEM = frozenset(
 
 
 def is_system(name: str) -> bool:
-    """A file or folder that an operating system left: `Thumbs.db`, `.DS_Store`, `._a.jpg` (a Mac's half of a file)."""
+    """Whether a system left this file or folder there: `Thumbs.db`, `.DS_Store`, `._a.jpg` (macOS's half of a file)."""
     return name.startswith("._") or name.lower() in SYSTEM
 
 
 def is_hidden(name: str) -> bool:
-    """A file or folder that no person put there as data: a dot-file or a system's own."""
+    """Whether a file or folder is no data of a person: a dot-file or one that a system left."""
     return name.startswith(".") or is_system(name)
 
 
 def plain(name: str) -> str:
-    """A relative name as it is compared: with /, and in the composed form of Unicode (a Mac writes accents apart)."""
+    """A relative name normalised for comparison: with /, and in the composed form of Unicode (macOS decomposes)."""
     return unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./")
 
 
@@ -33,9 +33,11 @@ def files_below(folder: Path, suffixes: Sequence[str] | None = None, *, deep: bo
 
     `suffixes` in lower case, such as PICTURES.
     """
-    found = _walk(folder) if deep else (entry for entry in folder.glob("*") if entry.is_file())
+    candidates = _walk(folder) if deep else (entry for entry in folder.glob("*") if entry.is_file())
     return sorted(
-        path for path in found if not is_hidden(path.name) and (suffixes is None or path.suffix.lower() in suffixes)
+        path
+        for path in candidates
+        if not is_hidden(path.name) and (suffixes is None or path.suffix.lower() in suffixes)
     )
 
 
@@ -52,12 +54,12 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def without_suffix(path: PurePosixPath | Path) -> str:
-    """`cam0/a.b.png` -> `cam0/a.b`, as compared."""
+    """A path without its suffix, normalised: `cam0/a.b.png` -> `cam0/a.b`."""
     return plain(path.with_suffix("").as_posix())
 
 
 def item_names(paths: Iterable[str]) -> dict[str, str]:
-    """`{relative path: name of the item}`: the path without its suffix; with it where two differ in nothing else."""
+    """`{relative path: name of the item}`: the path without its suffix, or with it where two differ only in it."""
     paths = list(dict.fromkeys(paths))
     taken = Counter(without_suffix(PurePosixPath(path)) for path in paths)
     short = {path: without_suffix(PurePosixPath(path)) for path in paths}
@@ -65,7 +67,7 @@ def item_names(paths: Iterable[str]) -> dict[str, str]:
 
 
 class PictureFolder:
-    """The pictures below a folder, found by name: whatever the system, the Unicode form or the slashes in it.
+    """The pictures below a folder, looked up by name, whatever its case, Unicode form or slashes.
 
     `others` are files that are no pictures.
     """
@@ -87,11 +89,11 @@ class PictureFolder:
             self._bases[PurePosixPath(name).name].append(path)
 
     def relative(self, path: Path) -> str:
-        """A picture's path below the folder, as compared."""
+        """A picture's path below the folder, normalised."""
         return plain(path.relative_to(self.folder).as_posix())
 
     def named(self, name: str) -> Path | None:
-        """The picture of a relative name; the only one that differs from it in upper and lower case at most."""
+        """The picture of a relative name, or the only one that differs from it in upper and lower case; else None."""
         name = plain(name)
         if name in self._exact:
             return self._exact[name]

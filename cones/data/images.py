@@ -1,4 +1,4 @@
-"""The one place that opens a picture: any format in, upright 8-bit RGB out."""
+"""Decoding of pictures of any format to upright 8-bit RGB; no other module opens pictures."""
 
 import warnings
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def load_image(path: str | Path) -> Image.Image:
 
 
 def load_picture(path: str | Path) -> Picture:
-    """`load_image`, with what the file says of its orientation."""
+    """`load_image`, with the stored size and EXIF orientation of the file."""
     path = Path(path)
     with _decoding(path) as picture:
         orientation = picture.getexif().get(ORIENTATION, 1)
@@ -57,7 +57,7 @@ def open_upright(path: str | Path) -> Image.Image:
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[Image.Image]:
-    """The decoded picture as it is stored; whatever is wrong with it becomes a ConesError that names the file."""
+    """The decoded picture as it is stored; any decoding fault becomes a ConesError that names the file."""
     try:
         if path.stat().st_size == 0:
             raise ConesError("the picture is empty (0 bytes)", where=path, next_step=AGAIN)

@@ -1,4 +1,4 @@
-"""Datasets nobody may download for you: the declared skip, and what a person has to do about it."""
+"""Datasets that a user has to download by hand: the declared skip and its instructions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def is_manual(dataset: Dataset) -> bool:
 
 
 def only_by_hand(dataset: Dataset, missing: Sequence[Archive]) -> bool:
-    """Nobody but a person can get (one of) these: a form stands before them, or a login and no address is known."""
+    """Whether a person has to get (one of) these files: access needs a form, or a login and has no address."""
     return dataset.access == "request" or (is_manual(dataset) and not all(archive.urls for archive in missing))
 
 
@@ -28,7 +28,7 @@ def declared_skip(
 ) -> dict:
     """The content of fetch.json for a dataset whose files are not in its drop folder.
 
-    `credentials`: what the user could give so that the files come by themselves.
+    `credentials`: those with which the files would be fetched automatically.
     """
     status = credentials.status if credentials else STATUS[dataset.access]
     why = next(WHY[access] for access, name in STATUS.items() if name == status)

@@ -1,4 +1,4 @@
-"""Masks of objects: COCO's forms and back, and the boxes around them. Imports nothing heavy: converters stand on it."""
+"""Masks of objects in COCO's forms (polygons, RLE), and the boxes around them. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import numpy as np
 
-IouType = Literal["bbox", "segm"]  # what a detection is compared by: its box or its mask
+IouType = Literal["bbox", "segm"]  # IoU of boxes or of masks
 
 
 def decoded(segmentation: dict | list, size: tuple[int, int]) -> np.ndarray:
@@ -137,10 +137,10 @@ def as_rle(segmentation: list[list[float]] | dict, size: tuple[int, int]) -> dic
 
 
 def merged(masks: list[dict]) -> dict:
-    """Compressed RLE of all pixels of several, of one size."""
+    """The union of several masks of one size as compressed RLE."""
     from pycocotools import mask as coco_mask
 
-    code = coco_mask.merge([_compressed(one) for one in masks])
+    code = coco_mask.merge([_compressed(mask) for mask in masks])
     return {"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")}
 
 

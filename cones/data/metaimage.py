@@ -1,4 +1,4 @@
-"""MetaImage volumes (.mhd + .raw or .zraw, .mha): header, one axial slice, and world coordinates to voxels.
+"""MetaImage volumes (.mhd + .raw or .zraw, .mha): header, axial slices, and voxels of world coordinates.
 
 Enough for LUNA16 without a library of a quarter gigabyte. Coordinates are in ITK's order x, y, z; arrays are [z, y, x].
 """
@@ -38,7 +38,7 @@ class Volume:
     direction: tuple[tuple[float, ...], ...]  # (3, 3)
 
     def voxel(self, world: tuple[float, float, float]) -> tuple[float, float, float]:
-        """diag(1/spacing) · inverse(direction) · (world - offset), not rounded."""
+        """Voxel coordinates of a world point, not rounded: diag(1/spacing) · inverse(direction) · (world - offset)."""
         import numpy as np
 
         turned = np.linalg.solve(np.array(self.direction), np.subtract(world, self.offset))
@@ -53,19 +53,19 @@ class Volume:
         try:
             if self.compressed:
                 content = zlib.decompress(self.data.read_bytes()[self.skip :])
-                found = len(content)
+                size = len(content)
             else:
-                found = self.data.stat().st_size - self.skip
+                size = self.data.stat().st_size - self.skip
         except FileNotFoundError:
             raise ConesError("the pixels of the volume are missing", where=self.data, next_step=AGAIN) from None
         except zlib.error as error:
             raise ConesError("the pixels do not decompress", where=self.data, found=error, next_step=AGAIN) from None
-        if found != expected:
+        if size != expected:
             raise ConesError(
                 "the volume is not of the size its header states",
                 where=self.data,
                 expected=f"{expected} bytes for {' x '.join(map(str, self.size))}",
-                found=f"{found} bytes",
+                found=f"{size} bytes",
                 next_step=AGAIN,
             )
         if self.compressed:

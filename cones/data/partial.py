@@ -1,4 +1,4 @@
-"""The beginning of a file: kept beside its place under a dot-name, so that a broken transfer goes on where it broke."""
+"""Partial downloads, kept beside their place under a dot-name so that a broken transfer can be resumed."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from cones.runtime.errors import ConesError
 
 
 class Partial:
-    """`.<name>.part` and `.<name>.part.json`, which says of which answer (address, validator) it is the beginning."""
+    """The partial file `.<name>.part`, and `.<name>.part.json` with the address and validator of its download."""
 
     def __init__(self, target: Path):
         self.target = target
@@ -23,7 +23,7 @@ class Partial:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def known(self, url: str) -> dict | None:
-        """`{validator, total}` if there is something of this very address to go on with."""
+        """`{validator, total}` if there is a partial download of this address that can be resumed; else None."""
         if not self.size or not self.notes.exists():
             return None
         try:
@@ -33,7 +33,7 @@ class Partial:
         return notes if notes.get("url") == url and notes.get("validator") else None
 
     def begin(self, *, url: str, validator: str | None, total: int | None) -> None:
-        """Forget what was there. Without a validator nothing can be taken up later, so nothing is noted."""
+        """Start anew, without the old part; a download without a validator cannot be resumed and is not noted."""
         self.discard()
         if validator:
             write_json(self.notes, {"url": url, "validator": validator, "total": total})
@@ -47,7 +47,7 @@ class Partial:
             self.discard()
 
     def publish(self) -> None:
-        """The whole, checked file takes its place."""
+        """Move the complete, checked file to its place."""
         with open(self.path, "rb") as written:
             os.fsync(written.fileno())
         self.path.chmod(0o644)
@@ -56,7 +56,7 @@ class Partial:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One process at a time; ConesError if another one is fetching this file."""
+        """Lock the download; ConesError if another process is fetching this file."""
         self.target.parent.mkdir(parents=True, exist_ok=True)
         lock = self.target.with_name(f".{self.target.name}.lock")
         with open(lock, "w") as handle:

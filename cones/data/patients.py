@@ -1,4 +1,4 @@
-"""Whose an item is: patients by a regular expression on item ids, or by a column of a CSV file."""
+"""The patient of each item, by a regular expression on item ids or by a column of a CSV file."""
 
 import dataclasses
 import re
@@ -12,16 +12,16 @@ from cones.data.registry import PatientColumn
 
 
 def with_patients(records: Sequence[Record], patients: str | PatientColumn | None, native: NativeFiles) -> list[Record]:
-    """The records with `group` set to the patient; ConesError if there is one whose patient nothing says."""
+    """The records with `group` set to the patient; ConesError for a record without a known patient."""
     if patients is None:
         return list(records)
     of_item = _by_expression if isinstance(patients, str) else _by_column
-    found = of_item(records, patients, native)
-    return [dataclasses.replace(record, group=found[record.item_id]) for record in records]
+    owners = of_item(records, patients, native)
+    return [dataclasses.replace(record, group=owners[record.item_id]) for record in records]
 
 
 def _by_expression(records: Sequence[Record], expression: str, native: NativeFiles) -> dict[str, str]:
-    pattern, found = re.compile(expression), {}
+    pattern, owners = re.compile(expression), {}
     for record in records:
         match = pattern.search(record.item_id)
         name = match and next((group for group in (*match.groups(), match[0]) if group), None)
@@ -32,8 +32,8 @@ def _by_expression(records: Sequence[Record], expression: str, native: NativeFil
                 expected=f"something that matches {expression}",
                 next_step=f"correct `split.patients` in {native.registry}: it is a regular expression on item ids",
             )
-        found[record.item_id] = name
-    return found
+        owners[record.item_id] = name
+    return owners
 
 
 def _by_column(records: Sequence[Record], column: PatientColumn, native: NativeFiles) -> dict[str, str]:
@@ -61,7 +61,7 @@ def _by_column(records: Sequence[Record], column: PatientColumn, native: NativeF
 
 
 def _owner(record: Record, owners: Mapping[str, str], file: object, native: NativeFiles) -> str:
-    """By the item's id, or by its picture: its path or its name, with or without suffix."""
+    """The patient of a record by its item id, or by its picture's path or name, with or without suffix."""
     path = PurePosixPath(plain(record.image))
     for name in (record.item_id, path.as_posix(), without_suffix(path), path.name, path.stem):
         if name in owners:

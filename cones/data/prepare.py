@@ -1,4 +1,4 @@
-"""Prepare: unpack, convert, gate, split; ends in train/val/test.json and, last of all, manifest.json."""
+"""Prepare a dataset: unpack, convert, gate and split it into train/val/test.json and, last of all, manifest.json."""
 
 import contextlib
 import dataclasses
@@ -25,12 +25,12 @@ from cones.runtime.provenance import plugin_digest
 from cones.runtime.sources import PACKAGES
 from cones.runtime.strict import parse
 
-UNPACKED = ".unpacked.json"  # inside raw/: which archives it was made of
+UNPACKED = ".unpacked.json"  # inside raw/: the archives it was made of
 log = logging.getLogger(__name__)
 
 
 def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_validation: bool = False) -> dict:
-    """Turn what `fetch` left into canonical COCO splits; returns the manifest, which is written last.
+    """Turn fetched files into canonical COCO splits; returns the manifest, which is written last.
 
     `selects_on_validation`: the weights that are best on the validation split will be kept, so there must be one.
 
@@ -54,7 +54,7 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_v
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """A second process that prepares the same dataset waits: the first would lose the pictures it is reading."""
+    """Lock a dataset's folder: a second process that prepares it would remove the pictures that the first reads."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # a file system without such locks
@@ -80,15 +80,15 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         registry=dataset.registry,
     )
     chosen = {item for ids in splits.values() for item in ids}
-    validated = _gated(dataset, spec, [record for record in records if record.item_id in chosen], native)
+    validated = _validated(dataset, spec, [record for record in records if record.item_id in chosen], native)
     soundness.require_what_is_needed(dataset, splits, validated, native, selects_on_validation=selects_on_validation)
-    found = {
+    findings = {
         "leaks": soundness.leaks(splits, validated, spec, native),
         "groups": soundness.torn_groups(splits, groups, spec, native),
         "excluded": _counted(sorted(native.excluded)),
         "missing": _counted(native.missing),
     }
-    _tell(dataset, validated.report)
+    _log_changes(dataset, validated.report)
     write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
     documents = {split: validated.document(splits[split]) for split in SPLITS}
     written = _write_splits(dataset, source, folder, documents)
@@ -102,7 +102,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         "reason": None,
         "splits": written,
         "same_splits": spec.split.aliases,
-        "report": {**validated.report.summary(), **found, **_notes(dataset, native)},
+        "report": {**validated.report.summary(), **findings, **_notes(dataset, native)},
         "pictures_sha256": validated.pictures_sha256,
         "converter": {
             "name": spec.format.name,
@@ -114,8 +114,8 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
     }
 
 
-def _gated(dataset: Dataset, spec: Source, records: list[Record], native: NativeFiles) -> coco.ValidatedDataset:
-    """The records in canonical form, their boxes plausible and as many as expected."""
+def _validated(dataset: Dataset, spec: Source, records: list[Record], native: NativeFiles) -> coco.ValidatedDataset:
+    """The records in canonical form; ConesError if their boxes are implausible or not as many as expected."""
     soundness.refuse_fractions(records, native)
     validated = coco.gate(records, native)
     soundness.refuse_corners(validated, native)
@@ -128,7 +128,7 @@ def _counted(names: list[str]) -> dict:
 
 
 def _digest_of_plugin(format_name: str) -> dict:
-    """For a converter from outside of the project, whose version nobody here keeps."""
+    """The code digest of a converter from outside of the project, which has no version that is kept here."""
     module = FORMATS.module(format_name)
     return {} if module.partition(".")[0] in PACKAGES else {"digest": plugin_digest(module)}
 
@@ -159,7 +159,7 @@ def _convert(
 
 
 def _notes(dataset: Dataset, native: NativeFiles) -> dict:
-    """What the converter noted, as the manifest has it; each kind is told once."""
+    """The converter's notes in the manifest's form; each kind is logged once."""
     for what, files in native.notes.items():
         log.warning("dataset %s: %s: %d (%s …)", dataset.id, what, len(files), files[0])
     return {
@@ -180,7 +180,7 @@ def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict
 
 
 def _head(dataset: Dataset, source: str, fetched: dict) -> dict:
-    """What a reader of the manifest needs to know about the dataset, whatever its status."""
+    """The part of the manifest that does not depend on the dataset's status."""
     return {
         "version": 2,
         "dataset": dataset.id,
@@ -192,13 +192,13 @@ def _head(dataset: Dataset, source: str, fetched: dict) -> dict:
         "phrases": [phrase.model_dump() for phrase in dataset.phrases],
         "manual_phrases": dataset.manual_prompts and [phrase.model_dump() for phrase in dataset.manual_prompts],
         "detections_per_image": dataset.detections_per_image,
-        "archives": [{key: one[key] for key in ("filename", "size", "sha256")} for one in fetched["archives"]],
+        "archives": [{key: archive[key] for key in ("filename", "size", "sha256")} for archive in fetched["archives"]],
         "tree": fetched["tree"],
     }
 
 
 def _write_splits(dataset: Dataset, source: str, folder: Path, documents: dict[str, dict]) -> dict[str, dict]:
-    """Write `<split>.json` for each document; returns what the manifest says about each."""
+    """Write `<split>.json` for each document; returns the manifest's entry of each."""
     written = {}
     for split, document in documents.items():
         path = folder / f"{split}.json"
@@ -214,11 +214,11 @@ def _make_raw(dataset: Dataset, spec: Source, raw: Path, fetched: dict) -> None:
     if fetched["tree"]:
         _link_raw(raw, dataset, fetched["tree"])
         return
-    recipe = {"archives": fetched["archives"], "layout": [[one.strip, one.into] for one in spec.archives]}
+    recipe = {"archives": fetched["archives"], "layout": [[archive.strip, archive.into] for archive in spec.archives]}
     if not raw.is_symlink() and (raw / UNPACKED).is_file() and read_json(raw / UNPACKED) == recipe:
         return
-    for found in fetched["archives"]:
-        assert_unchanged(folder / "archives" / found["filename"], dataset_id=dataset.id, found=found)
+    for record in fetched["archives"]:
+        assert_unchanged(folder / "archives" / record["filename"], dataset_id=dataset.id, found=record)
     with replacing_directory(raw) as temporary:
         for archive in spec.archives:
             target = temporary / (archive.into or ".")
@@ -228,7 +228,7 @@ def _make_raw(dataset: Dataset, spec: Source, raw: Path, fetched: dict) -> None:
 
 
 def _link_raw(raw: Path, dataset: Dataset, fetched: dict) -> None:
-    """Let `raw` be the tree that was `fetched`; one whose files are others by now is refused."""
+    """Link `raw` to the tree that was `fetched`; ConesError if its files have changed since."""
     folder, tree = raw.parent, raw.parent / "tree"
     if not tree.is_dir():
         raise ConesError(
@@ -236,12 +236,12 @@ def _link_raw(raw: Path, dataset: Dataset, fetched: dict) -> None:
             where=f"dataset {dataset.id}: {tree}",
             next_step=f"mount the mirror, or delete {folder} and run again: it is fetched anew",
         )
-    if (found := describe(tree)) != {key: fetched[key] for key in found}:
+    if (description := describe(tree)) != {key: fetched[key] for key in description}:
         raise ConesError(
             "files changed after they were fetched",
             where=f"dataset {dataset.id}: {tree.resolve()}",
             expected=f"{fetched['files']} files, listing {fetched['listing_sha256']}",
-            found=f"{found['files']} files, listing {found['listing_sha256']}",
+            found=f"{description['files']} files, listing {description['listing_sha256']}",
             next_step=f"fetch them again: run the same command again, or python -m cones fetch --dataset {dataset.id}",
         )
     if raw.is_dir() and not raw.is_symlink():
@@ -253,19 +253,19 @@ def _link_raw(raw: Path, dataset: Dataset, fetched: dict) -> None:
 
 
 def _assert_boxes(dataset: Dataset, spec: Source, validated: coco.ValidatedDataset) -> None:
-    found = sum(map(len, validated.annotations.values()))
-    if spec.expected and spec.expected.boxes is not None and found != spec.expected.boxes:
+    boxes = sum(map(len, validated.annotations.values()))
+    if spec.expected and spec.expected.boxes is not None and boxes != spec.expected.boxes:
         raise ConesError(
             "the number of usable boxes is wrong",
             where=f"dataset {dataset.id}",
             expected=spec.expected.boxes,
-            found=f"{found} of {validated.report.listed} listed",
+            found=f"{boxes} of {validated.report.listed} listed",
             next_step="the files are incomplete or of another version: complete them, or correct `expected.boxes` of "
             f"this source in {dataset.registry}",
         )
 
 
-def _tell(dataset: Dataset, report: coco.Report) -> None:
+def _log_changes(dataset: Dataset, report: coco.Report) -> None:
     """One log line for each kind of change, naming the first pictures."""
     kinds = (
         ("dropped: nothing of them lies in the picture", report.dropped, "boxes", "box"),
@@ -273,9 +273,9 @@ def _tell(dataset: Dataset, report: coco.Report) -> None:
         ("drawn backwards, put in order", report.reordered, "boxes", "box"),
         ("not of the size their annotation states", report.size_differs, "pictures", "picture"),
     )
-    for what, faults, noun, one in kinds:
+    for what, faults, plural, singular in kinds:
         if faults:
             names = sorted({Path(fault["file"]).name for fault in faults})
             shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-            amount = f"{len(faults)} {noun if len(faults) > 1 else one}"
+            amount = f"{len(faults)} {plural if len(faults) > 1 else singular}"
             log.warning("dataset %s: %s %s (%s)", dataset.id, amount, what, shown)

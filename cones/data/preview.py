@@ -1,4 +1,4 @@
-"""A look at a prepared dataset: several of its pictures with boxes, masks and class names drawn over them."""
+"""A preview of a prepared dataset: several of its pictures with boxes, masks and class names drawn over them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -52,8 +52,8 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
     return write_sheet(
         out,
         [
-            tile(folder / "raw" / one.image["file_name"], one.objects, colours, _caption(one))
-            for one in choose(candidates, pictures)
+            tile(folder / "raw" / candidate.image["file_name"], candidate.objects, colours, _caption(candidate))
+            for candidate in choose(candidates, pictures)
         ],
         columns=3,
         title=dataset.paper_name,
@@ -71,25 +71,25 @@ def annotated(document: dict) -> list[tuple[dict, list[dict]]]:
 
 
 def choose(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """At most `count`, always the same: each next picture shows the classes, then kinds, shown least so far."""
-    rest, chosen, shown = list(candidates), [], Counter()
-    while rest and len(chosen) < count:
+    """At most `count` candidates, always the same: each next one shows the classes, then kinds, shown least so far."""
+    left, chosen, shown = list(candidates), [], Counter()
+    while left and len(chosen) < count:
         best = max(
-            range(len(rest)),
+            range(len(left)),
             key=lambda index: (
-                sum(1 / (1 + shown[category]) ** 2 for category in classes_of(rest[index].objects)),
-                *(-shown[kind] for kind in rest[index].kinds),
+                sum(1 / (1 + shown[category]) ** 2 for category in classes_of(left[index].objects)),
+                *(-shown[kind] for kind in left[index].kinds),
                 -index,
             ),
         )
-        chosen.append(rest.pop(best))
+        chosen.append(left.pop(best))
         shown.update({*classes_of(chosen[-1].objects), *chosen[-1].kinds})
     return chosen
 
 
-def _caption(one: Candidate) -> str:
+def _caption(candidate: Candidate) -> str:
     """Split, number of objects (or the folder of a picture without), file name."""
-    folder, split = one.kinds
-    count = len(one.objects)
+    folder, split = candidate.kinds
+    count = len(candidate.objects)
     what = f"{count} object{'' if count == 1 else 's'}" if count else folder.name
-    return f"{split} · {what} · {Path(one.image['file_name']).name}"
+    return f"{split} · {what} · {Path(candidate.image['file_name']).name}"

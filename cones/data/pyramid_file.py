@@ -1,4 +1,4 @@
-"""Pyramids of a frozen image encoder on disk: computed once for a model and a dataset, read by all of their cells."""
+"""Pyramids of a frozen image encoder on disk, computed once for a model and a dataset and read by all their cells."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ ALIGNMENT = 64  # bytes: every tensor starts at a multiple
 
 
 def tensors_file(index: Path) -> Path:
-    """Where the numbers of an index lie: one after the other, as they are in memory."""
+    """The file with the tensors of an index, one after the other as they are in memory."""
     return index.with_suffix(".bin")
 
 
 def name_of(split: Split, view: View) -> str:
-    """A view of any cell: images are named by their id, since few shots leave some out."""
+    """The name of a view, equal in all cells: with the image's id, as few-shot subsets leave some images out."""
     return f"{split.name}/{split.images[view.index]['id']}/{view.short_side}{'/flipped' * view.flip}"
 
 
@@ -50,7 +50,7 @@ def write_pyramids(index: Path, pyramids: Iterable[tuple[str, FeaturePyramid]], 
 
 
 class PyramidFile:
-    """The pyramids that `write_pyramids` left, mapped into memory: processes that read the same ones share them.
+    """The pyramids that `write_pyramids` wrote, mapped into memory: processes that read the same ones share them.
 
     The numbers may have been deleted to free the disk: then there are no views.
     """
@@ -70,7 +70,7 @@ class PyramidFile:
         view = self.views.get(name)
         if view is None:
             return None
-        tensors = [self._tensor(**each) for each in view["tensors"]]
+        tensors = [self._tensor(**entry) for entry in view["tensors"]]
         padding = tensors.pop() if view["padding"] else None
         return FeaturePyramid(tensors, [tuple(view["size"])], padding)
 

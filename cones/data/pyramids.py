@@ -39,10 +39,10 @@ def split_batch(pyramid: FeaturePyramid) -> list[FeaturePyramid]:
 
 
 class SharedPyramids:
-    """What a file has of a split, or nothing without a file.
+    """The pyramids of a split that a file holds; none without a file.
 
-    The first it has is computed all the same: if the two differ in a bit, the file comes from other weights, pictures,
-    sources or another kind of machine, and is left alone from then on.
+    The first one is computed as well: if the two differ in a bit, the file comes from other weights, pictures, sources
+    or another kind of machine, and is not used from then on.
     """
 
     def __init__(self, file: PyramidFile | None, split: Split):
@@ -50,10 +50,10 @@ class SharedPyramids:
 
     def get(self, samples: Sequence[Sample], compute: Callable[[], FeaturePyramid], device) -> FeaturePyramid:
         """(B, C, H_l, W_l) per level for samples of one padded size: all from the file, or all computed."""
-        found = [self._file and self._file.get(name_of(self._split, sample.view)) for sample in samples]
-        if any(each is None for each in found):
+        pyramids = [self._file and self._file.get(name_of(self._split, sample.view)) for sample in samples]
+        if any(pyramid is None for pyramid in pyramids):
             return compute()
-        stored = concat(found, device)
+        stored = concat(pyramids, device)
         return stored if self._is_compared else self._compare(stored, compute())
 
     def _compare(self, stored: FeaturePyramid, computed: FeaturePyramid) -> FeaturePyramid:
@@ -66,7 +66,7 @@ class SharedPyramids:
 
 
 class LivePyramids:
-    """Every batch goes through the image encoder: it trains, or each view is seen once; unless a file has it."""
+    """Pyramids computed anew for every batch, unless a file has them: the image encoder trains, or views occur once."""
 
     def __init__(self, model: GroundedDetector, device: torch.device, shared: SharedPyramids | None = None):
         self.model, self.device, self._shared = model, device, shared
@@ -79,7 +79,7 @@ class LivePyramids:
 
 
 class FrozenPyramids:
-    """The image encoder is frozen: each view is encoded once, alone, and kept in memory up to a budget.
+    """Pyramids of a frozen image encoder: each view is encoded once, alone, and kept in memory up to a budget.
 
     Alone, because the last bits of a batched result depend on which images share the batch; so a run that was
     interrupted and lost this memory still gives the same numbers. One object serves one split: views are known by their
@@ -95,10 +95,10 @@ class FrozenPyramids:
 
     def __call__(self, samples: Sequence[Sample]) -> FeaturePyramid:
         """(B, C, H_l, W_l) per level for samples of one padded size."""
-        return concat([self._one(sample) for sample in samples], self.device)
+        return concat([self._pyramid(sample) for sample in samples], self.device)
 
     @torch.no_grad()
-    def _one(self, sample: Sample) -> FeaturePyramid:
+    def _pyramid(self, sample: Sample) -> FeaturePyramid:
         if sample.view in self._kept:
             return self._kept[sample.view]
         pyramid = self._live([sample])

@@ -75,12 +75,12 @@ class Archive(Strict):
 
     @property
     def is_packed(self) -> bool:
-        """It is unpacked; the others, such as a CSV, are part of the unpacked tree under their own name."""
+        """Whether the file is unpacked; others, such as a CSV, are part of the unpacked tree under their own name."""
         return PurePosixPath(self.filename).suffix.lower() in PACKED
 
     @property
     def is_pinned(self) -> bool:
-        """A checksum is known beforehand; without one the first download is trusted and remembered."""
+        """Whether a checksum is known beforehand; without one the first download is trusted and recorded."""
         return bool(self.sha256 or self.md5)
 
 
@@ -92,16 +92,16 @@ class Format(BaseModel):
 
     @model_validator(mode="after")
     def _reads_inside(self):
-        """Whatever a parameter means to its converter, none leads out of the unpacked files."""
+        """ValueError if a parameter is a path that leads out of the unpacked files."""
         todo: list[Any] = list(self.parameters.items())
         while todo:
             key, value = todo.pop()
             if isinstance(value, str) and (value.startswith(("/", "~")) or ".." in re.split(r"[/\\]", value)):
                 raise ValueError(f"{key} must not lead out of the dataset's folder: {value!r}")
             if isinstance(value, dict):
-                todo += [(key, each) for each in (*value, *value.values())]
+                todo += [(key, part) for part in (*value, *value.values())]
             elif isinstance(value, list | tuple):
-                todo += [(key, each) for each in value]
+                todo += [(key, part) for part in value]
         return self
 
     @property
@@ -204,7 +204,7 @@ class Source(Strict):
     allow_leaks: bool = False
 
     @model_validator(mode="after")
-    def _one_origin(self):
+    def _has_one_origin(self):
         if bool(self.archives) == bool(self.folder):
             raise ValueError("give either `archives` or `folder`")
         if self.expected is None and (self.archives or self.split.rule not in RULES_WITHOUT_COUNTS):
@@ -261,7 +261,7 @@ class Dataset(Strict):
 
     @property
     def phrases(self) -> list[Phrase]:
-        """How each class is said in captions, in class order; the bare class name where the registry says nothing."""
+        """The phrase of each class in captions, in class order; by default the bare class name."""
         return self.prompts or [Phrase(name=name) for name in self.classes]
 
     def source(self, name: str) -> Source:
@@ -303,7 +303,7 @@ def load_registries(extra: Iterable[str | Path] = (), path: str | Path = REGISTR
 
 
 def dataset_named(dataset_id: str, path: str | Path = REGISTRY) -> Dataset:
-    """One entry; a mistyped id is answered with the nearest known one."""
+    """The entry of an id; ConesError with the nearest known id for a mistyped one."""
     registry = load_registry(path)
     if dataset_id not in registry:
         raise ConesError(f'no dataset "{dataset_id}"', where=path, next_step=closest(dataset_id, registry))

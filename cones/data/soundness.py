@@ -1,4 +1,4 @@
-"""What a dataset must be before anything is tuned on it: boxes that can be boxes, something to test on, no leaks."""
+"""Checks of a dataset before anything is tuned on it: plausible boxes, something to test on, no leaks."""
 
 import itertools
 from collections import defaultdict
@@ -17,7 +17,7 @@ Splits = Mapping[str, Sequence[str]]
 
 
 def exclude(records: Sequence[Record], spec: Source, native: NativeFiles) -> list[Record]:
-    """The records without those that the entry excludes; an id that is none of theirs is a slip."""
+    """The records without those that the entry excludes; ConesError for an excluded id that does not exist."""
     kept = [record for record in records if not native.skips(record.item_id)]
     if unknown := sorted(native.exclude - native.excluded):
         raise ConesError(
@@ -35,7 +35,7 @@ def _nearest(item: str, records: Sequence[Record]) -> str:
 
 
 def refuse_fractions(records: Sequence[Record], native: NativeFiles) -> None:
-    """Boxes that all lie within the first pixel of their picture were written as fractions of it.
+    """ConesError for pictures whose boxes all lie within the first pixel: they were written as fractions.
 
     In a folder of one's own one such picture is enough: folders are merged from several exports.
     """
@@ -53,15 +53,15 @@ def refuse_fractions(records: Sequence[Record], native: NativeFiles) -> None:
         )
 
 
-def _within_a_pixel(one) -> bool:
-    x, y, width, height = ordered(one.box)
-    return x >= 0 and y >= 0 and x + width <= 1.001 and y + height <= 1.001 and one.segmentation is None
+def _within_a_pixel(annotated) -> bool:
+    x, y, width, height = ordered(annotated.box)
+    return x >= 0 and y >= 0 and x + width <= 1.001 and y + height <= 1.001 and annotated.segmentation is None
 
 
 def refuse_corners(validated: ValidatedDataset, native: NativeFiles) -> None:
-    """Most boxes reach out of their pictures: corners, or the pixels of other pictures, were taken for widths."""
+    """ConesError if most boxes reach out of their pictures: corners were taken for widths, or pictures are others."""
     report = validated.report
-    outside = [*report.clipped, *(one for one in report.dropped if one["reason"] != "no area")]
+    outside = [*report.clipped, *(dropped for dropped in report.dropped if dropped["reason"] != "no area")]
     if native.own and len(outside) >= MANY and 2 * len(outside) > report.listed:
         raise native.fault(
             f"{len(outside)} of {report.listed} boxes reach out of their pictures",
@@ -75,7 +75,7 @@ def refuse_corners(validated: ValidatedDataset, native: NativeFiles) -> None:
 def require_what_is_needed(
     dataset: Dataset, splits: Splits, validated: ValidatedDataset, native: NativeFiles, *, selects_on_validation: bool
 ) -> None:
-    """Pictures with boxes to train and test on, masks where masks are scored, and a val split if it decides."""
+    """ConesError without boxes to train and test on, masks where masks are scored, or a val split if it selects."""
     if dataset.task == GENERATION:
         return
     where = f"dataset {dataset.id}"
@@ -111,7 +111,7 @@ def require_what_is_needed(
 
 def _require_masks(validated: ValidatedDataset, native: NativeFiles) -> None:
     for item, annotations in validated.annotations.items():
-        if any("segmentation" not in one for one in annotations):
+        if any("segmentation" not in annotation for annotation in annotations):
             raise native.fault(
                 "an object has no mask, and the task is instance_segmentation",
                 validated.images[item]["file_name"],
@@ -132,21 +132,21 @@ def leaks(splits: Splits, validated: ValidatedDataset, spec: Source, native: Nat
         for item in splits[split] if split not in same else ():
             if content := validated.contents.get(item):
                 where[content].append((split, item))
-    found = [places for places in where.values() if len({split for split, _ in places}) > 1]
-    examples = [[f"{split}: {validated.images[item]['file_name']}" for split, item in places] for places in found]
-    if found and native.own and not spec.allow_leaks:
-        pairs = {frozenset(pair) for places in found for pair in itertools.combinations({s for s, _ in places}, 2)}
+    shared = [places for places in where.values() if len({split for split, _ in places}) > 1]
+    examples = [[f"{split}: {validated.images[item]['file_name']}" for split, item in places] for places in shared]
+    if shared and native.own and not spec.allow_leaks:
+        pairs = {frozenset(pair) for places in shared for pair in itertools.combinations({s for s, _ in places}, 2)}
         between = "; ".join(
             " and ".join(split for split in SPLITS if split in pair) for pair in sorted(pairs, key=sorted)
         )
         raise ConesError(
-            f"{len(found)} pictures are in two splits ({between})",
+            f"{len(shared)} pictures are in two splits ({between})",
             where=f"dataset {native.dataset_id}",
             found=" and ".join(examples[0]),
             next_step="remove them from one of the splits; if it is meant so, say that splits are the same files "
             f"(shipped: {{val: x, test: x}}), or set `allow_leaks: true` beside `format`, in {native.registry}",
         )
-    return {"count": len(found), "examples": examples[:10]}
+    return {"count": len(shared), "examples": examples[:10]}
 
 
 def torn_groups(splits: Splits, groups: Mapping[str, str | None], spec: Source, native: NativeFiles) -> dict | None:
@@ -160,7 +160,7 @@ def torn_groups(splits: Splits, groups: Mapping[str, str | None], spec: Source, 
                 places[group].add(split)
     if not places:
         return None
-    torn = sorted(group for group, found in places.items() if len(found) > 1)
+    torn = sorted(group for group, splits_of_group in places.items() if len(splits_of_group) > 1)
     if torn and spec.split.patients is not None and not spec.allow_leaks:
         raise ConesError(
             f"{len(torn)} of {len(places)} patients are in two splits",
@@ -173,34 +173,34 @@ def torn_groups(splits: Splits, groups: Mapping[str, str | None], spec: Source, 
 
 
 def summary(dataset: Dataset, manifest: Mapping) -> str:
-    """One line: what came out, and everything that was changed, left out or found on the way."""
+    """A summary in one line: counts per split, and everything that was changed, left out or found."""
     report, splits = manifest["report"], manifest["splits"]
     images = ", ".join(f"{split} {splits[split]['images']}" for split in SPLITS)
     boxes = sum(splits[split]["boxes"] for split in SPLITS)
     groups = report.get("groups")
     changes = [
-        _said(report["dropped"]["count"], "box dropped", "boxes dropped"),
-        _said(report["clipped"]["count"], "box clipped to its picture", "boxes clipped to their pictures"),
-        _said(report["reordered"]["count"], "box drawn backwards put in order", "boxes drawn backwards put in order"),
-        _said(
+        _amount(report["dropped"]["count"], "box dropped", "boxes dropped"),
+        _amount(report["clipped"]["count"], "box clipped to its picture", "boxes clipped to their pictures"),
+        _amount(report["reordered"]["count"], "box drawn backwards put in order", "boxes drawn backwards put in order"),
+        _amount(
             report["turned"]["count"], "picture turned with its boxes (EXIF)", "pictures turned with their boxes (EXIF)"
         ),
-        _said(
+        _amount(
             report["undecided"]["count"],
             "picture with an EXIF turn taken as shown",
             "pictures with an EXIF turn taken as shown",
         ),
-        _said(report["size_differs"]["count"], "picture not of its stated size", "pictures not of their stated size"),
-        _said(report["excluded"]["count"], "item excluded", "items excluded"),
-        _said(report["missing"]["count"], "listed picture missing", "listed pictures missing"),
-        _said(report["leaks"]["count"], "picture in two splits", "pictures in two splits"),
+        _amount(report["size_differs"]["count"], "picture not of its stated size", "pictures not of their stated size"),
+        _amount(report["excluded"]["count"], "item excluded", "items excluded"),
+        _amount(report["missing"]["count"], "listed picture missing", "listed pictures missing"),
+        _amount(report["leaks"]["count"], "picture in two splits", "pictures in two splits"),
         *(f"{what}: {note['count']}" for what, note in report["notes"].items()),
         groups and f"{groups['count']} groups, {groups['in_two_splits']} of them in two splits",
         *(f"{split} is {other}" for split, other in manifest["same_splits"].items()),
     ]
-    told = "; ".join(filter(None, changes)) or "nothing dropped or changed"
-    return f"dataset {dataset.id}: {images} pictures, {boxes} boxes; {told}"
+    changes_text = "; ".join(filter(None, changes)) or "nothing dropped or changed"
+    return f"dataset {dataset.id}: {images} pictures, {boxes} boxes; {changes_text}"
 
 
-def _said(count: int, one: str, several: str) -> str | None:
-    return f"{count} {one if count == 1 else several}" if count else None
+def _amount(count: int, singular: str, plural: str) -> str | None:
+    return f"{count} {singular if count == 1 else plural}" if count else None

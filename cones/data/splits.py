@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def stable_order(dataset_id: str, item_ids: Iterable[str]) -> list[str]:
-    """Items by sha256('<dataset_id>:<item_id>'), ties by item id."""
+    """Items ordered by sha256('<dataset_id>:<item_id>'), ties by item id."""
     return sorted(item_ids, key=lambda item: (hashlib.sha256(f"{dataset_id}:{item}".encode()).hexdigest(), item))
 
 
@@ -84,8 +84,8 @@ def split_items(
         wanted = _read_list(name, dataset_id, registry)
         shipped[split] = [*shipped.get(split, []), *(item for item, _ in items if item in wanted)]
     given = {item for ids in shipped.values() for item in ids}
-    rest = [item for item, _ in items if item not in given]
-    pool = stable_order(dataset_id, rest)
+    remaining_items = [item for item, _ in items if item not in given]
+    pool = stable_order(dataset_id, remaining_items)
     if rule.scale and expected and len(items) < (total := expected.train + expected.val + expected.test):
         log.warning("dataset %s: %d items instead of %d: split in the same ratio", dataset_id, len(items), total)
         expected = scaled(expected, len(items))
@@ -95,11 +95,11 @@ def split_items(
         remaining = {split: 0 if split in shipped else getattr(expected, split) for split in SPLITS}
         splits = stable_cut(pool[: sum(remaining.values())] if rule.leave_rest else pool, ImageCounts(**remaining))
     elif rule.rule in ("group_cut", "group_fill"):
-        _require_groups(dataset_id, rest, groups or {}, rule.rule, registry)
-        grouped = _in_groups(dataset_id, rest, groups or {})
+        _require_groups(dataset_id, remaining_items, groups or {}, rule.rule, registry)
+        grouped = _in_groups(dataset_id, remaining_items, groups or {})
         splits = {"group_cut": group_cut, "group_fill": group_fill}[rule.rule](grouped, expected)
     else:
-        whole = _in_groups(dataset_id, rest, groups or {}) if rule.patients else [[item] for item in pool]
+        whole = _in_groups(dataset_id, remaining_items, groups or {}) if rule.patients else [[item] for item in pool]
         dealt = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule](whole)
         splits = {split: [item for group in dealt[split] for item in group] for split in SPLITS}
     for split, ids in shipped.items():
@@ -118,7 +118,7 @@ def split_items(
 
 
 def counted(splits: Mapping[str, Sequence[str]]) -> str:
-    """ "train 6, val 2, test 2" """
+    """The sizes of splits in words, such as "train 6, val 2, test 2"."""
     return ", ".join(f"{split} {len(splits[split])}" for split in SPLITS)
 
 
@@ -160,7 +160,7 @@ def _in_groups(dataset_id: str, items: Sequence[str], groups: Mapping[str, str |
 def _read_list(name: str, dataset_id: str, registry: str) -> set[str]:
     path = LISTS / name
     if not path.is_file():
-        known = ", ".join(sorted(found.name for found in LISTS.glob("*.txt")))
+        known = ", ".join(sorted(file.name for file in LISTS.glob("*.txt")))
         raise ConesError(
             f'no list "{name}"',
             where=f"dataset {dataset_id}: {LISTS.name}/",
@@ -177,8 +177,8 @@ def digest(item_ids: Sequence[str]) -> str:
 
 def _assert_counts(dataset_id: str, splits: dict[str, list[str]], expected: ImageCounts, registry: str) -> None:
     wanted = {split: getattr(expected, split) for split in SPLITS}
-    found = {split: len(splits[split]) for split in SPLITS}
-    if found != wanted:
+    actual = {split: len(splits[split]) for split in SPLITS}
+    if actual != wanted:
         raise ConesError(
             "the number of images per split is wrong",
             where=f"dataset {dataset_id}",

@@ -1,4 +1,4 @@
-"""How far a dataset has come, in one or two words, from what lies on disk; asks nobody."""
+"""The state of a dataset in one or two words, from the files on disk, without network access."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,11 @@ WORDS = {"needs_kaggle_token": "needs token", "needs_login": "needs login", "nee
 
 
 class State(NamedTuple):
-    """`word` is short: ready, fetched, placed, to fetch, to draw, needs token …; `reason` may say more."""
+    """The state of a dataset.
+
+    word    ready, fetched, placed, to fetch, to draw, needs token …
+    reason  more about it, or None
+    """
 
     word: str
     reason: str | None = None
@@ -61,7 +65,7 @@ def stored_bytes(dataset: Dataset, source: str, data_dir: str | Path) -> int | N
         return None
     fetched = _content(dataset_dir(data_dir, source, dataset.id) / "fetch.json")
     if fetched.get("status") in USABLE:
-        return fetched["tree"]["bytes"] if fetched["tree"] else sum(one["size"] for one in fetched["archives"])
+        return fetched["tree"]["bytes"] if fetched["tree"] else sum(archive["size"] for archive in fetched["archives"])
     sizes = [archive.size for archive in dataset.source(source).archives]
     return sum(sizes) if sizes and all(sizes) else None
 
@@ -76,7 +80,7 @@ class Waiting(NamedTuple):
 
 def waiting(registry: dict[str, Dataset], datasets: Sequence[str], source: str, data_dir: str | Path) -> list[Waiting]:
     """The datasets that still need a person after a run of `fetch`, in the suite's order."""
-    found = []
+    result = []
     for name in datasets:
         fetched = _content(dataset_dir(data_dir, source, name) / "fetch.json")
         if fetched.get("status") in USABLE:
@@ -84,10 +88,10 @@ def waiting(registry: dict[str, Dataset], datasets: Sequence[str], source: str, 
         if todo := fetched.get("manual"):
             automatic = f"; or {todo['or_automatic']}" if todo.get("or_automatic") else ""
             what = f"get {', '.join(todo['what_to_get'])} from {todo['where']} into {todo['put_it_here']}/{automatic}"
-            found.append(Waiting(name, fetched["status"], what))
+            result.append(Waiting(name, fetched["status"], what))
         elif error := _last_error(Path("logs") / "data" / source / name / "fetch.log"):
-            found.append(Waiting(name, "failed", error))
-    return found
+            result.append(Waiting(name, "failed", error))
+    return result
 
 
 def _last_error(log: Path) -> str | None:

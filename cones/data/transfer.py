@@ -1,4 +1,4 @@
-"""Getting one file over the network: every listed address, with patience for faults that pass and none for others."""
+"""Download of one file: every listed address in turn, with retries after faults that may pass."""
 
 import errno
 import logging
@@ -51,7 +51,7 @@ def transfer(
             if missing := providers.of(url).missing():
                 faults.append(f"{url}: needs something of yours: {missing.how}")
                 continue
-            fault, reached = _from_one(
+            fault, reached = _from_address(
                 url, partial, check, providers, attempts=attempts, backoff=backoff, timeout=timeout, is_pinned=is_pinned
             )
             if fault is None:
@@ -61,7 +61,7 @@ def transfer(
     raise Unavailable(faults, offline=not answered)
 
 
-def _from_one(
+def _from_address(
     url: str,
     partial: Partial,
     check: Callable[[Path, dict], None],

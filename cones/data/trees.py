@@ -1,4 +1,4 @@
-"""The files below a folder, at any depth: folders that are links are followed, each once."""
+"""The files below a folder at any depth, with linked folders, each once."""
 
 import hashlib
 import os
@@ -13,12 +13,15 @@ def files_below(folder: Path) -> Iterator[tuple[str, Path, os.stat_result]]:
 
     Links that point nowhere, and a folder inside itself, are passed over.
     """
-    found = [(path.relative_to(folder).as_posix(), path, status) for path, status in _walk(folder, ())]
-    yield from sorted(found, key=lambda each: each[0])
+    files = [(path.relative_to(folder).as_posix(), path, status) for path, status in _walk(folder, ())]
+    yield from sorted(files, key=lambda file: file[0])
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[Path, os.stat_result]]:
-    """above  (device, inode) of the folders that are being walked"""
+    """The files below a folder and their status, unsorted.
+
+    above  (device, inode) of the folders that are being walked
+    """
     try:
         here = os.stat(folder)
         entries = list(os.scandir(folder))

@@ -1,4 +1,4 @@
-"""Pictures that a camera stored turned (EXIF), whose annotations may be of either: which they are, how they turn.
+"""Pictures with an EXIF turn: whether annotations are of the stored or the upright picture, and how they turn.
 
 Every picture is turned upright before it is used. Some tools draw on the upright picture, others on the stored one; the
 size that an annotation states says which, where a turn swaps width and height. Where it cannot, the other pictures of
@@ -40,20 +40,20 @@ class Turned:
         return self.stored[::-1] if self.orientation in QUARTER_TURNS else self.stored
 
     def decided(self) -> Frame | None:
-        """What its own annotation says: its frame, or a stated size that only one of the two has."""
+        """The frame by the picture's own annotation: its frame, or a stated size that fits only one; else None."""
         if self.frame or self.stored == self.upright:
             return self.frame
         return {self.stored: "stored", self.upright: "upright"}.get(self.stated)
 
 
 def frames(pictures: Sequence[Turned]) -> tuple[dict[str, Frame], list[str]]:
-    """`{item id: frame}` as far as it is known, and the items of which nothing says it."""
-    known = {one.item_id: frame for one in pictures if (frame := one.decided())}
-    open_ones = [one.item_id for one in pictures if one.item_id not in known]
-    seen = {known[one.item_id] for one in pictures if one.item_id in known and one.frame is None}
+    """`{item id: frame}` of the pictures with a known frame, and the items of the others."""
+    known = {picture.item_id: frame for picture in pictures if (frame := picture.decided())}
+    unknown = [picture.item_id for picture in pictures if picture.item_id not in known]
+    seen = {known[picture.item_id] for picture in pictures if picture.item_id in known and picture.frame is None}
     if len(seen) == 1:  # one tool drew them all
-        return known | dict.fromkeys(open_ones, seen.pop()), []
-    return known, open_ones
+        return known | dict.fromkeys(unknown, seen.pop()), []
+    return known, unknown
 
 
 def turn_box(

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """What no honest dataset archive exceeds. Small archives are not held to the ratio."""
+    """Limits that no genuine dataset archive exceeds; the ratio does not apply to small archives."""
 
     members: int = 500_000
     total_bytes: int = 500 * 10**9
@@ -152,7 +152,7 @@ class _Guard:
 
 
 def _unpack_zip(archive: Path, target: Path, guard: _Guard) -> None:
-    """Some real zips are broken or packed in a way only other tools can read: those get their chance."""
+    """Unpack a zip; one that Python finds damaged or cannot decompress is tried with an installed tool."""
     try:
         file = zipfile.ZipFile(archive)
     except zipfile.BadZipFile:

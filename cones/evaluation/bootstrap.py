@@ -1,4 +1,4 @@
-"""Is one method better than another on a dataset, or were the test images kind? A paired bootstrap over images."""
+"""A paired bootstrap over test images: whether one method is better than another beyond the choice of images."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class _ClassMatches:
-    """One class: its detections, best scores first. correct, ignored (T, M) per IoU threshold; image (M,) the number of
-    each detection's image; boxes (I,) how many boxes each image has.
+    """The matched detections of one class, best scores first.
+
+    correct, ignored  (T, M) per IoU threshold
+    image             (M,) number of each detection's image
+    boxes             (I,) number of boxes of each image
     """
 
     correct: np.ndarray
@@ -51,27 +54,29 @@ class ResampledAP:
     """
 
     def __init__(self, ground_truth: dict, results: list[dict], detections_per_image: int):
-        self.images, self._recall_points, found = match_detections(ground_truth, results, detections_per_image)
-        self._classes = [_ClassMatches(**one) for one in found]
+        self.images, self._recall_points, matches = match_detections(ground_truth, results, detections_per_image)
+        self._classes = [_ClassMatches(**class_matches) for class_matches in matches]
 
     def ap(self, weights: np.ndarray) -> float:
-        """weights (I,) how often each image was drawn, images by rising id -> AP in percent, over classes with a box.
+        """AP in percent of a resample, over classes with a box; weights (I,) count how often each image was drawn, by
+        rising id.
 
         nan where no drawn image has a box.
         """
         import numpy as np
 
-        values = [self._class_ap(one, weights) for one in self._classes if (one.boxes * weights).sum() > 0]
+        with_boxes = (matches for matches in self._classes if (matches.boxes * weights).sum() > 0)
+        values = [self._class_ap(matches, weights) for matches in with_boxes]
         return 100 * float(np.mean(values)) if values else float("nan")
 
-    def _class_ap(self, one: _ClassMatches, weights: np.ndarray) -> float:
+    def _class_ap(self, matches: _ClassMatches, weights: np.ndarray) -> float:
         """Interpolated precision, mean over IoU thresholds and recall points, as pycocotools accumulates it."""
         import numpy as np
 
-        counted = ~one.ignored * weights[one.image]  # (T, M)
-        right = np.cumsum(counted * one.correct, axis=1)
+        counted = ~matches.ignored * weights[matches.image]  # (T, M)
+        right = np.cumsum(counted * matches.correct, axis=1)
         seen = np.cumsum(counted, axis=1)
-        recall = right / (one.boxes * weights).sum()
+        recall = right / (matches.boxes * weights).sum()
         precision = np.maximum.accumulate((right / np.maximum(seen, np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
         total = 0.0
         for recalls, precisions in zip(recall, precision):
@@ -89,7 +94,7 @@ def paired_bootstrap(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Difference:
-    """Both methods are scored on the same draws of as many images as the split has, with replacement."""
+    """The difference of two methods' AP on the same draws, with replacement, of as many images as the split has."""
     import numpy as np
 
     a, b = (ResampledAP(ground_truth, results, detections_per_image) for results in (results_a, results_b))

@@ -1,4 +1,4 @@
-"""COCO average precision: pycocotools behind a gate that refuses what it would silently score wrong.
+"""COCO average precision by pycocotools, behind a gate that refuses input it would silently score wrong.
 
 Measured with pycocotools 2.0.11: an annotation with id 0 or an id used twice lowers AP, a NaN score raises it, a
 detection of an unknown category is ignored, empty detections crash, and with any cap but 100 the summary is -1.
@@ -58,7 +58,7 @@ def evaluate_detections(
     return {
         **_statistics(evaluation, detections_per_image),
         "per_class": per_class,
-        "categories_not_annotated": [each["name"] for each in per_class if each["ap"] is None],
+        "categories_not_annotated": [scores["name"] for scores in per_class if scores["ap"] is None],
         "images": len(ground_truth["images"]),
         "boxes": sum(not annotation.get("iscrowd") for annotation in ground_truth["annotations"]),
         "detections": len(results),
@@ -101,7 +101,7 @@ def _recall(evaluation: COCOeval, *, area: str = "all", cap: int | None = None) 
 
 
 def _mean_percent(values) -> float | None:
-    """pycocotools marks what does not exist by -1."""
+    """The mean in percent; None if nothing exists, which pycocotools marks by -1."""
     existing = values[values > -1]
     return round(100 * float(existing.mean()), DECIMALS) if existing.size else None
 
@@ -143,8 +143,11 @@ def _accumulated(
 def match_detections(
     ground_truth: dict, results: list[dict], detections_per_image: int
 ) -> tuple[int, np.ndarray, list[dict[str, np.ndarray]]]:
-    """(number of images, recall points (R,), per class: `correct` and `ignored` (T, M) of its detections by falling
-    score, `image` (M,) the place of each one's image among the sorted ids, `boxes` (I,) boxes of each image).
+    """The matches of detections with boxes: number of images, recall points (R,), and a dict for each class.
+
+    correct, ignored  (T, M) of the class's detections by falling score
+    image             (M,) place of each detection's image among the sorted ids
+    boxes             (I,) number of boxes of each image
 
     Boxes of all sizes, cap and matching as in `evaluate_detections`; T IoU thresholds, crowd regions apart.
     """
@@ -152,25 +155,27 @@ def match_detections(
 
     evaluation = _accumulated(ground_truth, results, detections_per_image, "bbox", all_sizes_only=True)
     images, thresholds = len(evaluation.params.imgIds), len(evaluation.params.iouThrs)
-    found = []
+    matches = []
     for k in range(len(evaluation.params.catIds)):
         start = k * images  # category outermost, then image
-        matched = [(i, one) for i, one in enumerate(evaluation.evalImgs[start : start + images]) if one is not None]
+        evaluated = enumerate(evaluation.evalImgs[start : start + images])
+        matched = [(i, in_image) for i, in_image in evaluated if in_image is not None]
         boxes = np.zeros(images, dtype=int)
-        for i, one in matched:
-            boxes[i] = int(np.sum(np.asarray(one["gtIgnore"]) == 0))
-        scores = np.concatenate([one["dtScores"] for _, one in matched] or [[]])
+        for i, in_image in matched:
+            boxes[i] = int(np.sum(np.asarray(in_image["gtIgnore"]) == 0))
+        scores = np.concatenate([in_image["dtScores"] for _, in_image in matched] or [[]])
         order = np.argsort(-scores, kind="mergesort")
         columns = [np.zeros((thresholds, 0))]
-        correct = np.concatenate([*columns, *(one["dtMatches"] for _, one in matched)], axis=1)[:, order] > 0
-        ignored = np.concatenate([*columns, *(one["dtIgnore"] for _, one in matched)], axis=1)[:, order] > 0
-        image = np.repeat([i for i, _ in matched], [len(one["dtScores"]) for _, one in matched]).astype(int)[order]
-        found.append({"correct": correct, "ignored": ignored, "image": image, "boxes": boxes})
-    return images, evaluation.params.recThrs, found
+        correct = np.concatenate([*columns, *(in_image["dtMatches"] for _, in_image in matched)], axis=1)[:, order] > 0
+        ignored = np.concatenate([*columns, *(in_image["dtIgnore"] for _, in_image in matched)], axis=1)[:, order] > 0
+        counts = [len(in_image["dtScores"]) for _, in_image in matched]
+        image = np.repeat([i for i, _ in matched], counts).astype(int)[order]
+        matches.append({"correct": correct, "ignored": ignored, "image": image, "boxes": boxes})
+    return images, evaluation.params.recThrs, matches
 
 
 def _as_coco(ground_truth: dict) -> COCO:
-    """A copy as pycocotools wants it: it writes into annotations and stumbles over a missing `iscrowd`."""
+    """A copy for pycocotools, which writes into annotations and fails on a missing `iscrowd`."""
     from pycocotools.coco import COCO
 
     coco = COCO()
@@ -184,7 +189,7 @@ def _as_coco(ground_truth: dict) -> COCO:
 
 
 def _results_as_coco(ground_truth: dict, results: list[dict], iou_type: IouType) -> COCO:
-    """Results in an order of their own (ties in score would otherwise be settled by the order of the file)."""
+    """Results for pycocotools in a fixed order (equal scores would otherwise be ordered as in the file)."""
     if not results:  # pycocotools' loadRes fails on an empty list; no annotation at all is what it means
         return _as_coco({**ground_truth, "annotations": []})
     kept = "bbox" if iou_type == "bbox" else "segmentation"  # with both, loadRes takes a mask's area from its box
@@ -196,7 +201,7 @@ def _results_as_coco(ground_truth: dict, results: list[dict], iou_type: IouType)
 
 
 def _check_ground_truth(ground_truth: dict) -> None:
-    """What the gate at preparation promises, checked again where a broken promise would change a number."""
+    """ConesError for ground truth that the gate of preparation would refuse, where it would change a number."""
     where = "ground truth"
     for key in ("images", "annotations", "categories"):
         if not isinstance(ground_truth.get(key), list):
@@ -222,7 +227,7 @@ def _check_ground_truth(ground_truth: dict) -> None:
 
 
 def _check_against(ground_truth: dict, results: list[dict], iou_type: IouType) -> None:
-    """Every detection is finite and belongs to an image and a category of the ground truth."""
+    """ConesError unless every detection is finite and of an image and a category of the ground truth."""
     where = "detections"
     check_results(results, where=where)
     images, categories = _ids(ground_truth["images"]), _ids(ground_truth["categories"])
@@ -248,7 +253,7 @@ def _ids(entries: list[dict]) -> set[int]:
 
 
 def _refuse(what: str, faulty: Iterable, where: str) -> None:
-    """Raise, naming at most five ids, if there is any."""
+    """ConesError, naming at most five ids, if there is any."""
     faulty = sorted(set(faulty), key=str)
     if faulty:
         shown = ", ".join(map(str, faulty[:5])) + (f" and {len(faulty) - 5} more" if len(faulty) > 5 else "")

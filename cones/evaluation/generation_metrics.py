@@ -1,4 +1,4 @@
-"""The schema of a generation cell's `metrics.json`: what is deterministic about one subject under one method."""
+"""The schema of a generation cell's `metrics.json`: the deterministic results of one subject and method."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class Likeness(Strict):
 
 
 class TrackMetrics(Strict):
-    """`by_extractor` is keyed by the extractor's full name: levels of different ones are not comparable."""
+    """The numbers of one track.
+
+    `by_extractor` is keyed by the extractor's full name: levels of different ones are not comparable.
+    """
 
     prompts: Count
     pictures: Count
@@ -40,7 +43,7 @@ class TrackMetrics(Strict):
 
 
 class GenerationMetrics(Strict):
-    """One subject under one arm, or the declared reason why it has no pictures."""
+    """The result of one subject and arm, or the declared reason why it has no pictures."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     cell: CellKey
@@ -61,10 +64,10 @@ class GenerationMetrics(Strict):
 
 
 def write_generation_metrics(path: str | Path, metrics: GenerationMetrics) -> None:
-    """Deterministic JSON: the same numbers give the same bytes."""
+    """Write metrics as deterministic JSON: the same numbers give the same bytes."""
     write_json(path, metrics.model_dump(mode="json"))
 
 
 def read_generation_metrics(path: str | Path) -> GenerationMetrics:
-    """Raises ConesError, one line with file and key, on anything but a whole file of this version."""
+    """Read metrics; ConesError, one line with file and key, on anything but a complete file of this version."""
     return parse(GenerationMetrics, read_json(path), where=path, cure="delete the cell's folder and run again")

@@ -1,4 +1,4 @@
-"""How like its subject a generated picture is, and how like its prompt: cosines of unit feature rows.
+"""Likeness of generated pictures to their subject and to their prompt: cosines of unit feature rows.
 
 Everything is averaged picture -> prompt -> subject, so a prompt with more pictures weighs no more
 (docs/spec/generation.md A.6). A number that does not exist, such as the diversity of one picture, is None.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-COPY = 0.95  # a picture as like a real one as this counts as its copy
+COPY = 0.95  # cosine from which on a picture counts as a copy of a real one
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SubjectFeatures:
 
 
 def likeness(features: SubjectFeatures) -> dict[str, float | dict[str, float] | None]:
-    """All numbers of one subject under one extractor.
+    """The likeness of one subject's pictures by one extractor.
 
     fidelity       mean cosine over all (generated, real) pairs: CLIP-I, DINO
     text           mean cosine of a picture and its prompt: CLIP-T
@@ -52,11 +52,11 @@ def likeness(features: SubjectFeatures) -> dict[str, float | dict[str, float] | 
         for name, other in features.others.items()
     }
     other_subject = _mean([to_others[name] for name in features.same_noun])
-    said = features.texts and {prompt: rows @ features.texts[prompt] for prompt, rows in generated.items()}  # (G,)
+    to_text = features.texts and {prompt: rows @ features.texts[prompt] for prompt, rows in generated.items()}  # (G,)
     alike = _mean([pairs for rows in generated.values() if (pairs := mean_of_pairs(rows)) is not None])
     return {
         "fidelity": fidelity,
-        "text": _over_prompts(Tensor.mean, said) if said else None,
+        "text": _over_prompts(Tensor.mean, to_text) if to_text else None,
         "real_real": mean_of_pairs(real),
         "other_subject": other_subject,
         "margin": None if other_subject is None else fidelity - other_subject,

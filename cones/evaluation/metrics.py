@@ -1,4 +1,4 @@
-"""The schema of `metrics.json`: what is deterministic about one cell. Provenance and timings live in `run.json`."""
+"""The schema of `metrics.json`, the deterministic results of one cell; provenance and timings are in `run.json`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class CellKey(Strict):
-    """Which cell of the experiment the numbers belong to; also its place below `results/`."""
+    """The cell that the numbers belong to; also its place below `results/`."""
 
     suite: str
     model: str
@@ -81,7 +81,7 @@ class ParameterCount(Strict):
 
 
 class Parameters(Strict):
-    """Two conventions: what the cell really `used`, and the `paper`'s (a full table of 256 vectors)."""
+    """Parameter counts by two conventions: as `used` by the cell, and the `paper`'s (a full table of 256 vectors)."""
 
     used: ParameterCount
     paper: ParameterCount
@@ -111,10 +111,10 @@ class CellMetrics(Strict):
 
 
 def write_metrics(path: str | Path, metrics: CellMetrics) -> None:
-    """Deterministic JSON: the same numbers give the same bytes."""
+    """Write metrics as deterministic JSON: the same numbers give the same bytes."""
     write_json(path, metrics.model_dump(mode="json"))
 
 
 def read_metrics(path: str | Path) -> CellMetrics:
-    """Raises ConesError, one line with file and key, on anything but a whole `metrics.json` of this version."""
+    """Read metrics; ConesError, one line with file and key, on anything but a complete file of this version."""
     return parse(CellMetrics, read_json(path), where=path, cure="delete the cell's folder and run again")

@@ -1,4 +1,4 @@
-"""A detector over a split: images in, COCO results in original pixels out."""
+"""Prediction: a detector's COCO results for every image of a split, in pixels of the original images."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ Detect = Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]]
 
 
 def batches_at_test(split: Split, short_side: int, batch_size: int = 4) -> list[list[View]]:
-    """Every image of the split at one size, in order."""
+    """Batches of every image of the split at one size, in order."""
     views = [View(index, short_side) for index in range(len(split))]
     return [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
 
@@ -37,7 +37,7 @@ def predict(
 ) -> list[dict]:
     """COCO results of every image of the split at the model's test size, images in id order.
 
-    A static prompt is asked once; one that looks at the image is asked for each batch. `detect` is a method's rule for
+    A static prompt is computed once; one that looks at the image, for each batch. `detect` is a method's rule for
     test time (`TuningMethod.detect`), by default one pass.
     """
     if prompt.is_static and detect is None:
@@ -48,20 +48,21 @@ def predict(
     loaded = ahead(lambda batch: [split.sample(v, at_test=True) for v in batch], batches, device_type=device.type)
     for batch in watched(loaded, label=label, total=len(batches)):
         for samples in groups_of_equal_size(batch, batch_size):
-            for sample, found in zip(samples, detections(model, prompt, pyramids, samples, detect or one_pass)):
+            for sample, detection in zip(samples, detections(model, prompt, pyramids, samples, detect or one_pass)):
                 image = split.images[sample.view.index]
                 height, width = sample.size
-                scale = torch.tensor([image["width"] / width, image["height"] / height] * 2, device=found.boxes.device)
-                boxes = found.boxes.float() * scale
+                boxes = detection.boxes.float()
+                scale = torch.tensor([image["width"] / width, image["height"] / height] * 2, device=boxes.device)
+                boxes = boxes * scale
                 # narrower than a pixel, a box with inclusive corners runs backwards; enlarged, it would fall below zero
                 boxes[:, 2:] = boxes[:, 2:].maximum(boxes[:, :2] - float(model.inclusive_boxes))
                 results[image["id"]] = to_coco_results(
                     image["id"],
                     boxes.cpu().numpy(),
-                    found.scores.float().cpu().numpy(),
-                    found.labels.cpu().numpy(),
+                    detection.scores.float().cpu().numpy(),
+                    detection.labels.cpu().numpy(),
                     inclusive=model.inclusive_boxes,
-                    segmentations=None if found.masks is None else segmentations(found.masks, image),
+                    segmentations=None if detection.masks is None else segmentations(detection.masks, image),
                 )
     return [result for image_id in sorted(results) for result in results[image_id]]
 
@@ -73,7 +74,7 @@ def one_pass(model: GroundedDetector, prompt: Prompt, pyramid: FeaturePyramid) -
 def detections(
     model: GroundedDetector, prompt: Prompt, pyramids, samples: list[Sample], detect: Detect
 ) -> list[Detections]:
-    """Of samples of one padded size; after an out-of-memory error of one half after the other."""
+    """Detections of samples of one padded size; after an out-of-memory error, of one half after the other."""
     device = next(model.parameters()).device
     try:
         with mixed_precision(device):
@@ -84,7 +85,7 @@ def detections(
     release_memory(device)
     half = len(samples) // 2
     halves = (samples[:half], samples[half:])
-    return [found for part in halves for found in detections(model, prompt, pyramids, part, detect)]
+    return [detection for part in halves for detection in detections(model, prompt, pyramids, part, detect)]
 
 
 def segmentations(masks: Tensor, image: dict) -> list[dict]:

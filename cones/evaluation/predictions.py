@@ -1,4 +1,4 @@
-"""`predictions.json`: a model's boxes as COCO results, one per line, rounded so that the file is small and stable."""
+"""`predictions.json`: detections as COCO results, one per line, rounded so that the file is small and stable."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def read_predictions(path: str | Path) -> list[dict]:
 
 
 def check_results(results: object, *, where: object) -> None:
-    """Raise ConesError unless `results` is a list of well-formed COCO results (whatever images they speak of)."""
+    """Raise ConesError unless `results` is a list of well-formed COCO results (of any images)."""
     if not isinstance(results, list):
         raise ConesError(
             "not a list of COCO results",

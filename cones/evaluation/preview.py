@@ -1,4 +1,4 @@
-"""A look at a finished cell: pictures of the test split, what is annotated beside what was detected."""
+"""A preview of a finished cell: pictures of the test split, annotations beside detections."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ def preview_predictions(
     data, results = Path(data), read_predictions(predictions)
     document = read_json(data / "test.json")
     _check_ids(document, results, predictions)
-    least = threshold(results, sum(not one.get("iscrowd") for one in document["annotations"]))
+    least = threshold(results, sum(not annotation.get("iscrowd") for annotation in document["annotations"]))
     detected = defaultdict(list)
-    for one in results:
-        if one["score"] >= least:
-            detected[one["image_id"]].append(one)
+    for result in results:
+        if result["score"] >= least:
+            detected[result["image_id"]].append(result)
     candidates = [Candidate(image, objects) for image, objects in annotated(document)]
     if not candidates:
         raise ConesError(
@@ -38,7 +38,10 @@ def preview_predictions(
     colours = class_colours([category["name"] for category in document["categories"]])
     return write_sheet(
         out,
-        [_pair(data / "raw", one, detected[one.image["id"]], colours) for one in choose(candidates, pictures)],
+        [
+            _pair(data / "raw", candidate, detected[candidate.image["id"]], colours)
+            for candidate in choose(candidates, pictures)
+        ],
         columns=2,
         title=title,
         about=[*about, _rule(least, sum(map(len, detected.values())), len(results))],
@@ -48,14 +51,14 @@ def preview_predictions(
 
 def threshold(results: Sequence[dict], objects: int) -> float:
     """The score that as many of the results reach as there are objects (more if scores are equal); inf if none may."""
-    scores = sorted((one["score"] for one in results), reverse=True)[:objects]
+    scores = sorted((result["score"] for result in results), reverse=True)[:objects]
     return scores[-1] if scores else float("inf")
 
 
 def _check_ids(document: dict, results: Sequence[dict], where: object) -> None:
-    """Every detection is of a picture and a class of the split."""
+    """ConesError unless every detection is of a picture and a class of the split."""
     for key, listed in (("image_id", "images"), ("category_id", "categories")):
-        unknown = {one[key] for one in results} - {one["id"] for one in document[listed]}
+        unknown = {result[key] for result in results} - {entry["id"] for entry in document[listed]}
         if unknown:
             raise ConesError(
                 f"detections of {listed} that the test split does not have",
@@ -65,16 +68,16 @@ def _check_ids(document: dict, results: Sequence[dict], where: object) -> None:
             )
 
 
-def _rule(least: float, drawn: int, found: int) -> str:
+def _rule(least: float, drawn: int, detections: int) -> str:
     if not drawn:
-        return f"left annotated, right predicted: nothing is drawn of {found} detections"
-    shown = f"{drawn} of {found} detections, those of score {least:.3g} or more"
+        return f"left annotated, right predicted: nothing is drawn of {detections} detections"
+    shown = f"{drawn} of {detections} detections, those of score {least:.3g} or more"
     return f"left annotated, right predicted: {shown}, about as many as the test split has objects"
 
 
-def _pair(raw: Path, one: Candidate, detected: Sequence[dict], colours: dict):
-    file = raw / one.image["file_name"]
-    said = [(one.objects, "annotated"), (detected, "predicted")]
+def _pair(raw: Path, candidate: Candidate, detected: Sequence[dict], colours: dict):
+    file = raw / candidate.image["file_name"]
+    halves = [(candidate.objects, "annotated"), (detected, "predicted")]
     return side_by_side(
-        [tile(file, objects, colours, f"{word}: {len(objects)} · {file.name}") for objects, word in said]
+        [tile(file, objects, colours, f"{word}: {len(objects)} · {file.name}") for objects, word in halves]
     )

@@ -1,4 +1,4 @@
-"""Statistics over seeds: mean and t interval, and rounding that claims no more than was measured."""
+"""Statistics over seeds: mean, t interval, and rounding to the precision that was measured."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> OverS
 
 
 def rounded(value: float, decimals: int = 1) -> str:
-    """Half away from zero, as the paper rounds (46.25 -> "46.3"), on the decimal number that Python prints."""
+    """A number rounded half away from zero, as in the paper (46.25 -> "46.3"), by the decimals that Python prints."""
     return _quantised(value, decimals, ROUND_HALF_UP)
 
 
 def with_interval(mean: float, half_width: float | None, decimals: int = 1) -> str:
-    """`"63.8 ± 0.4"`: the half width is rounded up, and from 10 on neither number shows decimals."""
+    """A mean with its interval, "63.8 ± 0.4": the half width is rounded up; from 10 on neither has decimals."""
     if half_width is None:
         return rounded(mean, decimals)
     if half_width >= 10:

@@ -1,6 +1,6 @@
 """Statistics over subjects: a mean with its bootstrap interval, and the paired difference of two methods.
 
-Subjects, not pictures, are what is drawn again: pictures of one subject are not independent.
+Subjects, not pictures, are resampled: pictures of one subject are not independent.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class PairedDifference(NamedTuple):
 
 
 def over_subjects(values: Mapping[str, float | None]) -> OverSubjects | None:
-    """Of {subject: value}; subjects without a value do not count, and without any there is no number."""
+    """The mean of {subject: value} with its interval; subjects without a value do not count, None if none has one."""
     import torch
 
     from cones.runtime.determinism import generator
@@ -58,9 +58,9 @@ def over_subjects(values: Mapping[str, float | None]) -> OverSubjects | None:
 
 
 def paired_difference(first: Mapping[str, float | None], second: Mapping[str, float | None]) -> PairedDifference | None:
-    """Of the subjects that both have a value for; None if there is none."""
-    both = [subject for subject in first if first[subject] is not None and second.get(subject) is not None]
-    differences = {subject: second[subject] - first[subject] for subject in both}
+    """The paired difference over the subjects that both have a value for; None if there is none."""
+    shared = [subject for subject in first if first[subject] is not None and second.get(subject) is not None]
+    differences = {subject: second[subject] - first[subject] for subject in shared}
     over = over_subjects(differences)
     if over is None:
         return None

@@ -1,4 +1,4 @@
-"""Cells and the grid: what a suite consists of, and where each piece of it lies on disk."""
+"""The cells of a suite (model, dataset, arm, seed) and the paths of their files."""
 
 import re
 from collections import defaultdict
@@ -51,7 +51,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """A suite with its registry: every path and every digest a step or the workflow asks for."""
+    """A suite with its dataset registry: the cells, settings and paths that the steps and the workflow ask for."""
 
     suite: Suite
     registry: dict[str, Dataset]
@@ -74,7 +74,7 @@ class Plan:
         return plan
 
     def check(self, *, model: str | None = None, dataset: str | None = None, where: str | None = None) -> None:
-        """ConesError if the suite has no such model, or the registry no such dataset; `where` the name was said."""
+        """ConesError if the suite has no such model, or the registry no such dataset; `where` the name stands."""
         if model is not None:
             _refuse_unknown("model", model, self.suite.models, f"{CONFIG_FOLDER / self.suite.suite}.yaml: models")
         if dataset is not None:
@@ -84,13 +84,13 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of all that config, registry and plug-ins say about this plan."""
-        entries = (self.registry[name] for name in self.suite.all_datasets)
-        said = [self.suite.model_dump(mode="json"), *map(settings_digest, entries)]
-        return settings_digest([*said, plugin_digests()] if self.suite.plugins else said)
+        """Digest of the suite, of the registry entries of its datasets, and of its plug-ins."""
+        datasets = (self.registry[name] for name in self.suite.all_datasets)
+        entries = [self.suite.model_dump(mode="json"), *map(settings_digest, datasets)]
+        return settings_digest([*entries, plugin_digests()] if self.suite.plugins else entries)
 
     def cells(self, grid: str) -> Iterator[Cell]:
-        """Models, datasets, arms, seeds of one table, in the order of the config."""
+        """The cells of one grid, in the order of the suite: models, datasets, arms, seeds."""
         models, datasets, arms = self.suite.grid(grid)
         for model, dataset, arm, seed in product(models, datasets, arms, self.suite.seeds_of(grid)):
             yield Cell(self.suite.suite, model, dataset, arm, seed)
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def generation(self) -> Generation:
-        """What the suite says of pictures; ConesError if it says nothing."""
+        """The suite's section `generation`; ConesError if it has none."""
         if self.suite.generation is None:
             raise ConesError(
                 "the suite draws no pictures",
@@ -112,25 +112,26 @@ class Plan:
 
     def subject_cells(self) -> list[Cell]:
         """The cells of the suite's generation, arm by arm: a subject is a dataset, `dreambooth-dog6`."""
-        if (said := self.suite.generation) is None:
+        if (generation := self.suite.generation) is None:
             return []
-        places = product(said.drawing_arms, said.subjects or self.registry[said.dataset].classes, said.seeds)
+        subjects = generation.subjects or self.registry[generation.dataset].classes
+        places = product(generation.drawing_arms, subjects, generation.seeds)
         return [self.subject_cell(subject, arm, seed) for arm, subject, seed in places]
 
     def subject_cell(self, subject: str, arm: str, seed: int) -> Cell:
-        """A cell of the suite's generation; a name that is not in it ends in one line."""
-        said, where = self.generation, f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
-        _refuse_unknown("subject", subject, self.registry[said.dataset].classes, where)
-        _refuse_unknown("arm that draws", arm, said.drawing_arms, where)
-        _refuse_unknown("seed", seed, said.seeds, where)
-        return Cell(self.suite.suite, said.model, f"{said.dataset}-{subject}", arm, seed)
+        """A cell of the suite's generation; ConesError for a name that is not in it."""
+        generation, where = self.generation, f"{CONFIG_FOLDER / self.suite.suite}.yaml: generation"
+        _refuse_unknown("subject", subject, self.registry[generation.dataset].classes, where)
+        _refuse_unknown("arm that draws", arm, generation.drawing_arms, where)
+        _refuse_unknown("seed", seed, generation.seeds, where)
+        return Cell(self.suite.suite, generation.model, f"{generation.dataset}-{subject}", arm, seed)
 
     def subject_of(self, cell: Cell) -> str:
-        """The inverse: which subject a cell of the suite's generation is about."""
+        """The subject of a cell of the suite's generation: the inverse of `subject_cell`."""
         return cell.dataset.removeprefix(f"{self.suite.generation.dataset}-")
 
     def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
-        """A cell of this suite; a name that is not in it ends in one line."""
+        """A cell of this suite; ConesError for a name that is not in it."""
         for kind, name, known in (
             ("model", model, self.suite.models),
             ("dataset", dataset, self.suite.all_datasets),
@@ -155,11 +156,11 @@ class Plan:
         return Path(self.suite.data_dir) / self.suite.source / dataset
 
     def manifest(self, dataset: str) -> dict:
-        """What the `prepare` step says about a dataset: status, classes, phrases, counts, digests."""
+        """The manifest that the `prepare` step wrote of a dataset: status, classes, phrases, counts, digests."""
         return read_json(self.data_folder(dataset) / "manifest.json")
 
     def weights(self, model: str) -> Path:
-        """The base weights; random ones have a file of their own, so that suites that start otherwise share none."""
+        """File of the base weights; random weights have one per seed, apart from that of the official weights."""
         seed = self.suite.models[model].initial_seed
         return CHECKPOINTS / f"{model}{'' if seed is None else f'-seed{seed}'}.safetensors"
 
@@ -177,11 +178,11 @@ class Plan:
         return self.features(cell.model, cell.dataset) if is_frozen else None
 
     def real_pictures(self, model: str, dataset: str) -> Path:
-        """Features of all subjects' own pictures."""
+        """File of the image features of all subjects' real pictures."""
         return self.text_states(model, dataset).with_name("real.safetensors")
 
     def feature_budget(self) -> int:
-        """Bytes for one such file: all get the same."""
+        """Bytes for the image features of one model and dataset: an equal share of the suite's `feature_cache_gb`."""
         return int(self.suite.feature_cache_gb * 1e9) // len(self.sharing)
 
     @cached_property
@@ -191,10 +192,10 @@ class Plan:
         for cell in self.all_cells():
             if not self.method(cell.arm).trains_image_encoder:
                 cells[cell.model, cell.dataset].append(cell)
-        return {pair: several for pair, several in cells.items() if len(several) > 1}
+        return {pair: sharing for pair, sharing in cells.items() if len(sharing) > 1}
 
     def compares_boxes(self, cell: Cell) -> bool:
-        """Whether an output such as Table 3 asks how far this cell's class vectors are from its boxes' features."""
+        """Whether an output (Table 3) compares this cell's class vectors with the features of its boxes."""
         return any(cell in self.cells(grid) for grid in grids_read_by(self.suite.parts, "boxes"))
 
     def stage1(self, cell: Cell) -> Cell:
@@ -210,7 +211,7 @@ def _refuse_unknown(kind: str, name: object, known: Collection, where: str | Non
 
 
 def _check_caption(plan: Plan, cell: Cell, file: Path) -> None:
-    """The vectors of all classes must fit into one caption of the text encoder, where they stand in one."""
+    """ConesError if the vectors of all classes do not fit into one caption of the text encoder."""
     entry, classes = plan.method(cell.arm), len(plan.registry[cell.dataset].classes)
     if not (entry.has_vectors and "text_encoder" in entry.inputs):
         return
@@ -229,7 +230,7 @@ def _check_caption(plan: Plan, cell: Cell, file: Path) -> None:
 
 
 def _check_subjects(dataset: Dataset) -> None:
-    """A subject's name becomes a folder and a word of a command line; other classes may be called anything."""
+    """ConesError if a subject's name cannot be that of a folder, which it becomes; other class names are free."""
     for name in dataset.classes:
         if not re.fullmatch(IDENTIFIER, name):
             raise ConesError(
@@ -241,9 +242,9 @@ def _check_subjects(dataset: Dataset) -> None:
             )
 
 
-def _check_named_subjects(said: Generation, dataset: Dataset, file: Path) -> None:
-    """What the suite names is a subject; Figure 3 would be without a mistyped one, and nobody would be told."""
-    for key, names in (("subjects", said.subjects or ()), ("figure3", said.figure3)):
+def _check_named_subjects(generation: Generation, dataset: Dataset, file: Path) -> None:
+    """ConesError if the suite names an unknown subject, which Figure 3 would leave out without a message."""
+    for key, names in (("subjects", generation.subjects or ()), ("figure3", generation.figure3)):
         for name in names:
             if name not in dataset.classes:
                 raise ConesError(

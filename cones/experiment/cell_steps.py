@@ -45,7 +45,7 @@ def weights_steps(plan: Plan) -> list[Step]:
 
 def cell_steps(plan: Plan) -> list[Step]:
     def of_model(job: Job) -> dict[str, Input]:
-        """Base weights and dataset: what every step of a model and dataset reads."""
+        """The base weights and the dataset's manifest, which every step of a model and dataset reads."""
         return {
             "weights": Output(Job("weights", weights=plan.weights(job.model).stem), "weights"),
             "manifest": Output(Job("prepare", dataset=job.dataset), "manifest"),
@@ -59,7 +59,7 @@ def cell_steps(plan: Plan) -> list[Step]:
         return {"features": Output(Job("features", model=job.model, dataset=job.dataset), "index", ancient=True)}
 
     def tune_inputs(job: Job) -> dict[str, Input]:
-        """What the method's registry line names."""
+        """The files that the method's registry entry names."""
         method, files = plan.method(job.arm), of_model(job)
         if "text_states" in method.inputs:
             files["text"] = Output(Job("text_states", model=job.model, dataset=job.dataset), "text")
@@ -69,14 +69,14 @@ def cell_steps(plan: Plan) -> list[Step]:
         return files | (image_features(job) if method.is_tuned else {})
 
     def tuned(job: Job) -> dict[str, Input]:
-        """The state of the cell, and what it has to be put into."""
+        """The tuned state of the cell, with the base weights and dataset it is used with."""
         tune = job_of_cell("tune", cell_of(plan, job))
         return {"state": Output(tune, "state"), "record": Output(tune, "record"), **of_model(job)}
 
     known: dict[tuple, dict] = {}
 
     def settings(job: Job) -> dict:
-        """The same for all datasets that ask for nothing of their own."""
+        """Settings of a cell, computed once for all datasets without overrides in `dataset_tuning`."""
         place = (job.model, job.arm, job.dataset if job.dataset in plan.suite.dataset_tuning else None)
         if place not in known:
             method = {"method_entry": plan.method(job.arm).of_cells}

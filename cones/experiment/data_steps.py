@@ -18,7 +18,7 @@ def data_steps(plan: Plan) -> list[Step]:
         """The miniature source draws its archives first, into the mirror they are fetched from."""
         if source != DRAWN:
             return {}
-        names = [each.filename for each in plan.registry[job.dataset].source(DRAWN).archives]
+        names = [archive.filename for archive in plan.registry[job.dataset].source(DRAWN).archives]
         return {"archives": [Output(Job("draw", dataset=job.dataset, archive=name), "archive") for name in names]}
 
     @functools.cache  # a folder may hold many files

@@ -1,4 +1,4 @@
-"""What decides whether a step runs again: the digest of its code, and what config, registry and user say.
+"""What decides whether a step runs again: the digests of its code, settings, registry entry and files of the user.
 
 Plain functions of the plan that know no Snakemake.
 """
@@ -46,13 +46,14 @@ CODE_OF = {
 }
 
 
-PLANNED = "CONES_CODE"  # {modules: their digest}, which a run tells its steps: sources take half a second to read
+PLANNED = "CONES_CODE"  # {modules: their digest}, passed by a run to its steps: sources take half a second to read
 
 
 def code(plan: Plan, job: Job) -> str:
-    """Digest of a job's code: its step's, and that of the modules which its cell, dataset or model chooses.
+    """Digest of a job's code: its step's module, and the modules that its cell, dataset or model chooses.
 
-    A step of a run, which works with the library of that run or not at all (`CONES_LIBRARY`), believes what it is told.
+    A step started by a run takes the digest from the environment: it uses the library of that run or stops
+    (`CONES_LIBRARY`).
     """
     modules = code_modules(plan, job)
     return json.loads(os.environ.get(PLANNED, "{}")).get(" ".join(modules)) or code_digest(*modules)
@@ -63,7 +64,7 @@ def code_modules(plan: Plan, job: Job) -> tuple[str, ...]:
 
 
 def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
-    """What a job chooses among many of a kind; an edit of what it did not choose leaves it alone."""
+    """The modules of the method, model family or dataset format of a job; an edit of another one does not re-run it."""
     if job.step == "prepare":
         return (FORMATS.module(plan.registry[job.dataset].source(plan.suite.source).format.name),)
     if job.step == "weights":
@@ -80,12 +81,12 @@ def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
 
 
 def model_of(plan: Plan, weights: str) -> str:
-    """Whose base weights a file holds, by its stem."""
+    """The model whose base weights a file holds, by the file's stem."""
     return next(model for model in plan.suite.models if plan.weights(model).stem == weights)
 
 
 def pretraining_code(model: str) -> str:
-    """Digest of the code that pretrains a model: with that of its family, where it detects."""
+    """Digest of the code that pretrains a model; of a detector it includes the model family."""
     chosen = (family_of(model).module,) if model in model_names() else ()
     return code_digest(CODE_OF["pretrain"], *chosen)
 
@@ -94,8 +95,8 @@ def pretraining_code(model: str) -> str:
 
 
 def dataset_entry(plan: Plan, source: str, dataset: str) -> dict:
-    """What the registry says of a dataset, of its sources only the one that is used, and the lists of pictures that its
-    split rule names."""
+    """The registry entry of a dataset with the one source that is used, and digests of the image lists that its split
+    rule names."""
     entry = plan.registry[dataset]
     used = entry.source(source)
     names = sorted(set(used.split.lists.values()))
@@ -108,8 +109,8 @@ def dataset_entry(plan: Plan, source: str, dataset: str) -> dict:
 
 
 def files_given(plan: Plan, source: str, dataset: str) -> str:
-    """What lies in a dataset's mirror, drop or own folder: name, size and time of every file at any depth, those of
-    linked folders too. Empty where the project draws the files, or there are none."""
+    """Digest of the files in a dataset's mirror, drop or own folder: name, size and time of each, at any depth and in
+    linked folders. Empty where the project draws the files, or there are none."""
     if source == DRAWN:
         return ""
     mirror, data = plan.suite.mirror, Path(plan.suite.data_dir)
@@ -120,22 +121,22 @@ def files_given(plan: Plan, source: str, dataset: str) -> str:
 
 
 def credentials_missing(plan: Plan, providers: Providers, source: str, dataset: str) -> str:
-    """What the user has not given for a dataset (never what was given): a new token re-triggers fetch."""
+    """The credentials that a dataset needs and the user has not given: once they are there, fetch runs again."""
     archives = plan.registry[dataset].source(source).archives
     missing = [providers.missing(archive.urls) for archive in archives if not plan.suite.mirror]
-    return " ".join(sorted({one.status for one in missing if one}))
+    return " ".join(sorted({credential.status for credential in missing if credential}))
 
 
 # ----------------------------------------------------------------------------------------------------------- models
 
 
 def official_file(name: str) -> str:
-    """Where an official file is and what its bytes must be; nothing for a name that no list holds."""
+    """Digest of the address and checksum of an official file, or of None for a name that no list holds."""
     return settings_digest(official_files().get(name))
 
 
 def shared_views(plan: Plan, model: str, dataset: str) -> dict | None:
-    """What decides which views have their image features computed, and how many fit; None where none are shared."""
+    """What decides which views have their image features computed and how many fit; None if no features are shared."""
     if plan.features(model, dataset) is None:
         return None
     cells = plan.sharing[model, dataset]
@@ -144,7 +145,7 @@ def shared_views(plan: Plan, model: str, dataset: str) -> dict | None:
 
 
 def pretrained_given(name: str) -> str:
-    """Where the user says a pretrained model lies and what is there; its revision, where it comes from the hub."""
+    """Digest of a pretrained model's folder given by the user, its files there, and its revision on the hub."""
     if name == SHIPPED:
         return ""
     entry = pretrained_models()[name]

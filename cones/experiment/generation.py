@@ -1,4 +1,4 @@
-"""What a suite says of personalised generation: the model that draws, the subjects, the arms and how each learns."""
+"""The section `generation` of a suite, personalised generation: model, subjects, arms and their settings."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ class Generation(Strict):
 
     @property
     def drawing_arms(self) -> tuple[str, ...]:
-        """Those whose method can draw; the others are rows of the table that say why not."""
+        """The arms whose method can draw; the others have a table row with the reason."""
         return tuple(name for name in self.arms if METHODS[self.method(name)].context)
 
     @property
@@ -69,6 +69,7 @@ class Generation(Strict):
         return self.figure_arms or self.drawing_arms
 
     def is_degenerate(self, arm: str) -> bool:
-        """One bare vector of ConES: a softmax over one key is 1, so cross-attention says the same at all places."""
+        """Whether the arm is ConES with one bare vector: a softmax over one key is 1, so attention is
+        the same at all places."""
         settings = self.settings(arm)
         return self.method(arm) == "cones" and (settings.mode, settings.tokens) == ("bare", 1)

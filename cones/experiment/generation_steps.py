@@ -1,4 +1,4 @@
-"""The steps of personalised generation: find models, encode nouns, look at real pictures; learn, draw and score."""
+"""The steps of personalised generation: find models, encode nouns, real pictures' features; learn, draw, score."""
 
 import os
 
@@ -10,10 +10,10 @@ from cones.weights.shipped import FOLDER
 
 
 def find_step() -> Step:
-    """The same for every suite: a pretrained model is looked for once."""
+    """The step that finds a pretrained model, once for all suites."""
 
     def shipped(job: Job) -> dict[str, Input]:
-        """The files of a generator that ships with the project; none of another."""
+        """The files of a generator that ships with the project; empty for another."""
         files = sorted(path for path in (FOLDER / job.name).rglob("*") if path.is_file())
         return {"shipped": [os.path.relpath(path) for path in files]} if files else {}
 
@@ -27,7 +27,7 @@ def find_step() -> Step:
 
 
 def generation_steps(plan: Plan) -> list[Step]:
-    """Those of a suite that draws pictures; their rules have the wildcards subject, arm and seed."""
+    """The steps of a suite that draws pictures; their rules have the wildcards subject, arm and seed."""
     generation = plan.generation
     shared = f"{{suite}}/{generation.model}/{generation.dataset}"
     subject = f"{shared}-{{subject}}/{{arm}}/seed{{seed}}"

@@ -1,7 +1,7 @@
-"""What the files of a job were made of: a small record beside the one that is written last, whoever ran the step.
+"""What the files of a job were made of: a small record beside the file written last, also if a step is run by hand.
 
-`tuning.json` has `tuning.made_of.json`: settings, code and inputs of the job, and which file it speaks of. Machine,
-revision and time are not in it. Without it nobody could tell a result of other settings from the one that is planned.
+`tuning.json` has `tuning.made_of.json`: settings, code and inputs of the job, and the digest of the file it belongs to.
+Machine, revision and time are not in it. It tells a result of other settings from the planned one.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ SUFFIX = ".made_of.json"
 
 
 def record_of(file: Path) -> Path:
-    """Where it is written what a file was made of."""
+    """Path of the record of what a file was made of."""
     return file.with_suffix(SUFFIX)
 
 
@@ -32,15 +32,16 @@ def made_of(pipeline: Pipeline, job: Job) -> dict:
 
     inputs  {key: fingerprint of the file, a list of them, or None where it is not there}; ancient ones do not count
     """
-    inputs = {key: _fingerprints(pipeline, each) for key, each in pipeline.inputs(job).items() if not _is_ancient(each)}
+    counted = {key: value for key, value in pipeline.inputs(job).items() if not _is_ancient(value)}
+    inputs = {key: _fingerprints(pipeline, value) for key, value in counted.items()}
     return {"settings": pipeline.settings(job), "code": pipeline.code(job), "inputs": inputs}
 
 
 @contextlib.contextmanager
 def recorded(plan: Plan, job: Job) -> Iterator[str]:
-    """Run a step inside: what it was made of is taken when it begins and recorded when it has succeeded.
+    """Context of a step's run: what the job is made of is computed at the beginning and recorded on success.
 
-    Yields a digest of that: what an interrupted run must agree with to be gone on with.
+    Yields its digest: an interrupted run is resumed only if it was started with the same one.
     """
     pipeline = Pipeline(plan)
     content = made_of(pipeline, job)
@@ -51,15 +52,15 @@ def recorded(plan: Plan, job: Job) -> Iterator[str]:
 
 def write_record(pipeline: Pipeline, job: Job, content: dict) -> None:
     file = pipeline.last_file(job)
-    if found := fingerprint(file):
-        write_json(record_of(file), {"version": VERSION, "file": found, **content})
+    if digest := fingerprint(file):
+        write_json(record_of(file), {"version": VERSION, "file": digest, **content})
 
 
 def fingerprint(path: Path) -> str | None:
     """Digest of a file; None if it is not there.
 
-    Of the safetensors of this project the header, which holds a digest of each tensor, for they may have gigabytes; of
-    any other file the content.
+    For safetensors of this project, which may have gigabytes, the header, which holds a digest of each tensor; for any
+    other file the content.
     """
     try:
         status = os.stat(path)
@@ -90,10 +91,10 @@ def read_record(file: Path) -> dict | None:
 
 
 def difference(recorded: dict, planned: dict) -> str | None:
-    """The first thing in which two answers of `made_of` differ, in words; an input that is not here counts for none."""
+    """The first difference between two results of `made_of`, in words; inputs that are missing here do not count."""
     planned = json.loads(json.dumps(planned))  # tuples become lists, as in the record
-    if found := _first_difference(recorded["settings"], planned["settings"]):
-        return found
+    if change := _first_difference(recorded["settings"], planned["settings"]):
+        return change
     if recorded["code"] != planned["code"]:
         return "the code of the step has changed"
     if recorded["inputs"].keys() != planned["inputs"].keys():
@@ -108,8 +109,8 @@ def difference(recorded: dict, planned: dict) -> str | None:
 def _first_difference(before: object, now: object, place: str = "") -> str | None:
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*now, *(key for key in before if key not in now)]:
-            if found := _first_difference(before.get(key), now.get(key), f"{place}.{key}".lstrip(".")):
-                return found
+            if change := _first_difference(before.get(key), now.get(key), f"{place}.{key}".lstrip(".")):
+                return change
         return None
     return None if before == now else f"{place or 'settings'} was {_short(before)}, is {_short(now)}"
 
@@ -123,11 +124,11 @@ def _listed(names) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _is_ancient(each: Input) -> bool:
-    return isinstance(each, Output) and each.ancient
+def _is_ancient(value: Input) -> bool:
+    return isinstance(value, Output) and value.ancient
 
 
-def _fingerprints(pipeline: Pipeline, each: Input) -> object:
-    if isinstance(each, list):
-        return [_fingerprints(pipeline, one) for one in each]
-    return fingerprint(pipeline.path(each) if isinstance(each, Output) else Path(each))
+def _fingerprints(pipeline: Pipeline, value: Input) -> object:
+    if isinstance(value, list):
+        return [_fingerprints(pipeline, entry) for entry in value]
+    return fingerprint(pipeline.path(value) if isinstance(value, Output) else Path(value))

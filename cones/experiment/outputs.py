@@ -1,4 +1,4 @@
-"""What a suite makes: the registry of tables and figures, and which parts of a suite each is made of.
+"""The registry of outputs (tables and figures), and the parts of a suite that each is made of.
 
 The registry is read while the workflow is parsed and whenever a suite is loaded, so this module imports nothing heavy;
 an output's own file is imported where the output is made or shown.
@@ -18,7 +18,7 @@ GENERATION = "generation"  # the part of a suite whose cells are subjects; all o
 
 
 class Output(Entry):
-    """What the file of a table or figure says in its literal OUTPUT.
+    """The literal OUTPUT of a table's or figure's file.
 
     The file has `frame(source, *, suite)` -> DataFrame, the rows of `<name>.csv`, and `sheet(columns, rows, *, suite,
     title)` -> Sheet or list of sheets, made of the CSV file alone; `draw(source, rows, files, *, suite, title)` where
@@ -52,17 +52,17 @@ class Output(Entry):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What it leaves in the folder of a suite."""
+        """The names of the files it writes into the folder of a suite."""
         pictures = [f"{stem}.{kind}" for stem in (*self.figures, *self.supplement) for kind in ("png", "pdf")]
         return (f"{self.name}.csv", f"{self.name}.md", *self.further, *pictures)
 
     @property
     def reading_module(self) -> str:
-        """The module that reads what the output is made of: a part of its code."""
+        """The module that reads the output's data; it counts as part of the output's code."""
         return f"cones.outputs.reads.{'vectors' if self.reads == 'boxes' else self.reads}"
 
     def parts_in(self, parts: Collection[str]) -> tuple[str, ...]:
-        """The parts of a suite (its grids, and "generation") that stand behind the output there."""
+        """The parts of a suite (its grids, and "generation") that the output reads there."""
         if self.reads == "records":
             return grids_of_methods(parts)
         return tuple(part for part in (*self.grids, *self.also) if part in parts)
@@ -83,7 +83,7 @@ def outputs_of(parts: Collection[str]) -> list[Output]:
 
 
 def grids_read_by(parts: Collection[str], *reads: Reads) -> tuple[str, ...]:
-    """Those of a suite's grids that are read in one of these ways."""
+    """The grids of a suite that some output reads in one of these ways."""
     return _in_order(parts, (output for output in OUTPUTS.values() if output.reads in reads))
 
 
@@ -93,7 +93,7 @@ def scored_grids(parts: Collection[str]) -> tuple[str, ...]:
 
 
 def embedded_grids(parts: Collection[str]) -> tuple[str, ...]:
-    """The grids whose cells' class vectors are looked at."""
+    """The grids whose cells' class vectors some output reads."""
     return grids_read_by(parts, "vectors", "boxes")
 
 

@@ -1,6 +1,6 @@
-"""The workflow as a whole: every step of a suite, and of each job what it reads, leaves and is planned with.
+"""The pipeline of a suite: all its steps, with the inputs, outputs, log, settings and code of each job.
 
-The rules, the forecast, the reasons for holes and the search for stale results all read it here.
+The rules, the forecast, the reasons for holes and the search for stale results all use it.
 """
 
 import json
@@ -21,7 +21,7 @@ SUBJECT_STEPS = ("learn_subject", "draw_subject", "score_subject")
 
 
 class Pipeline:
-    """The steps of a plan, by the names of their rules, in the order in which work begins."""
+    """The steps of a plan by the names of their rules, in the order of execution."""
 
     def __init__(self, plan: Plan):
         self.plan = plan
@@ -37,7 +37,7 @@ class Pipeline:
         return Path(self._filled(self.steps[output.job.step].outputs[output.key], output.job))
 
     def files(self, job: Job) -> list[Path]:
-        """All that a job leaves."""
+        """All files that a job writes."""
         return [self.path(Output(job, key)) for key in self.steps[job.step].outputs]
 
     def last_file(self, job: Job) -> Path:
@@ -56,13 +56,13 @@ class Pipeline:
     # ------------------------------------------------------------------------------------------------------- jobs
 
     def job_of(self, step: str, cell: Cell) -> Job:
-        """A step of a cell: one of a grid, or a subject's."""
+        """The job of a step for a cell of a grid or of a subject."""
         if step not in SUBJECT_STEPS:
             return job_of_cell(step, cell)
         return Job(step, subject=self.plan.subject_of(cell), arm=cell.arm, seed=cell.seed)
 
     def scoring(self, cell: Cell) -> Job:
-        """The job that leaves a cell's numbers."""
+        """The job that writes a cell's metrics."""
         generation = self.plan.suite.generation
         return self.job_of("score_subject" if generation and cell.model == generation.model else "evaluate", cell)
 
@@ -71,17 +71,17 @@ class Pipeline:
         return list(dict.fromkeys(output.job for output in outputs_among(self.inputs(job).values())))
 
     def behind(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """These jobs and all on the way to them, each once, the last of the way first."""
+        """These jobs and all jobs that they depend on, each once, breadth first."""
         todo = deque(dict.fromkeys(jobs))
         seen = set(todo)
         while todo:
             yield (job := todo.popleft())
-            new = [each for each in self.needs(job) if each not in seen]
+            new = [needed for needed in self.needs(job) if needed not in seen]
             todo.extend(new)
             seen.update(new)
 
     def all_jobs(self) -> list[Job]:
-        """Every job that the suite may ask for, as far as it is about cells and what these are made of."""
+        """Every job of the suite's cells and all jobs that these depend on; not those of tables and figures."""
         cells, subjects = self.plan.all_cells(), self.plan.subject_cells()
         last = [job_of_cell(step, cell) for cell in cells for step in ("evaluate", "embed")]
         return list(self.behind([*last, *(self.job_of("score_subject", cell) for cell in subjects)]))
@@ -92,27 +92,27 @@ class Pipeline:
         return self.steps[job.step].settings(job)
 
     def code(self, job: Job) -> str:
-        """The same for many jobs."""
+        """Digest of a job's code, computed once for all jobs of the same modules."""
         modules = code_modules(self.plan, job)
         if modules not in self._code:
             self._code[modules] = code(self.plan, job)
         return self._code[modules]
 
     def export_code(self) -> None:
-        """Tell the steps below this process, through the environment, the digests of their code."""
+        """Pass the code digests of all jobs to the steps started by this process, in an environment variable."""
         os.environ.pop(PLANNED, None)
-        found = {" ".join(code_modules(self.plan, job)): self.code(job) for job in self.all_jobs()}
-        os.environ[PLANNED] = json.dumps(found, sort_keys=True)
+        code_digests = {" ".join(code_modules(self.plan, job)): self.code(job) for job in self.all_jobs()}
+        os.environ[PLANNED] = json.dumps(code_digests, sort_keys=True)
 
     def digest(self, job: Job) -> str:
-        """Changes when the settings or the code of a job do: a parameter of its rule."""
+        """Digest of the settings and the code of a job: a parameter of its rule."""
         return f"{settings_digest(self.settings(job))}-{self.code(job)}"
 
 
 def outputs_among(inputs: Iterable[Input]) -> Iterator[Output]:
     """The files of other jobs among the inputs of a job."""
-    for each in inputs:
-        if isinstance(each, Output):
-            yield each
-        elif isinstance(each, list):
-            yield from outputs_among(each)
+    for value in inputs:
+        if isinstance(value, Output):
+            yield value
+        elif isinstance(value, list):
+            yield from outputs_among(value)

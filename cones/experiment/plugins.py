@@ -1,6 +1,6 @@
 """Plug-ins of a suite: files outside of the project that add a method, a model family, a format or a table.
 
-What they are stands in a literal at the top level of the file (`METHOD`, `MODEL`, `FORMAT`, `OUTPUT`; see
+Each declares itself in a literal at the top level of the file (`METHOD`, `MODEL`, `FORMAT`, `OUTPUT`; see
 `docs/extending.md`), so that a suite is read, and the workflow parsed, without importing them.
 """
 
@@ -24,7 +24,7 @@ _loaded: list[str] = []  # modules of the suite that was read last
 
 
 def load_plugins(paths: Iterable[str], *, suite_file: Path) -> None:
-    """Let the registries hold what is built in, what is installed, and what these files add; no earlier suite's.
+    """Add the entries of these files to the registries, and remove those of the suite that was read before.
 
     A path is a `.py` file, or a folder that is a package, relative to the suite's file. ConesError, one line, for a
     path that is not there, a name that is taken, and a file that does not say what it adds.
@@ -40,12 +40,12 @@ def load_plugins(paths: Iterable[str], *, suite_file: Path) -> None:
 
 
 def plugin_digests() -> dict[str, str]:
-    """{module: digest of what it and its neighbours mean and say of themselves} for the plug-ins of the suite."""
+    """{module: digest of its code and literals and those of its neighbours} for the plug-ins of the suite."""
     return {module: provenance.plugin_digest(module) for module in _loaded}
 
 
 def plugins_used(*modules: str) -> dict[str, str]:
-    """{module: its digest} of those modules that are not part of the project: what a cell records of them."""
+    """{module: its digest} of the modules that are not part of the project, for the record of a cell."""
     outside = (module for module in modules if module.partition(".")[0] not in sources.PACKAGES)
     return {module: provenance.plugin_digest(module) for module in outside}
 
@@ -80,7 +80,7 @@ def _file_of(path: str, folder: Path, where: str) -> Path:
 
 
 def _make_importable(module: str, file: Path, where: str) -> None:
-    """As a script's folder is: what lies beside the file can be imported by it. Installed modules keep their names."""
+    """Make the file and its neighbours importable; ConesError if an installed module has its name."""
     if not module.isidentifier():
         raise ConesError(
             "a plug-in must have a name that Python can import",
@@ -100,18 +100,18 @@ def _make_importable(module: str, file: Path, where: str) -> None:
 
 
 def _register(module: str, file: Path) -> None:
-    """Add everything that the file says it is."""
-    found = [(registry, said) for registry in REGISTRIES for said in literals(file, registry.literal)]
-    if not found:
+    """Add every entry that the file declares to its registry."""
+    entries = [(registry, entry) for registry in REGISTRIES for entry in literals(file, registry.literal)]
+    if not entries:
         raise ConesError(
             "the plug-in does not say what it adds",
             where=file,
             expected=" or ".join(f'{registry.literal} = {{"name": …}}' for registry in REGISTRIES),
             next_step="add it at the top level of the file; docs/extending.md shows whole files",
         )
-    for registry, said in found:
-        if not isinstance(said.get("name"), str):
+    for registry, entry in entries:
+        if not isinstance(entry.get("name"), str):
             raise ConesError(
                 f"{registry.literal} has no name", where=file, next_step='add it: "name": "…", as suites will call it'
             )
-        registry.add(said["name"], module)
+        registry.add(entry["name"], module)

@@ -1,4 +1,4 @@
-"""Which results are not what the plan would make: found by what was recorded of each, however it was made."""
+"""Stale results: files whose record of settings, code and inputs differs from the plan's."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,24 +16,24 @@ PLACED = ("weights",)  # steps whose file a person may have put there: without a
 
 
 class Staleness:
-    """Compares files with a plan; each is looked at once."""
+    """Compares the recorded files of jobs with a plan; each job is checked once."""
 
     def __init__(self, pipeline: Pipeline):
         self.pipeline = pipeline
         self._known: dict[Job, str | None] = {}
 
     def reason(self, job: Job) -> str | None:
-        """Why what a job left is stale, in words; None if it is not, or not there. Jobs behind it are not asked."""
+        """Why the files of a job are stale; None if they are not, or do not exist. Its dependencies are not checked."""
         if job not in self._known:
             self._known[job] = self._reason(job)
         return self._known[job]
 
     def stale_jobs(self) -> Iterator[Job]:
-        """Those of the whole suite whose files are stale."""
+        """The jobs of the whole suite whose files are stale."""
         return (job for job in self.pipeline.all_jobs() if self.reason(job))
 
     def refuse(self, last: Job) -> None:
-        """ConesError if what a job left, or anything that it was made of, is stale."""
+        """ConesError if the files of a job, or of any job it depends on, are stale."""
         for job in self.pipeline.behind([last]):
             if reason := self.reason(job):
                 raise ConesError(
@@ -51,14 +51,14 @@ class Staleness:
             return None if job.step in PLACED else UNKNOWN
         planned = made_of(self.pipeline, job)
         if job.step == "fetch" and read_json(file)["status"] in USABLE:  # what is here needs no credentials any more
-            for each in (recorded, planned):
-                each["settings"] = {key: value for key, value in each["settings"].items() if key != "credentials"}
+            for content in (recorded, planned):
+                content["settings"] = {key: value for key, value in content["settings"].items() if key != "credentials"}
         return difference(recorded, planned)
 
 
 def check_of_cells(plan: Plan) -> Callable[[Cell], None]:
-    """A function that raises ConesError for a cell whose numbers may not stand in a table: its files, or what they were
-    made of, are not as recorded, or they are stale."""
+    """A function that raises ConesError for a cell that may not be in a table: its files or their inputs are not as
+    recorded, or they are stale."""
     pipeline, digests = Pipeline(plan), Digests(states=False)
     stale = Staleness(pipeline)
 

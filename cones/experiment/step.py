@@ -1,4 +1,4 @@
-"""What a step of the workflow is: the files it writes and reads, its log and its settings."""
+"""A step of the workflow: the files it writes and reads, its log and its settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Output:
-    """A file that a job leaves, by its key among the step's outputs.
+    """A file that a job writes, by its key among the step's outputs.
 
     ancient  it has to be there, but a newer one makes nothing run again and counts in no record
     """
@@ -39,12 +39,12 @@ Input = Output | list[Output] | str | list[str]
 
 @dataclass(frozen=True)
 class Step:
-    """A rule of the workflow, said once.
+    """A rule of the workflow: what it writes, logs and reads, and the settings it depends on.
 
     outputs   {key: path with wildcards}; the last one is written last and stands for all of them
     log       path with wildcards
     inputs    of a job: {key: input}
-    settings  of a job: what config, registry and user say that decides the result, a value that JSON can hold
+    settings  of a job: everything from config, registry and user that decides the result, a value that JSON can hold
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The typed configuration of a suite: which datasets, models, arms and seeds, and how every method is tuned."""
+"""The typed configuration of a suite: its datasets, models, arms, seeds and tuning settings."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -66,7 +66,7 @@ MAIN_GRID = "table1"  # of a suite that names none
 
 
 class Suite(Strict):
-    """One world: datasets from one source, models, arms, seeds, schedule. `config/<suite>.yaml` holds one."""
+    """An experiment: datasets from one source, models, arms, seeds, schedule; `config/<suite>.yaml` holds one."""
 
     suite: str = Field(pattern=IDENTIFIER)
     title: str = Field(description="said above every table and figure of the suite")
@@ -109,7 +109,7 @@ class Suite(Strict):
     @classmethod
     def _is_a_folder(cls, value: str | None) -> str | None:
         """It becomes part of paths that Snakemake reads braces in."""
-        if value is not None and (not value.strip() or any(each in value for each in "{}\n\0")):
+        if value is not None and (not value.strip() or any(character in value for character in "{}\n\0")):
             raise ValueError("must be the path of a folder, without braces or line breaks")
         return value
 
@@ -136,12 +136,12 @@ class Suite(Strict):
         return self
 
     def _check_grid(self, name: str) -> None:
-        """Every name of a grid exists; a tuned arm has a learning rate, stage 2 has its stage 1 beside it."""
+        """ValueError if a grid names what the suite lacks, a tuned arm has no learning rate, or stage 2 no stage 1."""
         models, _, arms = self.grid(name)
-        for kind, asked, known in (("model", models, self.models), ("arm", arms, self.arms)):
-            for each in asked:
-                if each not in known:
-                    raise ValueError(f'grids.{name}: {kind} "{each}" is not in the suite; {closest(each, known)}')
+        for kind, named, known in (("model", models, self.models), ("arm", arms, self.arms)):
+            for entry in named:
+                if entry not in known:
+                    raise ValueError(f'grids.{name}: {kind} "{entry}" is not in the suite; {closest(entry, known)}')
         for arm_name in arms:
             arm = self.arms[arm_name]
             method = arm.method or arm_name
@@ -172,8 +172,8 @@ class Suite(Strict):
     def named_datasets(self) -> Iterator[tuple[str, str]]:
         """(key of the suite, dataset) of every dataset that it names."""
         yield from (("datasets", name) for name in self.datasets)
-        for grid, said in self.grids.items():
-            yield from ((f"grids.{grid}.datasets", name) for name in said.datasets or ())
+        for key, grid in self.grids.items():
+            yield from ((f"grids.{key}.datasets", name) for name in grid.datasets or ())
         if self.generation:
             yield "generation.dataset", self.generation.dataset
         yield from (("dataset_tuning", name) for name in self.dataset_tuning)
@@ -193,12 +193,12 @@ class Suite(Strict):
 
 
 def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | None = None) -> CellSettings:
-    """Suite < model < dataset < arm, the later wins."""
+    """The settings of a cell: those of the suite, overridden by model, dataset and arm, in this order."""
     model, arm = suite.models[model_name], suite.arms[arm_name]
     method = arm.method or arm_name
-    asked = suite.dataset_tuning.get(dataset, {})
-    named = [f"models.{model_name}", *([f"dataset_tuning.{dataset}"] if asked else []), f"arms.{arm_name}"]
-    tuning = {**suite.tuning.model_dump(), **model.tuning, **asked, **arm.tuning}
+    dataset_tuning = suite.dataset_tuning.get(dataset, {})
+    named = [f"models.{model_name}", *([f"dataset_tuning.{dataset}"] if dataset_tuning else []), f"arms.{arm_name}"]
+    tuning = {**suite.tuning.model_dump(), **model.tuning, **dataset_tuning, **arm.tuning}
     return CellSettings(
         method=method,
         tokens_per_class=arm.tokens_per_class or model.tokens_per_class,
@@ -236,8 +236,8 @@ def _read(path: Path) -> dict:
 
 
 def _texts(value: Any) -> list[str]:
-    """The texts of a list; what is none is told when the suite is parsed."""
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list | tuple) else []
+    """The texts of a list; other values are reported when the suite is parsed."""
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list | tuple) else []
 
 
 def load_suite(name: str, overrides: dict | None = None) -> Suite:

@@ -1,1 +1,1 @@
-"""The seam of tuning methods: what a method is, and how it says classes to a model."""
+"""The interface of tuning methods, their registry, and the prompts that make a model's language features."""

@@ -1,4 +1,4 @@
-"""What the UNet hears: one module per method, `context(templates) -> (B, L, D)`. The generation side of a method."""
+"""The text conditioning of the UNet, one module per method: `context(templates) -> (B, L, D)`."""
 
 import importlib
 from abc import abstractmethod
@@ -39,7 +39,7 @@ class TextParts:
 
     @torch.no_grad()
     def states(self, texts: Sequence[str]) -> Tensor:
-        """(B, L, D) last hidden states, as Stable Diffusion hears them."""
+        """(B, L, D) last hidden states, as Stable Diffusion is conditioned on them."""
         ids = torch.stack([self.ids(text) for text in texts]).to(self.device)
         return self.encoder(ids).last_hidden_state
 
@@ -50,7 +50,7 @@ class TextParts:
 
 @dataclass
 class SubjectInputs:
-    """What a method may make its context of.
+    """The inputs from which a method makes its context.
 
     tokens     N vectors
     null       (1, L, D) states of the empty prompt, computed once and stored
@@ -70,7 +70,7 @@ class SubjectInputs:
 
 
 class Context(nn.Module):
-    """`vectors` (N, D) is all that may train. One class per method, named in the registry (`MethodEntry.context`)."""
+    """The text conditioning of one method, named in its registry entry (`context`); only `vectors` (N, D) trains."""
 
     vectors: nn.Parameter | None
     mode: str = ""
@@ -95,11 +95,11 @@ class Context(nn.Module):
     @classmethod
     @abstractmethod
     def started(cls, prompt_inputs: SubjectInputs) -> "Context":
-        """As it is before the first step."""
+        """The context before the first training step."""
 
     @abstractmethod
     def forward(self, templates: Sequence[str]) -> Tensor:
-        """(B, L, D), one row per template; a template holds `{}` where the subject is said."""
+        """(B, L, D), one row per template; a template holds `{}` in the subject's place."""
 
 
 class ClassNameContext(Context):
@@ -136,9 +136,9 @@ class PseudoWordContext(Context):
         return cls(prompt_inputs.text, prompt_inputs.class_word, prompt_inputs.tokens)
 
     def forward(self, templates: Sequence[str]) -> Tensor:
-        laid = [self._laid_out(template) for template in templates]
-        ids = torch.stack([ids for ids, _ in laid]).to(self.vectors.device)
-        learned = torch.stack([mask for _, mask in laid]).to(self.vectors.device)  # (B, L)
+        encoded = [self._laid_out(template) for template in templates]
+        ids = torch.stack([ids for ids, _ in encoded]).to(self.vectors.device)
+        learned = torch.stack([mask for _, mask in encoded]).to(self.vectors.device)  # (B, L)
 
         def write(module: nn.Module, inputs, embedded: Tensor) -> Tensor:
             rows = self.vectors.to(embedded.dtype).repeat(len(ids), 1)  # (B N, D)
@@ -151,7 +151,7 @@ class PseudoWordContext(Context):
             handle.remove()
 
     def _laid_out(self, template: str) -> tuple[Tensor, Tensor]:
-        """Ids (L,) with the vectors' places held by the end token, and where these are (L,) bool."""
+        """Ids (L,) with the end token in the vectors' places, and a mask (L,) bool of these places."""
         before, _, after = template.partition("{}")
         tokenizer, tokens = self.text.tokenizer, len(self.vectors)
         words = [tokenizer.bos_token_id, *self.text.words(before)]

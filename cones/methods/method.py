@@ -33,7 +33,7 @@ Label = Literal["boxes", "masks"]
 
 
 class MethodEntry(Entry):
-    """What a method's file says in its literal METHOD: how it is shown, and which files of other steps it reads."""
+    """The literal METHOD of a method's file: its label, the files of other steps it reads, and its properties."""
 
     class_name: str = Field(alias="class")
     label: str = Field(description="as tables and figures print it")
@@ -48,7 +48,7 @@ class MethodEntry(Entry):
 
     @property
     def of_cells(self) -> dict:
-        """What a cell's result depends on; how the method is shown concerns tables alone."""
+        """The fields that a cell's result depends on: all but those that only tables show."""
         return self.model_dump(mode="json", exclude={"label", "block"})
 
 
@@ -59,9 +59,9 @@ METHODS: Registry[MethodEntry] = Registry(
 
 @dataclass
 class PromptInputs:
-    """What a method may make its prompt of; inputs that its registry line does not name are None."""
+    """The inputs from which a method makes its prompt; those that its registry entry does not name are None."""
 
-    phrases: list[ClassPhrase]  # how each class is said, in class order
+    phrases: list[ClassPhrase]  # the text of each class, in class order
     settings: CellSettings
     generator: torch.Generator  # seeded by the cell: the only source of random starts
     text_states: LanguageFeatures | None = None  # class names through the frozen encoder
@@ -82,7 +82,7 @@ class TuningMethod(ABC):
     """How the language features are made and what trains; nothing else differs between the rows of a table.
 
     Parameter names are those of `{"model": detector, "prompt": prompt}`, such as "model.rpn.head.log_scale".
-    A method says at least what its prompt is and what trains; all else has a default.
+    A method defines at least its prompt and what trains; all else has a default.
 
     not_for_generators  why no generator can carry the method, or None for one with a `context` in the registry
     selection           which labels chose the epoch that counts: those of the validation split ("val"); none, then it
@@ -140,12 +140,12 @@ class TuningMethod(ABC):
     def loss_terms(
         self, model: GroundedDetector, prompt: Prompt, predictions: Predictions, targets: list[Target]
     ) -> LossTerms:
-        """Terms beside the model's, under names of their own. A term is a sum over images and its normaliser, so that a
-        batch in parts gives the loss of the whole batch."""
+        """Loss terms beside the model's, under names of their own. A term is a sum over images and its normaliser, so
+        that a batch in parts gives the loss of the whole batch."""
         return {}
 
     def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
-        """Those of `loss_terms`, known before any forward pass, for images padded to `size` (H, W)."""
+        """Normalisers of `loss_terms`, known before any forward pass, for images padded to `size` (H, W)."""
         return {}
 
     def adjust_gradients(  # noqa: B027 (a hook)
@@ -157,5 +157,5 @@ class TuningMethod(ABC):
         """
 
     def needs_prompt_at_test(self, prompt: Prompt) -> bool:
-        """Whether scoring needs the prompt itself, and not only the language features that it ended in."""
+        """Whether scoring needs the prompt itself, and not only its final language features."""
         return not prompt.is_static or self.detect is not None

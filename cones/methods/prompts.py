@@ -1,4 +1,4 @@
-"""The `Prompt` seam: how the language features are made. A method of the paper is little more than one of these."""
+"""Prompts: the modules that make the language features of a model. A method of the paper is little more than one."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from cones.runtime.errors import ConesError
 
 @dataclass
 class PromptContext:
-    """What a prompt may look at: how many images, and their features; None where there are no images, as for a static
-    prompt."""
+    """What a prompt may depend on: the number of images and their features, None where there are no images, as for a
+    static prompt."""
 
     batch_size: int = 1
     pyramid: FeaturePyramid | None = None
 
 
 class Prompt(nn.Module):
-    """`prompt(context) -> LanguageFeatures`.
+    """A module that makes the language features of all classes: `prompt(context) -> LanguageFeatures`.
 
     is_static  the result does not depend on the context: it is stored when tuning ends, and scoring reads it. False for
                a prompt that looks at the image: it is made again for scoring, of the method's inputs and of what was
@@ -34,15 +34,15 @@ class Prompt(nn.Module):
 
     @abstractmethod
     def forward(self, context: PromptContext) -> LanguageFeatures:
-        """B = 1 row for all images, or one for each of `context.batch_size` images."""
+        """Language features with B = 1 row for all images, or one for each of `context.batch_size` images."""
 
     def for_images(self, pyramid: FeaturePyramid) -> LanguageFeatures:
-        """A row for each image of the pyramid."""
+        """Language features with a row for each image of the pyramid."""
         images = len(pyramid.sizes)
         return self(PromptContext(images, pyramid)).for_batch(images)
 
     def without_images(self) -> LanguageFeatures:
-        """The one row of a static prompt."""
+        """The language features of a static prompt, one row for all images."""
         return self(PromptContext())
 
 
@@ -72,7 +72,7 @@ class EncodedCaption:
 
 
 def check_length(positions: int) -> None:
-    """A caption longer than the 256 positions of a text encoder raises: truncated classes could never be detected."""
+    """ConesError for a caption longer than the text encoder's 256 positions: truncated classes are never detected."""
     if positions > MAX_POSITIONS:
         raise ConesError(
             "the caption of all classes is too long for the text encoder",
@@ -83,14 +83,14 @@ def check_length(positions: int) -> None:
 
 
 def encode_caption(tokenizer, phrases: Sequence[ClassPhrase]) -> EncodedCaption:
-    """Class phrases -> word-piece ids with [CLS] and [SEP], and where each class stands."""
+    """Class phrases -> word-piece ids with [CLS] and [SEP], and the positions of each class."""
     encoded = encode_text(tokenizer, *caption(phrases))
     _refuse_same_words(encoded, phrases)
     return encoded
 
 
 def _refuse_same_words(encoded: EncodedCaption, phrases: Sequence[ClassPhrase]) -> None:
-    """Two classes that the text encoder reads as the same words, such as Ship and ship, cannot be told apart."""
+    """ConesError for two classes that the text encoder reads as the same words, such as Ship and ship."""
     first: dict[tuple, ClassPhrase] = {}
     for phrase, row in zip(phrases, encoded.class_positions):
         words = (tuple(encoded.ids[row].tolist()), phrase.prefix, phrase.suffix)
@@ -102,7 +102,7 @@ def _refuse_same_words(encoded: EncodedCaption, phrases: Sequence[ClassPhrase]) 
 
 
 def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> EncodedCaption:
-    """Any text, and for each class the characters [start, end) that stand for it; ends as the family's captions do."""
+    """Encode a text in which characters [start, end) stand for each class; it ends as the family's captions do."""
     if tokenizer.style.ends_with_stop and not text.endswith("."):
         text += "."
     encoding = tokenizer.encode(text)
@@ -173,8 +173,12 @@ class SoftCaption(Prompt):
         vectors: Tensor,
         prompt_inputs: PromptInputs,
     ) -> "SoftCaption":
-        """[CLS], what is said of each class with "." between (and behind the last, if the family's captions end so),
-        [SEP]; of what is said, which slots are positives."""
+        """A caption of all classes: [CLS], the slots of each class with "." between (and behind the last, if the
+        family's captions end so), [SEP].
+
+        said             slots of each class: word-piece ids, or `(class, n)` for a vector
+        stands_for_class which of these slots are positives
+        """
         tokenizer = prompt_inputs.tokenizer
         token_id = tokenizer.token_to_id
         slots: list[int | tuple[int, int]] = [token_id("[CLS]")]

@@ -1,4 +1,4 @@
-"""What a cell is tuned with: the budget and protocol that all methods share, and what its method is given."""
+"""The settings of a cell: the tuning budget and protocol that all methods share, and those of its method."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: everything is written beside its place and renamed in."""
+"""Atomic files, either whole or absent: each is written under a temporary name beside its place and renamed."""
 
 import contextlib
 import errno
@@ -75,8 +75,8 @@ def _errno(error: BaseException | None) -> int | None:
     while error is not None:
         if isinstance(error, OSError):
             return error.errno
-        if said := re.search(r"\(os error (\d+)\)", str(error)):
-            return int(said[1])
+        if match := re.search(r"\(os error (\d+)\)", str(error)):
+            return int(match[1])
         error = error.__cause__ or error.__context__
     return None
 
@@ -120,12 +120,12 @@ def check_sha256(path: str | Path, expected: str) -> None:
     """ConesError unless the file is there and is the one whose sha256 was recorded."""
     if not Path(path).exists():
         raise ConesError("file is missing", where=path, next_step=MAKE_IT)
-    if (found := sha256(path)) != expected:
+    if (digest := sha256(path)) != expected:
         raise ConesError(
             "content changed since it was recorded",
             where=path,
             expected=f"sha256 {expected}",
-            found=found,
+            found=digest,
             next_step="delete it and run again",
         )
 
@@ -133,15 +133,15 @@ def check_sha256(path: str | Path, expected: str) -> None:
 def save_tensors(path: str | Path, tensors: dict, metadata: dict[str, str] | None = None) -> str:
     """Write `{name: tensor}` as safetensors, sorted so that equal content gives equal bytes; returns the sha256.
 
-    The file holds a digest of each tensor, which `load_tensors` checks: a flipped bit would load without a word.
+    The file holds a digest of each tensor, which `load_tensors` checks: safetensors itself loads flipped bits.
     """
     from safetensors.torch import save_file
 
     ordered = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
-    said = {**(metadata or {}), DIGESTS: {name: _digest(tensor) for name, tensor in ordered.items()}}
+    content = {**(metadata or {}), DIGESTS: {name: _digest(tensor) for name, tensor in ordered.items()}}
     with replacing(path) as temporary:
         # one entry: safetensors writes several in an order of its own, different every time
-        save_file(ordered, temporary, metadata={"cones": json.dumps(said, sort_keys=True)})
+        save_file(ordered, temporary, metadata={"cones": json.dumps(content, sort_keys=True)})
     return sha256(path)
 
 
@@ -162,9 +162,9 @@ def bytes_of(tensor):
 def load_tensors(
     path: str | Path, *, expected_sha256: str | None = None, wanted: Callable[[str], bool] = lambda name: True
 ) -> tuple[dict, dict[str, str]]:
-    """`({name: tensor}, metadata)`; a damaged file, or one whose sha256 is not the recorded one, is refused.
+    """Tensors and metadata of a safetensors file; ConesError if it is damaged or not the recorded one.
 
-    Only tensors whose name is `wanted` are read, and held against the digests in the file, where it has them.
+    Only tensors whose name is `wanted` are read; they are compared with the digests in the file, where it has them.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -174,7 +174,7 @@ def load_tensors(
         check_sha256(path, expected_sha256)
     try:
         with safe_open(path, framework="pt") as file:
-            # copies: where a tensor begins in the file depends on what else is said there, and the last bits of a
+            # copies: where a tensor begins in the file depends on its header, and the last bits of a
             # product depend on where its factors begin in memory
             tensors = {name: file.get_tensor(name).clone() for name in file.keys() if wanted(name)}  # noqa: SIM118
             metadata = json.loads((file.metadata() or {}).get("cones", "{}"))

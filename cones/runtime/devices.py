@@ -1,4 +1,4 @@
-"""Where a step computes, and in which precision."""
+"""The device a step computes on, and its precision."""
 
 import contextlib
 import functools
@@ -11,7 +11,7 @@ from cones.runtime.lease import lease
 
 @functools.cache
 def best_device() -> torch.device:
-    """A GPU that is this process's own until it ends, or the CPU."""
+    """A GPU leased for this process until it ends, or the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     names = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
@@ -21,17 +21,17 @@ def best_device() -> torch.device:
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
-    """Whether the device's own units do: older GPUs would only imitate it, and stay in float32."""
+    """Whether the device has hardware bfloat16; older GPUs, which would emulate it, compute in float32."""
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def precision(device: torch.device) -> str:
-    """What `run.json` calls it."""
+    """Name of the device's precision, as `run.json` records it."""
     return "bfloat16" if computes_in_bfloat16(device) else "float32"
 
 
 def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager:
-    """bfloat16 autocast on a GPU (no loss scaling needed), nothing on a CPU; losses are computed in float32 anyway."""
+    """bfloat16 autocast on a GPU (no loss scaling needed), float32 on a CPU; losses are computed in float32 anyway."""
     if computes_in_bfloat16(device):
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return contextlib.nullcontext()
@@ -43,7 +43,7 @@ def full_precision(x: Tensor) -> Tensor:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what the device's allocator keeps in pieces; called once the failed pass is out of scope."""
+    """Free the cached blocks of the device's allocator; called once the failed pass is out of scope."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 

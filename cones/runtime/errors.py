@@ -1,4 +1,4 @@
-"""The one exception a person is meant to read: what went wrong, where, and what to do next, in one line."""
+"""The exception for faults that a user can correct: what went wrong, where, and what to do next, in one line."""
 
 import difflib
 from collections.abc import Iterable
@@ -39,12 +39,12 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 def said_by(error: Exception) -> str:
-    """What Python says of a file it could not make sense of, in words: a KeyError says nothing but a name."""
+    """The message of a parsing error in words; a KeyError alone holds nothing but the missing name."""
     return f'nothing named "{error.args[0]}"' if isinstance(error, KeyError) and error.args else str(error)
 
 
 def kind_of(value: object) -> str:
-    """What a parsed JSON or YAML value is, in words: `null` reads as nothing."""
+    """The type of a parsed JSON or YAML value in words, such as "a list"; `null` is "nothing"."""
     kinds = ((type(None), "nothing"), (bool, "true or false"), (str, "text"), (int | float, "a number"))
     kinds += ((dict, "a mapping of keys"), (list, "a list"))
     return next((word for kind, word in kinds if isinstance(value, kind)), type(value).__name__)

@@ -1,4 +1,4 @@
-"""One GPU for one job: leases of devices by file locks; Snakemake's `gpu` only counts, and tells no job which one."""
+"""Leases of GPUs by file locks, one GPU for one job; Snakemake's resource `gpu` counts them but names none."""
 
 import fcntl
 import getpass
@@ -14,9 +14,9 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class Lease:
-    """A device of this process's own; given back by `release`, or by the kernel when the process ends, however it does.
+    """A device leased for this process until `release`, or until the process ends for whatever reason.
 
-    A lock is one file per device, held with `flock`: a killed holder leaves none behind, and the file itself means
+    A lock is one file per device, held with `flock`, which ends with its process; the existence of the file means
     nothing. Locks are seen by the processes of one user on one machine.
     """
 
@@ -32,17 +32,17 @@ def lock_folder() -> Path:
 
 
 def lease(devices: Sequence[str], folder: Path | None = None) -> Lease:
-    """The first free of `devices` (names that are the same in every process); waits while all are taken."""
+    """Lease the first free one of `devices` (names that are the same in every process); waits while all are taken."""
     folder = folder or lock_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    said = False
+    is_logged = False
     while True:
         for index, name in enumerate(devices):
             if (handle := _taken(folder / f"{name}.lock")) is not None:
                 return Lease(index, handle)
-        if not said:
+        if not is_logged:
             log.info("all %d devices are in use: waiting for one", len(devices))
-            said = True
+            is_logged = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 

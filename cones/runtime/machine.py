@@ -1,4 +1,4 @@
-"""The machine a step runs on, as far as seconds and memory depend on it."""
+"""The properties of the machine that a step's seconds and memory depend on."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import psutil
 
 
 def machine(device: str) -> dict[str, str | int | None]:
-    """`processor` as it calls itself, `cores` this process may use, `memory_bytes` of the whole machine.
+    """Processor name, cores that this process may use, memory_bytes of the whole machine, and accelerator.
 
     `accelerator`: the product name of the GPU behind `device` ("cuda", "cuda:1"), None for "cpu".
     """

@@ -13,7 +13,7 @@ PATIENCE = timedelta(hours=12)  # the others wait while the first process valida
 
 
 class Processes:
-    """This process's `rank` among `size`. A process alone is rank 0 of 1, for which nothing here does anything.
+    """This process's `rank` among `size` processes; for a single process, rank 0 of 1, every method is a no-op.
 
     Every process takes its share of each batch. Losses are sums over normalisers known beforehand, so with those of all
     processes added up, the added gradients are those of the whole batch; every process then takes the same step.
@@ -31,11 +31,11 @@ class Processes:
         return cls(distributed.get_rank(), distributed.get_world_size(), device)
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Every `size`-th, from the `rank`-th on; may be empty."""
+        """This process's share of the items: every `size`-th from the `rank`-th on; may be empty."""
         return items[self.rank :: self.size]
 
     def sum(self, values: dict[str, Tensor | float]) -> dict[str, Tensor | float]:
-        """Each value added up over the processes, which all have the same names."""
+        """The values summed over the processes, by name; all processes have the same names."""
         if self.size == 1:
             return values  # one common type would change their last bits
         added = torch.stack([torch.as_tensor(value, device=self.device) for value in values.values()])
@@ -43,7 +43,7 @@ class Processes:
         return dict(zip(values, added))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """One that has none yet gets zeros: a process without an image takes part all the same."""
+        """Sum the parameters' gradients over the processes in place; a missing gradient counts as zeros."""
         if self.size == 1:
             return
         for parameter in parameters:
@@ -52,18 +52,18 @@ class Processes:
             distributed.all_reduce(parameter.grad)
 
     def add_up(self, tensor: Tensor) -> None:
-        """Put the sum over the processes in its place."""
+        """Replace the tensor by its sum over the processes."""
         if self.size > 1:
             distributed.all_reduce(tensor)
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether the flag is true in any process."""
         return flag if self.size == 1 else bool(self.sum({"": float(flag)})[""] > 0)
 
     def first(self, call: Callable[[], float]) -> float:
-        """What the first process finds, in all of them."""
+        """The result of `call` in the first process, returned in all of them."""
         if self.size == 1:
             return call()
-        found = torch.tensor(call() if self.rank == 0 else 0.0, dtype=torch.float64, device=self.device)
-        distributed.broadcast(found, src=0)
-        return found.item()
+        result = torch.tensor(call() if self.rank == 0 else 0.0, dtype=torch.float64, device=self.device)
+        distributed.broadcast(result, src=0)
+        return result.item()

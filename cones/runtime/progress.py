@@ -1,4 +1,4 @@
-"""Progress a person can follow: a tqdm bar on a terminal, one plain line now and then in a log."""
+"""Progress reports: a tqdm bar on a terminal, a plain line at intervals in a log."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ log = logging.getLogger("cones")
 
 
 def start_logging() -> None:
-    """Plain lines on standard error, with the time of day."""
+    """Log plain lines with the time of day to standard error."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
 
 
@@ -23,11 +23,11 @@ def watched(items: Iterable[T], *, label: str, total: int | None = None, every_s
     if sys.stderr.isatty():
         yield from tqdm(items, desc=label, total=total, leave=False, dynamic_ncols=True)
         return
-    said = time.monotonic()
+    logged_at = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item
-        if time.monotonic() - said > every_seconds:
-            said = time.monotonic()
+        if time.monotonic() - logged_at > every_seconds:
+            logged_at = time.monotonic()
             log.info("%s: %d of %s", label, done, total if total is not None else "?")
 
 
@@ -43,12 +43,12 @@ def watched_bytes(
                 yield chunk
                 bar.update(len(chunk))
         return
-    said = time.monotonic()
+    logged_at = time.monotonic()
     for chunk in chunks:
         yield chunk
         done += len(chunk)
-        if time.monotonic() - said > every_seconds:
-            said = time.monotonic()
+        if time.monotonic() - logged_at > every_seconds:
+            logged_at = time.monotonic()
             log.info("%s: %s of %s", label, human_bytes(done), human_bytes(total) if total else "?")
 
 

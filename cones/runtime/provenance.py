@@ -1,4 +1,4 @@
-"""Where a result comes from: digests of the sources behind a step, versions, device, revision."""
+"""The provenance of a result: digests of a step's sources, versions, device, revision."""
 
 import ast
 import datetime
@@ -18,7 +18,7 @@ from cones.runtime.errors import ConesError
 from cones.runtime.machine import machine
 from cones.runtime.sources import PACKAGES, ROOT, own_path, source_files
 
-LITERALS = ("METHOD", "MODEL", "FORMAT", "OUTPUT")  # what a file says of itself to a registry
+LITERALS = ("METHOD", "MODEL", "FORMAT", "OUTPUT")  # the literals by which a file registers itself
 
 
 @functools.cache
@@ -27,15 +27,15 @@ def code_digest(*modules: str) -> str:
     files beside them that they name (templates, vocabularies, lists).
 
     Snakemake does not see edits in an imported package; as a `params` value this digest re-runs exactly the steps that
-    depend on the edited file. Comments, docstrings and layout do not count, nor what a file says of itself to a
-    registry. What is imported by name when a step runs (its method, model family, dataset format) is not found here:
-    the caller adds it.
+    depend on the edited file. Comments, docstrings and layout do not count, nor the literals by which
+    a file registers itself. What is imported by name when a step runs (its method, model family, dataset format) is not
+    found here: the caller adds it.
     """
     return _digest_of({module: _source(module).meaning for module in modules_behind(*modules)})
 
 
 def modules_behind(*modules: str) -> set[str]:
-    """The modules, everything of ours that they import, and the packages all of these lie in."""
+    """The modules, all modules of the project that they import, directly or not, and the packages these lie in."""
     seen: set[str] = set()
     todo = list(modules)
     while todo:
@@ -47,13 +47,13 @@ def modules_behind(*modules: str) -> set[str]:
 
 
 def plugin_digest(module: str) -> str:
-    """Digest of a plug-in alone: of what its own files mean and say of themselves, without the library's."""
+    """Digest of a plug-in alone: of the code and literals of its own files, without those of the library."""
     own = {name: _source(name) for name in modules_behind(module) if name.partition(".")[0] not in PACKAGES}
     return _digest_of({name: f"{source.meaning} {source.literals}" for name, source in own.items()})
 
 
 def forget_sources() -> None:
-    """Read every source again when it is next asked for: files may have changed since this process read them."""
+    """Clear the caches of sources and digests: files may have changed since this process read them."""
     code_digest.cache_clear()
     _source.cache_clear()
 
@@ -64,7 +64,7 @@ def data_behind(*modules: str) -> set[Path]:
 
 
 class _Source(NamedTuple):
-    """One module: a digest of what it means, one of what it says of itself to registries, and what it depends on."""
+    """One module: digests of its code and of its registry literals, its imports, and the data files that it names."""
 
     meaning: str
     literals: str
@@ -110,13 +110,13 @@ def _imported(node: ast.AST, package: str) -> set[str]:
 
 def _named_files(texts: set[str], path: Path) -> set[Path]:
     """The files beside the module at `path` that its texts name: `with_name("words.txt")`, `with_suffix(".yaml")`."""
-    found = set()
+    files = set()
     for text in texts:
         if re.fullmatch(r"[\w.-][\w./-]*", text) and "." in text and not text.endswith((".py", ".")):
             file = path.with_suffix(text) if re.fullmatch(r"\.\w+", text) else path.parent / text
             if file.is_file() and file != path:
-                found.add(file.resolve())
-    return found
+                files.add(file.resolve())
+    return files
 
 
 def _is_for_a_registry(node: ast.AST) -> bool:
@@ -133,12 +133,12 @@ def _sha256(text: str) -> str:
 
 
 def digest_of_library() -> str:
-    """`<bytes>-<meaning>` of all our sources: what a run was planned with (`CONES_LIBRARY`)."""
+    """`<digest of bytes>-<digest of code>` of the project's sources, which a run was planned with (`CONES_LIBRARY`)."""
     return f"{_bytes_digest()}-{_library_meaning()}"
 
 
 def is_library_of(digest: str) -> bool:
-    """Whether our sources still mean what `digest_of_library` said; they are parsed only if a byte of them changed."""
+    """Whether the code of the project is still that of a `digest_of_library`; it is parsed only if a byte changed."""
     content, _, meaning = digest.partition("-")
     try:
         return _bytes_digest() == content or _library_meaning() == meaning
@@ -148,7 +148,7 @@ def is_library_of(digest: str) -> bool:
 
 def _library_meaning() -> str:
     names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in map(Path, source_files()))
-    sources = {name: _source(name) for name in (each.removesuffix(".__init__") for each in names)}
+    sources = {name: _source(name) for name in (module.removesuffix(".__init__") for module in names)}
     return _digest_of({name: f"{source.meaning} {source.literals}" for name, source in sources.items()})
 
 

@@ -1,4 +1,4 @@
-"""Registries: names, and the file in which each is written. Reading one imports nothing; an entry is loaded by name."""
+"""Registries of methods, models, formats and outputs by name; reading an entry does not import its file."""
 
 import ast
 import functools
@@ -17,9 +17,9 @@ from cones.runtime.strict import Name, Strict, parse
 
 
 class Entry(Strict):
-    """What the file of an entry says about itself; each registry adds the fields it needs.
+    """The declaration of a registry entry in its own file; each registry adds the fields it needs.
 
-    The file says it in a literal at its top level, such as `METHOD = {"name": "mine", "class": "Mine"}`. A literal, so
+    It is a literal at its top level, such as `METHOD = {"name": "mine", "class": "Mine"}`, so
     that it can be read without importing the file, which may import PyTorch.
     """
 
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, E], Generic[E]):
-    """Name -> entry, for one kind of thing that a person may add.
+    """A mapping name -> entry for one kind of plug-in.
 
     kind      what an entry is, in messages, such as "method"
     entry     the class of its entries
@@ -70,7 +70,7 @@ class Registry(Mapping[str, E], Generic[E]):
         self._entries: dict[str, E] = {}  # those that were read
 
     def __getitem__(self, name: str) -> E:
-        """KeyError for an unknown name, as of any mapping; `find` is for names that a person wrote."""
+        """The entry of a name; KeyError for an unknown one, as in any mapping (`find` explains a mistyped name)."""
         if name not in self._entries:
             self._entries[name] = self._read(name, self.module(name))
         return self._entries[name]
@@ -92,7 +92,7 @@ class Registry(Mapping[str, E], Generic[E]):
         return self[name]
 
     def module(self, name: str) -> str:
-        """The module an entry is written in: what a code digest starts from."""
+        """The module of an entry's file, from which its code digest starts."""
         return self._added[name] if name in self._added else self._permanent[name]
 
     def load(self, name: str, *, where: object = None) -> Any:
@@ -100,18 +100,18 @@ class Registry(Mapping[str, E], Generic[E]):
         return self.find(name, where=where).load()
 
     def make(self, name: str, base: type[T]) -> T:
-        """An object of an entry's class, which must be a `base`; ConesError with what it lacks."""
+        """An instance of an entry's class, a `base` with all its abstract methods defined; else ConesError."""
         entry = self.find(name)
-        made, where = entry.load(), f"{source_path(entry.module)}: {entry.class_name}"
-        if not (isinstance(made, type) and issubclass(made, base)):
+        loaded, where = entry.load(), f"{source_path(entry.module)}: {entry.class_name}"
+        if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise ConesError(f"not a {base.__name__}", where=where, next_step=f"derive the class from {base.__name__}")
-        if missing := sorted(getattr(made, "__abstractmethods__", ())):
+        if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
             raise ConesError(f"a {base.__name__} needs {' and '.join(missing)}", where=where, next_step="write it")
-        return made()
+        return loaded()
 
     def add(self, name: str, module: str) -> None:
-        """One more entry, of a plug-in; its file is read at once. ConesError if the name is taken or the file says
-        nothing of it."""
+        """Add an entry of a plug-in, whose file is read at once; ConesError if the name is taken or the file does not
+        declare it."""
         if name in self:
             raise ConesError(
                 f'the {self.kind} "{name}" is there already',
@@ -123,17 +123,17 @@ class Registry(Mapping[str, E], Generic[E]):
         self._added[name] = module
 
     def remove_added(self) -> None:
-        """Back to what is built in and installed."""
+        """Remove the entries of plug-ins; those that are built in or installed stay."""
         self._added.clear()
         self.forget()
 
     def forget(self) -> None:
-        """Read entries again when they are next asked for: files may have changed since."""
+        """Clear the cache of entries that were read: their files may have changed."""
         self._entries.clear()
 
     @cached_property
     def _permanent(self) -> dict[str, str]:
-        """{name: module} of what is built in and of what installed packages offer."""
+        """{name: module} of the entries that are built in or offered by installed packages."""
         module, _, attribute = self._built_in.partition(":")
         modules = dict(getattr(importlib.import_module(module), attribute))
         for point in _entry_points().select(group=self.group):
@@ -152,9 +152,9 @@ class Registry(Mapping[str, E], Generic[E]):
         path = source_path(module)
         if path is None:
             raise ConesError("there is no such module", where=f"{self.kind} {name}", found=module)
-        for said in literals(path, self.literal):
-            if said.get("name") == name:
-                entry = parse(self.entry_class, {**said, "module": module}, where=f"{path}: {self.literal}")
+        for declaration in literals(path, self.literal):
+            if declaration.get("name") == name:
+                entry = parse(self.entry_class, {**declaration, "module": module}, where=f"{path}: {self.literal}")
                 _refuse_missing_class(entry, path)
                 return entry
         raise ConesError(
@@ -166,7 +166,7 @@ class Registry(Mapping[str, E], Generic[E]):
 
 
 def literals(path: Path, name: str) -> list[dict]:
-    """What a source file assigns to `name` at its top level: a dict, or a list of dicts; [] if it does not.
+    """The dicts that a source file assigns to `name` at its top level, one or a list of them; [] if it does not.
 
     Nothing is imported; ConesError if the file is no Python or the value is not a literal.
     """
@@ -181,7 +181,7 @@ def literals(path: Path, name: str) -> list[dict]:
             except ValueError:
                 value = None
             listed = value if isinstance(value, list) else [value]
-            if not all(isinstance(each, dict) for each in listed):
+            if not all(isinstance(entry, dict) for entry in listed):
                 raise ConesError(
                     f"{name} is not a literal",
                     where=f"{path}, line {node.lineno}",
@@ -193,7 +193,7 @@ def literals(path: Path, name: str) -> list[dict]:
 
 
 def _refuse_missing_class(entry: Entry, path: Path) -> None:
-    """The class that an entry names is defined or imported in its file: said before anything is run."""
+    """ConesError, before anything is run, if the class that an entry names is not defined or imported in its file."""
     if entry.class_name is None:
         return
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
@@ -211,5 +211,5 @@ def _refuse_missing_class(entry: Entry, path: Path) -> None:
 
 @functools.cache
 def _entry_points() -> importlib.metadata.EntryPoints:
-    """What all installed packages offer, read once: the search takes milliseconds."""
+    """The entry points of all installed packages, read once: the search takes milliseconds."""
     return importlib.metadata.entry_points()

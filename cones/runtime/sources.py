@@ -1,4 +1,4 @@
-"""The files that are this library and its plug-ins: what a digest is made of, and what a warm server has imported."""
+"""The source files of the library and its plug-ins, for code digests and for the check of a warm server's code."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ _plugin_packages: set[str] = set()  # top-level names of installed packages that
 
 
 def source_files() -> Iterator[str]:
-    """Paths of our Python files, always in the same order. Every step asks before it begins: no Path objects."""
+    """Paths of the project's Python files, always in the same order; strings, as every step lists them first."""
     for package in PACKAGES:
         for folder, subfolders, files in os.walk(ROOT / package):
             subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
@@ -21,7 +21,7 @@ def source_files() -> Iterator[str]:
 
 
 def own_path(module: str) -> Path | None:
-    """The file of a dotted module of ours or of a plug-in; None for any other. Nothing is imported."""
+    """The file of a module of the project or of a plug-in, by its dotted name; None for any other. Imports nothing."""
     top = module.partition(".")[0]
     if top in PACKAGES:
         return _file_in(ROOT, module)
@@ -32,14 +32,14 @@ def own_path(module: str) -> Path | None:
 
 
 def source_path(module: str) -> Path | None:
-    """The file of a dotted module, installed ones included; None if there is none. Nothing is imported."""
+    """The file of a module by its dotted name, installed ones included; None if there is none. Imports nothing."""
     top = module.partition(".")[0]
     folder = ROOT if top in PACKAGES else _folder_of(top)
     return _file_in(folder, module)
 
 
 def add_plugin_folder(folder: Path) -> None:
-    """What lies in this folder can be imported, after everything that is installed."""
+    """Make the modules in this folder importable, after everything that is installed."""
     if folder not in _plugin_folders:
         _plugin_folders.append(folder)
         sys.path.append(str(folder))
@@ -53,7 +53,7 @@ def forget_plugin_folders() -> None:
 
 
 def add_plugin_package(module: str) -> None:
-    """An installed package offers this module: its sources count like those of a plug-in."""
+    """Count the sources of the installed package that offers this module like those of a plug-in."""
     _plugin_packages.add(module.partition(".")[0])
 
 

@@ -1,4 +1,4 @@
-"""Typed YAML: an unknown key, a wrong type or a missing value ends in one line: file, key path and the cure."""
+"""Typed YAML: an unknown key, a wrong type or a missing value is a one-line error with file, key path and next step."""
 
 import re
 from pathlib import Path
@@ -21,9 +21,9 @@ class Strict(BaseModel):
 
 
 def by_name(value: Any) -> Any:
-    """Entries by name: a name alone, or `name: null`, has no overrides; a list may hold names and `name: {…}`."""
+    """A list of names and of `name: {…}` as {name: overrides}; a name alone, or `name: null`, has no overrides."""
     if isinstance(value, list):
-        parts = [each if isinstance(each, dict) else {each: None} for each in value]
+        parts = [entry if isinstance(entry, dict) else {entry: None} for entry in value]
         value = {name: entry for part in parts for name, entry in part.items()}
     return {name: entry or {} for name, entry in value.items()} if isinstance(value, dict) else value
 
@@ -32,7 +32,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """PyYAML keeps the last of two equal keys without a word; here they are a fault with both line numbers.
+    """A YAML loader that refuses a repeated key, of which PyYAML would silently keep the last.
 
     The parser in C, where PyYAML was built with it, reads the registry in a twentieth of the time.
     """
@@ -77,7 +77,7 @@ class Written(NamedTuple):
     keys: tuple[str | int, ...] = ()
 
     def at(self, keys: tuple) -> str | None:
-        """What stands there without quotes, as a person wrote it; None if it is quoted, no plain value or not found."""
+        """The unquoted text at these keys, as a person wrote it; None if it is quoted, no plain value or not found."""
         try:
             node = yaml.compose(Path(self.path).read_text(encoding="utf-8"), Loader=_UniqueKeys)
         except (OSError, ValueError, yaml.YAMLError):
@@ -131,7 +131,7 @@ def _read_as(value: Any) -> str:
 
 
 def _in_words(message: str) -> str:
-    """What pydantic says, without the names of Python's types and without regular expressions."""
+    """A message of pydantic without the names of Python's types and without regular expressions."""
     for theirs, ours in (
         ("Value error, ", ""),
         (f"String should match pattern '{IDENTIFIER}'", "a name is letters, digits, _, + and -"),
@@ -144,7 +144,7 @@ def _in_words(message: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A short value as it was written; of a long one or a whole section what it is."""
+    """A short value as it was written; of a long one or a whole section its type."""
     shown = f'"{value}"' if isinstance(value, str) else str(value)
     return shown if len(shown) <= LONGEST_VALUE and not isinstance(value, dict) else kind_of(value)
 
@@ -154,8 +154,8 @@ def _keys_at(model: type[BaseModel], path: tuple) -> list[str]:
     if not path:
         return list(model.model_fields)
     field = model.model_fields.get(str(path[0]))
-    for nested, rest in _nested_models(field.annotation if field else None, path[1:]):
-        return _keys_at(nested, rest)
+    for nested, remaining in _nested_models(field.annotation if field else None, path[1:]):
+        return _keys_at(nested, remaining)
     return []
 
 

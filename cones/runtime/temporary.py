@@ -1,4 +1,4 @@
-"""Temporary files beside the place of what is written: locked by their writer, so that one nobody holds is left over.
+"""Temporary files, locked by their writer: one without a lock was left over by a process that was killed.
 
 A process that is killed cannot remove what it was writing. The lock (`flock`) ends with the process, whatever ended it,
 and holds between machines that share a folder. Where a file system has no such locks, nothing is held or removed.
@@ -22,7 +22,7 @@ NAME = re.compile(rf"\.(?P<target>.+){re.escape(MARK)}[a-z0-9_]{{8}}(\.[^.]+)?")
 def temporary_beside(path: Path, *, directory: bool) -> Iterator[Path]:
     """Yield a new empty file or folder beside `path`, held until the end, when it is removed if it is still there.
 
-    What killed processes left beside `path` is removed first.
+    Files that killed processes left beside `path` are removed first.
     """
     for left in left_over(path.parent, path.name):
         remove(left)
@@ -40,9 +40,9 @@ def left_over(folder: Path, target: str | None = None) -> Iterator[Path]:
     Each is held while it is yielded, so that a writer who has just made it notices.
     """
     with os.scandir(folder) as entries:
-        found = [(entry.path, NAME.fullmatch(entry.name)) for entry in entries if MARK in entry.name]
-    for path, said in found:
-        if said and target in (None, said["target"]):
+        candidates = [(entry.path, NAME.fullmatch(entry.name)) for entry in entries if MARK in entry.name]
+    for path, match in candidates:
+        if match and target in (None, match["target"]):
             with contextlib.suppress(OSError), _opened(path) as descriptor:  # gone by now, or another user's
                 if _locked(descriptor):
                     yield Path(path)
@@ -56,7 +56,7 @@ def remove(path: Path) -> None:
 
 
 def _made_and_held(path: Path, directory: bool) -> tuple[int, Path]:
-    """(descriptor that holds the lock, what was made); made again if another writer just took it for left over."""
+    """(descriptor that holds the lock, new file or folder); made again if another writer took it for left over."""
     prefix = f".{path.name}{MARK}"
     while True:
         if directory:
@@ -82,7 +82,7 @@ def _opened(path: str) -> Iterator[int]:
 
 
 def _locked(descriptor: int) -> bool | None:
-    """Whether the lock was got; None where there are none."""
+    """Whether the lock was acquired; None where the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Is a finished cell still what its `run.json` says? Its files, and what they were made of, by their sha256."""
+"""Verification of finished cells: their files and inputs are compared by sha256 with `run.json`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -52,7 +52,7 @@ def check_cell(folder: Path, digest: Digest) -> None:
 
 
 def faults_of_cell(folder: Path, digest: Digest) -> Iterator[ConesError]:
-    """What is not as `run.json` says: a file of the cell that is gone or another, an input that changed.
+    """The differences from `run.json`: a file of the cell that is missing or changed, an input that changed.
 
     An input that is not on this machine cannot be compared and is no fault; `inputs_of` names them all.
     """
@@ -69,12 +69,12 @@ def faults_of_cell(folder: Path, digest: Digest) -> Iterator[ConesError]:
 
 
 def inputs_of(folder: Path) -> dict[Path, str]:
-    """{path: sha256} of what the cell was made of: weights, manifest, text states, the state of stage 1."""
+    """{path: sha256} of the cell's inputs: weights, manifest, text states, the state of stage 1."""
     return _record(folder)[1]
 
 
 def _record(folder: Path) -> tuple[dict[str, str], dict[Path, str]]:
-    """What `run.json` says of the cell's files and of its inputs."""
+    """The sha256 of the cell's files and of its inputs, as `run.json` records them."""
     run = read_json(folder / "run.json")
     if not isinstance(run, dict) or not isinstance(run.get("sha256"), dict) or "metrics.json" not in run["sha256"]:
         raise ConesError("records no sha256 of the cell's files", where=folder / "run.json", next_step=AGAIN)
@@ -84,19 +84,19 @@ def _record(folder: Path) -> tuple[dict[str, str], dict[Path, str]]:
 
 
 def _project_of(folder: Path) -> Path:
-    """What a cell's inputs are named from: the folder above its `results`, or where we are if it lies in none."""
+    """The folder that the paths of inputs are relative to: the parent of `results`, or the working directory."""
     above = folder.parents  # arm, dataset, model, suite, results
     return above[5] if len(above) > 5 and above[4].name == "results" else Path()
 
 
 def _differs(path: Path, expected: str, digest: Digest, what: str) -> Iterator[ConesError]:
     try:
-        found = digest(path)
+        actual = digest(path)
     except FileNotFoundError:
         yield ConesError("file is missing", where=path, next_step="run the command again: it is made anew")
         return
     except ConesError as error:
         yield error
         return
-    if found != expected:
-        yield ConesError(what, where=path, expected=f"sha256 {expected}", found=found, next_step=AGAIN)
+    if actual != expected:
+        yield ConesError(what, where=path, expected=f"sha256 {expected}", found=actual, next_step=AGAIN)

@@ -13,7 +13,7 @@ WRITING_COSTS_AT_MOST = 1 / 20  # share of a run's time
 
 
 class Checkpoint:
-    """The file at `path`, for the run that `identity` (a plain value) stands for.
+    """The checkpoint file of a run; `identity`, a plain value, tells the run from others.
 
     The time between two checkpoints follows what the last one cost to write, so that one of gigabytes is written less
     often than one of kilobytes.
@@ -35,7 +35,7 @@ class Checkpoint:
         self._seconds_to_write = self._written_at - started
 
     def read(self) -> dict | None:
-        """What `write` was given, or None if there is nothing of use."""
+        """The content that was given to `write`; None if there is no usable checkpoint of this run."""
         return read_checkpoint(self.path, self.identity)
 
     def remove(self) -> None:
@@ -43,7 +43,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, content: dict) -> None:
-    """The earlier checkpoint stays until the new one is whole."""
+    """Write a checkpoint; the earlier one stays until the new one is whole."""
     # through a file of Python's: PyTorch's own says nothing of a full disk
     with replacing(path) as temporary, open(temporary, "wb") as file:
         torch.save(content, file)

@@ -1,4 +1,4 @@
-"""What a method costs in parameters, counted both as they are used and by the convention of the paper's Table 1."""
+"""Parameter counts of a method: as they are used, and by the convention of the paper's Table 1."""
 
 from dataclasses import dataclass
 
@@ -22,19 +22,19 @@ class ParameterCounts:
 def count_parameters(
     model: GroundedDetector, prompt: Prompt, trained: dict[str, nn.Parameter], *, text_encoder: int, fixed_rows: int
 ) -> dict[str, ParameterCounts]:
-    """`{"used": …, "paper": …}`.
+    """The parameter counts of a tuned cell by both conventions: `{"used": …, "paper": …}`.
 
-    text_encoder  values of the encoder the method listens to, 0 for ConES (it need not be in memory: a frozen encoder's
+    text_encoder  values of the encoder that the method uses, 0 for ConES (it need not be in memory: a frozen encoder's
                   output comes from a file, yet the paper counts it)
     fixed_rows    language rows that are stored but do not train (stage 2), else 0
 
-    What else a prompt has, such as a small network, is part of the whole; a text encoder in it is called so.
+    Other parameters of a prompt, such as a small network, count in the total; its `text_encoder` counts apart.
     The paper's convention counts learnable or fixed vectors as a table of 256 rows.
     """
     width = model.text_width
     vectors = getattr(prompt, "vectors", None)
     rows = vectors.numel() // width if vectors is not None else fixed_rows
-    rest = sum(parameter.numel() for parameter in model.parameters()) + sum(
+    not_in_table = sum(parameter.numel() for parameter in model.parameters()) + sum(
         parameter.numel()
         for name, parameter in prompt.named_parameters()
         if name != "vectors" and not name.startswith("text_encoder.")
@@ -44,7 +44,7 @@ def count_parameters(
     def counted(table: int) -> ParameterCounts:
         learned = table * width if vectors is not None and vectors.requires_grad else 0
         return ParameterCounts(
-            trained=not_vectors + learned, total=rest + text_encoder + table * width, text_encoder=text_encoder
+            trained=not_vectors + learned, total=not_in_table + text_encoder + table * width, text_encoder=text_encoder
         )
 
     return {"used": counted(rows), "paper": counted(PAPER_ROWS if rows else 0)}

@@ -1,4 +1,4 @@
-"""The training loop: steps of gradient descent that are exact however a batch is cut and that survive an interruption.
+"""The training loop: gradient steps that are exact under accumulation, and that an interrupted run resumes.
 
 A subclass says what is trained, on which batches, by which losses and at which learning rate.
 """
@@ -25,10 +25,10 @@ CHECKPOINT_FORMAT = 2
 
 @dataclass
 class Progress:
-    """Where a run stands; saved whole in a checkpoint. Subclasses add fields.
+    """The position and counters of a run, saved in its checkpoint; subclasses add fields.
 
-    seconds      of timed steps and of waiting for their batches; without checkpoints, validation and what else is
-                 done between steps
+    seconds      of timed steps and of waiting for their batches; checkpoints, validation and other work between steps
+                 do not count
     micro_batch  items that go through the model at once at most; 1 cannot be cut further
     """
 
@@ -77,11 +77,11 @@ class TrainingLoop(ABC):
         self.checkpoint = Checkpoint(checkpoint, [CHECKPOINT_FORMAT, identity])
         self.separate_gradients: dict[str, dict[str, Tensor]] = {}
 
-    # -------------------------------------------------------------------------------------- what a subclass says
+    # ------------------------------------------------------------------------------------- what a subclass defines
 
     @abstractmethod
     def losses(self, part: Any, normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        """{term: scalar}: what a part of a batch adds to the batch's loss.
+        """The losses of a part of a batch, {term: scalar}: its share of the batch's loss.
 
         normalisers  of the whole batch, in all processes; None where the part is all of it
         """
@@ -91,25 +91,25 @@ class TrainingLoop(ABC):
         return [batch]
 
     def normalisers(self, parts: Sequence[Any]) -> dict[str, Tensor] | None:
-        """Those of the whole batch in this process, known before any forward pass; None if terms need none."""
+        """Normalisers of the losses for the whole batch in this process, before any forward pass; None if unused."""
         return None
 
     def learning_rate(self, group: dict) -> float:
-        """Of a parameter group of the optimiser at the step that comes."""
+        """Learning rate of a parameter group of the optimiser at the next step."""
         return group["lr"]
 
     def random_place(self) -> tuple | None:
-        """The name of the step that comes, from which modules draw what they draw at random; None if they do not."""
+        """The name that seeds the random draws of modules (dropout) at the next step; None if they draw nothing."""
         return None
 
     def adjust_gradients(self) -> None:  # noqa: B027 (a hook)
         """Change the gradients of the whole batch before they are clipped."""
 
     def after_step(self, losses: dict[str, float]) -> None:  # noqa: B027 (a hook)
-        """Outside of the time taken; `progress.step` counts the step already."""
+        """Called after each step, outside of the timed seconds; `progress.step` counts the step already."""
 
     def state(self) -> dict:
-        """What a checkpoint holds besides progress and optimiser: tensors and plain values."""
+        """The content of a checkpoint besides progress and optimiser: tensors and plain values."""
         return {"trained": {name: parameter.detach().cpu().clone() for name, parameter in self.trained.items()}}
 
     def load_state(self, content: dict) -> None:
@@ -117,11 +117,11 @@ class TrainingLoop(ABC):
             self.trained[name].data.copy_(value)
 
     def place(self) -> str:
-        """Where a run stands, as error messages say it."""
+        """The position of the run for messages, such as "step 3"."""
         return f"step {self.progress.step + 1}"
 
     def describe(self, batch: Any) -> str | None:
-        """Which items a batch or a part of it has, as error messages say it."""
+        """The items of a batch, or of a part of it, for error messages."""
         return None
 
     # --------------------------------------------------------------------------------------------- many steps
@@ -158,7 +158,7 @@ class TrainingLoop(ABC):
         return losses
 
     def _sum_gradients(self) -> None:
-        """Over all processes; where a process has none yet, it has zeros."""
+        """Sum the gradients over all processes; a process without a gradient adds zeros."""
         self.ranks.sum_gradients(self.trained.values())
         if self.ranks.size > 1:
             for gradients in self.separate_gradients.values():
@@ -166,14 +166,14 @@ class TrainingLoop(ABC):
                     self.ranks.add_up(gradients.setdefault(name, torch.zeros_like(parameter)))
 
     def _clip_gradients(self) -> bool:
-        """Whether all gradients are finite."""
+        """Clip the gradients to `clip_norm`, if there is one; returns whether all are finite."""
         if self.clip_norm is not None:
             return bool(torch.isfinite(nn.utils.clip_grad_norm_(self.trained.values(), self.clip_norm)))
         gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
         return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
 
     def _try_to_accumulate(self, batch: Any) -> dict[str, float] | None:
-        """None if memory ran out, here or in another process, and a smaller micro-batch is left to try."""
+        """`accumulate`; None if memory ran out, here or in another process, and a smaller micro-batch can be tried."""
         self.optimiser.zero_grad(set_to_none=True)
         self.separate_gradients = {term: {} for term in self.separate_terms}
         try:
@@ -209,13 +209,13 @@ class TrainingLoop(ABC):
 
     def _backward(self, values: dict[str, Tensor], total: Tensor) -> None:
         """Add the gradients of a part's losses to those of the parts before it."""
-        for term, kept in self.separate_gradients.items():
+        for term, separate in self.separate_gradients.items():
             gradients = torch.autograd.grad(
                 values[term], list(self.trained.values()), retain_graph=True, allow_unused=True
             )
             for name, gradient in zip(self.trained, gradients):
                 if gradient is not None:
-                    kept[name] = kept[name] + gradient if name in kept else gradient
+                    separate[name] = separate[name] + gradient if name in separate else gradient
         if self.separate_gradients:
             total = sum(value for term, value in values.items() if term not in self.separate_gradients)
         if isinstance(total, Tensor):  # some term is not separate
@@ -245,13 +245,13 @@ class TrainingLoop(ABC):
             self.save()
 
     def save(self) -> None:
-        """The first process writes for all; a run that trains nothing has nothing to save."""
+        """Write a checkpoint: the first process does it for all, and not for a run that trains nothing."""
         if self.trained and not self.ranks.rank:
             content = {"progress": vars(self.progress), "optimiser": self.optimiser.state_dict()}
             self.checkpoint.write({**content, **self.state()})
 
     def resume(self) -> None:
-        """Go on where an interrupted run of the same identity stood, if there is one."""
+        """Restore the checkpoint of an interrupted run of the same identity, if there is one."""
         content = self.checkpoint.read()
         if content is None:
             return

@@ -1,4 +1,4 @@
-"""Parameter groups of a fine-tuning protocol: some parts learn slower; biases as their rule says."""
+"""The optimiser's parameter groups: learning rate and weight decay by a parameter's name."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ from cones.methods.settings import Tuning
 
 
 def parameter_groups(trained: dict[str, nn.Parameter], learning_rate: float, tuning: Tuning) -> list[dict]:
-    """Groups by (rate, decay); the defaults of `tuning` are GLIP's rule (docs/spec/glip.md 10).
+    """Parameters grouped by (learning rate, weight decay); the defaults are GLIP's rule (docs/spec/glip.md 10).
 
     All tests are on the name, so that for "bias" also catches `relative_position_bias_table`, `bias_lang` and `bias0`,
     as in the published runs; norm weights keep their decay.

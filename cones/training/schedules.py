@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class CosineSchedule(Protocol):
-    """What a recipe says of its learning rate; `final_rate` is a share of the peak."""
+    """The settings of a learning rate with warm-up and cosine decay; `final_rate` is a share of the peak."""
 
     learning_rate: float
     warmup_steps: int

@@ -1,4 +1,4 @@
-"""The state of a tuned cell: what was trained, and the language features or how the prompt that makes them is made."""
+"""The state of a tuned cell: trained values, and the language features or how to make the prompt again."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -13,8 +13,8 @@ from cones.runtime.errors import ConesError
 
 @dataclass(frozen=True)
 class Remake:
-    """How a prompt that scoring needs is made again: by `method`, of the files that it was made of when it was tuned
-    ({path: sha256}); then it gets what was trained."""
+    """How scoring makes a prompt again: by `method`, from the same files as in tuning ({path: sha256}), and then with
+    the trained values put in."""
 
     method: str
     inputs_sha256: dict[str, str]
@@ -22,7 +22,9 @@ class Remake:
 
 @dataclass
 class State:
-    """trained   {"model.…" or "prompt.…": values}, of parameters and, if the prompt is made again, persistent buffers
+    """The tuned state of a cell, stored as safetensors.
+
+    trained   {"model.…" or "prompt.…": values}, of parameters and, if the prompt is made again, persistent buffers
     language  the final features of a static prompt, one row for all images: enough to predict with no text encoder
     remake    for a prompt that looks at the image, or a method with a rule of its own for test time
 
@@ -36,7 +38,7 @@ class State:
     skipped: str = ""
 
     def save(self, path: Path) -> str:
-        """Returns the sha256 of the file."""
+        """Write the file; returns its sha256."""
         tensors = dict(self.trained)
         if self.language is not None:
             tensors |= {f"language.{name}": tensor for name, tensor in self.language.tensors().items()}
@@ -48,22 +50,22 @@ class State:
     @classmethod
     def load(cls, path: Path, expected_sha256: str | None = None) -> "State":
         tensors, metadata = load_tensors(path, expected_sha256=expected_sha256)
-        heard = {name.removeprefix("language."): t for name, t in tensors.items() if name.startswith("language.")}
+        language = {name.removeprefix("language."): t for name, t in tensors.items() if name.startswith("language.")}
         return cls(
             trained={name: tensor for name, tensor in tensors.items() if not name.startswith("language.")},
-            language=LanguageFeatures(**heard) if heard else None,
+            language=LanguageFeatures(**language) if language else None,
             remake=Remake(**json.loads(metadata["remake"])) if "remake" in metadata else None,
             base_sha256=metadata["base_sha256"],
             skipped=metadata["skipped"],
         )
 
     def apply_to(self, model: nn.Module, *, where: Path, base_sha256: str) -> None:
-        """Put the trained values of the detector in; other base weights than those it was tuned on are refused."""
+        """Load the trained values into the detector; ConesError for other base weights than those it was tuned on."""
         refuse_other_weights(self.base_sha256, base_sha256, where=where)
         self._load_into(model, "model", where)
 
     def apply_to_prompt(self, prompt: nn.Module, *, where: Path) -> None:
-        """Put the trained values and the persistent buffers of a prompt that was made again in."""
+        """Load the trained values and the persistent buffers into a prompt that was made again."""
         self._load_into(prompt, "prompt", where)
 
     def _load_into(self, module: nn.Module, part: str, where: Path) -> None:
@@ -78,13 +80,13 @@ class State:
             )
 
 
-def refuse_other_weights(made_of: str, found: str, *, where: Path) -> None:
-    """ConesError unless a file was `made_of` the base weights that were `found`, both by their sha256."""
-    if made_of != found:
+def refuse_other_weights(made_of: str, base_sha256: str, *, where: Path) -> None:
+    """ConesError unless the base weights that a file was `made_of` are those in use; both are sha256."""
+    if made_of != base_sha256:
         raise ConesError(
             "was made of other base weights",
             where=where,
             expected=f"sha256 {made_of}",
-            found=found,
+            found=base_sha256,
             next_step="delete it and run again",
         )

@@ -1,4 +1,4 @@
-"""Tuning a detector on a dataset: every method of every model goes through it, with the same budget and rules.
+"""Tuning a detector on a dataset, with the same budget and rules for every method and model.
 
 Protocol of GLIP's fine-tuning (docs/spec/glip.md 10): AdamW, gradient clipping, rate reduced on a plateau of
 validation AP, early stop, best epoch on validation kept; or, as UNINEXT is trained, one step down at a fixed epoch.
@@ -37,7 +37,7 @@ from cones.training.optimiser import parameter_groups
 
 @dataclass
 class Progress(loop.Progress):
-    """Where the tuning of a cell stands."""
+    """The position and counters of the tuning of a cell."""
 
     epoch: int = 0  # finished epochs
     step_in_epoch: int = 0
@@ -49,7 +49,7 @@ class Progress(loop.Progress):
 
 
 class Tuner(TrainingLoop):
-    """Tunes `prompt` and `model` as `method` says and leaves both in their best state on the validation split.
+    """Tunes `prompt` and `model` by `method` and leaves both in their best state on the validation split.
 
     `identity`, a plain value, is what the result depends on besides settings, seed and the shapes of what trains.
     """
@@ -81,11 +81,13 @@ class Tuner(TrainingLoop):
         self.tuning, self.seed, self.clip_norm = settings.tuning, seed, settings.tuning.clip_norm
         trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(trained, settings.learning_rate, self.tuning)
-        together = {"fused": True} if device.type == "cuda" else {"foreach": True}  # all parameters in a few calls
+        implementation = (
+            {"fused": True} if device.type == "cuda" else {"foreach": True}
+        )  # all parameters in a few calls
         shapes = {name: list(parameter.shape) for name, parameter in trained.items()}
         super().__init__(
             trained=trained,
-            optimiser=torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, **together),
+            optimiser=torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, **implementation),
             progress=Progress(micro_batch=self.tuning.micro_batch),
             checkpoint=checkpoint,
             identity=settings_digest([settings.model_dump(mode="json"), seed, len(train), shapes, identity]),
@@ -189,11 +191,11 @@ class Tuner(TrainingLoop):
         return "dropout", self.seed, self.progress.step
 
     def parts(self, batch: list[Sample]) -> list[list[Sample]]:
-        there = [replace(sample, target=sample.target.to(self.device)) for sample in batch]
-        return groups_of_equal_size(there, self.progress.micro_batch)
+        on_device = [replace(sample, target=sample.target.to(self.device)) for sample in batch]
+        return groups_of_equal_size(on_device, self.progress.micro_batch)
 
     def normalisers(self, parts: list[list[Sample]]) -> dict[str, Tensor]:
-        """A process that got no image of a batch adds nothing."""
+        """Normalisers of the model's and the method's loss terms; zero for a process without an image of the batch."""
         own = [self._normalisers_of(part) for part in parts]
         nothing = (self.model.preprocessing.size_divisor,) * 2
         return add_normalisers(own or [{**self.model.normalisers([], nothing), **self.method.normalisers([], nothing)}])
@@ -249,8 +251,8 @@ class Tuner(TrainingLoop):
         progress.history.append(
             {"epoch": progress.epoch + 1, "steps": progress.step, "learning_rate": rate, "val_ap": ap, "losses": losses}
         )
-        said = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
-        log.info("epoch %d: %s, lr %.2g, validation AP %.1f", progress.epoch + 1, said, rate, ap)
+        loss_text = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
+        log.info("epoch %d: %s, lr %.2g, validation AP %.1f", progress.epoch + 1, loss_text, rate, ap)
         progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
 
     def _validation_ap(self) -> float:
@@ -258,11 +260,11 @@ class Tuner(TrainingLoop):
         results = predict(
             self.model, self.prompt, self.val_split, self.val_pyramids, label=label, detect=self.method.detect
         )
-        deciding, limit = self.val_split.iou_types[-1], self.model.detections_per_image
-        return average_precision(self.val_split.coco, results, limit, deciding) or 0.0
+        iou_type, limit = self.val_split.iou_types[-1], self.model.detections_per_image
+        return average_precision(self.val_split.coco, results, limit, iou_type) or 0.0
 
     def _adjust_rate(self, ap: float) -> None:
-        """After an epoch: down once at the share `decay_at` of the budget, or else where validation AP stops rising."""
+        """Lower the learning rate after an epoch: once at the share `decay_at` of the budget, else on an AP plateau."""
         if self.tuning.decay_at is None:
             if ap > 0 and self.method.selection != "none":
                 self.scheduler.step(ap)
@@ -292,7 +294,7 @@ class Tuner(TrainingLoop):
 
 
 def mark_trainable(model: GroundedDetector, prompt: Prompt, method: TuningMethod) -> dict[str, nn.Parameter]:
-    """Set `requires_grad` as the method says and return what trains, by name."""
+    """Set `requires_grad` by the method's rule and return the trained parameters by name."""
     trained = {}
     for name, parameter in [
         *((f"model.{name}", parameter) for name, parameter in model.named_parameters()),
@@ -306,7 +308,7 @@ def mark_trainable(model: GroundedDetector, prompt: Prompt, method: TuningMethod
 
 
 def is_always_frozen(name: str, model: GroundedDetector) -> bool:
-    """Whether no method trains what has this name in the model; what a method added there itself is no part of it."""
+    """Whether no method may train the parameter or module of this name; modules that a method added are not frozen."""
     return name.startswith(tuple(model.always_frozen)) and not name.startswith(model.additions)
 
 
@@ -314,21 +316,21 @@ def check_added_terms(added: LossTerms, normalisers: dict[str, Tensor], terms: L
     """ConesError unless the loss terms of a method have names of their own and the normalisers known beforehand:
     otherwise a batch in parts would have another loss than the whole batch."""
     for name in sorted(added.keys() | normalisers.keys()):
-        found = added[name].normaliser.item() if name in added else "no such term"
+        actual = added[name].normaliser.item() if name in added else "no such term"
         expected = normalisers[name].item() if name in normalisers else "no such term"
-        if found != expected or name in terms:
+        if actual != expected or name in terms:
             what = "has the name of one of the model's" if name in terms else "has another normaliser than foreseen"
             raise ConesError(
                 f'loss term "{name}" {what}',
                 where=type(method).__name__,
                 expected=f"{expected}, from normalisers",
-                found=f"{found}, from loss_terms",
+                found=f"{actual}, from loss_terms",
                 next_step="let both name the same terms, under names of their own, with equal normalisers",
             )
 
 
 def method_buffers(model: GroundedDetector, prompt: Prompt) -> dict[str, Tensor]:
-    """The persistent buffers of the prompt and of what the method added to the model, by name."""
+    """The persistent buffers of the prompt and of the modules that the method added to the model, by name."""
     return {
         f"{part}.{name}": value
         for part, module in (("model", model), ("prompt", prompt))
@@ -338,5 +340,5 @@ def method_buffers(model: GroundedDetector, prompt: Prompt) -> dict[str, Tensor]
 
 
 def keeps_last_epoch(method: TuningMethod, tuning: Tuning) -> bool:
-    """Whether the last epoch counts, and not the best on validation."""
+    """Whether the weights of the last epoch are kept, instead of the best on validation."""
     return tuning.selection == "last" or method.selection == "none"

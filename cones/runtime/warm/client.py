@@ -1,4 +1,4 @@
-"""The client's side: ask the server of the run to run this process's step, and be the step for whoever waits for it."""
+"""The client of the warm server: asks it to run this process's step, and stands for the step until it ends."""
 
 import contextlib
 import marshal
@@ -61,19 +61,19 @@ def _exit_code(connection: socket.socket) -> int:
 
 @contextlib.contextmanager
 def _signals_passed_on(connection: socket.socket):
-    """What is sent to this process, which a person or program takes for the step, reaches the step."""
+    """Forward signals to the step: a person or program sends them to this process, which stands for it."""
 
     def pass_on(number: int, frame: object) -> None:
         with contextlib.suppress(OSError):
             connection.send(bytes([number]))
 
-    heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {one: signal.signal(one, pass_on) for one in heard}
+    handled = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in handled}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _connect(address: str) -> socket.socket:

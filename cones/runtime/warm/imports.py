@@ -112,15 +112,15 @@ def statements_behind(
         for node in ast.walk(ast.parse(source)):
             if is_imported and isinstance(node, ast.Import | ast.ImportFrom):
                 yield from _statements(node)
-                found = {(name, True) for name in _imported_by(node)}
+                imported = {(name, True) for name in _imported_by(node)}
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _is_ours(_module_in(node.value)):
                 yield _module_in(node.value), ()
-                found = {(_module_in(node.value), False)}
+                imported = {(_module_in(node.value), False)}
             else:
                 continue
-            new = {each for each in found if _is_ours(each[0])} - seen
+            new = {module for module in imported if _is_ours(module[0])} - seen
             seen |= new
-            todo += [(_path(name).read_text(encoding="utf-8"), how) for name, how in new]
+            todo += [(_path(name).read_text(encoding="utf-8"), by_statement) for name, by_statement in new]
 
 
 def _statements(node: ast.Import | ast.ImportFrom) -> list[tuple[str, tuple[str, ...]]]:
@@ -130,10 +130,10 @@ def _statements(node: ast.Import | ast.ImportFrom) -> list[tuple[str, tuple[str,
 
 
 def _imported_by(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """Names that may be those of modules."""
+    """The names in an import statement that may be those of modules."""
     if isinstance(node, ast.Import):
-        return [each.name for each in node.names]
-    return [node.module or "", *(f"{node.module}.{each.name}" for each in node.names)]
+        return [alias.name for alias in node.names]
+    return [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
 
 
 def _module_in(text: str) -> str:

@@ -29,12 +29,12 @@ def run_of(address: str) -> int:
 
 def is_below(address: str) -> bool:
     """Whether the run of an address is this process or above it: a job of another machine or batch system is not."""
-    each = os.getpid()
+    process = os.getpid()
     try:
         run = run_of(address)
-        while each not in (run, 0):
-            with open(f"/proc/{each}/stat", encoding="utf-8", errors="replace") as status:
-                each = int(status.read().rpartition(")")[2].split()[1])  # after the name: state, parent
+        while process not in (run, 0):
+            with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as status:
+                process = int(status.read().rpartition(")")[2].split()[1])  # after the name: state, parent
     except (ValueError, OSError):
         return False
-    return each == run
+    return process == run

@@ -1,9 +1,9 @@
-"""What is said between a client and its server.
+"""The protocol between a client and its warm server.
 
 The client sends its request (the length in 8 bytes, with its streams as open files; then identity, arguments and
-environment), the server ACCEPTED, the client GO. From then on the client runs the step itself only if it hears
+environment), the server ACCEPTED, the client GO. From then on the client runs the step itself only if it gets
 NOT_STARTED: no step runs twice. It may send the numbers of signals, each a byte; the server sends the exit code. A
-connection that ends before GO is a no; after GO it is a death.
+connection that ends before GO is a refusal; after GO the step has died.
 """
 
 import socket

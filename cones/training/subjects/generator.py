@@ -197,7 +197,7 @@ class StableDiffusion(Generator):
 
     @torch.no_grad()
     def context_of(self, embedding: SubjectEmbedding, prompt: str | None) -> Tensor:
-        """(1, L, D) what the UNet hears of an embedding; for ConES with a prompt, its vectors spliced into the text."""
+        """(1, L, D) the UNet's conditioning on an embedding; for ConES with a prompt, its vectors in the text."""
         if embedding.mode and prompt is not None:
             if self.text is None:
                 raise ConesError(
@@ -220,9 +220,9 @@ class StableDiffusion(Generator):
 
 
 def to_images(pictures: Tensor) -> list[Image.Image]:
-    """(B, 3, H, W) in -1 … 1, clipped."""
+    """Pictures (B, 3, H, W) in -1 … 1, clipped, as 8-bit images."""
     pixels = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return [Image.fromarray(each) for each in pixels.permute(0, 2, 3, 1).cpu().numpy()]
+    return [Image.fromarray(picture) for picture in pixels.permute(0, 2, 3, 1).cpu().numpy()]
 
 
 def side_by_side(pictures: list[Image.Image]) -> Image.Image:

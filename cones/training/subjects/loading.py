@@ -1,4 +1,4 @@
-"""From a pipeline directory to a generator: part by part, so that a ConES process never builds a text encoder."""
+"""Loading a generator from a pipeline directory, part by part, so that ConES never builds a text encoder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +24,7 @@ def find(model: str, *, path: str | Path | None = None, allow_download: bool = F
 
 
 def base_of(found: Recorded) -> str:
-    """What identifies the weights that draw: digits over the sha256 of UNet and autoencoder, text parts or not."""
+    """The identity of a generator's weights: digest over the sha256 of UNet and autoencoder, text parts or not."""
     files = found.lock["files"]
     return settings_digest({name: file for name, file in files.items() if name.startswith(("unet/", "vae/"))})
 
@@ -56,7 +56,7 @@ def load_text(directory: Path, device: torch.device, dtype: torch.dtype = torch.
 
 
 def write_text_states(text: TextParts, class_words: Iterable[str], file: Path, base: str) -> None:
-    """The states of the empty prompt and of each class noun's word pieces: all that ConES ever hears of the encoder."""
+    """The states of the empty prompt and of each class noun's word pieces: all that ConES uses of the encoder."""
     tensors = {"null": text.states([""])}
     for word in sorted(set(class_words)):
         pieces = len(text.words(word))
