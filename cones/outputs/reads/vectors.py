@@ -48,8 +48,8 @@ def is_begun(plan: Plan, output: Output) -> bool:
 
 
 def read(plan: Plan, output: Output, *, partial: bool = False) -> Vectors:
-    """Read the embeddings of all cells; ConesError for a file that is missing, unreadable, stale or of another state, or
-    with `partial` the reason in its place."""
+    """Read the embeddings of all cells; ConesError for a file that is missing, unreadable, stale or of another state,
+    or with `partial` the reason in its place."""
     stale = Staleness(Pipeline(plan))
     return Vectors({cell: _embeddings(cell, partial, stale) for cell in _cells(plan, output)}, plan.registry)
 
