@@ -1,4 +1,4 @@
-"""`python -m cones datasets list | show NAME | preview NAME OUT.png`: what there is, how far it is, how it looks."""
+"""`python -m cones datasets list | show NAME | preview NAME OUT.png`: the registry, and previews of datasets."""
 
 import os
 from typing import Annotated, Any
@@ -74,7 +74,7 @@ def show(
     data_dir: DataOption = "data",
     registry: RegistryOption = None,
 ) -> None:
-    """One dataset in full: classes, prompts, files, splits, notes, and what its state asks of you."""
+    """One dataset in full: classes, prompts, files, splits, notes, and its state."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -82,11 +82,11 @@ def show(
     from cones.data.state import state
 
     entry = _named(name, registry)
-    found = state(entry, source, data_dir, mirror=_mirror(source))
+    dataset_state = state(entry, source, data_dir, mirror=_mirror(source))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for key, value in [*_about(entry), ("state", f"{found.word} ({source})"), ("", found.reason or "")]:
+    for key, value in [*_about(entry), ("state", f"{dataset_state.word} ({source})"), ("", dataset_state.reason or "")]:
         if value:
             table.add_row(key, Text(str(value)))
     for note in entry.notes:
@@ -135,9 +135,9 @@ def _mirror(source: str) -> str | None:
 
 
 def _console(console: Any) -> Any:
-    """As wide as the terminal, but never narrower than the tables are made for (logs and pipes have no width)."""
-    found = console()
-    return found if found.is_terminal and found.width >= WIDTH else console(width=WIDTH)
+    """A console as wide as the terminal, but never narrower than WIDTH (logs and pipes have no width)."""
+    default = console()
+    return default if default.is_terminal and default.width >= WIDTH else console(width=WIDTH)
 
 
 def _about(entry: Dataset) -> list[tuple[str, str]]:
@@ -155,7 +155,7 @@ def _about(entry: Dataset) -> list[tuple[str, str]]:
 
 
 def _phrases(phrases: Any) -> str:
-    return "; ".join(f"{one.prefix}{one.name}{one.suffix}" for one in phrases or ())
+    return "; ".join(f"{phrase.prefix}{phrase.name}{phrase.suffix}" for phrase in phrases or ())
 
 
 def _source_lines(spec: Any) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""`python -m cones generation find | encode | look | learn | draw | score | collect`: from pictures to a table."""
+"""`python -m cones generation find | encode | look | learn | draw | score`: the steps of personalised generation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +32,7 @@ def find(
     suite: SuiteOption = "miniature",
     overrides: SetOption = "{}",
 ) -> None:
-    """Look for a pretrained model once, and record where it is and what its files hold."""
+    """Find a pretrained model once, and record where it is and what its files hold."""
     from cones.steps.generation import find_model
 
     with recorded(load_plan(suite, overrides), "find_pretrained", name=name):
@@ -41,7 +41,7 @@ def find(
 
 @app.command()
 def encode(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Say the empty prompt and the class nouns to the text encoder, once per model."""
+    """Encode the empty prompt and the class nouns with the text encoder, once per model."""
     from cones.steps.generation import encode_nouns
 
     run = _generation_run(suite, overrides)
@@ -51,7 +51,7 @@ def encode(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> Non
 
 @app.command()
 def look(suite: SuiteOption = "miniature", overrides: SetOption = "{}") -> None:
-    """Look at the real pictures of all subjects: features that every score compares with."""
+    """Extract the features of all subjects' real pictures, with which every score compares."""
     from cones.steps.generation import look_at_real_pictures
 
     run = _generation_run(suite, overrides)

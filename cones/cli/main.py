@@ -270,28 +270,28 @@ def verify(
     """Check a finished tree again: every file against its recorded sha256, every table against its cells."""
     from cones.steps.verify import verify as verify_tree
 
-    found = verify_tree(tree)
-    for fault in found.faults:
+    result = verify_tree(tree)
+    for fault in result.faults:
         print(f"off: {fault}")
-    for path in sorted(found.absent):
+    for path in sorted(result.absent):
         print(f"not compared, because it is not here: {path}")
-    for path in found.left:
+    for path in result.left:
         print(f"left by a process that was killed: {path}; nothing reads it, and the next write there removes it")
-    if found.faults:
+    if result.faults:
         raise ConesError(
-            f"not all is as it was recorded ({found})",
+            f"not all is as it was recorded ({result})",
             where=tree,
-            found=f"{len(found.faults)} faults",
+            found=f"{len(result.faults)} faults",
             next_step='do what each line above that begins with "off" says',
         )
-    print(f"{tree}: {found}: all as recorded")
+    print(f"{tree}: {result}: all as recorded")
 
 
 @app.command()
 def finish(
     suite: SuiteOption = "miniature", overrides: SetOption = "{}", failed: bool = False, since: float = 0.0
 ) -> None:
-    """The last word of a run: the table and where it is, or what is missing and why."""
+    """Print the table of a run and where it is, or what is missing and why."""
     from cones.steps.finish import finish_run
 
     finish_run(load_plan(suite, overrides), overrides=json.loads(overrides), failed=failed, since=since)
@@ -321,7 +321,7 @@ class Stopped(BaseException):
 
 
 def main() -> None:
-    """A ConesError is one line and exit code 1; anything else is a bug: its traceback, then such a line."""
+    """Run a command: a ConesError is one line and exit code 1; anything else is a bug, with its traceback first."""
     start_logging()
     for number in (signal.SIGINT, signal.SIGTERM):
         _stop_on(number)
@@ -354,7 +354,7 @@ def _stop_on(number: signal.Signals) -> None:
         return
 
     def stop(number: int, frame: object) -> None:
-        if callable(before):  # Python's own for Ctrl-C, or the one of a warm process, which hears the second of two
+        if callable(before):  # Python's own for Ctrl-C, or the one of a warm process, which gets the second of two
             with contextlib.suppress(KeyboardInterrupt):
                 before(number, frame)
                 return

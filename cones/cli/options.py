@@ -1,4 +1,4 @@
-"""What commands share: which suite, what is laid over it, and the plan that both make."""
+"""Options that commands share (suite, overrides, seed), and the plan that they make."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def load_plan(
 
 
 def recorded(plan, step: str, **names):
-    """Around a step: when it has succeeded, what its files were made of is recorded beside them."""
+    """Context around a step: when it has succeeded, what its files were made of is recorded beside them."""
     from cones.experiment.made_of import recorded
     from cones.experiment.step import Job
 

@@ -1,4 +1,4 @@
-"""`python -m cones plan [targets]`: what a run will cost before it starts."""
+"""`python -m cones plan [targets]`: the cost of a run before it starts."""
 
 from typing import Annotated
 

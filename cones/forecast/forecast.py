@@ -1,4 +1,4 @@
-"""The forecast of a run: one line per model and arm, what has to be fetched, and the sums."""
+"""The forecast of a run: one line per model and arm, the files to fetch, and the sums."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,8 +35,10 @@ class Line:
 
 @dataclass
 class Forecast:
-    """`jobs` counts from nothing, {rule: jobs}; `seconds` of the remaining cells by device.
+    """The forecast of a run.
 
+    jobs           counted from nothing, {rule: jobs}
+    seconds        of the remaining cells, by device
     parts          the grids, and "generation", behind the targets
     subjects       what remains to be learnt and drawn; None where no target needs a subject's cell
     cannot_draw    arms of generation that are rows of its table and no work
@@ -69,12 +71,12 @@ class Forecast:
 
     @property
     def by_hand(self) -> list[Source]:
-        """What neither lies here nor comes by itself."""
+        """The files that are neither here nor downloaded or drawn by the workflow."""
         return [s for s in self.sources if not (s.is_here or s.is_downloaded or s.state == "to draw")]
 
     @property
     def data_bytes(self) -> int:
-        """Archives and checkpoints, and the same again unpacked and converted: pictures and weights do not compress."""
+        """Bytes of archives and checkpoints, and the same again unpacked: pictures and weights do not compress."""
         return sum(source.bytes * (1 if source.kind == "pretrained" else 2) for source in self.sources)
 
     @property
@@ -91,7 +93,7 @@ def forecast(
     epochs: int | None = None,
     from_scratch: bool = False,
 ) -> Forecast:
-    """What the targets (default: everything the suite makes) will cost, of all their datasets or of some.
+    """Forecast the cost of the targets (default: everything the suite makes), of all their datasets or of some.
 
     tflops        sustained speed of a GPU where operations were counted and nothing was measured
     epochs        assumed of every tuned cell of a grid instead of the range that early stop allows; records go before
@@ -99,12 +101,12 @@ def forecast(
     """
     parts = parts_of(plan, targets)
     cells, drawn = cells_of(plan, parts, datasets), subjects_of(plan, parts, datasets)
-    said = plan.suite.generation if drawn else None
-    needed = [cell.dataset for cell in cells] + ([said.dataset] if said else [])
+    generation = plan.suite.generation if drawn else None
+    needed = [cell.dataset for cell in cells] + ([generation.dataset] if generation else [])
     seen = {name: pictures(plan, name) for name in dict.fromkeys(needed)}
     models = dict.fromkeys(cell.model for cell in cells)
     rates = Rates(read_records(RESULTS, models), tflops=tflops)
-    subjects = _subjects(plan, rates) if said else None
+    subjects = _subjects(plan, rates) if generation else None
     pipeline = Pipeline(plan)
     lines: dict[tuple[str, str], Line] = {}
     by_device: dict[str, tuple[float, float]] = {}
@@ -119,20 +121,20 @@ def forecast(
             share = _share(plan, cell, seen[cell.dataset], rates, epochs, its_jobs)
         _add(share, line, by_device, done)
         if cell in drawn and not done:
-            remain = remain.with_cell(said.settings(cell.arm), share.work)
+            remain = remain.with_cell(generation.settings(cell.arm), share.work)
     parameters = {model: known["parameters"] for model in models if (known := rates.known(model))}
     sources = [*dataset_sources(plan, seen), *checkpoint_sources(plan, models, parameters)]
-    order = [*models, *([said.model] if said else [])]
+    order = [*models, *([generation.model] if generation else [])]
     return Forecast(
         suite=plan.suite.suite,
         parts=parts,
         lines=sorted(lines.values(), key=lambda line: order.index(line.model)),
         jobs=jobs(pipeline, {**cells, **drawn}),
-        sources=[*sources, *(pretrained_sources(said) if said else [])],
+        sources=[*sources, *(pretrained_sources(generation) if generation else [])],
         feature_bytes=int(plan.suite.feature_cache_gb * 1e9) if cells else 0,
-        shared_bytes=subjects.shared_bytes(seen[said.dataset]) if said else 0,
-        subjects=remain if said else None,
-        cannot_draw=[arm for arm in said.arms if arm not in said.drawing_arms] if said else [],
+        shared_bytes=subjects.shared_bytes(seen[generation.dataset]) if generation else 0,
+        subjects=remain if generation else None,
+        cannot_draw=[arm for arm in generation.arms if arm not in generation.drawing_arms] if generation else [],
         seconds=by_device,
     )
 
@@ -146,7 +148,7 @@ def _subjects(plan: Plan, rates: Rates) -> Subjects:
 def _share(
     plan: Plan, cell: Cell, seen: Pictures | None, rates: Rates, epochs: int | None, its_jobs: set[str]
 ) -> Share | None:
-    """Of a grid's cell; None where its dataset or model is unknown."""
+    """The share of a grid's cell; None where its dataset or model is unknown."""
     settings, known = plan.settings(cell), rates.known(cell.model)
     rate = rates.of(cell.model, cell.dataset, settings)
     if seen is None or known is None or rate is None:
@@ -161,7 +163,7 @@ def _share(
 
 
 def _add(share: Share | None, line: Line, by_device: dict[str, tuple[float, float]], done: bool) -> None:
-    """One cell's share to its line and to its device's seconds."""
+    """Add the share of one cell to its line and to the seconds of its device."""
     if share is None:
         line.unknown += 1
         return
@@ -175,5 +177,5 @@ def _add(share: Share | None, line: Line, by_device: dict[str, tuple[float, floa
     by_device[device] = _sum(by_device.get(device, (0.0, 0.0)), share.seconds)
 
 
-def _sum(one: tuple, other: tuple) -> tuple:
-    return one[0] + other[0], one[1] + other[1]
+def _sum(first: tuple, second: tuple) -> tuple:
+    return first[0] + second[0], first[1] + second[1]

@@ -16,7 +16,7 @@ TFLOPS = 30.0  # what a GPU is taken to sustain where operations were counted an
 
 @dataclass(frozen=True)
 class Rate:
-    """What one unit of work takes, and how that is known.
+    """Seconds of one unit of work, and the basis of that number.
 
     step     seconds of an optimiser step; None for a method that is not tuned
     image    seconds of detecting on one image, or of drawing one
@@ -34,7 +34,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished cell says: seconds as in `Rate`, at its batch size and its training sizes."""
+    """The record of a finished cell: seconds as in `Rate`, at its batch size and its training sizes."""
 
     model: str
     dataset: str
@@ -54,7 +54,7 @@ def mean_area(tuning: Tuning) -> float:
 
 
 def budget(tuning: Tuning) -> tuple:
-    """What decides after how many epochs tuning ends."""
+    """The settings that decide after how many epochs tuning ends."""
     return tuning.max_epochs, tuning.early_stop, tuning.selection
 
 
@@ -85,7 +85,7 @@ def _record(model: str, dataset: str, run: dict) -> Record:
 
 
 class Rates:
-    """`of(model, dataset, settings)`: from finished cells of the dataset, else of the model, else of the table."""
+    """The `Rate` of a cell: from finished cells of the dataset, else of the model, else from the shipped table."""
 
     def __init__(self, records: Iterable[Record], *, tflops: float = TFLOPS, reference: Path = REFERENCE):
         self.records, self.tflops, self.reference = list(records), tflops, read_json(reference)
@@ -95,7 +95,7 @@ class Rates:
         return self.reference["models"].get(self.reference["like"].get(model, model))
 
     def of(self, model: str, dataset: str, settings: CellSettings) -> Rate | None:
-        """None for a model of which nothing is known."""
+        """The rate of a cell; None for a model of which nothing is known."""
         same = [record for record in self.records if (record.model, record.method) == (model, settings.method)]
         nearest = [record for record in same if record.dataset == dataset] or same
         if nearest:
@@ -106,14 +106,14 @@ class Rates:
         return self._counted(known, settings) if "gflop" in known else _measured(known, settings)
 
     def _counted(self, known: dict, settings: CellSettings) -> Rate:
-        """Operations of a step's passes over an assumed speed; all but the text's grow with the picture's area."""
+        """The rate by counted operations over an assumed speed; all but the text's grow with the picture's area."""
         gflop, at = known["gflop"], known["counted_at"]["height"] ** 2
         tuning, speed = settings.tuning, 1000 * self.tflops
         step = None
         if METHODS[settings.method].is_tuned:
-            seen, heard = passes(settings.method)
-            images = sum(gflop[name] for name in seen) * mean_area(tuning) / at
-            step = tuning.batch_size * (images + heard * gflop["text"]) / speed
+            image_passes, text_passes = passes(settings.method)
+            images = sum(gflop[name] for name in image_passes) * mean_area(tuning) / at
+            step = tuning.batch_size * (images + text_passes * gflop["text"]) / speed
         image = (gflop["encode"] + gflop["ground"]) * known["test_short_side"] ** 2 / at / speed
         return Rate(step, image, f"GPU at {self.tflops:g} TFLOP/s", "counted")
 
@@ -125,11 +125,11 @@ def passes(method: str) -> tuple[tuple[str, ...], int]:
     (then also through a frozen text encoder), or not at all for the heads' last projections.
     """
     entry = METHODS[method]
-    listens = "text_encoder" in entry.inputs
+    reads_text = "text_encoder" in entry.inputs
     if entry.trains_image_encoder:
-        return ("encode", "ground", "back_through_everything"), 3 if listens else 0
+        return ("encode", "ground", "back_through_everything"), 3 if reads_text else 0
     if entry.has_vectors or entry.block == "control":
-        return ("encode", "ground", "back_to_language"), 2 if listens else 0
+        return ("encode", "ground", "back_to_language"), 2 if reads_text else 0
     return ("encode", "ground"), 0
 
 

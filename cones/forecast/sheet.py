@@ -22,21 +22,21 @@ BASES = {
 }
 
 
-def print_forecast(found: Forecast, console: Console) -> None:
-    """One row per model and arm, the sums below, then what has to be fetched and what all this rests on."""
+def print_forecast(forecast: Forecast, console: Console) -> None:
+    """Print one row per model and arm, the sums below, then the files to fetch and the basis of the numbers."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for place, head in enumerate(HEADS):
         table.add_column(head, justify="right" if 2 <= place <= 6 else "left", no_wrap=True)
-    for row in said_once([_row(line) for line in found.lines], 1):
+    for row in said_once([_row(line) for line in forecast.lines], 1):
         table.add_row(*map(Text, row))
-    console.print(Text(f"Suite {found.suite}: {', '.join(found.parts)}", style="bold"))
+    console.print(Text(f"Suite {forecast.suite}: {', '.join(forecast.parts)}", style="bold"))
     console.print(table)
-    for head, said in _sums(found):
-        console.print(Text.assemble((f"{head:<12}", "bold"), said))
-    for line in _legend(found):
+    for head, text in _sums(forecast):
+        console.print(Text.assemble((f"{head:<12}", "bold"), text))
+    for line in _legend(forecast):
         console.print(Text(line, style="dim"))
 
 
@@ -56,61 +56,61 @@ def _row(line: Line) -> list[str]:
     ]
 
 
-def _sums(found: Forecast) -> list[tuple[str, str]]:
-    """(head, what is said): cells, jobs, time by device, disk, downloads, what a person has to do."""
-    jobs = ", ".join(f"{number:,} {rule}" for rule, number in found.jobs.items())
+def _sums(forecast: Forecast) -> list[tuple[str, str]]:
+    """The lines below the table as (head, text): cells, jobs, time by device, disk, downloads, files by hand."""
+    jobs = ", ".join(f"{number:,} {rule}" for rule, number in forecast.jobs.items())
     rows = [
-        ("cells", f"{found.cells:,}, of which {found.done:,} are done"),
-        ("jobs", f"{sum(found.jobs.values()):,} from nothing ({jobs}), and those that write tables and figures"),
+        ("cells", f"{forecast.cells:,}, of which {forecast.done:,} are done"),
+        ("jobs", f"{sum(forecast.jobs.values()):,} from nothing ({jobs}), and those that write tables and figures"),
     ]
-    if todo := found.subjects:
-        said = f"{todo.cells:,} cells: {span(todo.passes, '{:,}'.format)} training passes, {todo.pictures:,} pictures"
-        rows.append(("subjects", f"{said} in {todo.sampling_passes:,} sampling passes"))
-    for device, took in found.seconds.items():
+    if todo := forecast.subjects:
+        text = f"{todo.cells:,} cells: {span(todo.passes, '{:,}'.format)} training passes, {todo.pictures:,} pictures"
+        rows.append(("subjects", f"{text} in {todo.sampling_passes:,} sampling passes"))
+    for device, took in forecast.seconds.items():
         rows.append(("time", f"{span(took, seconds)} on one {'core' if device == 'cpu' else device}"))
-    disk = f"{human_bytes(found.data_bytes)} of data and weights, {human_bytes(found.result_bytes)} of results"
-    if found.feature_bytes:
-        disk += f", shared image features up to {human_bytes(found.feature_bytes)}"
+    disk = f"{human_bytes(forecast.data_bytes)} of data and weights, {human_bytes(forecast.result_bytes)} of results"
+    if forecast.feature_bytes:
+        disk += f", shared image features up to {human_bytes(forecast.feature_bytes)}"
     rows.append(("disk", disk))
-    todo = [source for source in found.sources if source.is_downloaded]
+    todo = [source for source in forecast.sources if source.is_downloaded]
     unsure = sum(not source.is_exact for source in todo)
     about = f" ({unsure} of unknown size, estimated)" if unsure else ""
-    rows.append(("download", f"{human_bytes(found.download_bytes)} in {len(todo)} datasets and checkpoints{about}"))
-    for source in found.by_hand:
+    rows.append(("download", f"{human_bytes(forecast.download_bytes)} in {len(todo)} datasets and checkpoints{about}"))
+    for source in forecast.by_hand:
         rows.append(("by hand", f"{source.name}: {source.state}; {source.reason or 'see docs/datasets.md'}"))
     return rows
 
 
-def _legend(found: Forecast) -> list[str]:
-    said = []
-    if any(least != most for least, most in (line.steps for line in found.lines)):
-        said.append(
+def _legend(forecast: Forecast) -> list[str]:
+    lines = []
+    if any(least != most for least, most in (line.steps for line in forecast.lines)):
+        lines.append(
             "Ranges: from the first epoch at which early stop can end tuning to the whole budget"
             " (--epochs N assumes N)."
         )
-    said.append(
+    lines.append(
         "Data and weights: archives and the same again unpacked. While it runs, a tuning job also keeps a checkpoint of"
         " four times what it trains."
     )
-    if found.subjects:
-        said.append(
+    if forecast.subjects:
+        lines.append(
             "Subjects: a training pass is a batch through the UNet and back; a sampling pass is one picture through it,"
             " with guidance two for each step."
         )
-    if found.cannot_draw:
-        said.append(f"No work, since no generator carries them: {', '.join(found.cannot_draw)}.")
-    bases = {basis for line in found.lines for basis in line.devices.values()}
+    if forecast.cannot_draw:
+        lines.append(f"No work, since no generator carries them: {', '.join(forecast.cannot_draw)}.")
+    bases = {basis for line in forecast.lines for basis in line.devices.values()}
     if "counted" in bases:
-        said.append(
+        lines.append(
             "operations: counted for the real shapes, over an assumed speed (--tflops N): nothing was measured there."
         )
     if "measured" in bases:
-        said.append("shipped table: seconds of a nano model on one core of two (cones/forecast/reference.json).")
-    return said
+        lines.append("shipped table: seconds of a nano model on one core of two (cones/forecast/reference.json).")
+    return lines
 
 
-def forecast_json(found: Forecast) -> dict:
-    """All numbers; seconds and steps as [least, most]."""
+def forecast_json(forecast: Forecast) -> dict:
+    """The forecast as JSON values; seconds and steps as [least, most]."""
     sums = ("cells", "done", "download_bytes", "data_bytes", "result_bytes")
-    content = asdict(found) | {name: getattr(found, name) for name in sums}
-    return {"version": 2, **content, "by_hand": [source.name for source in found.by_hand]}
+    content = asdict(forecast) | {name: getattr(forecast, name) for name in sums}
+    return {"version": 2, **content, "by_hand": [source.name for source in forecast.by_hand]}

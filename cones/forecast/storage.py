@@ -1,4 +1,4 @@
-"""What has to be downloaded or placed by hand, and what will lie on disk."""
+"""The files that have to be downloaded or placed by hand, and their sizes."""
 
 import os
 from collections.abc import Iterable
@@ -47,20 +47,20 @@ class Source:
 
 
 def dataset_sources(plan: Plan, seen: dict[str, Pictures | None]) -> list[Source]:
-    """One per dataset; what the miniature draws is a fraction of a megabyte and counts by its pictures."""
+    """One source per dataset; what the miniature draws is a fraction of a megabyte and counts by its pictures."""
     roughly, suite = read_yaml(SIZES), plan.suite
     sources = []
     for name, counted in seen.items():
         entry = plan.registry[name]
         mirror = None if suite.source == DRAWN else suite.mirror
-        found: State = state(entry, suite.source, suite.data_dir, mirror=mirror)
+        current: State = state(entry, suite.source, suite.data_dir, mirror=mirror)
         exact = stored_bytes(entry, suite.source, suite.data_dir)
         size = exact
         if size is None:
             pictures = 0 if counted is None else counted.train + counted.val + counted.test
             known = 0 if suite.source == DRAWN else roughly.get(name)
             size = int(known or pictures * (25_000 if suite.source == DRAWN else BYTES_PER_PICTURE))
-        sources.append(Source(name, "dataset", found.word, found.reason, size, exact is not None))
+        sources.append(Source(name, "dataset", current.word, current.reason, size, exact is not None))
     return sources
 
 
@@ -69,18 +69,18 @@ def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, 
     files, sources = official_files(), []
     for name in needed(plan.suite, models):
         archive, folder = files[name], CHECKPOINTS / "official"
-        found = "ready" if (folder / f"{name}.json").exists() else "to fetch"
-        if found != "ready" and ((folder / archive.filename).exists() or os.environ.get(variable_of(name))):
-            found = "placed"
+        status = "ready" if (folder / f"{name}.json").exists() else "to fetch"
+        if status != "ready" and ((folder / archive.filename).exists() or os.environ.get(variable_of(name))):
+            status = "placed"
         size = archive.size or 8 * parameters.get(name, 0)
-        sources.append(Source(name, "checkpoint", found, None, size, archive.size is not None))
+        sources.append(Source(name, "checkpoint", status, None, size, archive.size is not None))
     return sources
 
 
-def pretrained_sources(said: Generation) -> list[Source]:
-    """The model directories that generation needs; what ships with the project is none. Asks the hub's cache alone."""
+def pretrained_sources(generation: Generation) -> list[Source]:
+    """The model directories that generation needs; without what ships with the project. Asks the hub's cache alone."""
     listed, sources = pretrained_models(), []
-    for name in said.pretrained:
+    for name in generation.pretrained:
         if name == SHIPPED:
             continue
         entry = listed[name]

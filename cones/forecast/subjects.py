@@ -1,4 +1,4 @@
-"""Personalised generation: what a subject's cell has to learn and draw, what a pass takes, and what it leaves.
+"""The cost of personalised generation: passes of learning and drawing, seconds of a pass, bytes of the results.
 
 A training pass is `batch` samples through the UNet and back to what is learnt; a sampling pass is one picture through
 the UNet and no way back, as in drawing and in the probe set of learning.
@@ -26,8 +26,8 @@ RECORD_BYTES, BYTES_PER_STEP, BYTES_PER_RECORDED_PICTURE = 11_000, 20, 130  # of
 
 @dataclass(frozen=True)
 class SubjectRecord:
-    """What a finished cell says: seconds of a sample of its training passes (None: it learnt nothing), of a sampling
-    pass, what else drawing does included."""
+    """The record of a finished cell: seconds of a sample of its training passes (None: it learnt nothing) and of a
+    sampling pass, what else drawing does included."""
 
     method: str
     sample: float | None
@@ -37,7 +37,7 @@ class SubjectRecord:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What remains to be done, all cells together; ranges are (least, most) where learning may stop at a plateau."""
+    """The work that remains, over all cells; ranges are (least, most) where learning may stop at a plateau."""
 
     cells: int = 0
     passes: tuple[int, int] = (0, 0)
@@ -76,25 +76,25 @@ def _record(run: dict) -> SubjectRecord:
 
 
 class Subjects:
-    """What the cells of a suite's generation cost: from finished cells of the method, else from the shipped table."""
+    """The cost of the cells of a suite's generation: from finished cells of the method, else from the shipped table."""
 
     def __init__(self, plan: Plan, records: Iterable[SubjectRecord], known: dict, *, tflops: float):
         """known  the table's entry of the model that draws"""
         self.plan, self.records, self.known, self.tflops = plan, list(records), known, tflops
 
     @property
-    def said(self) -> Generation:
+    def generation(self) -> Generation:
         return self.plan.suite.generation
 
     def share(self, cell: Cell, jobs: int) -> Share:
-        method, tuning = self.said.method(cell.arm), self.said.settings(cell.arm)
+        method, tuning = self.generation.method(cell.arm), self.generation.settings(cell.arm)
         work = Work(steps(method, tuning), (self.pictures(cell),) * 2)
         job_seconds, left = jobs * self.known["job_seconds"], self._bytes_left(method, tuning, work)
         return Share(work, self.rate(method, tuning), job_seconds, left)
 
     def pictures(self, cell: Cell) -> int:
-        """One prompt for the reconstruction track; for editing those of the subject's prompt file."""
-        tracks = self.said.pictures
+        """The pictures to draw: of one prompt for reconstruction, of the subject's prompt file for editing."""
+        tracks = self.generation.pictures
         prompts = self._prompts(self.plan.subject_of(cell)) if "editing" in tracks else 0
         return tracks.get("reconstruction", 0) + prompts * tracks.get("editing", 0)
 
@@ -108,7 +108,7 @@ class Subjects:
         return Rate(step, sampling * passes_of_a_picture(tuning), device, basis)
 
     def _passes(self, method: str, tuning: SubjectTuning) -> tuple[float | None, float, str, str]:
-        """Seconds of a sample of a training pass and of a sampling pass; where, and how that is known."""
+        """Seconds of a sample of a training pass and of a sampling pass, the device, and the basis (see `Rate`)."""
         same = [record for record in self.records if record.method == method]
         if same:
             samples = [record.sample for record in same if record.sample is not None]
@@ -123,18 +123,18 @@ class Subjects:
         return seconds, self.known["sampling_seconds"], self.known["device"], "measured"
 
     def shared_bytes(self, seen: Pictures | None) -> int:
-        """The text states of the empty prompt, and the features of the real pictures; float32."""
+        """Bytes of the text states of the empty prompt and of the features of the real pictures; float32."""
         states = self.known["text_positions"] * self.known["text_width"]
         return 4 * (states + (seen.train if seen else 0) * self.known["feature_width"])
 
     def _prompts(self, subject: str) -> int:
         try:
-            return len(editing_prompts(self.plan.manifest(self.said.dataset)["generation"], subject))
+            return len(editing_prompts(self.plan.manifest(self.generation.dataset)["generation"], subject))
         except (ConesError, KeyError, TypeError):
             return EDITING_PROMPTS
 
     def _bytes_left(self, method: str, tuning: SubjectTuning, work: Work) -> int:
-        """The vectors in float32, the pictures, the records: a loss per step and a sha256 per picture, twice."""
+        """Bytes a cell leaves: float32 vectors, pictures, and records (a loss per step, two sha256 per picture)."""
         vectors = 4 * tuning.tokens * self.known["text_width"] if learns(method) else 0
         pictures = work.images[1] * (self.known["picture_bytes"] + BYTES_PER_RECORDED_PICTURE)
         return vectors + pictures + RECORD_BYTES + work.steps[1] * BYTES_PER_STEP
@@ -153,12 +153,12 @@ def steps(method: str, tuning: SubjectTuning) -> tuple[int, int]:
 
 
 def probes(tuning: SubjectTuning) -> int:
-    """How often the probe set is looked at: before the first step, then every `probe_every` and after the last."""
+    """How often the probe set is evaluated: before the first step, then every `probe_every` and after the last."""
     return 1 + ceil(tuning.steps / tuning.probe_every)
 
 
 def passes_of_a_picture(tuning: SubjectTuning) -> int:
-    """Guidance looks twice at each step: with the prompt and with the empty one."""
+    """Passes of drawing one picture; with guidance two per step, for the prompt and for the empty one."""
     return tuning.sampling_steps * (1 if tuning.guidance == 1 else 2)
 
 

@@ -1,4 +1,4 @@
-"""From target files to what stands behind them: the cells of grids and of subjects, and the jobs that make these."""
+"""The cells of grids and of subjects that target files are made of, and the jobs that make these cells."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -62,8 +62,8 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
 
 def subjects_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
     """{cell of a subject: its jobs}; an arm whose method cannot draw has none."""
-    said = plan.suite.generation
-    if said is None or "generation" not in parts or (datasets and said.dataset not in datasets):
+    generation = plan.suite.generation
+    if generation is None or "generation" not in parts or (datasets and generation.dataset not in datasets):
         return {}
     return {cell: set(SUBJECT_STEPS) for cell in plan.subject_cells()}
 

@@ -1,4 +1,4 @@
-"""How much a cell has to do: pictures of its dataset, optimiser steps, detected images, bytes that it leaves."""
+"""The work of a cell: pictures of its dataset, optimiser steps, detected images, and bytes of its results."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -28,7 +28,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Work:
-    """(least, most): the epochs of a tuned cell are known only within the bounds of early stop and budget."""
+    """Steps and images as (least, most): epochs are known only within the bounds of early stop and budget."""
 
     steps: tuple[int, int]
     images: tuple[int, int]  # detected: validation after each epoch, and the test split; or drawn
@@ -36,7 +36,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Share:
-    """What one cell adds to the sums; `job_seconds` of all its jobs, `bytes` of what it leaves."""
+    """The part of one cell in the sums; `job_seconds` of all its jobs, `bytes` of what it leaves."""
 
     work: Work
     rate: Rate
@@ -45,13 +45,13 @@ class Share:
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """(least, most) on its device."""
+        """Seconds on its device, (least, most)."""
         step, image = self.rate.step or 0.0, self.rate.image
         return tuple(s * step + i * image + self.job_seconds for s, i in zip(self.work.steps, self.work.images))
 
 
 def pictures(plan: Plan, dataset: str) -> Pictures | None:
-    """None for files of the user's own that are neither prepared nor described."""
+    """Pictures and classes of a dataset; None for files of the user's own that are neither prepared nor described."""
     entry = plan.registry[dataset]
     try:
         splits = read_json(plan.data_folder(dataset) / "manifest.json")["splits"]
@@ -65,7 +65,7 @@ def pictures(plan: Plan, dataset: str) -> Pictures | None:
 
 
 def epochs(tuning: Tuning, rate: Rate, assumed: int | None) -> tuple[float, float]:
-    """(least, most): as recorded or assumed, else from the first at which early stop can end to the whole budget."""
+    """Epochs as (least, most): recorded or assumed, else from the first at which early stop can end to the budget."""
     if known := rate.epochs or assumed:
         return (min(known, tuning.max_epochs),) * 2
     if tuning.selection == "last":
@@ -76,7 +76,7 @@ def epochs(tuning: Tuning, rate: Rate, assumed: int | None) -> tuple[float, floa
 def work(
     settings: CellSettings, seen: Pictures, rate: Rate, assumed_epochs: int | None = None, *, is_scored: bool = True
 ) -> Work:
-    """A few-shot cell is taken to have `shots` pictures per class; one that is not scored detects nothing at test."""
+    """The work of a cell; few-shot cells have `shots` pictures per class, and unscored ones detect nothing at test."""
     tuning, test = settings.tuning, seen.test if is_scored else 0
     if not METHODS[settings.method].is_tuned:
         return Work((0, 0), (test, test))
@@ -90,7 +90,7 @@ def work(
 
 
 def bytes_left(plan: Plan, cell: Cell, settings: CellSettings, seen: Pictures, known: dict, *, is_scored: bool) -> int:
-    """state.safetensors in float32, predictions.json with as many detections as the dataset allows, the records."""
+    """Bytes a cell leaves: float32 state, the records, and as many predictions as the dataset allows."""
     vectors = seen.classes * settings.tokens_per_class if METHODS[settings.method].has_vectors else 0
     values = known["trained"].get(settings.method, 0) + vectors * known["text_width"]
     detections = seen.test * plan.registry[cell.dataset].detections_per_image if is_scored else 0

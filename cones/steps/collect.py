@@ -1,4 +1,4 @@
-"""Step `collect`: the cells of a grid become the rows of `<grid>_cells.csv`, of which its tables are made."""
+"""Step `collect`: write the scores of a grid's cells to `<grid>_cells.csv`, of which its tables are made."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> Path:
         raise ConesError(f'no table is made of grid "{grid}"', where=plan.suite.suite, next_step=closest(grid, grids))
     expected = [_expected(plan, cell) for cell in cells]
     cell_of, check, pipeline = dict(zip(expected, cells)), check_of_cells(plan), Pipeline(plan)
-    found = collect_cells(
+    rows = collect_cells(
         expected,
         {key: cell.folder / "metrics.json" for key, cell in cell_of.items()},
         {key: log_of_failure(pipeline, cell) for key, cell in cell_of.items()},
@@ -34,7 +34,7 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> Path:
         partial=partial,
     )
     written = RESULTS / plan.suite.suite / named(cells_file(grid), partial)
-    write_text(written, cells_csv(found))
+    write_text(written, cells_csv(rows))
     return written
 
 

@@ -15,8 +15,7 @@ from cones.runtime.errors import ConesError
 def compare_arms(
     plan: Plan, arms: tuple[str, str], *, model: str | None, datasets: list[str], seed: int, draws: int = DRAWS
 ) -> Iterator[tuple[str, Difference | str]]:
-    """(dataset, `Difference` or the reason why there is none) for the named datasets, else for all of the suite's first
-    table of methods (Table 1, where it has that one).
+    """Yield (dataset, `Difference` or the reason for none) for the named datasets, else for all of the main grid.
 
     Both arms must have been scored; a dataset that was skipped has its reason. AP is that of boxes, of models that
     predict masks too.
@@ -28,7 +27,7 @@ def compare_arms(
 
 
 def main_grid(plan: Plan) -> str:
-    """The first grid of a table whose rows are methods, or else whose cells are scored; ConesError if there is none."""
+    """The first grid whose table has methods as rows, or else whose cells are scored; ConesError if there is none."""
     parts = plan.suite.parts
     grids = [grid for grid in (MAIN_GRID, *grids_of_methods(parts), *scored_grids(parts)) if grid in parts]
     if not grids:
@@ -60,18 +59,19 @@ def _difference(plan: Plan, cells: list[Cell], draws: int) -> Difference | str:
 
 
 def print_comparison(plan: Plan, arms: tuple[str, str], *, seed: int, draws: int, **which) -> None:
-    """`compare_arms` as lines for a person."""
+    """Print the result of `compare_arms`, a line per dataset."""
     print(f"{'box AP by dataset':32} {'a':>5} {'b':>5}  {'a - b':>5} {'95 % interval':>16}  {'other':>6}  images")
-    for dataset, found in compare_arms(plan, arms, seed=seed, draws=draws, **which):
-        print(f"{dataset:32} {_said(found)}", flush=True)
+    for dataset, outcome in compare_arms(plan, arms, seed=seed, draws=draws, **which):
+        print(f"{dataset:32} {_outcome_text(outcome)}", flush=True)
     print(f"a: {arms[0]}, b: {arms[1]}, tuning seed {seed}; {draws} paired draws of the test images.")
     print("other: share of the draws in which the difference has the other sign or is none.")
 
 
-def _said(found: Difference | str) -> str:
-    if isinstance(found, str):
-        return found
+def _outcome_text(outcome: Difference | str) -> str:
+    if isinstance(outcome, str):
+        return outcome
     return (
-        f"{found.ap_a:5.1f} {found.ap_b:5.1f}  {found.difference:+5.1f} [{found.low:+6.1f}, {found.high:+6.1f}]"
-        f"  {found.other_sign:6.1%}  {found.images:6d}"
+        f"{outcome.ap_a:5.1f} {outcome.ap_b:5.1f}  {outcome.difference:+5.1f}"
+        f" [{outcome.low:+6.1f}, {outcome.high:+6.1f}]"
+        f"  {outcome.other_sign:6.1%}  {outcome.images:6d}"
     )

@@ -9,7 +9,7 @@ from cones.experiment.cell import Plan
 
 
 def mirror_of(plan: Plan) -> Path | None:
-    """The miniature archives are a mirror like any other."""
+    """The mirror that datasets are fetched from, if any; for the miniature world the folder of its drawn archives."""
     if plan.suite.source == DRAWN:
         return download.miniature_mirror(plan.suite.data_dir)
     return Path(plan.suite.mirror) if plan.suite.mirror else None
@@ -36,6 +36,6 @@ def prepare_dataset(plan: Plan, dataset: str) -> None:
 
 
 def selects_on_validation(plan: Plan, dataset: str) -> bool:
-    """A cell of the suite is tuned on the dataset and keeps the weights that were best on its validation split."""
+    """Whether any cell tuned on the dataset keeps the weights that were best on its validation split."""
     tuned = (cell for cell in plan.all_cells() if cell.dataset == dataset and plan.method(cell.arm).is_tuned)
     return any(plan.settings(cell).tuning.selection == "best" for cell in tuned)

@@ -1,4 +1,4 @@
-"""Step `embed`: the class vectors of a cell and, where Table 3 asks, its boxes beside them."""
+"""Step `embed`: the class vectors of a cell and, where Table 3 needs them, the features of its boxes."""
 
 import torch
 
@@ -27,18 +27,18 @@ def embed_cell(plan: Plan, cell: Cell) -> None:
     if state.skipped:
         Embeddings(skipped=state.skipped, state_sha256=digest).save(path)
         return
-    found = Embeddings(classes={TOGETHER: class_vectors_of(plan, cell, state)}, state_sha256=digest)
+    embeddings = Embeddings(classes={TOGETHER: class_vectors_of(plan, cell, state)}, state_sha256=digest)
     if plan.settings(cell).method == "zero_shot":
-        found.classes[ISOLATED] = isolated_names(plan, cell)
+        embeddings.classes[ISOLATED] = isolated_names(plan, cell)
     if plan.compares_boxes(cell):
-        found.labels, found.boxes = _boxes(plan, cell, state)
-    found.save(path)
-    boxes = 0 if found.labels is None else len(found.labels)
-    log.info("%s: %d classes, %d boxes", path, len(found.classes[TOGETHER]), boxes)
+        embeddings.labels, embeddings.boxes = _boxes(plan, cell, state)
+    embeddings.save(path)
+    boxes = 0 if embeddings.labels is None else len(embeddings.labels)
+    log.info("%s: %d classes, %d boxes", path, len(embeddings.classes[TOGETHER]), boxes)
 
 
 def class_vectors_of(plan: Plan, cell: Cell, state: State) -> torch.Tensor:
-    """(K, D); of a prompt that looks at the image, the mean over the images of the test split."""
+    """The class vectors (K, D) of a cell; of a prompt that looks at the image, their mean over the test split."""
     if state.language is not None:
         return class_vectors(state.language)
     tuned = load_tuned(plan, cell, state, best_device())
@@ -52,7 +52,7 @@ def class_vectors_of(plan: Plan, cell: Cell, state: State) -> torch.Tensor:
 
 
 def isolated_names(plan: Plan, cell: Cell) -> torch.Tensor:
-    """(K, D): each class name alone in a caption; what a caption's classes share is not in these vectors."""
+    """The class vectors (K, D) of each class name alone in a caption, free of what the classes of a caption share."""
     encoder, tokenizer = load_text_encoder(cell.model, plan.weights(cell.model)).eval(), tokenizer_for(cell.model)
     vectors = []
     with torch.no_grad():

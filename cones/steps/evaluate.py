@@ -1,4 +1,4 @@
-"""Step `evaluate`: detections of a tuned cell on the test split, their scores, and how they were made."""
+"""Step `evaluate`: detect with a tuned cell on the test split, and write detections, scores and provenance."""
 
 import time
 
@@ -43,13 +43,15 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
         metrics = CellMetrics(
             **common,
             status="done",
-            scores={iou_type: Scores(**found) for iou_type, found in scores.items()},
+            scores={iou_type: Scores(**numbers) for iou_type, numbers in scores.items()},
             parameters=Parameters(**tuning["parameters"]),
             selection=_selection(tuning, plan.settings(cell).tuning.selection),
         )
-        for iou_type, found in scores.items():
-            said = "masks" if iou_type == "segm" else "boxes"
-            log.info("%s: AP %.1f, AP50 %.1f on %d test images", said, found["ap"], found["ap50"], found["images"])
+        for iou_type, numbers in scores.items():
+            kind = "masks" if iou_type == "segm" else "boxes"
+            log.info(
+                "%s: AP %.1f, AP50 %.1f on %d test images", kind, numbers["ap"], numbers["ap50"], numbers["images"]
+            )
     write_predictions(cell.folder / "predictions.json", results)
     write_metrics(cell.folder / "metrics.json", metrics)
     settings = plan.settings(cell).model_dump(mode="json")
@@ -70,7 +72,10 @@ def _selection(tuning: dict, by: str) -> Selection | None:
 
 
 def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> tuple[list[dict], dict[str, dict], dict]:
-    """(COCO results, scores by IoU type, inference cost). A text encoder is built only if the method needs it here."""
+    """Detect and score: (COCO results, scores by IoU type, inference cost).
+
+    A text encoder is built only if the method needs it here.
+    """
     device = best_device()
     tuned = load_tuned(plan, cell, state, device)
     model = tuned.model

@@ -1,4 +1,4 @@
-"""Step `features`: what a frozen image encoder makes of a dataset's pictures, once for every cell that leaves it so."""
+"""Step `features`: the image features of a frozen image encoder, computed once for all cells that keep it frozen."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -45,11 +45,15 @@ def compute_features(plan: Plan, model_name: str, dataset: str) -> None:
 def pyramids_of(
     plan: Plan, model_name: str, dataset: str, model: GroundedDetector, device: torch.device
 ) -> Iterator[tuple[str, FeaturePyramid]]:
-    """What the cells look at, and as they would compute it to the bit: test pictures in the batches of `predict`, those
-    of validation and training alone."""
+    """Yield the pyramids of all views, bit-equal to those the cells would compute: test pictures in the batches of
+    `predict`, those of validation and training alone."""
     cells, side, seen = plan.sharing[model_name, dataset], model.preprocessing.short_side, set()
     yield from test_pyramids(open_split(plan, cells[0], "test", model), model, device)
-    tuned = {settings_digest(plan.settings(each).tuning): each for each in cells if plan.method(each.arm).is_tuned}
+    tuned = {
+        settings_digest(plan.settings(sharing_cell).tuning): sharing_cell
+        for sharing_cell in cells
+        if plan.method(sharing_cell.arm).is_tuned
+    }
     alone = FrozenPyramids(model, device, budget_mb=0)
     for name, cell in product(("val", "train"), tuned.values()):
         split, at_test = open_split(plan, cell, name, model, few_shot=True), name == "val"

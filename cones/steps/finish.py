@@ -1,4 +1,4 @@
-"""Step `finish`: the end of a run says where its tables and report are, or what is missing and why."""
+"""Step `finish`: print where the tables and report of a run are, or what is missing and why."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,17 +23,17 @@ def finish_run(plan: Plan, *, overrides: dict, failed: bool, since: float = 0.0)
     After a failure write the tables and the report of what there is, with reasons, and print the table.
     """
     if failed:
-        _tell_of_failure(plan, overrides)
+        _report_failure(plan, overrides)
     else:
-        _tell_of_success(plan, since)
-    tell_what_waits(plan)
+        _report_success(plan, since)
+    report_waiting_datasets(plan)
 
 
-def _tell_of_failure(plan: Plan, overrides: dict) -> None:
+def _report_failure(plan: Plan, overrides: dict) -> None:
     folder = RESULTS / plan.suite.suite
     begun = begun_grids(plan)
     where = ", ".join(map(str, _make_partial_outputs(plan, begun)))
-    if MAIN_GRID in begun:  # an empty one helps nobody
+    if MAIN_GRID in begun:  # an empty table shows nothing
         show_table(folder / partial_name(f"{MAIN_GRID}.csv"), title=plan.suite.title)
     if begun:
         (report,) = write_report(plan, overrides=overrides, partial=True)
@@ -50,7 +50,10 @@ def _tell_of_failure(plan: Plan, overrides: dict) -> None:
 
 
 def _make_partial_outputs(plan: Plan, begun: list[str]) -> Iterator[Path]:
-    """Tables and figures of what there is, the Markdown of each; of the scores all tables, if nothing is begun."""
+    """Write tables and figures of what there is, and yield the Markdown of each.
+
+    If nothing is begun these are all tables of scores.
+    """
     for grid in begun or scored_grids(plan.suite.parts):
         collect_grid(plan, grid, partial=True)
     for output in outputs_of(plan.suite.parts):
@@ -60,11 +63,11 @@ def _make_partial_outputs(plan: Plan, begun: list[str]) -> Iterator[Path]:
 
 
 def begun_grids(plan: Plan) -> list[str]:
-    """Those of which any cell has a result."""
+    """The grids of which any cell has a result."""
     return [grid for grid in scored_grids(plan.suite.parts) if is_grid_begun(plan, grid)]
 
 
-def _tell_of_success(plan: Plan, since: float) -> None:
+def _report_success(plan: Plan, since: float) -> None:
     folder = RESULTS / plan.suite.suite
     for left in folder.glob(partial_name("*.*")):
         left.unlink()
@@ -86,12 +89,12 @@ def _tell_of_success(plan: Plan, since: float) -> None:
         print(f"The report: {report}")
 
 
-def tell_what_waits(plan: Plan) -> None:
-    """The datasets whose files did not come, each with what a person has to do; nothing if all came."""
+def report_waiting_datasets(plan: Plan) -> None:
+    """Print the datasets whose files are missing, each with what a person has to do; nothing if none is."""
     suite = plan.suite
-    if not (found := waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)):
+    if not (datasets := waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)):
         return
-    print(f"\n{len(found)} of {len(suite.all_datasets)} datasets still need you:")
-    for one in found:
-        print(f"  {one.dataset} ({one.status}): {one.what}")
+    print(f"\n{len(datasets)} of {len(suite.all_datasets)} datasets still need you:")
+    for entry in datasets:
+        print(f"  {entry.dataset} ({entry.status}): {entry.what}")
     print("Then run the same command again: it goes on with these alone.\n", flush=True)

@@ -1,4 +1,4 @@
-"""Steps of personalised generation: find the model, say the nouns, look at the real pictures; learn, draw and score.
+"""Steps of personalised generation: find the model, encode class nouns and real pictures; learn, draw and score.
 
 A subject is a dataset: its cell is `<model>/dreambooth-<subject>/<arm>/seed<k>`.
 """
@@ -44,21 +44,21 @@ DRAWING = ("unet", "vae")  # the parts without which nothing is learnt or drawn
 
 @dataclass(frozen=True)
 class GenerationRun:
-    """What all steps of a suite's generation share."""
+    """The plan, manifest and model that all steps of a suite's generation use."""
 
     plan: Plan
 
     @functools.cached_property
-    def said(self) -> Generation:
+    def generation(self) -> Generation:
         return self.plan.generation
 
     @functools.cached_property
     def manifest(self) -> dict:
-        return self.plan.manifest(self.said.dataset)
+        return self.plan.manifest(self.generation.dataset)
 
     @property
     def reason(self) -> str | None:
-        """Why there is nothing to learn, if there is not."""
+        """The reason why there is nothing to learn, if the dataset was skipped."""
         return self.manifest["reason"] if self.manifest["status"] == "skipped" else None
 
     @property
@@ -67,43 +67,45 @@ class GenerationRun:
         return self.manifest["generation"]["subjects"]
 
     def subject(self, name: str) -> Subject:
-        return Subject.of_manifest(self.manifest["generation"], name, self.plan.data_folder(self.said.dataset) / "raw")
+        return Subject.of_manifest(
+            self.manifest["generation"], name, self.plan.data_folder(self.generation.dataset) / "raw"
+        )
 
     @functools.cached_property
-    def found(self) -> Recorded:
-        return Recorded.read(self.said.model, parts=DRAWING)
+    def model_record(self) -> Recorded:
+        return Recorded.read(self.generation.model, parts=DRAWING)
 
     @property
     def base(self) -> str:
-        return base_of(self.found)
+        return base_of(self.model_record)
 
     @property
     def text_states(self) -> Path:
-        return self.plan.text_states(self.said.model, self.said.dataset)
+        return self.plan.text_states(self.generation.model, self.generation.dataset)
 
     @property
     def real_pictures(self) -> Path:
-        return self.plan.real_pictures(self.said.model, self.said.dataset)
+        return self.plan.real_pictures(self.generation.model, self.generation.dataset)
 
     def generator(self, *, with_text: bool):
         states = read_text_states(self.text_states, self.base)
-        return load_generator(self.found.directory, states=states, with_text=with_text, device=best_device())
+        return load_generator(self.model_record.directory, states=states, with_text=with_text, device=best_device())
 
 
 def find_model(name: str, *, path: Path | None = None, allow_download: bool = False) -> None:
     """Writes `checkpoints/pretrained/<name>.json`: where the model is, at which revision, and what its files hold."""
-    found = find(name, path=path, allow_download=allow_download)
-    write_record(name, found)
-    log.info("%s: %s, from %s; recorded in %s", name, found.directory, found.origin, record_file(name))
+    record = find(name, path=path, allow_download=allow_download)
+    write_record(name, record)
+    log.info("%s: %s, from %s; recorded in %s", name, record.directory, record.origin, record_file(name))
 
 
 def encode_nouns(run: GenerationRun) -> None:
-    """Writes the states of the empty prompt and of the class nouns, all that ConES hears of a text encoder."""
+    """Writes the text states of the empty prompt and of the class nouns, all that ConES needs of a text encoder."""
     if run.reason:
         save_tensors(run.text_states, {}, {"skipped": run.reason})
         return
-    text = load_text(run.found.directory, best_device())
-    nouns = [one["class_word"] for one in run.described.values()]
+    text = load_text(run.model_record.directory, best_device())
+    nouns = [subject["class_word"] for subject in run.described.values()]
     write_text_states(text, nouns, run.text_states, run.base)
     log.info("%s: the empty prompt and %d class nouns", run.text_states, len(set(nouns)))
 
@@ -115,7 +117,7 @@ def look_at_real_pictures(run: GenerationRun) -> None:
         return
     make_deterministic()
     rows = {}
-    for name, extractor in extractors_of(run.said.model, best_device()).items():
+    for name, extractor in extractors_of(run.generation.model, best_device()).items():
         for subject in run.described:
             rows[f"{name}:{subject}"] = extractor.pictures(_opened(run.subject(subject).pictures))
     save_tensors(run.real_pictures, rows)
@@ -135,7 +137,7 @@ def learn_subject(run: GenerationRun, cell: Cell, *, identity: str = "") -> None
         write_json(cell.folder / "tuning.json", {"skipped": run.reason, "sha256": {"state.safetensors": sha}})
         return
     subject = run.subject(run.plan.subject_of(cell))
-    method, tuning = run.said.method(cell.arm), run.said.settings(cell.arm)
+    method, tuning = run.generation.method(cell.arm), run.generation.settings(cell.arm)
     generator = run.generator(with_text="text_encoder" in METHODS[method].inputs)
     learnt = generator.learn(
         subject,
@@ -150,7 +152,7 @@ def learn_subject(run: GenerationRun, cell: Cell, *, identity: str = "") -> None
     record = {
         "method": method,
         "settings": tuning.model_dump(mode="json"),
-        "weights": run.found.lock,
+        "weights": run.model_record.lock,
         "inputs_sha256": {str(picture): sha256(picture) for picture in subject.pictures},
         "sha256": {"state.safetensors": learnt.save(state, run.base)},
         "learning": {**learnt.record, "resident_parameters": generator.parameters, "device": str(generator.device)},
@@ -168,41 +170,41 @@ def draw_subject(run: GenerationRun, cell: Cell) -> None:
     folder = cell.folder / "images"
     tuning = read_json(cell.folder / "tuning.json")
     if "skipped" in tuning:
-        for track in run.said.pictures:
+        for track in run.generation.pictures:
             write_json(folder / track / "prompts.json", [])
         write_json(cell.folder / "drawing.json", {})
         return
     recorded = tuning["sha256"]["state.safetensors"]
     embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", run.base, recorded)
-    reads = bool(METHODS[embedding.method].inputs) or "editing" in run.said.pictures
+    reads = bool(METHODS[embedding.method].inputs) or "editing" in run.generation.pictures
     generator = run.generator(with_text=reads)
     drawing = {
         track: _draw_track(run, cell, folder / track, generator, embedding, track, count)
-        for track, count in run.said.pictures.items()
+        for track, count in run.generation.pictures.items()
     }
     write_json(cell.folder / "drawing.json", drawing)
 
 
 def _draw_track(run: GenerationRun, cell: Cell, folder: Path, generator, embedding, track: Track, count: int) -> dict:
-    """How many pictures were drawn, and in how many seconds."""
-    subject, settings = run.subject(run.plan.subject_of(cell)), run.said.settings(cell.arm)
-    said: list[str | None] = [None]
+    """Draw the pictures of one track; returns their number and the seconds it took."""
+    subject, settings = run.subject(run.plan.subject_of(cell)), run.generation.settings(cell.arm)
+    prompts: list[str | None] = [None]
     if track == "editing":
-        said = [without_identifier(prompt) for prompt in editing_prompts(run.manifest["generation"], subject.name)]
+        prompts = [without_identifier(prompt) for prompt in editing_prompts(run.manifest["generation"], subject.name)]
     started = time.monotonic()
     with replacing_directory(folder) as temporary:
         index = []
         drawn = generator.sample(
-            embedding, said, seed=0, count=count, guidance=settings.guidance, steps=settings.sampling_steps
+            embedding, prompts, seed=0, count=count, guidance=settings.guidance, steps=settings.sampling_steps
         )
-        for number, (prompt, pictures) in enumerate(zip(said, drawn)):
+        for number, (prompt, pictures) in enumerate(zip(prompts, drawn)):
             files = [f"{number:02}_{place:02}.png" for place in range(len(pictures))]
             for file, picture in zip(files, pictures):
                 picture.save(temporary / file)
             index.append({"text": (prompt or CLASS_PROMPT).format(subject.class_word), "files": files})
         write_json(temporary / "prompts.json", index)
-    took, pictures = time.monotonic() - started, len(said) * count
-    log.info("%s: %s, %d prompts x %d pictures, %.2f s each", cell, track, len(said), count, took / pictures)
+    took, pictures = time.monotonic() - started, len(prompts) * count
+    log.info("%s: %s, %d prompts x %d pictures, %.2f s each", cell, track, len(prompts), count, took / pictures)
     return {"pictures": pictures, "seconds": took}
 
 
@@ -214,14 +216,14 @@ def score_subject(run: GenerationRun, cell: Cell) -> None:
     make_deterministic()
     tuning, drawing = (read_json(cell.folder / file) for file in ("tuning.json", "drawing.json"))
     device, name = best_device(), run.plan.subject_of(cell)
-    common = {"cell": CellKey(**vars(cell), method=run.said.method(cell.arm)), "subject": name}
+    common = {"cell": CellKey(**vars(cell), method=run.generation.method(cell.arm)), "subject": name}
     if "skipped" in tuning:
         metrics = GenerationMetrics(**common, status="skipped", reason=tuning["skipped"])
     else:
-        extractors = extractors_of(run.said.model, device)
+        extractors = extractors_of(run.generation.model, device)
         real, _ = load_tensors(run.real_pictures)
         tracks = {}
-        for track in (track for track in TRACKS if track in run.said.pictures):
+        for track in (track for track in TRACKS if track in run.generation.pictures):
             tracks[track] = _track_metrics(run, cell.folder / "images" / track, name, extractors, real)
         word = run.described[name]["class_word"]
         metrics = GenerationMetrics(**common, status="done", class_word=word, base=run.base, tracks=tracks)
@@ -241,7 +243,7 @@ def _track_metrics(
     run: GenerationRun, folder: Path, name: str, extractors: dict[str, FeatureExtractor], real: dict[str, Tensor]
 ) -> TrackMetrics:
     prompts = read_json(folder / "prompts.json")
-    drawn = {one["text"]: _opened([folder / file for file in one["files"]]) for one in prompts}
+    drawn = {entry["text"]: _opened([folder / file for file in entry["files"]]) for entry in prompts}
     noun = run.described[name]["class_word"]
     others = [other for other in run.described if other != name]
     scores = {}

@@ -1,4 +1,4 @@
-"""Step `plan`: what a run will cost, before it starts; nothing is run and nothing written."""
+"""Step `plan`: print the cost of a run before it starts; nothing is run or written."""
 
 import json
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ def print_plan(
     from_scratch: bool,
     as_json: bool,
 ) -> None:
-    """The table, or with `as_json` one JSON document, on standard output; arguments as in `forecast`."""
-    found = forecast(plan, targets, datasets=datasets, tflops=tflops, epochs=epochs, from_scratch=from_scratch)
+    """Print the forecast as a table, or with `as_json` as one JSON document; arguments as in `forecast`."""
+    costs = forecast(plan, targets, datasets=datasets, tflops=tflops, epochs=epochs, from_scratch=from_scratch)
     if as_json:
-        print(json.dumps({**forecast_json(found), "tflops": tflops}, indent=2, allow_nan=False))
+        print(json.dumps({**forecast_json(costs), "tflops": tflops}, indent=2, allow_nan=False))
         return
     from rich.console import Console
 
     console = Console()
-    print_forecast(found, console if console.is_terminal and console.width >= 120 else Console(width=120))
+    print_forecast(costs, console if console.is_terminal and console.width >= 120 else Console(width=120))

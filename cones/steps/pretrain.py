@@ -1,4 +1,4 @@
-"""Step `pretrain`: a nano model from nothing to a file that could be shipped, with its record."""
+"""Step `pretrain`: train a nano model from random weights, and write its weights and their record."""
 
 from dataclasses import asdict
 from pathlib import Path

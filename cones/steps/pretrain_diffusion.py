@@ -1,4 +1,4 @@
-"""Step `pretrain sd_nano`: from painted icons to a pipeline directory that could be shipped, with its record."""
+"""Step `pretrain sd_nano`: train the nano diffusion model on painted icons, and write its pipeline and record."""
 
 import copy
 from dataclasses import asdict, replace
@@ -43,7 +43,7 @@ def pretrain_diffusion(folder: Path) -> None:
     runs |= rounds
     pipeline = {**denoiser, "vae": autoencoder, "scheduler": parts.build_scheduler()}
     wanted = gate.caption_grid()
-    found = gate.pictures_of_grid(
+    drawn = gate.pictures_of_grid(
         pipeline["unet"],
         pipeline["text_encoder"],
         pipeline["tokenizer"],
@@ -52,10 +52,10 @@ def pretrain_diffusion(folder: Path) -> None:
         autoencoder.config.scaling_factor,
         wanted,
     )
-    scores = accuracy(classifier, found, wanted)
+    scores = accuracy(classifier, drawn, wanted)
     log.info("caption grid: %s", scores)
     with replacing(folder / f"{NAME}.png") as temporary:
-        gate.contact_sheet(found, columns=12).save(temporary)
+        gate.contact_sheet(drawn, columns=12).save(temporary)
     record = {
         "model": NAME,
         "recipe": {stage: asdict(getattr(recipe, stage.upper())) for stage in runs},

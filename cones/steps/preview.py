@@ -35,7 +35,7 @@ def preview_cell(plan: Plan, cell: Cell, out: Path | None = None, *, pictures: i
 
 
 def _scores(metrics: CellMetrics) -> str:
-    """`box AP 41.4, mask AP 40.2`, on the whole test split."""
+    """The scores of a cell on the whole test split, such as `box AP 41.4, mask AP 40.2`."""
     words = {"bbox": "box", "segm": "mask"}
-    known = [f"{words[kind]} AP {found.ap:.1f}" for kind, found in metrics.scores.items() if found.ap is not None]
+    known = [f"{words[kind]} AP {scores.ap:.1f}" for kind, scores in metrics.scores.items() if scores.ap is not None]
     return f"{', '.join(known) or 'no AP'} on the whole test split"

@@ -1,4 +1,4 @@
-"""Step `report`: the tables and run.json files of a suite become one page to look at, and one figure."""
+"""Step `report`: write the HTML page and the figure of a suite from its tables and run.json files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,14 +42,14 @@ def write_report(plan: Plan, *, overrides: dict | None = None, partial: bool = F
 def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> Sources:
     """Everything the page shows, read from the tables in `folder` and from the cells of the plan."""
     suite, parts = plan.suite, plan.suite.parts
-    found = records_of(plan, scored_grids(parts), partial=partial)
+    records = records_of(plan, scored_grids(parts), partial=partial)
     studies, missing_studies = _studies(suite.learning_rate_studies, partial)
     return Sources(
         suite=suite.suite,
         title=suite.title,
-        records=_of(plan, found, [MAIN_GRID]),
-        of_methods=_of(plan, found, grids_of_methods(parts)),
-        of_all=list(found.values()),
+        records=_of(plan, records, [MAIN_GRID]),
+        of_methods=_of(plan, records, grids_of_methods(parts)),
+        of_all=list(records.values()),
         table1=read_rows(folder / named("table1.csv", partial)) if MAIN_GRID in suite.grids else None,
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
@@ -86,7 +86,7 @@ def _studies(paths: Iterable[str], partial: bool) -> tuple[list[Row], tuple[str,
     return rows, tuple(missing)
 
 
-def _of(plan: Plan, found: dict[Cell, Record], grids: Iterable[str]) -> list[Record]:
-    """Those that belong to one of the grids."""
+def _of(plan: Plan, records: dict[Cell, Record], grids: Iterable[str]) -> list[Record]:
+    """The records of the cells that belong to one of the grids."""
     asked = {cell for grid in grids if grid in plan.suite.grids for cell in plan.cells(grid)}
-    return [record for cell, record in found.items() if cell in asked]
+    return [record for cell, record in records.items() if cell in asked]

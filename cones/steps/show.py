@@ -1,4 +1,4 @@
-"""Step `show`: a finished table on the terminal, whichever it is."""
+"""Step `show`: print a finished table on the terminal."""
 
 from __future__ import annotations
 

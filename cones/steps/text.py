@@ -1,4 +1,4 @@
-"""Step `text`: class names through the frozen text encoder, once per model and dataset, for every method that asks."""
+"""Step `text`: encode class names with the frozen text encoder, once per model and dataset."""
 
 import torch
 
@@ -11,7 +11,7 @@ from cones.runtime.progress import log
 
 
 def phrases_of(manifest: dict, prompts: str) -> list[ClassPhrase]:
-    """How each class is said; `prompts` is "plain" or "glip_manual" (plain where a dataset has no manual phrases)."""
+    """The phrase of each class; `prompts` is "plain" or "glip_manual" (plain where a dataset has no manual phrases)."""
     manual = prompts == "glip_manual" and manifest["manual_phrases"]
     return [ClassPhrase(**phrase) for phrase in manual or manifest["phrases"]]
 

@@ -1,4 +1,4 @@
-"""Step `tune`: one cell from base weights to its tuned state, best on validation."""
+"""Step `tune`: tune one cell from base weights, and write its state and the record of its tuning."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -60,7 +60,7 @@ def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | N
 
 
 def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
-    """Prepared while the last weights counted, a dataset may have nothing that could tell which weights are best."""
+    """Refuse a cell that selects weights on validation when no validation picture of its dataset has a box."""
     selects = plan.method(cell.arm).is_tuned and plan.settings(cell).tuning.selection == "best"
     if selects and not manifest["splits"]["val"]["boxes"]:
         raise ConesError(
@@ -76,7 +76,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
     is_tuned = plan.method(cell.arm).is_tuned
-    features = shared_features(plan, cell) if is_tuned else None  # who learns nothing does not wait for them
+    features = shared_features(plan, cell) if is_tuned else None  # only cells that are tuned read them here
     if not plan.settings(cell).tuning.exact_savings:
         disable_optimisations(model)
     prompt_inputs, inputs, encoder_size = gather(plan, cell, plan.method(cell.arm).inputs)
@@ -105,9 +105,9 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
     else:
         progress = Progress()
     if ranks.rank:
-        return  # the first process writes what all of them found
+        return  # the first process writes the result of all
     trained = mark_trainable(model, prompt, method)
-    remake = Remake(prompt_inputs.settings.method, {str(path): found for path, found in inputs.items()})
+    remake = Remake(prompt_inputs.settings.method, {str(path): file_digest for path, file_digest in inputs.items()})
     digest = state_of(method, model, prompt, trained, remake, base_sha256=inputs[weights]).save(state_file(cell))
     counts = count_parameters(
         model,
@@ -133,7 +133,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
         "shared_views": 0 if features is None else len(features.views),
-        "inputs_sha256": {str(path): found for path, found in inputs.items()},
+        "inputs_sha256": {str(path): file_digest for path, file_digest in inputs.items()},
         "sha256": {"state.safetensors": digest},
     }
     if outside := plugins_used(plan.method(cell.arm).module, family_of(cell.model).module):
@@ -151,7 +151,7 @@ def state_of(
     *,
     base_sha256: str,
 ) -> State:
-    """What scoring reads: a static prompt's language features; how the prompt is made again, where scoring needs it."""
+    """The state that scoring reads: language features of a static prompt, or else how its prompt is made again."""
     needs_prompt, state = method.needs_prompt_at_test(prompt), State(dict(trained), base_sha256=base_sha256)
     for name, buffer in method_buffers(model, prompt).items():
         if needs_prompt or name.startswith("model."):
@@ -180,7 +180,7 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
 
 
 def shared_features(plan: Plan, cell: Cell) -> PyramidFile | None:
-    """The image features that are there for this cell to read; without them it computes its own."""
+    """The stored image features that this cell can read; None where it computes its own."""
     index = plan.features_of(cell) if plan.settings(cell).tuning.exact_savings else None
     return PyramidFile(index) if index is not None and index.exists() else None
 
@@ -206,7 +206,7 @@ def open_split(
 
 
 def gather(plan: Plan, cell: Cell, inputs: Collection[Input]) -> tuple[PromptInputs, dict[Path, str], int]:
-    """What a method makes its prompt of, {file behind it: sha256}, and the size of the text encoder behind it.
+    """The inputs of a method's prompt, {file they come from: sha256}, and the number of parameters of its text encoder.
 
     A file that is not what was recorded of it, or was made of other weights, is refused.
     """

@@ -1,4 +1,4 @@
-"""A tuned cell as it was when its tuning ended: the detector, and the prompt that it is asked with."""
+"""Load a tuned cell: its detector and its prompt."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from cones.training.state import State
 
 @dataclass
 class TunedDetector:
-    """model and prompt are in eval mode; detect is the method's rule for test time, or None.
+    """A detector and its prompt in eval mode; detect is the method's rule for test time, or None.
 
     text_encoder_parameters  those that stay in memory because the prompt needs them at test time
     """
@@ -34,8 +34,11 @@ class TunedDetector:
 
 
 def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> TunedDetector:
-    """Of a static prompt the state holds the language features, and no text encoder is built; another prompt is made
-    again as it was made for tuning, of files with the same content."""
+    """Load the detector and prompt of a tuned cell.
+
+    Of a static prompt the state holds the language features, and no text encoder is built; another prompt is made
+    again as it was made for tuning, of files with the same content.
+    """
     method, where, weights = TuningMethod.load(plan.settings(cell).method), state_file(cell), plan.weights(cell.model)
     model = load_detector(cell.model, weights)
     inputs = plan.method(cell.arm).inputs if state.remake else ()
@@ -58,6 +61,6 @@ def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> Tu
         prompt = method.prompt(model, prompt_inputs)
         state.apply_to_prompt(prompt, where=where)
     encoder = prompt_inputs.text_encoder
-    listens = set() if encoder is None else {id(parameter) for parameter in encoder.parameters()}
-    kept = sum(parameter.numel() for parameter in prompt.parameters() if id(parameter) in listens)
+    encoder_parameters = set() if encoder is None else {id(parameter) for parameter in encoder.parameters()}
+    kept = sum(parameter.numel() for parameter in prompt.parameters() if id(parameter) in encoder_parameters)
     return TunedDetector(model.to(device).eval(), prompt.to(device).eval(), method.detect, kept)

@@ -1,4 +1,4 @@
-"""Step `verify`: a finished tree is checked again, without config or model; whatever is off is named."""
+"""Step `verify`: check a finished tree again, without config or model, and name every fault."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ GENERATED = "tracks"  # only the metrics of personalised generation have this ke
 
 @dataclass
 class Found:
-    """What was looked at, and what is wrong with it."""
+    """The counts of what was checked, and the faults."""
 
     cells: int = 0
     datasets: int = 0
@@ -49,30 +49,30 @@ def verify(root: Path) -> Found:
     manifest. Of each grid: the list of its cells, made again from these, and the tables that are there, made again from
     the list. ConesError if there is nothing to check.
     """
-    found, digest = Found(), Digests(states=True)
+    result, digest = Found(), Digests(states=True)
     folders = sorted({path.parent for name in ("metrics.json", "run.json") for path in root.rglob(name)})
     for folder in watched(folders, label="cells"):
-        found.cells += 1
-        found.faults += [*faults_of_cell(folder, digest), *_faults(_check_content, folder)]
+        result.cells += 1
+        result.faults += [*faults_of_cell(folder, digest), *_faults(_check_content, folder)]
     for path in sorted(_inputs(folders)):
         if not path.exists():
-            found.absent.add(path)
+            result.absent.add(path)
         elif path.name == "manifest.json":
-            found.datasets += 1
-            found.faults += _faults(_check_dataset, path)
+            result.datasets += 1
+            result.faults += _faults(_check_dataset, path)
     for folder in sorted({path.parent for path in root.rglob(cells_file("*"))}):
         for cells in filter(_is_of_scores, sorted(folder.glob(cells_file("*")))):
-            found.tables += 1
-            found.faults += _faults(_check_cells, cells)
+            result.tables += 1
+            result.faults += _faults(_check_cells, cells)
         for output in OUTPUTS.values():
             if output.reads == "scores" and (table := folder / f"{output.name}.csv").exists():
-                found.tables += 1
-                found.faults += _faults(_check_table, table, output)
-    found.left = sorted(path for folder, _, _ in os.walk(root) for path in left_over(Path(folder)))
-    if not folders and not found.tables:
+                result.tables += 1
+                result.faults += _faults(_check_table, table, output)
+    result.left = sorted(path for folder, _, _ in os.walk(root) for path in left_over(Path(folder)))
+    if not folders and not result.tables:
         raise ConesError("there is no cell and no table", where=root, next_step="name a folder such as results/ci")
-    found.faults += [fault for copy in sorted(root.glob("*.csv")) for fault in _faults(_check_copy, copy)]
-    return found
+    result.faults += [fault for copy in sorted(root.glob("*.csv")) for fault in _faults(_check_copy, copy)]
+    return result
 
 
 def _faults(check, *arguments) -> Iterator[ConesError]:
@@ -83,25 +83,25 @@ def _faults(check, *arguments) -> Iterator[ConesError]:
 
 
 def _inputs(folders: list[Path]) -> set[Path]:
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for folder in folders:
-        with contextlib.suppress(ConesError):  # has been told as a fault of the cell
-            found |= inputs_of(folder).keys()
-    return found
+        with contextlib.suppress(ConesError):  # already listed as a fault of the cell
+            paths |= inputs_of(folder).keys()
+    return paths
 
 
 def _check_content(folder: Path) -> None:
-    """Schemas of a cell's files, and that they stand where they belong."""
+    """Check the schemas of a cell's files, and that the cell lies in its own folder."""
     metrics = folder / "metrics.json"
     content = read_json(metrics)
     is_drawn = isinstance(content, dict) and GENERATED in content
     cell = (read_generation_metrics if is_drawn else read_metrics)(metrics).cell
-    here, said = folder.parts[-5:], (cell.suite, cell.model, cell.dataset, cell.arm, f"seed{cell.seed}")
-    if here != said[-len(here) :]:
+    here, recorded = folder.parts[-5:], (cell.suite, cell.model, cell.dataset, cell.arm, f"seed{cell.seed}")
+    if here != recorded[-len(here) :]:
         raise ConesError(
             "lies in the place of another cell",
             where=metrics,
-            expected="/".join(said),
+            expected="/".join(recorded),
             next_step="move the folder where it belongs, or delete it and run again",
         )
     if is_drawn:
@@ -113,7 +113,7 @@ def _check_content(folder: Path) -> None:
 
 
 def _check_dataset(manifest: Path) -> None:
-    """The splits of a prepared dataset and every picture of theirs."""
+    """Check the splits of a prepared dataset and all their pictures against its manifest."""
     content, images = read_json(manifest), {}
     for split in content["splits"].values():
         check_sha256(manifest.parent / split["file"], split["sha256"])
@@ -137,20 +137,22 @@ def _check_dataset(manifest: Path) -> None:
 
 
 def _is_of_scores(cells: Path) -> bool:
-    """Personalised generation has such a list too, of other columns."""
+    """Whether a list of cells holds scores; that of personalised generation has other columns."""
     return cells.name != cells_file(GENERATION)
 
 
 def _check_cells(cells: Path) -> None:
-    """A `<grid>_cells.csv`, made again from the metrics of the cells that it lists."""
+    """Compare a `<grid>_cells.csv` with one made again from the metrics of the cells that it lists."""
     suite = cells.parent
     expected = [_expected(row) for row in read_csv(cells)[1]]
-    paths = {one: suite / one.model / one.dataset / one.arm / f"seed{one.seed}" / "metrics.json" for one in expected}
+    paths = {
+        cell: suite / cell.model / cell.dataset / cell.arm / f"seed{cell.seed}" / "metrics.json" for cell in expected
+    }
     _compare(cells, cells_csv(collect_cells(expected, paths, suite=suite.name)))
 
 
 def _check_table(table: Path, output: Output) -> None:
-    """A table of scores, made again from the `_cells.csv` of its grids."""
+    """Compare a table of scores with one made again from the `_cells.csv` of its grids."""
     paths = [table.with_name(cells_file(grid)) for grid in (*output.grids, *output.also)]
     cells = read_tables([path for path in paths if path.exists()])
     _compare(table, to_csv(output.load().frame(cells, suite=table.parent.name)))
@@ -177,7 +179,7 @@ def _expected(row: Row) -> ExpectedCell:
 
 
 def _check_copy(copy: Path) -> None:
-    """`results/table1.csv` is a copy of its suite's, which a column names."""
+    """Compare a table in `results/` with that of its suite, which a column names."""
     suites = {row.get("suite") for row in read_csv(copy)[1]}
     original = copy.parent / next(iter(suites), "") / copy.name if len(suites) == 1 and None not in suites else None
     if original and original.is_file() and original.read_bytes() != copy.read_bytes():

@@ -16,10 +16,10 @@ def fetch_checkpoint(plan: Plan, name: str) -> None:
 
 
 def make_weights(plan: Plan, model: str) -> None:
-    """Random weights of a seed where the suite asks for them (`initial_seed`), else those that ship with the project,
-    else the official checkpoint converted.
+    """Write the base weights of a model: random ones of a seed where the suite asks for them (`initial_seed`), else
+    those that ship with the project, else the official checkpoint converted.
 
-    A file is held against its record once more, and every name of a checkpoint is accounted for.
+    A file is compared with its record once more, and every name of a checkpoint is accounted for.
     """
     from cones.models.checkpoints import convert_official, initial_state
 
