@@ -41,6 +41,7 @@ def test_the_tokenizer_is_the_same_in_every_process(nano):
     assert len(nano.text.words("cropped photo of a stuffed animal")) == 6
 
 
+@pytest.mark.slow
 def test_nouns_colours_and_places_are_drawn_as_said(nano):
     """As the record says, to one picture in sixty: patterns are the weak spot (ceiling: the autoencoder's 90 %)."""
     wanted = gate.caption_grid()
@@ -61,6 +62,7 @@ def test_nouns_colours_and_places_are_drawn_as_said(nano):
     assert min(scores["noun"], scores["main"], scores["second"], scores["place"]) > 0.9
 
 
+@pytest.mark.slow
 def test_a_learnt_dog_is_that_dog_and_an_exchanged_embedding_is_the_other(nano, tmp_path):
     extractor = IconFeatures.load(HERE, CPU)
     real, drawn = {}, {}
