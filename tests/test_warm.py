@@ -161,7 +161,7 @@ def test_another_folder_or_number_of_threads_is_run_cold(run, tmp_path):
 
 
 def test_after_an_edit_steps_are_run_cold(run):
-    source = run.sources / "cones" / "cli_datasets.py"
+    source = run.sources / "cones" / "cli" / "datasets.py"
     text, status, before = source.read_text(), source.stat(), run.served
     source.write_text(text.replace('no dataset "{name}"', 'no set "{name}"'))
     assert 'no set "bcd"' in run.step("datasets", "show", "bcd")[2]

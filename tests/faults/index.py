@@ -176,6 +176,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
         "tests/faults/test_security.py::test_a_hostile_config_is_refused",
         "tests/faults/test_security.py::test_a_data_folder_is_a_path_and_nothing_else",
         "tests/faults/test_security.py::test_a_subject_with_a_name_for_the_shell_is_refused",
+        "tests/faults/test_security.py::test_an_output_with_a_name_for_the_shell_is_refused",
         "tests/faults/test_security.py::test_a_checkpoint_that_would_run_code_is_not_opened",
         "tests/models/test_checkpoints.py::test_code_in_a_checkpoint_is_not_run",
         "tests/models/test_checkpoints.py::test_files_that_are_no_checkpoints",

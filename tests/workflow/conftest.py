@@ -1,5 +1,6 @@
 """A workflow of its own for a test, and one that is finished."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,10 @@ def finished(tmp_path_factory) -> Workflow:
     flow = Workflow(made_once(tmp_path_factory, "finished", run))
     flow.said = (flow.folder / "said.txt").read_text()
     return flow
+
+
+@pytest.fixture
+def own_finished(finished, tmp_path) -> Workflow:
+    """A copy of the finished suite that a test may change: other processes look at the original meanwhile."""
+    shutil.copytree(finished.folder, tmp_path / "finished", symlinks=True)
+    return Workflow(tmp_path / "finished")

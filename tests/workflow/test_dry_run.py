@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from flow import Workflow
 
 from workflow.missing_files import sentinel
 
@@ -59,35 +58,30 @@ def test_in_an_empty_folder_nothing_is_written(workflow, arguments):
     assert (workflow.folder / ".snakemake").exists()
 
 
-@pytest.fixture
-def whole(finished, tmp_path) -> Workflow:
-    """A copy of the finished tree: a run in it would be one more in the logs that other tests read."""
-    shutil.copytree(finished.folder, tmp_path / "whole", symlinks=True)
-    return Workflow(tmp_path / "whole")
-
-
-def test_with_a_file_missing_nothing_is_written_and_the_plan_is_right_each_time(whole):
-    path = whole.cell("aquarium", "cones") / "metrics.json"
+def test_with_a_file_missing_nothing_is_written_and_the_plan_is_right_each_time(own_finished):
+    path = own_finished.cell("aquarium", "cones") / "metrics.json"
     kept = path.read_bytes()
     path.unlink()
-    before = tree(whole.folder)
+    before = tree(own_finished.folder)
     for arguments in LOOKS:
-        look(whole, TABLE, *arguments, *CI)
+        look(own_finished, TABLE, *arguments, *CI)
     plan = {"evaluate": 1, "collect_table1": 1, "table1": 1, "publish": 1}
-    assert [whole.planned(TABLE, *CI) for _ in range(2)] == [plan, plan]
+    assert [own_finished.planned(TABLE, *CI) for _ in range(2)] == [plan, plan]
     assert "update pending" in next(
-        line for line in whole.run("--summary", TABLE, *CI).splitlines() if line.startswith("results/ci/table1.csv")
+        line
+        for line in own_finished.run("--summary", TABLE, *CI).splitlines()
+        if line.startswith("results/ci/table1.csv")
     )
-    assert tree(whole.folder) == before
-    whole.run(TABLE, *CI)
+    assert tree(own_finished.folder) == before
+    own_finished.run(TABLE, *CI)
     assert path.read_bytes() == kept
-    assert "Nothing to be done" in whole.run(TABLE, *CI)
+    assert "Nothing to be done" in own_finished.run(TABLE, *CI)
 
 
-def test_without_snakemakes_folder_a_whole_tree_is_not_outdated(whole):
-    whole.run(TABLE, *CI)
-    shutil.rmtree(whole.folder / ".snakemake")
-    assert "Nothing to be done" in whole.run("--dry-run", TABLE, *CI)
+def test_without_snakemakes_folder_a_whole_tree_is_not_outdated(own_finished):
+    own_finished.run(TABLE, *CI)
+    shutil.rmtree(own_finished.folder / ".snakemake")
+    assert "Nothing to be done" in own_finished.run("--dry-run", TABLE, *CI)
 
 
 def test_a_sentinel_is_renewed_by_the_main_process_alone_and_only_if_a_file_is_missing(tmp_path, monkeypatch):

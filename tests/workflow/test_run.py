@@ -65,15 +65,15 @@ def test_a_finished_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.run(TABLE, *CI)
 
 
-def test_shared_image_features_come_and_go_without_re_running_a_cell(finished):
-    numbers = [file for file in (finished.folder / "features").rglob("bccd.*") if file.suffix == ".bin"]
-    assert json.loads((finished.cell("bccd", "cones") / "run.json").read_text())["tuning"]["shared_views"] > 0
+def test_shared_image_features_come_and_go_without_re_running_a_cell(own_finished):
+    numbers = [file for file in (own_finished.folder / "features").rglob("bccd.*") if file.suffix == ".bin"]
+    assert json.loads((own_finished.cell("bccd", "cones") / "run.json").read_text())["tuning"]["shared_views"] > 0
     for file in numbers:
-        file.unlink()  # all runs of the tests after this one compute their own
+        file.unlink()
         file.with_suffix(".json").touch()
-    assert numbers and "Nothing to be done" in finished.run(TABLE, *CI)
+    assert numbers and "Nothing to be done" in own_finished.run(TABLE, *CI)
     again = ("-R", "features", "--config", "suite=ci")
-    assert finished.planned(TABLE, *again) == {"features": 2}
+    assert own_finished.planned(TABLE, *again) == {"features": 2}
 
 
 def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
@@ -87,7 +87,7 @@ def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
     assert stage_1 == {"tune": 2, "evaluate": 2, **TO_TABLE}
 
 
-def test_deleting_a_file_rebuilds_just_what_depends_on_it(finished):
+def test_deleting_a_file_rebuilds_just_what_depends_on_it(own_finished):
     """Each file that goes adds its own jobs to the plan and no others; one run brings all back, byte for byte."""
     deleted = {
         "table1_cells.csv": {},
@@ -95,27 +95,27 @@ def test_deleting_a_file_rebuilds_just_what_depends_on_it(finished):
         "glip_nano/bccd/cones/seed0/predictions.json": {"evaluate": 2},
         "glip_nano/aquarium/zero_shot/seed0/state.safetensors": {"tune": 1, "evaluate": 3},
     }
-    paths = {file: finished.folder / "results/ci" / file for file in deleted}
+    paths = {file: own_finished.folder / "results/ci" / file for file in deleted}
     kept = {path: path.read_bytes() for path in paths.values()}
     for file, jobs in deleted.items():
         paths[file].unlink()
-        assert finished.planned(TABLE, *CI) == {**jobs, **TO_TABLE}, file
-    finished.run(TABLE, *CI)
+        assert own_finished.planned(TABLE, *CI) == {**jobs, **TO_TABLE}, file
+    own_finished.run(TABLE, *CI)
     for path, content in kept.items():
         assert path.read_bytes() == content, path
 
 
-def test_the_report_is_made_of_what_is_there_and_made_again_when_it_is_gone(finished):
+def test_the_report_is_made_of_what_is_there_and_made_again_when_it_is_gone(own_finished):
     report = "results/report.html"
     made = {"table7": 1, "table8": 1, "table10": 1, "ranks": 1, "efficiency": 1, "render_report": 1, "report": 1}
-    assert finished.planned(report, *CI) == made
-    finished.run(report, *CI)
-    assert "suite: ci" in (finished.folder / report).read_text()
-    assert "Nothing to be done" in finished.run(report, *CI)
-    (finished.folder / "results/ci/figure_methods.png").unlink()
-    assert finished.planned(report, *CI) == {"render_report": 1, "report": 1}
-    assert set(finished.planned(*CI)) == {"all", "render_report", "report", "publish"}
-    finished.run(report, *CI)
+    assert own_finished.planned(report, *CI) == made
+    own_finished.run(report, *CI)
+    assert "suite: ci" in (own_finished.folder / report).read_text()
+    assert "Nothing to be done" in own_finished.run(report, *CI)
+    (own_finished.folder / "results/ci/figure_methods.png").unlink()
+    assert own_finished.planned(report, *CI) == {"render_report": 1, "report": 1}
+    assert set(own_finished.planned(*CI)) == {"all", "render_report", "report", "publish"}
+    own_finished.run(report, *CI)
 
 
 def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):
