@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from cones.data.download import USABLE
-from cones.experiment.cell import Cell, Plan
+from cones.experiment.cell import Cell
 from cones.experiment.made_of import difference, made_of, read_record
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
@@ -56,11 +56,10 @@ class Staleness:
         return difference(recorded, planned)
 
 
-def check_of_cells(plan: Plan) -> Callable[[Cell], None]:
+def check_of_cells(pipeline: Pipeline) -> Callable[[Cell], None]:
     """A function that raises ConesError for a cell that may not be in a table: its files or their inputs are not as
     recorded, or they are stale."""
-    pipeline, digests = Pipeline(plan), Digests(states=False)
-    stale = Staleness(pipeline)
+    digests, stale = Digests(states=False), Staleness(pipeline)
 
     def check(cell: Cell) -> None:
         check_cell(cell.folder, digests)

@@ -24,7 +24,8 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> Path:
     if grid not in grids:
         raise ConesError(f'no table is made of grid "{grid}"', where=plan.suite.suite, next_step=closest(grid, grids))
     expected = [_expected(plan, cell) for cell in cells]
-    cell_of, check, pipeline = dict(zip(expected, cells)), check_of_cells(plan), Pipeline(plan)
+    cell_of, pipeline = dict(zip(expected, cells)), Pipeline(plan)
+    check = check_of_cells(pipeline)
     rows = collect_cells(
         expected,
         {key: cell.folder / "metrics.json" for key, cell in cell_of.items()},

@@ -53,7 +53,8 @@ def is_begun(plan: Plan, output: Output) -> bool:
 def read(plan: Plan, output: Output, *, partial: bool = False) -> Subjects:
     """Read all cells; one that is stale or not what its `run.json` says is refused, or with `partial` a hole with the
     reason."""
-    generation, pipeline, check = plan.generation, Pipeline(plan), check_of_cells(plan)
+    generation, pipeline = plan.generation, Pipeline(plan)
+    check = check_of_cells(pipeline)
     reasons = {
         arm: TuningMethod.load(generation.method(arm)).supports(generation.model) or "has no context for a generator"
         for arm in generation.arms
