@@ -19,7 +19,7 @@ from cones.evaluation.preview import preview_predictions, threshold
 from cones.experiment.cell import Cell
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
-from tests.report.suites import ROOT
+from tests.outputs.report.suites import ROOT
 
 SIZE = (60, 40)
 HEAD = 111  # a title, two lines about it and one of colours, pixels

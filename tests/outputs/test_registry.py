@@ -18,7 +18,7 @@ from cones.steps.collect import collect_grid
 from cones.steps.report import write_report
 from cones.steps.show import show_table
 from cones.steps.verify import verify
-from tests.report.suites import ROOT, finished
+from tests.outputs.report.suites import ROOT, finished
 
 MINE = '''"""How many cells of each model have numbers."""
 

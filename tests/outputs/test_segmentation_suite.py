@@ -12,8 +12,8 @@ from cones.steps.collect import collect_grid
 from cones.steps.compare import compare_arms, main_grid
 from cones.steps.report import write_report
 from tests.made import made_by
-from tests.report.suites import ROOT
-from tests.tables.worlds import write_done, write_run
+from tests.outputs.report.suites import ROOT
+from tests.outputs.worlds import write_done, write_run
 
 BOX = [10.0, 10.0, 40.0, 40.0]
 TEST = {

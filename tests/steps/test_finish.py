@@ -10,7 +10,7 @@ from cones.outputs.files import read_csv
 from cones.runtime.artifacts import write_json
 from cones.steps.finish import finish_run
 from tests.made import made_by
-from tests.report.suites import finished
+from tests.outputs.report.suites import finished
 
 GRIDS = {
     "table1": {"models": ["glip_nano"], "arms": ["zero_shot", "cones"]},

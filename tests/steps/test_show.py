@@ -10,7 +10,7 @@ from cones.experiment.outputs import OUTPUTS
 from cones.outputs.make import make_output
 from cones.runtime.errors import ConesError
 from cones.steps.show import show_table
-from tests.report.suites import finished
+from tests.outputs.report.suites import finished
 
 
 def shown(name, width=100):

@@ -3,7 +3,6 @@
 import made_up_methods as made_up
 import pytest
 import torch
-from test_tuning import PHRASES, cell_settings, data, states_equal  # noqa: F401 (data is a fixture)
 from toy import ToyDetector, ToySegmenter
 
 from cones.data.batches import Split, View
@@ -18,6 +17,7 @@ from cones.training import tuner as tuning
 from cones.training.checkpoint import Checkpoint
 from cones.training.state import Remake, State
 from cones.training.tuner import Tuner
+from tests.training.test_tuning import PHRASES, cell_settings, data, states_equal  # noqa: F401 (data is a fixture)
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from cones.outputs.analysis.maps import pca_map, principal_components, umap_map
 from cones.outputs.figure4_maps import main_figure
-from tests.analysis.test_blending import a_set, random_vectors
+from tests.outputs.analysis.test_blending import a_set, random_vectors
 
 ROW = {"model": "glip_nano", "vectors": "cones", "mixing_5": "1.02", "probe": "0.47"}
 

@@ -10,7 +10,7 @@ from cones.outputs.report.figures import methods_figure
 from cones.outputs.report.panels import highest, panels, what_marks_mean
 from cones.outputs.report.svg import panel_svg
 from cones.steps.report import read_sources
-from tests.report.suites import finished
+from tests.outputs.report.suites import finished
 
 TOY = "toy datasets drawn by this project and a nano model; not comparable with the paper"
 

@@ -6,7 +6,7 @@ import pytest
 
 from cones.outputs.cells import COLUMNS, NO_ERROR_LINE, ExpectedCell, collect_cells, last_line
 from cones.runtime.errors import ConesError
-from tests.tables.worlds import grid, metrics_path, write_done, write_world
+from tests.outputs.worlds import grid, metrics_path, write_done, write_world
 
 CELL = ExpectedCell("glip_t", "bccd", "non_radiology", "cones", "cones", 0)
 

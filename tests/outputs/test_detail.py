@@ -8,7 +8,7 @@ from cones.outputs.files import read_csv, to_csv
 from cones.outputs.reference import GROUPS, paper
 from cones.outputs.sheet import sheet_markdown
 from cones.outputs.wording import NO_NUMBER
-from tests.tables.worlds import collect, grid, published, row_of, write_world
+from tests.outputs.worlds import collect, grid, published, row_of, write_world
 
 ONE = {"models": ("glip_t",), "methods": ("cones",)}
 

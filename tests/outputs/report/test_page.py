@@ -15,9 +15,9 @@ from cones.outputs.report.files import REPORT_FILES
 from cones.runtime.errors import ConesError
 from cones.steps.finish import finish_run
 from cones.steps.report import write_report
-from tests.report.suites import ROOT, finished
-from tests.tables.worlds import METHODS as SEVEN
-from tests.tables.worlds import published
+from tests.outputs.report.suites import ROOT, finished
+from tests.outputs.worlds import METHODS as SEVEN
+from tests.outputs.worlds import published
 
 MEDICAL = ("isic2016", "bccd", "luna16", "tn3k")
 VOID = {"meta", "br", "link", "img", "hr", "use", "path"}

@@ -7,9 +7,9 @@ from cones.experiment.outputs import outputs_of
 from cones.outputs.make import make_output
 from cones.steps.collect import collect_grid
 from tests.made import made_by
-from tests.tables.worlds import grid, metrics_path, write_run, write_world
+from tests.outputs.worlds import grid, metrics_path, write_run, write_world
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def ap_of(cell):

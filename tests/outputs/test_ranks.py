@@ -9,7 +9,7 @@ from cones.outputs.files import read_csv, to_csv
 from cones.outputs.ranks import critical_difference, friedman, holm, wilcoxon_p
 from cones.outputs.ranks import frame as ranks_table
 from cones.outputs.sheet import sheet_markdown
-from tests.tables.worlds import grid, published, write_world
+from tests.outputs.worlds import grid, published, write_world
 
 
 def table_of(folder, ap_of, **options):

@@ -13,7 +13,7 @@ from cones.outputs.report.rates import rates_used, read_study, study_views
 from cones.outputs.report.tuned import tuned_views
 from cones.runtime.errors import ConesError
 from cones.steps.report import write_report
-from tests.report.suites import finished
+from tests.outputs.report.suites import finished
 
 HEAD = "model,method,learning_rate,dataset,validation_ap,chosen\n"
 STUDY = HEAD + (

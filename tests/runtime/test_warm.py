@@ -19,7 +19,7 @@ from cones.cli.main import app
 from cones.runtime.warm.imports import NVML_CHECK, command_of, statements_behind
 from cones.runtime.warm.offer import VARIABLE
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PYTHON_M_CONES = [sys.executable, "-m", "cones"]
 SECONDS = 60
 

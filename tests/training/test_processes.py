@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_tuning import make_tuner
 from torch import distributed, multiprocessing
 from toy import paint_split
 
 from cones.data.batches import View
 from cones.runtime.processes import Processes
+from tests.training.test_tuning import make_tuner
 
 SIZE = 2
 

@@ -8,7 +8,7 @@ from cones.outputs.table2 import NOT_PUBLISHED
 from cones.outputs.table2 import frame as table2
 from cones.outputs.table4 import INFERRED
 from cones.outputs.table4 import frame as table4
-from tests.tables.worlds import METHODS, collect, metrics_path, row_of, write_done, write_world
+from tests.outputs.worlds import METHODS, collect, metrics_path, row_of, write_done, write_world
 
 DATASETS = ("dfuc2022", "kvasir_seg", "cityscapes")
 LOSSES = {

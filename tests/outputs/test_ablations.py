@@ -12,7 +12,7 @@ from cones.outputs.sheet import sheet_markdown
 from cones.outputs.table5 import frame as table5
 from cones.outputs.table9 import frame as table9
 from cones.runtime.artifacts import read_json, write_json
-from tests.tables.worlds import metrics_path, write_done, write_skipped
+from tests.outputs.worlds import metrics_path, write_done, write_skipped
 
 GROUP = {"aquarium": "natural", "dfuc2020": "non_radiology", "tbx11k": "radiology"}
 CLASSES = {"aquarium": 7, "dfuc2020": 1, "tbx11k": 1}

@@ -7,7 +7,7 @@ from cones.outputs.reference import GROUPS
 from cones.outputs.table1 import COLUMNS
 from cones.outputs.table1 import frame as table1
 from cones.outputs.wording import BLOCKS
-from tests.tables.worlds import METHODS, grid, published, row_of, write_done, write_world
+from tests.outputs.worlds import METHODS, grid, published, row_of, write_done, write_world
 
 
 def table_of(folder, cells, ap_of, suite="mini", logs=None):

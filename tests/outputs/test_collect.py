@@ -15,7 +15,7 @@ from cones.outputs.table1 import read_rows
 from cones.outputs.wording import heading
 from cones.runtime.errors import ConesError
 from cones.steps.show import show_table
-from tests.tables.worlds import collect, grid, write_world
+from tests.outputs.worlds import collect, grid, write_world
 
 
 def ap_of(cell):
