@@ -1,4 +1,4 @@
-"""Stale results are made again if a target needs them; Snakemake's own way to say it makes those that none needs too."""
+"""Stale results are made again if a target needs them; Snakemake's own way makes those that none needs too."""
 
 import subprocess
 import sys

@@ -1,0 +1,96 @@
+"""One step of tuning of any method on any nano model: what trains, what moved, and the losses."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cones.data.batches import Split
+from cones.methods.method import METHODS, PromptInputs, TuningMethod
+from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.methods.settings import CellSettings, Tuning
+from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
+from cones.models.language import ClassPhrase, LanguageFeatures
+from cones.training.tuner import Tuner
+
+PHRASES = [ClassPhrase(name) for name in ("fish", "car", "dog")]
+
+
+def settings_for(method: str) -> CellSettings:
+    return CellSettings(
+        method=method,
+        tokens_per_class=2,
+        init_std=1.0,
+        learning_rate=1e-2,
+        stage1="cones",
+        prompts="plain",
+        tuning=Tuning(max_epochs=1, train_short_sides=(96,)),
+    )
+
+
+def prompt_inputs_for(model: str, method: str) -> PromptInputs:
+    """What the method's registry entry asks for, of this model's family."""
+    encoder, tokenizer = build_text_encoder(model).eval(), tokenizer_for(model)
+    with torch.no_grad():
+        text = CaptionPrompt(encoder, encode_caption(tokenizer, PHRASES))(PromptContext())
+    prompt_inputs = PromptInputs(PHRASES, settings_for(method), torch.Generator().manual_seed(0))
+    given = {
+        "text_states": {"text_states": text},
+        "text_encoder": {"text_encoder": encoder, "tokenizer": tokenizer},
+        "stage1": {"concepts": LanguageFeatures.of_tokens_per_class(torch.randn(3, 2, encoder.width))},
+    }
+    for name in METHODS[method].inputs:
+        for attribute, value in given[name].items():
+            setattr(prompt_inputs, attribute, value)
+    return prompt_inputs
+
+
+@dataclass
+class Step:
+    """all      every parameter's name, "model.…" or "prompt.…"
+    trained  those that the method trains
+    moved    those that a step changed
+    buffers  whether one of the model's buffers changed
+    """
+
+    method: TuningMethod
+    model: nn.Module
+    all: set[str]
+    trained: set[str]
+    moved: set[str]
+    losses: dict[str, float]
+    buffers: bool
+
+
+def one_step(model_name: str, method: str, data: Path, folder: Path, split_type: type[Split] = Split) -> Step:
+    """Build model and method from the seed 0 and take one step on the training split in `data`; an untuned method
+    takes none."""
+    torch.manual_seed(0)
+    model, way = build_detector(model_name), TuningMethod.load(method)
+    assert way.supports(model_name) is None
+    prompt = way.prompt(model, prompt_inputs_for(model_name, method))
+    parts = [("model", model), ("prompt", prompt)]
+    values = {f"{part}.{name}": value for part, module in parts for name, value in module.named_parameters()}
+    if not METHODS[method].is_tuned:
+        trained = {name for name, value in values.items() if way.trainable(name, model)}
+        return Step(way, model, set(values), trained, set(), {}, False)
+    split = split_type(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
+    tuner = Tuner(
+        model=model,
+        prompt=prompt,
+        method=way,
+        train=split,
+        val=split,
+        settings=settings_for(method),
+        seed=0,
+        device=torch.device("cpu"),
+        checkpoint=folder / "resume.pt",
+    )
+    before = {name: value.detach().clone() for name, value in values.items()}
+    buffers: dict[str, Tensor] = {name: value.clone() for name, value in model.named_buffers()}
+    way.set_modes(model, prompt)
+    losses = tuner.step([split.sample(view) for view in tuner._batches(0)[0]])
+    moved = {name for name, value in values.items() if not torch.equal(value, before[name])}
+    changed = any(not torch.equal(value, buffers[name]) for name, value in model.named_buffers())
+    return Step(way, model, set(values), set(tuner.trained), moved, losses, changed)
