@@ -13,6 +13,7 @@ import typer
 
 from cones.cli import datasets as cli_datasets
 from cones.cli import generation as cli_generation
+from cones.cli import new_suite as cli_new_suite
 from cones.cli import plan as cli_plan
 from cones.cli import predict as cli_predict
 from cones.cli.options import SeedOption, SetOption, SuiteOption, load_plan, recorded
@@ -30,6 +31,7 @@ app.add_typer(cli_datasets.app, name="datasets", help="List the datasets, show o
 app.add_typer(cli_generation.app, name="generation", help="Learn, draw and score subjects with Stable Diffusion.")
 app.command()(cli_plan.plan)
 app.command()(cli_predict.predict)
+app.command("new-suite")(cli_new_suite.new_suite)
 
 SourceOption = Annotated[str | None, typer.Option("--source", help="official, miniature or sample")]
 ModelOption = Annotated[str, typer.Option("--model")]
