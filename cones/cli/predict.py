@@ -29,19 +29,13 @@ def predict(
 ) -> None:
     """Detect with a tuned cell on pictures of your own: a PNG for each, and one JSON of COCO results."""
     from cones.experiment.cell import Cell
-    from cones.steps.predict import predict_pictures
+    from cones.steps.predict import named_cell, predict_pictures
 
-    names = (suite, model, dataset, arm, seed) if cell is None else tuple(vars(Cell.of_folder(cell)).values())
-    if None in names:
-        raise ConesError(
-            "which cell?",
-            where="predict",
-            expected="--cell results/<suite>/<model>/<dataset>/<arm>/seed<k>, or --model, --dataset and --arm",
-            next_step="name one",
-        )
-    plan = load_plan(names[0], overrides)
-    refuse_drawing(plan, *names[1:])
-    predictions = predict_pictures(plan, plan.cell(*names[1:]), pictures, out=out, threshold=threshold)
+    if cell is not None:
+        suite, model, dataset, arm, seed = vars(Cell.of_folder(cell)).values()
+    plan = load_plan(suite, overrides)
+    tuned = named_cell(plan, model, dataset, arm, seed)
+    predictions = predict_pictures(plan, tuned, pictures, out=out, threshold=threshold)
     for picture in predictions.pictures:
         found = Counter(result["category_name"] for result in picture.results)
         words = ", ".join(f"{count} {name}" for name, count in found.most_common()) or "nothing"
@@ -56,17 +50,3 @@ def predict(
             f"{len(faults)} of {len(faults) + len(predictions.pictures)} pictures could not be read",
             next_step="mend those above or leave them out; the others are written",
         )
-
-
-def refuse_drawing(plan, model: str, dataset: str, arm: str, seed: int) -> None:
-    """ConesError for a cell of personalised generation, which makes pictures and finds nothing in them."""
-    generation = plan.suite.generation
-    if generation is None or model != generation.model:
-        return
-    subject = dataset.removeprefix(f"{generation.dataset}-")
-    raise ConesError(
-        "this cell draws pictures of a subject; it does not look at pictures",
-        where=f"{model} · {dataset} · {arm}",
-        next_step=f"python -m cones generation draw --suite {plan.suite.suite} --subject {subject} --arm {arm}"
-        f" --seed {seed}",
-    )

@@ -48,6 +48,28 @@ class Predictions:
     faults: list[ConesError]
 
 
+def named_cell(plan: Plan, model: str | None, dataset: str | None, arm: str | None, seed: int) -> Cell:
+    """The cell of a plan by its names; ConesError without one of them, and for a cell of personalised generation, which
+    makes pictures and finds nothing in them."""
+    if None in (model, dataset, arm):
+        raise ConesError(
+            "which cell?",
+            where=f"suite {plan.suite.suite}",
+            expected="its folder, results/<suite>/<model>/<dataset>/<arm>/seed<k>, or model, dataset and arm",
+            next_step="name one",
+        )
+    generation = plan.suite.generation
+    if generation and model == generation.model:
+        subject = dataset.removeprefix(f"{generation.dataset}-")
+        raise ConesError(
+            "this cell draws pictures of a subject; it does not look at pictures",
+            where=f"{model} · {dataset} · {arm}",
+            next_step=f"python -m cones generation draw --suite {plan.suite.suite} --subject {subject} --arm {arm}"
+            f" --seed {seed}",
+        )
+    return plan.cell(model, dataset, arm, seed)
+
+
 def predict_pictures(
     plan: Plan, cell: Cell, places: Sequence[Path], *, out: Path = OUT, threshold: float | None = None
 ) -> Predictions:

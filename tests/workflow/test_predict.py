@@ -17,7 +17,8 @@ from cones.runtime.errors import ConesError
 from cones.steps.predict import predict_pictures
 from tests.data.own import encoded
 
-ARMS = list(load_suite("ci").arms)
+ALWAYS = ("zero_shot", "cones", "full_finetuning")  # nothing trained, a prompt, all of the model
+ARMS = [arm if arm in ALWAYS else pytest.param(arm, marks=pytest.mark.slow) for arm in load_suite("ci").arms]
 
 
 @pytest.fixture
