@@ -12,7 +12,7 @@ FAULT_SEED ?= 0
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help table1 bccd test test-slow test-all faults lint format schema clean
+.PHONY: help quick table1 bccd test test-slow test-all faults lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -23,6 +23,9 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+quick: $(READY) ## a first minute: one drawn dataset, three methods, a table and a picture of predictions
+	snakemake --cores $(CORES) results/quick/table1.csv results/quick/glip_nano/bccd/predictions.png --config suite=quick
 
 table1: $(READY) ## the miniature benchmark, all methods: results/table1.csv
 	snakemake --cores $(CORES) results/table1.csv

@@ -47,6 +47,7 @@ include: "workflow/rules/text.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/tune.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/preview.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/analyse.smk"
 

@@ -13,7 +13,9 @@ import typer
 
 from cones.cli import datasets as cli_datasets
 from cones.cli import generation as cli_generation
+from cones.cli import new_suite as cli_new_suite
 from cones.cli import plan as cli_plan
+from cones.cli import predict as cli_predict
 from cones.cli.options import SeedOption, SetOption, SuiteOption, load_plan, recorded
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import start_logging
@@ -28,6 +30,8 @@ app = typer.Typer(
 app.add_typer(cli_datasets.app, name="datasets", help="List the datasets, show one, or draw a preview of it.")
 app.add_typer(cli_generation.app, name="generation", help="Learn, draw and score subjects with Stable Diffusion.")
 app.command()(cli_plan.plan)
+app.command()(cli_predict.predict)
+app.command("new-suite")(cli_new_suite.new_suite)
 
 SourceOption = Annotated[str | None, typer.Option("--source", help="official, miniature or sample")]
 ModelOption = Annotated[str, typer.Option("--model")]
@@ -170,18 +174,27 @@ def evaluate(
 def preview_predictions(
     model: ModelOption,
     dataset: DatasetOption,
-    arm: ArmOption,
+    arm: Annotated[str | None, typer.Option("--arm", help="default: all arms, side by side")] = None,
     seed: SeedOption = 0,
     images: Annotated[int, typer.Option("--images", min=1, max=60)] = 6,
-    out: Annotated[Path | None, typer.Option("--out", help="default: preview.png in the cell's folder")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="default: preview.png of the cell, predictions.png of the dataset")
+    ] = None,
     suite: SuiteOption = "miniature",
     overrides: SetOption = "{}",
 ) -> None:
-    """Test pictures of a finished cell, annotated beside predicted, as one PNG; no model is run."""
-    from cones.steps.preview import preview_cell
+    """Test pictures of finished cells, annotated beside predicted, as one PNG; no model is run."""
+    from cones.steps.preview import preview_cell, preview_dataset
 
-    plan = load_plan(suite, overrides)
-    print(f"written: {preview_cell(plan, plan.cell(model, dataset, arm, seed), out, pictures=images)}")
+    plan = load_plan(suite, overrides, model=model, dataset=dataset)
+    if arm is not None:
+        written = preview_cell(plan, plan.cell(model, dataset, arm, seed), out, pictures=images)
+    elif out is not None:
+        written = preview_dataset(plan, model, dataset, out, pictures=images)
+    else:
+        with recorded(plan, "preview", model=model, dataset=dataset):
+            written = preview_dataset(plan, model, dataset, pictures=images)
+    print(f"written: {written}")
 
 
 @app.command()

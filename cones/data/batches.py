@@ -52,6 +52,13 @@ def resized(width: int, height: int, short_side: int, long_side_cap: int) -> tup
     return (short_side, other) if width <= height else (other, short_side)
 
 
+def resized_pixels(picture: Path, short_side: int, preprocessing: Preprocessing) -> np.ndarray:
+    """A picture, upright, as (h, w, 3) RGB uint8 of the size that the detector sees."""
+    image = load_image(picture)
+    size = resized(*image.size, short_side, preprocessing.long_side_cap)
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR) if size != image.size else image)
+
+
 class Split:
     """One split of a prepared dataset (`<folder>/<name>.json`, images under `<folder>/raw/`).
 
@@ -133,9 +140,7 @@ class Split:
         key = (index, short_side)
         if key in self._cache:
             return self._cache[key]
-        picture = load_image(self.root / self.images[index]["file_name"])
-        size = resized(*picture.size, short_side, self.preprocessing.long_side_cap)
-        pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR) if size != picture.size else picture)
+        pixels = resized_pixels(self.root / self.images[index]["file_name"], short_side, self.preprocessing)
         if pixels.nbytes <= self._cache_bytes_left:
             self._cache[key] = pixels
             self._cache_bytes_left -= pixels.nbytes

@@ -13,8 +13,9 @@ from cones.data.masks import decoded
 from cones.runtime.artifacts import replacing
 
 TILE = (400, 320)  # of one picture at most, pixels
+LARGE = (1280, 960)  # of a picture that has a file of its own
 NARROWEST, LEAST_WIDE = 200, 830  # of a tile and of a sheet, so that captions and head are readable
-MARGIN, CAPTION, LABELLED = 14, 22, 12
+MARGIN, CAPTION, LABELLED, ALL = 14, 22, 12, 1000
 TINT = 0.4  # share of a mask's colour
 INK, PAPER, SOFT = (30, 30, 34), (255, 255, 255), (110, 110, 118)
 
@@ -35,15 +36,23 @@ def class_colour(number: int, count: int) -> Colour:
     return tuple(round(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.85, 0.95 if number % 2 else 0.85))
 
 
-def tile(path: Path, objects: Sequence[dict], colours: Mapping[str, Colour], caption: str) -> Image.Image:
-    """The picture fitted into TILE, its objects drawn over it, and a line below.
+def tile(
+    path: Path,
+    objects: Sequence[dict],
+    colours: Mapping[str, Colour],
+    caption: str,
+    *,
+    room: tuple[int, int] = TILE,
+    labelled: int = LABELLED,
+) -> Image.Image:
+    """The picture fitted into `room`, its objects drawn over it, and a line below.
 
     `objects` are COCO annotations or results of the picture; `colours` has the classes in the order of the category
-    ids 1..K. Up to LABELLED of them carry their class name, with the score if they have one: the first of each class,
+    ids 1..K. Up to `labelled` of them carry their class name, with the score if they have one: the first of each class,
     then the others, the largest or the best first.
     """
     picture = load_image(path)
-    scale = min(TILE[0] / picture.width, TILE[1] / picture.height)
+    scale = min(room[0] / picture.width, room[1] / picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     names = dict(enumerate(colours, start=1))
     ordered = sorted(objects, key=lambda entry: -entry.get("score", entry.get("area", 0)))
@@ -55,7 +64,7 @@ def tile(path: Path, objects: Sequence[dict], colours: Mapping[str, Colour], cap
         corners = (left, top, max(left + 1, left + width - 1), max(top + 1, top + height - 1))
         draw.rectangle(corners, outline=colours[names[entry["category_id"]]], width=2)
     first = [next(entry for entry in ordered if entry["category_id"] == category) for category in classes_of(ordered)]
-    for entry in reversed([*first, *(entry for entry in ordered if entry not in first)][:LABELLED]):
+    for entry in reversed([*first, *(entry for entry in ordered if entry not in first)][:labelled]):
         name = names[entry["category_id"]]
         text = f"{name} {entry['score']:.2f}" if "score" in entry else name
         _label(draw, text, [value * scale for value in entry["bbox"][:2]], colours[name], size)
@@ -63,6 +72,16 @@ def tile(path: Path, objects: Sequence[dict], colours: Mapping[str, Colour], cap
     drawn.paste(picture, (0, 0))
     ImageDraw.Draw(drawn).text((0, size[1] + 4), _shortened(caption, _font(12), drawn.width), SOFT, font=_font(12))
     return drawn
+
+
+def write_picture(
+    out: str | Path, path: Path, objects: Sequence[dict], colours: Mapping[str, Colour], caption: str
+) -> Path:
+    """One picture as a PNG of at most LARGE, with all its objects, their class names and scores."""
+    drawn = tile(path, objects, colours, caption, room=LARGE, labelled=ALL)
+    with replacing(out) as temporary:
+        drawn.save(temporary, "PNG")
+    return Path(out)
 
 
 def side_by_side(tiles: Sequence[Image.Image]) -> Image.Image:

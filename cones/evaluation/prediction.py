@@ -1,4 +1,4 @@
-"""Prediction: a detector's COCO results for every image of a split, in pixels of the original images."""
+"""Prediction: a detector's COCO results for every image of a split, or for loose ones, in pixels of the originals."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from cones.data.ahead import ahead
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
+from cones.data.loose import LoosePictures
 from cones.data.masks import encoded
 from cones.evaluation.predictions import to_coco_results
 from cones.methods.prompts import FixedPrompt, Prompt
@@ -18,7 +19,7 @@ from cones.runtime.progress import watched
 Detect = Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]]
 
 
-def batches_at_test(split: Split, short_side: int, batch_size: int = 4) -> list[list[View]]:
+def batches_at_test(split: Split | LoosePictures, short_side: int, batch_size: int = 4) -> list[list[View]]:
     """Batches of every image of the split at one size, in order."""
     views = [View(index, short_side) for index in range(len(split))]
     return [views[i : i + batch_size] for i in range(0, len(views), batch_size)]
@@ -28,7 +29,7 @@ def batches_at_test(split: Split, short_side: int, batch_size: int = 4) -> list[
 def predict(
     model: GroundedDetector,
     prompt: Prompt,
-    split: Split,
+    split: Split | LoosePictures,
     pyramids,
     *,
     label: str,

@@ -37,6 +37,23 @@ class Cell:
     arm: str
     seed: int
 
+    @classmethod
+    def of_folder(cls, folder: Path) -> "Cell":
+        """The cell that owns a folder, `results/<suite>/<model>/<dataset>/<arm>/seed<k>`, of the working directory."""
+        place = folder.parent if folder.is_file() else folder
+        try:
+            names = place.resolve().relative_to(RESULTS.resolve()).parts
+        except ValueError:
+            names = ()
+        if len(names) != 5 or not re.fullmatch(r"seed\d+", names[-1]):
+            raise ConesError(
+                "not the folder of a cell",
+                where=folder,
+                expected=f"{RESULTS}/<suite>/<model>/<dataset>/<arm>/seed<k>, below {Path.cwd()}",
+                next_step="correct it, or run this command where config/ and results/ are",
+            )
+        return cls(*names[:4], int(names[-1].removeprefix("seed")))
+
     @property
     def folder(self) -> Path:
         return RESULTS / self.suite / self.model / self.dataset / self.arm / f"seed{self.seed}"
@@ -166,6 +183,10 @@ class Plan:
 
     def text_states(self, model: str, dataset: str) -> Path:
         return RESULTS / self.suite.suite / model / dataset / "text.safetensors"
+
+    def picture(self, model: str, dataset: str) -> Path:
+        """File of the picture that shows the predictions of several cells side by side."""
+        return self.text_states(model, dataset).with_name("predictions.png")
 
     def features(self, model: str, dataset: str) -> Path | None:
         """The index of the image features that the cells of a model and dataset share; None if they share none."""

@@ -1,4 +1,5 @@
-"""The steps of a detector: its base weights, text states, image features; tuning, scoring and embedding a cell."""
+"""The steps of a detector: its base weights, text states, image features; tuning, scoring and embedding a
+cell; a picture of its predictions beside those of others."""
 
 import os
 
@@ -73,6 +74,17 @@ def cell_steps(plan: Plan) -> list[Step]:
         tune = job_of_cell("tune", cell_of(plan, job))
         return {"state": Output(tune, "state"), "record": Output(tune, "record"), **of_model(job)}
 
+    def shown(job: Job) -> dict[str, Input]:
+        """The detections and scores of the cells that stand side by side, and the test split they are of."""
+        jobs = [job_of_cell("evaluate", cell) for cell in shown_cells(plan, job.model, job.dataset)]
+        prepared = Job("prepare", dataset=job.dataset)
+        return {
+            "predictions": [Output(scored, "predictions") for scored in jobs],
+            "metrics": [Output(scored, "metrics") for scored in jobs],
+            "test": Output(prepared, "test"),
+            "manifest": Output(prepared, "manifest"),
+        }
+
     known: dict[tuple, dict] = {}
 
     def settings(job: Job) -> dict:
@@ -123,7 +135,25 @@ def cell_steps(plan: Plan) -> list[Step]:
                 "prompts": plan.suite.prompts,
             },
         ),
+        Step(
+            name="preview",
+            outputs={"picture": "results/{suite}/{model}/{dataset}/predictions.png"},
+            log="logs/{suite}/{model}/{dataset}/preview.log",
+            inputs=shown,
+            settings=lambda job: {"title": plan.suite.title},
+        ),
     ]
+
+
+def shown_cells(plan: Plan, model: str, dataset: str) -> list[Cell]:
+    """The cells whose predictions on a dataset are shown side by side: those of the first grid that has any, with the
+    grid's first seed, in the order of its arms."""
+    for grid in plan.suite.grids:
+        seed = plan.suite.seeds_of(grid)[0]
+        cells = [c for c in plan.cells(grid) if (c.model, c.dataset, c.seed) == (model, dataset, seed)]
+        if cells:
+            return cells
+    return []
 
 
 def cell_of(plan: Plan, job: Job) -> Cell:

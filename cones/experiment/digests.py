@@ -37,6 +37,7 @@ CODE_OF = {
     "tune": "cones.steps.tune",
     "evaluate": "cones.steps.evaluate",
     "embed": "cones.steps.embed",
+    "preview": "cones.steps.preview",
     "find_pretrained": "cones.weights.pretrained",
     "encode_nouns": "cones.training.subjects.loading",
     "look_at_real_pictures": "cones.weights.extractors",

@@ -84,6 +84,8 @@ class Pipeline:
         """Every job of the suite's cells and all jobs that these depend on; not those of tables and figures."""
         cells, subjects = self.plan.all_cells(), self.plan.subject_cells()
         last = [job_of_cell(step, cell) for cell in cells for step in ("evaluate", "embed")]
+        shown = dict.fromkeys((cell.model, cell.dataset) for cell in cells)
+        last += [Job("preview", model=model, dataset=dataset) for model, dataset in shown]
         return list(self.behind([*last, *(self.job_of("score_subject", cell) for cell in subjects)]))
 
     # ------------------------------------------------------------------------------------------------- what decides

@@ -85,6 +85,9 @@ def _report_success(plan: Plan, since: float) -> None:
         for name in (f"{stem}.png" for stem in output.figures):
             if is_new(figure := folder / name):
                 print(f"The figure: {figure}, .pdf beside it; its numbers: {folder / output.name}.csv")
+    for model, dataset in dict.fromkeys((cell.model, cell.dataset) for cell in plan.all_cells()):
+        if is_new(picture := plan.picture(model, dataset)):
+            print(f"The picture, annotated beside predicted: {picture}")
     if is_new(report := folder / PAGE):
         print(f"The report: {report}")
 

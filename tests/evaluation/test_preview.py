@@ -130,6 +130,27 @@ def test_a_cell_without_detections_still_has_its_sheet(tmp_path):
     assert shows(left, RED) and not shows(right, RED) and not shows(right, WHITE)
 
 
+def test_cells_stand_side_by_side_each_with_its_own_threshold(tmp_path):
+    folder = data(tmp_path / "cells")
+    files = {
+        "first": [found(n, 0.9) for n in (1, 2, 3)],
+        "second": [found(1, 0.2, category=1), found(2, 0.01), found(3, 0.1)],
+    }
+    files["third"] = []
+    for name, results in files.items():
+        write_predictions(folder / f"{name}.json", results)
+    paths = {name: folder / f"{name}.json" for name in files}
+    out = preview_predictions(folder, paths, folder / "sheet.png", title="Cells", about=["a test"], pictures=1)
+    with Image.open(out) as drawn:
+        pixels = np.asarray(drawn.convert("RGB"))[HEAD + 3 * 19 :]  # a line for each file, below one for all
+    step = TILE[0] + MARGIN // 3
+    annotated, first, second, third = (pixels[:, MARGIN + n * step :][:, : TILE[0]] for n in range(4))
+    assert shows(annotated, RED) and not shows(annotated, WHITE)
+    assert shows(first, WHITE) and not shows(first, RED)
+    assert shows(second, RED) and not shows(second, WHITE)
+    assert not shows(third, RED) and not shows(third, WHITE)
+
+
 @pytest.mark.parametrize("wrong, words", [(found(9, 0.5), "image_id 9"), (found(1, 0.5, category=3), "category_id 3")])
 def test_detections_of_another_split_are_refused(tmp_path, wrong, words):
     with pytest.raises(ConesError, match=f"the test split does not have; found {words}; next: the dataset has changed"):
@@ -154,8 +175,8 @@ def metrics_of(cell, **outcome):
     return CellMetrics(cell=key, group="non_radiology", task="detection", **outcome)
 
 
-def run(*words):
-    cell = ("--suite", "bccd", "--model", "glip_nano", "--dataset", "bccd", "--arm", "cones")
+def run(*words, arm=("--arm", "cones")):
+    cell = ("--suite", "bccd", "--model", "glip_nano", "--dataset", "bccd", *arm)
     result = CliRunner().invoke(app, ["preview-predictions", *cell, *map(str, words)])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -181,3 +202,23 @@ def test_a_skipped_cell_says_why(suite):
     write_predictions(suite.folder / "predictions.json", [])
     with pytest.raises(ConesError, match=r"this cell was skipped.*no text encoder"):
         run()
+
+
+def test_all_arms_of_a_dataset_stand_side_by_side_and_a_skipped_one_says_why(tmp_path, suite):
+    arms = ("zero_shot", "cones")
+    only = ("--set", json.dumps({"arms": arms, "grids": {"table1": {"arms": arms}}}))
+    with pytest.raises(ConesError, match="this cell is not finished"):
+        run(*only, arm=())
+    for arm in arms:
+        cell = Cell("bccd", "glip_nano", "bccd", arm, 0)
+        write_metrics(cell.folder / "metrics.json", metrics_of(cell, status="skipped", reason="no text encoder"))
+        write_predictions(cell.folder / "predictions.json", [])
+    with pytest.raises(ConesError, match=r"no cell of this model and dataset has detections; found no text encoder"):
+        run(*only, arm=())
+    count = {"trained": 9, "total": 99, "text_encoder": 0}
+    scores = {"bbox": Scores(**evaluate_detections(read_json("data/official/bccd/test.json"), [found(1, 0.5)], 100))}
+    done = metrics_of(suite, status="done", scores=scores, parameters=Parameters(used=count, paper=count))
+    write_metrics(suite.folder / "metrics.json", done)
+    write_predictions(suite.folder / "predictions.json", [found(1, 0.5)])
+    picture = suite.folder.parents[1] / "predictions.png"
+    assert run(*only, arm=()) == f"written: {picture}\n" and picture.with_suffix(".made_of.json").exists()

@@ -67,7 +67,7 @@ def test_without_a_record_or_with_that_of_another_file_nobody_knows_what_it_was_
 @pytest.mark.parametrize(
     ("step", "reached"),
     [
-        ("prepare", {"text_states", "features", "tune", "evaluate", "embed"}),
+        ("prepare", {"text_states", "features", "tune", "evaluate", "embed", "preview"}),
         ("text_states", {"tune"}),
         ("weights", {"text_states", "features", "tune", "evaluate", "embed"}),
         ("features", set()),  # a cell computes what it does not find

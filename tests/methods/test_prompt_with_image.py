@@ -9,6 +9,7 @@ from cones.data.batches import View, batch_of
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.prediction import predict
+from cones.evaluation.predictions import read_predictions
 from cones.experiment.cell import Plan
 from cones.experiment.suite import load_suite
 from cones.miniature.archives import draw
@@ -20,6 +21,7 @@ from cones.steps import tune
 from cones.steps.data import fetch_dataset, prepare_dataset
 from cones.steps.embed import embed_cell
 from cones.steps.evaluate import evaluate_cell
+from cones.steps.predict import predict_pictures
 from cones.steps.tune import open_split, state_file, tune_cell
 from cones.steps.tuned import load_tuned
 from cones.steps.weights import make_weights
@@ -74,6 +76,18 @@ def pyramid_of(model, split, index):
     with torch.no_grad():
         sample = split.sample(View(index, model.preprocessing.short_side), at_test=True)
         return model.encode_image(batch_of([sample]))
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_persons_own_picture_is_heard_as_in_scoring(world, monkeypatch, tmp_path, arm):
+    plan, cells, _, folder = world
+    monkeypatch.chdir(folder)
+    image = read_json(plan.data_folder(DATASET) / "test.json")["images"][0]
+    picture = plan.data_folder(DATASET) / "raw" / image["file_name"]
+    (found,) = predict_pictures(plan, cells[arm], [picture], out=tmp_path, threshold=0.0).pictures
+    scored = read_predictions(cells[arm].folder / "predictions.json")
+    scores = [result["score"] for result in scored if result["image_id"] == image["id"]]
+    assert scores and [result["score"] for result in found.results] == pytest.approx(scores, abs=1e-4)
 
 
 def test_it_learns_and_is_scored(conditional):

@@ -13,6 +13,7 @@ from cones.runtime.artifacts import read_json
 from cones.steps.collect import collect_grid
 from cones.steps.data import fetch_dataset, prepare_dataset
 from cones.steps.evaluate import evaluate_cell
+from cones.steps.predict import predict_pictures
 from cones.steps.tune import tune_cell
 from cones.steps.weights import make_weights
 from tests.made import made_by
@@ -72,6 +73,23 @@ def test_predicted_masks_are_those_of_the_pictures(plan):
         assert mask.shape == sizes[result["image_id"]]
         shares.append(mask[y : y + h, x : x + w].sum() / max(mask.sum(), 1))
     assert sum(shares) > 0.6 * len(shares), "a mask lies in its box"
+
+
+def test_a_persons_own_picture_gets_the_masks_that_scoring_gave_it(plan, tmp_path):
+    (cell,) = plan.cells("table2")
+    image = read_json(plan.data_folder(DATASET) / "test.json")["images"][0]
+    picture = plan.data_folder(DATASET) / "raw" / image["file_name"]
+    (found,) = predict_pictures(plan, cell, [picture], out=tmp_path, threshold=0.0).pictures
+    scored = [
+        result for result in read_predictions(cell.folder / "predictions.json") if result["image_id"] == image["id"]
+    ]
+    own, recorded = (
+        [decoded(result["segmentation"], (image["height"], image["width"])) for result in results]
+        for results in (found.results, scored)
+    )
+    assert len(own) == len(recorded) > 0
+    assert sum((a != b).mean() for a, b in zip(own, recorded)) < 1e-3 * len(own)
+    assert found.drawn.stat().st_size > 0
 
 
 def test_an_arm_trains_only_its_losses(plan):
