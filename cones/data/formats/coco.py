@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from cones.data.files import PictureFolder, item_names, plain
+from cones.data.files import PictureFolder, item_names, leads_out, plain
 from cones.data.formats.reading import flag, number_of, read_json, shown
-from cones.data.formats.records import NativeFiles, Object, Record
-from cones.data.masks import area_of, bounds_of, checked_segmentation, scaled
+from cones.data.formats.records import NOT_LISTED, NativeFiles, Object, Record
+from cones.data.masks import area_of, bounds_of, checked_segmentation, scaled, turned_box
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "coco"}
@@ -41,11 +41,14 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         found = {folder: root / folder for folder in parameters.folders}
         files = {split: _present(found[split], parameters.annotations, "folders", native) for split in found}
     opened: dict[Path, PictureFolder] = {}
+    used: set[Path] = set()
     for split, file in files.items():
         place = _picture_folder(split, file, root, native, parameters)
         if place not in opened:
             opened[place] = PictureFolder(place)
-        yield from _Split(split, file, opened[place], native, parameters).records()
+        yield from _Split(split, file, opened[place], native, parameters, used).records()
+    for path in (path for folder in opened.values() for path in folder.paths if path not in used):
+        native.note(NOT_LISTED, path)
 
 
 def _present(folder: Path, names: Sequence[str], key: str, native: NativeFiles) -> Path:
@@ -55,7 +58,8 @@ def _present(folder: Path, names: Sequence[str], key: str, native: NativeFiles) 
             "no annotation file in this folder",
             folder,
             expected=" or ".join(names),
-            next_step=native.mend(f"correct `{key}` in {native.registry}"),
+            found=native.instead(".json"),
+            next_step=native.mend(f"correct `root` or `{key}` in {native.registry}"),
         )
     return file
 
@@ -77,6 +81,7 @@ class _Split:
     pictures: PictureFolder
     native: NativeFiles
     parameters: Parameters
+    used: set[Path]  # the pictures that are listed, of all splits
 
     def records(self) -> Iterator[Record]:
         content = self._content()
@@ -85,6 +90,7 @@ class _Split:
         annotations = self._annotations(content["annotations"], images)
         shared = _shared_folders([plain(image["file_name"]) for image in images.values()])
         found = {key: self._picture(key, image, shared) for key, image in images.items()}
+        self.used.update(filter(None, found.values()))
         shown_names = {
             key: self.pictures.relative(path) if path else plain(images[key]["file_name"])
             for key, path in found.items()
@@ -110,7 +116,7 @@ class _Split:
             )
         disagreeing.refuse_if_most(self.native, self.file)
         if absent:
-            self.native.leave_out_missing(absent, len(images), self.file, hint=self._where_pictures_may_be(absent))
+            self.native.leave_out_missing(absent, len(images), self.file, key_hint=self._where_pictures_may_be(absent))
 
     # ------------------------------------------------------------------------------------------------ the three lists
 
@@ -202,15 +208,16 @@ class _Split:
         """Where the folder of pictures is named, leading folders of another machine, or those that all names share
         (`shared` of them), say nothing."""
         name = plain(image["file_name"])
-        leads_out = name.startswith(("/", "~")) or ":" in name or ".." in PurePosixPath(name).parts
-        if not leads_out and (path := self.pictures.named(name)):
+        is_elsewhere = leads_out(name)
+        if not is_elsewhere and (path := self.pictures.named(name)):
             return path
+        if self.parameters.images is not None and is_elsewhere:
+            return self.pictures.by_end(name)
         if self.parameters.images is not None:
-            parts = [part for part in PurePosixPath(name).parts if part != ".."]
-            ends = ("/".join(parts[start:]) for start in range(1, len(parts) if leads_out else shared + 1))
-            if path := next(filter(None, map(self.pictures.named, ends)), None):
-                return path
-        if leads_out and self.parameters.images is None:
+            parts = PurePosixPath(name).parts
+            ends = ("/".join(parts[start:]) for start in range(1, shared + 1))
+            return next(filter(None, map(self.pictures.named, ends)), None)
+        if is_elsewhere:
             raise self._fault(
                 f"image {key} has a path that leaves its folder",
                 expected="a path below the folder of this file",
@@ -225,6 +232,8 @@ class _Split:
     ) -> Object:
         name, annotation = named
         crowd = flag(annotation.get("iscrowd"), what=f"iscrowd of {name}", file=self.file, native=self.native)
+        if flag(annotation.get("ignore"), what=f"ignore of {name}", file=self.file, native=self.native) and not crowd:
+            self.native.note("an annotation with `ignore`, kept as an object (COCO goes by iscrowd alone)", self.file)
         box, segmentation = annotation.get("bbox"), annotation.get("segmentation") or None
         if segmentation and (self.native.wants_masks or not box):
             segmentation = self._checked(segmentation, name, size)
@@ -235,7 +244,10 @@ class _Split:
                 found=shown(annotation.get("segmentation")),
                 next_step=f"add it, or set `task: detection` in {self.native.registry}",
             )
-        box = self._box(box, name, size) if box else (segmentation and bounds_of(segmentation))
+        if box:
+            box = turned_box(self._box(box, name, size), 0.0 if segmentation else _rotation(annotation))
+        else:
+            box = segmentation and bounds_of(segmentation)
         if box is None:
             raise self._fault(
                 f"{name} has no box",
@@ -327,6 +339,12 @@ class _Disagreement:
 
 def _named(annotation: dict, number: int) -> str:
     return f"annotation {annotation['id']}" if annotation.get("id") is not None else f"annotation number {number}"
+
+
+def _rotation(annotation: dict) -> float:
+    """The degrees by which a box is turned, as CVAT writes them among an annotation's attributes."""
+    attributes = annotation.get("attributes")
+    return (number_of(attributes.get("rotation")) if isinstance(attributes, dict) else None) or 0.0
 
 
 def _shared_folders(names: Sequence[str]) -> int:

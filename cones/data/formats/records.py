@@ -3,11 +3,14 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from cones.data.files import is_hidden
+from cones.data.files import PICTURES, files_below, is_hidden, namesakes
 from cones.runtime.errors import ConesError, closest
+
+PICTURES_LISTED = "listed pictures"
+NOT_LISTED = "a picture that no annotation names, left out"
 
 
 @dataclass(frozen=True)
@@ -83,23 +86,50 @@ class NativeFiles:
         listed: int,
         file: Path | str,
         *,
-        what: str = "listed pictures",
+        what: str = PICTURES_LISTED,
         hint: str | None = None,
+        key_hint: str | None = None,
+        found: str | None = None,
     ) -> None:
         """Count what is listed in `file` and not there; ConesError if that is more than the entry allows.
 
-        `hint` is a further way out of it.
+        `hint` is a further way out of it, `key_hint` one that the entry has; `found` is what is there instead.
         """
         self.missing.extend(absent)
-        if len(self.missing) > self.allow_missing:
-            allow = f"set `allow_missing: {len(self.missing)}` beside `format`" if len(absent) < listed else None
-            steps = ", or ".join(filter(None, ("complete the folder", hint, allow)))
-            raise self.fault(
-                f"{len(absent)} of {listed} {what} are missing",
-                file,
-                expected=absent[0],
-                next_step=self.mend(f"{steps} in {self.registry}" if hint or allow else steps),
-            )
+        if len(self.missing) <= self.allow_missing:
+            return
+        if what == PICTURES_LISTED:
+            found, instead, key_instead = self._instead_of(absent[0].split(" (of ")[0])
+            hint, key_hint = hint or instead, key_hint or key_instead
+        allow = f"set `allow_missing: {len(self.missing)}` beside `format`" if len(absent) < listed else None
+        in_entry = ", or ".join(filter(None, (key_hint, allow)))
+        steps = ("complete the folder", hint, in_entry and f"{in_entry}, in {self.registry}")
+        raise self.fault(
+            f"{len(absent)} of {listed} {what} are missing",
+            file,
+            expected=absent[0],
+            found=found,
+            next_step=self.mend(", or ".join(filter(None, steps))),
+        )
+
+    def _instead_of(self, name: str) -> tuple[str, str | None, str | None]:
+        """What lies below raw/ in place of the picture `name`, and what to do: to it, or in the entry."""
+        if near := namesakes(self.raw, name):
+            found = self.relative(near[0])
+            if near[0].suffix.lower() in PICTURES:
+                return found, None, "correct `images`, the folder of the pictures"
+            return found, f"save such files as PNG or JPEG ({near[0].suffix or 'no suffix'} is none that is read)", None
+        folder = PurePosixPath(name).parent.as_posix()
+        others = sorted(
+            map(self.relative, files_below(self.raw, PICTURES)),
+            key=lambda path: PurePosixPath(path).parent.as_posix() != folder,
+        )
+        return f"pictures such as {', '.join(others[:2])}" if others else "no picture at all", None, None
+
+    def instead(self, *names: str) -> str | None:
+        """The files below raw/ with one of these names or suffixes, for a message about one that is missing."""
+        found = [path for path in files_below(self.raw) if path.name in names or path.suffix.lower() in names]
+        return ", ".join(map(self.relative, found[:3])) or None
 
     def size_of(self, picture: Path) -> tuple[int, int]:
         """(width, height) of a picture as it is shown, from its header; ConesError if it is none."""
