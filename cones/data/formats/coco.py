@@ -1,6 +1,8 @@
-"""COCO detection JSON: folders of pictures, each with its annotation file beside them, as Roboflow exports it; or, by
-`files` and `images`, one annotation file per native split and the pictures elsewhere, as COCO itself, CVAT and Label
-Studio have it.
+"""COCO detection JSON.
+
+By default each split is a folder of pictures with its annotation file, as Roboflow exports it. With `files` and
+`images` each native split has an annotation file and the pictures lie elsewhere, as in COCO itself and in exports of
+CVAT and Label Studio.
 
 Class names are matched to the registry's, never ids: an export's ids start at 0 or 1. Roboflow adds a super category,
 usually id 0, that no annotation refers to; it is left out. An id 0 that is referred to is a class like any other.
@@ -19,7 +21,7 @@ from cones.data.masks import area_of, bounds_of, checked_segmentation, scaled, t
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "coco"}
-VERSION = 2
+VERSION = 3
 KEYS = ("images", "annotations", "categories")
 
 
@@ -205,8 +207,11 @@ class _Split:
         return int(number)
 
     def _picture(self, key: Any, image: dict, shared: int) -> Path | None:
-        """Where the folder of pictures is named, leading folders of another machine, or those that all names share
-        (`shared` of them), say nothing."""
+        """The picture of an entry of `images`, or None.
+
+        Where the folder of pictures is named, folders of another machine and the first `shared` folders, which all
+        names have in common, are ignored.
+        """
         name = plain(image["file_name"])
         is_elsewhere = leads_out(name)
         if not is_elsewhere and (path := self.pictures.named(name)):
@@ -284,7 +289,7 @@ class _Split:
         return scaled(found, size) if size else found
 
     def _area(self, annotation: dict, segmentation: Any, size: tuple[int, int] | None) -> float | None:
-        """That of the polygon or mask: AP of small, medium and large objects goes by it; None where only a box is."""
+        """The area of the polygon or mask, by which AP of small, medium and large objects goes; None for a mere box."""
         if not annotation.get("segmentation"):
             return None
         stated = number_of(annotation.get("area"))
@@ -308,7 +313,7 @@ class _Split:
 
 
 class _Disagreement:
-    """Boxes that are not those of their own polygons: written as corners, or in another unit."""
+    """Counts boxes that differ from the bounds of their own polygons: written as corners, or in another unit."""
 
     def __init__(self) -> None:
         self.compared, self.names = 0, []

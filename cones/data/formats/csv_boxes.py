@@ -94,7 +94,7 @@ def read_boxes(
 
 
 def _picture(name: str, number: int, pictures: PictureFolder, file: Path, native: NativeFiles) -> Path | None:
-    """The picture of a row: of this very name, else the only one with it as its name without suffix."""
+    """The picture of a row: the one of exactly this name, else the only one whose name without suffix it is."""
     if path := pictures.by_end(name) if leads_out(name) else pictures.named(name):
         return path
     found = pictures.of_stem(name) or pictures.of_stem(without_suffix(PurePosixPath(plain(name))))

@@ -35,8 +35,7 @@ class Parameters(Strict):
 def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     """One record per JSON, by name; `item_id` is its path without suffix, behind its split folder where there is one.
 
-    A picture without JSON, or a JSON without its picture, is an error: a picture that nobody has labelled is none
-    that shows nothing.
+    A picture without JSON, or a JSON without its picture, is an error: an unlabelled picture is not an empty one.
     """
     root = native.root(parameters.root)
     for split in parameters.folders or (None,):
@@ -109,7 +108,7 @@ def _refuse_unlabelled(pictures: PictureFolder, used: set[Path], split: str | No
 
 
 def _picture(content: dict, stem: str, pictures: PictureFolder, file: Path, native: NativeFiles) -> Path | None:
-    """The picture with the JSON's own name; `imagePath` decides between two suffixes, or names another beside it."""
+    """The picture of the JSON's own name, else the one that `imagePath` names; it also decides between two suffixes."""
     said = PurePosixPath(plain(str(content.get("imagePath") or ""))).name
     candidates = pictures.of_stem(stem)
     if not candidates:

@@ -1,7 +1,7 @@
-"""Mask pictures: folders of pictures and of masks with the same names, white objects on black; or, by `values`,
-masks in which every pixel holds the number of its class.
+"""Mask pictures: folders of pictures and of masks with the same names.
 
-A mask's bright regions become objects. Lossy masks (JPEG) are why a threshold stands in the middle of the grey scale.
+A mask's bright regions become objects; with `values` every pixel holds the number of its class. The threshold lies in
+the middle of the grey scale because lossy masks (JPEG) have no clean black and white.
 Other formats with masks (ISIC 2016, TN3K, Kvasir-SEG) add their own file of labels, folds or boxes to this one.
 """
 
@@ -42,7 +42,7 @@ class Grouping(Strict):
 
 
 class Regions(Grouping):
-    """How a mask becomes objects: the guesses of the paper's reproduction, in one place."""
+    """How a mask becomes objects. The paper does not say; the defaults are this reproduction's choices."""
 
     threshold: int = Field(127, ge=0, le=254)  # a pixel belongs to an object if its grey value is above
     allow_empty: bool = False  # True: a mask without a region is a picture without objects, counted in the report
@@ -255,7 +255,7 @@ def regions(native: NativeFiles, parameters: Regions, file: Path, picture: Path,
 
 
 def _refuse_shades(grey: Any, threshold: int, file: Path, native: NativeFiles) -> None:
-    """ConesError if a shade below the threshold fills what is no soft edge: it is a class, or the object itself."""
+    """ConesError if a shade below the threshold fills an area wider than a soft edge: it is a class, or the object."""
     import numpy as np
     from scipy import ndimage
 

@@ -162,6 +162,6 @@ def number_of(value: object) -> float | None:
 
 
 def shown(value: object) -> str:
-    """A value of a file in a message: short, text in quotes."""
+    """A value of a file as a message shows it: short, text in quotes."""
     text = json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, str) else f'"{value}"'
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -27,11 +27,11 @@ class Object:
 
 @dataclass(frozen=True)
 class Record:
-    """One picture. `image` is relative to raw/, with /; `split` is the files' own word, or None.
+    """One picture. `image` is relative to raw/, with /; `split` is the files' own name of its split, or None.
 
-    `group` is what must not be torn apart or mixed, such as the patient; split rules that order groups need it.
-    `frame` says of which picture the coordinates are where a picture has an EXIF turn: the upright one, or the one that
-    is stored; None: what is not known from `stated_size` is not known (`cones/data/turning.py`).
+    `group` names what must stay in one split, such as the patient; split rules that order groups need it.
+    `frame`: where a picture has an EXIF orientation, whether coordinates are of the picture shown upright or of the
+    stored one; None: only `stated_size` can tell (`cones/data/turning.py`).
     """
 
     item_id: str
@@ -45,7 +45,7 @@ class Record:
 
 @dataclass(frozen=True)
 class NativeFiles:
-    """The unpacked files of one dataset, the registry's classes, and how to complain about them.
+    """The unpacked files of one dataset, the registry's classes, and the error messages about them.
 
     `pictures` is where a converter that makes its pictures (`RENDERS`) writes them; otherwise they lie in `raw`.
     `own`: the files are a person's own folder, so nothing was fetched and nothing can be fetched again.
@@ -74,7 +74,7 @@ class NativeFiles:
         return self.task == "instance_segmentation"
 
     def skips(self, item_id: str) -> bool:
-        """The registry's entry leaves this item out: a converter need not read it, and must not fail at it."""
+        """Whether the registry's entry excludes this item; a converter need not read it and must not fail at it."""
         if item_id not in self.exclude:
             return False
         self.excluded.add(item_id)
@@ -113,7 +113,7 @@ class NativeFiles:
         )
 
     def _instead_of(self, name: str) -> tuple[str, str | None, str | None]:
-        """What lies below raw/ in place of the picture `name`, and what to do: to it, or in the entry."""
+        """(what lies below raw/ in place of the picture `name`, advice about that file, advice about the entry)."""
         if near := namesakes(self.raw, name):
             found = self.relative(near[0])
             if near[0].suffix.lower() in PICTURES:
@@ -142,7 +142,7 @@ class NativeFiles:
             raise self.fault(error.what, picture, found=error.found, next_step=self.mend(cure)) from None
 
     def note(self, what: str, file: Path | str) -> None:
-        """Count something a reader of the report should know, such as a picture that a rule leaves out."""
+        """Count something for the report, such as a picture that is left out."""
         self.notes.setdefault(what, []).append(self.relative(file))
 
     def fault(self, what: str, file: Path | str, **details: object) -> ConesError:
@@ -150,7 +150,7 @@ class NativeFiles:
         return ConesError(what, where=f"dataset {self.dataset_id}: {self.relative(file)}", **details)
 
     def mend(self, own: str | None = None) -> str:
-        """The next step where files are at fault; `own` is what a person can do who has no place to fetch them from."""
+        """The next step where files are at fault: fetch them again or, in a person's own folder, what `own` says."""
         if self.own:
             return own or "correct the file"
         again = f"fetch the dataset again (delete {self.raw.parent} and run the same command)"

@@ -19,7 +19,7 @@ from cones.data.masks import turned_box
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "voc"}
-VERSION = 2
+VERSION = 3
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -52,8 +52,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
 
 
 def _listed_splits(root: Path, lists: dict[str, str], native: NativeFiles) -> dict[str, str]:
-    """`{item id: native split}` of files with a name a line; what stands behind it (1, -1: VOC's lists of a class) is
-    left aside."""
+    """`{item id: native split}` of files with a name a line; a number behind it (lists of one class) is ignored."""
     splits: dict[str, str] = {}
     for split, name in lists.items():
         for line in filter(None, map(str.strip, read_text(root / name, native).splitlines())):

@@ -134,8 +134,11 @@ class _Pictures:
                 self.chosen += self._listed_in(place)
 
     def _place(self, name: str) -> Path:
-        """What data.yaml names, on this machine. Of a path of another machine (or with `..`, as Roboflow writes it) the
-        end counts, but its last two folders at least."""
+        """The folder or list that data.yaml names.
+
+        Of a path of another machine, or one with `..` as Roboflow writes it, only the end must be there, two folders
+        of it at least.
+        """
         written = PurePosixPath(plain(name)).parts
         parts = [part for part in written if part not in ("..", ".", "/") and ":" not in part]
         shortest = len(parts) if len(parts) == len([part for part in written if part != "."]) else min(2, len(parts))
@@ -164,7 +167,7 @@ class _Pictures:
         return found
 
     def with_labels(self) -> Iterator[tuple[str, Path, Path | None]]:
-        """`(item id, picture, its text file or None)`; what belongs to nothing is an error."""
+        """`(item id, picture, its text file or None)`; a text file without a picture is an error."""
         pictures = [path for folder in self.folders for path in folder.paths] + self.chosen
         if not pictures:
             raise self.native.fault(f"no picture of split {self.split}", self.root, next_step=self.native.mend())
@@ -198,7 +201,7 @@ class _Pictures:
         return next((self.texts[name] for name in names if name in self.texts), None)
 
     def _check_lonely(self, used: Collection[Path | None]) -> None:
-        """Text files in the folders of labels that belong to no picture."""
+        """Refuse text files in the folders of labels that belong to no picture."""
         lonely = []
         for folder in self.folders:
             place = self.root / (_twin(folder.folder.relative_to(self.root)) or folder.folder.relative_to(self.root))
