@@ -7,7 +7,7 @@ AP), a box partly outside, a box that is not finite, a picture that opens but do
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -18,6 +18,7 @@ from cones.data.images import Picture, load_picture
 from cones.data.turning import ORIENTATIONS, Turned, frames
 from cones.runtime.errors import ConesError
 
+DARK = 32  # of 255: a scan of 12 bits in a file of 16 is nowhere brighter than 15
 EXAMPLES = 50  # faults named in the report, of each kind; all are counted
 
 
@@ -54,6 +55,11 @@ class ValidatedDataset:
     pictures_sha256: str = ""  # of all picture files: paths and contents
     contents: dict[str, str] = field(default_factory=dict)  # item id -> digest of its pixels; not of one-value pictures
 
+    def with_annotations(self) -> Iterator[tuple[dict, dict]]:
+        """(COCO image, COCO annotation) of every annotation."""
+        for item, annotations in self.annotations.items():
+            yield from ((self.images[item], annotation) for annotation in annotations)
+
     def document(self, item_ids: Iterable[str]) -> dict:
         """The COCO document of one split, ordered by id."""
         images = sorted((self.images[item] for item in item_ids), key=lambda image: image["id"])
@@ -80,6 +86,7 @@ def gate(records: Iterable[Record], native: NativeFiles) -> ValidatedDataset:
     for number, record in enumerate(ordered, start=1):
         picture = _decode(record, native, pictures)
         width, height = picture.image.size
+        _note_what_is_lost(picture, record, native)
         validated.images[record.item_id] = {"id": number, "file_name": record.image, "width": width, "height": height}
         if digest := _content_digest(picture.image):
             validated.contents[record.item_id] = digest
@@ -120,6 +127,12 @@ def counts(document: dict) -> dict:
 
 def _refuse_repeated_items(records: Sequence[Record], native: NativeFiles) -> None:
     for before, after in itertools.pairwise(records):
+        if before.item_id == after.item_id and before.image == after.image:
+            raise native.fault(
+                f'the item "{after.item_id}" is there twice',
+                after.image,
+                next_step=native.mend("leave one entry of this picture, with all its boxes"),
+            )
         if before.item_id == after.item_id:
             raise native.fault(
                 f'two pictures share the item id "{after.item_id}"',
@@ -143,6 +156,13 @@ def _decode(record: Record, native: NativeFiles, pictures) -> Picture:
         raise native.fault(error.what, record.image, found=error.found, next_step=native.mend(cure)) from None
     pictures.update(f"{record.image} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return picture
+
+
+def _note_what_is_lost(picture: Picture, record: Record, native: NativeFiles) -> None:
+    if picture.frames > 1:
+        native.note("a picture of several frames, the first is taken", record.image)
+    if picture.deep and 0 < max(high for _, high in picture.image.getextrema()) < DARK:
+        native.note("a 16-bit picture that uses less than an eighth of its range, nearly black", record.image)
 
 
 def _content_digest(image: Image.Image) -> str | None:

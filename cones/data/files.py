@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 PICTURES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+ANNOTATIONS = (".xml", ".json", ".txt", ".csv", ".yaml", ".yml", ".md")
+LFS_POINTER = b"version https://git-lfs"
 # what Windows, macOS and network drives leave beside the files of a person
 SYSTEM = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", ".ds_store", "@eadir", "$recycle.bin", "icon\r"}
@@ -53,6 +55,18 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(place) / name for name in names)
 
 
+def leads_out(name: str) -> bool:
+    """Whether a path is one of another machine, or leaves the folder that it is relative to."""
+    name = plain(name)
+    return name.startswith(("/", "~")) or ":" in name or ".." in PurePosixPath(name).parts
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether Git left a note here in place of a large file."""
+    with path.open("rb") as file:
+        return file.read(len(LFS_POINTER)) == LFS_POINTER
+
+
 def without_suffix(path: PurePosixPath | Path) -> str:
     """A path without its suffix, normalised: `cam0/a.b.png` -> `cam0/a.b`."""
     return plain(path.with_suffix("").as_posix())
@@ -64,6 +78,18 @@ def item_names(paths: Iterable[str]) -> dict[str, str]:
     taken = Counter(without_suffix(PurePosixPath(path)) for path in paths)
     short = {path: without_suffix(PurePosixPath(path)) for path in paths}
     return {path: name if taken[name] == 1 else plain(path) for path, name in short.items()}
+
+
+def namesakes(folder: Path, name: str) -> list[Path]:
+    """The files below a folder that may be the picture `name` (`a/b.png`, `b.*`): of its stem, in any case, place and
+    suffix but those of annotations; pictures first."""
+    stem = PurePosixPath(plain(name)).stem.casefold()
+    found = [
+        path
+        for path in files_below(folder)
+        if plain(path.stem).casefold() == stem and path.suffix.lower() not in ANNOTATIONS
+    ]
+    return sorted(found, key=lambda path: path.suffix.lower() not in PICTURES)
 
 
 class PictureFolder:
@@ -99,6 +125,11 @@ class PictureFolder:
             return self._exact[name]
         alike = self._folded.get(name.casefold(), [])
         return alike[0] if len(alike) == 1 else None
+
+    def by_end(self, name: str) -> Path | None:
+        """The picture that the longest end of a path of another machine names."""
+        parts = [part for part in PurePosixPath(plain(name)).parts if part not in ("..", ".", "/")]
+        return next(filter(None, map(self.named, ("/".join(parts[start:]) for start in range(len(parts))))), None)
 
     def of_stem(self, stem: str) -> list[Path]:
         """The pictures whose relative path without suffix is `stem`."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from cones.data.files import is_lfs_pointer
 from cones.runtime.errors import ConesError
 
 AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
@@ -17,11 +18,13 @@ DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
 class Picture(NamedTuple):
-    """A decoded picture: upright RGB, and how it is stored: (width, height) and EXIF orientation (1: as shown)."""
+    """A decoded picture: upright RGB, and how it is stored."""
 
     image: Image.Image
-    stored_size: tuple[int, int]
-    orientation: int
+    stored_size: tuple[int, int]  # (width, height)
+    orientation: int  # EXIF's; 1: as shown
+    frames: int  # of an animation or of pages; a phone's previews (MPO) are none
+    deep: bool  # more than 8 bits of grey
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -39,11 +42,13 @@ def load_image(path: str | Path) -> Image.Image:
 
 
 def load_picture(path: str | Path) -> Picture:
-    """`load_image`, with the stored size and EXIF orientation of the file."""
+    """`load_image`, with what is known of the file."""
     path = Path(path)
     with _decoding(path) as picture:
         orientation = picture.getexif().get(ORIENTATION, 1)
-        return Picture(as_rgb(ImageOps.exif_transpose(picture), path), picture.size, orientation)
+        frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+        rgb = as_rgb(ImageOps.exif_transpose(picture), path)
+        return Picture(rgb, picture.size, orientation, frames, picture.mode in DEEP_GREY)
 
 
 def open_upright(path: str | Path) -> Image.Image:
@@ -70,7 +75,8 @@ def _decoding(path: Path) -> Iterator[Image.Image]:
     except ConesError:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error … on damaged files
-        raise ConesError("the picture cannot be decoded", where=path, found=error, next_step=AGAIN) from None
+        found = "a Git LFS pointer in its place (git lfs pull)" if is_lfs_pointer(path) else error
+        raise ConesError("the picture cannot be decoded", where=path, found=found, next_step=AGAIN) from None
 
 
 def as_rgb(picture: Image.Image, path: Path) -> Image.Image:

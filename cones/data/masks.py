@@ -114,6 +114,22 @@ def bounds_of(segmentation: list[list[float]] | dict) -> tuple[float, float, flo
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
+def turned(points: list[tuple[float, float]], centre: tuple[float, float], degrees: float) -> list[float]:
+    """Points around (0, 0), turned clockwise as one sees it, as a polygon [x, y, …] around `centre`."""
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    return [value for a, b in points for value in (centre[0] + a * cos - b * sin, centre[1] + a * sin + b * cos)]
+
+
+def turned_box(box: tuple[float, float, float, float], degrees: float) -> tuple[float, float, float, float]:
+    """(x, y, width, height) around a box that is turned about its centre."""
+    if not degrees:
+        return box
+    x, y, width, height = box
+    corners = [(a * width / 2, b * height / 2) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    return bounds_of([turned(corners, (x + width / 2, y + height / 2), degrees)])
+
+
 def area_of(segmentation: list[list[float]] | dict) -> float:
     """Pixels of checked RLE, or the area that polygons enclose (their sum: COCO's polygons are parts of one object)."""
     if isinstance(segmentation, dict):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from cones.data.files import plain, without_suffix
-from cones.data.formats.reading import read_rows
+from cones.data.formats.reading import read_table, require_columns
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.registry import PatientColumn
 
@@ -38,17 +38,11 @@ def _by_expression(records: Sequence[Record], expression: str, native: NativeFil
 
 def _by_column(records: Sequence[Record], column: PatientColumn, native: NativeFiles) -> dict[str, str]:
     file = native.raw / column.file
-    rows = read_rows(file, native, "split.patients")
-    if rows and (missing := [name for name in (column.item, column.patient) if name not in rows[0]]):
-        raise native.fault(
-            f'no column "{missing[0]}"',
-            file,
-            found=", ".join(filter(None, rows[0])),
-            next_step=f"correct `split.patients` in {native.registry}",
-        )
+    table = read_table(file, native, "split.patients")
+    require_columns(table, (column.item, column.patient), file, native, "`split.patients`")
     owners: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        name, owner = plain((row[column.item] or "").strip()), (row[column.patient] or "").strip()
+    for number, row in table.rows:
+        name, owner = plain(row[column.item]), row[column.patient]
         if not name or not owner or owners.setdefault(name, owner) != owner:
             raise native.fault(
                 f"line {number} does not say whose an item is, or says it a second time",

@@ -119,6 +119,8 @@ def _validated(dataset: Dataset, spec: Source, records: list[Record], native: Na
     soundness.refuse_fractions(records, native)
     validated = coco.gate(records, native)
     soundness.refuse_corners(validated, native)
+    soundness.refuse_widths(validated, native)
+    soundness.note_oddities(validated, native)
     _assert_boxes(dataset, spec, validated)
     return validated
 

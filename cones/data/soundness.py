@@ -1,16 +1,17 @@
 """Checks of a dataset before anything is tuned on it: plausible boxes, something to test on, no leaks."""
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from cones.data.boxes import ordered
+from cones.data.boxes import number, ordered
 from cones.data.coco import ValidatedDataset
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import counted
 from cones.runtime.errors import ConesError, closest
 
+OFF_BY_ONE = 2  # pixels, in width and height together: corners counted from 1, or drawn to the edge
 MANY = 10  # boxes; fewer that reach out of their pictures say nothing about how boxes are written
 
 Splits = Mapping[str, Sequence[str]]
@@ -39,7 +40,8 @@ def refuse_fractions(records: Sequence[Record], native: NativeFiles) -> None:
 
     In a folder of one's own one such picture is enough: folders are merged from several exports.
     """
-    tiny = [record for record in records if record.objects and all(map(_within_a_pixel, record.objects))]
+    sized = ((record, [one for one in record.objects if one.box[2] and one.box[3]]) for record in records)
+    tiny = [record for record, objects in sized if objects and all(map(_within_a_pixel, objects))]
     boxed = sum(bool(record.objects) for record in records)
     if tiny and (native.own or len(tiny) == boxed):
         first = tiny[0]
@@ -61,7 +63,8 @@ def _within_a_pixel(annotated) -> bool:
 def refuse_corners(validated: ValidatedDataset, native: NativeFiles) -> None:
     """ConesError if most boxes reach out of their pictures: corners were taken for widths, or pictures are others."""
     report = validated.report
-    outside = [*report.clipped, *(dropped for dropped in report.dropped if dropped["reason"] != "no area")]
+    outside = [one for one in report.clipped if sum(one["box"][2:]) - sum(one["kept"][2:]) > OFF_BY_ONE]
+    outside += [dropped for dropped in report.dropped if dropped["reason"] != "no area"]
     if native.own and len(outside) >= MANY and 2 * len(outside) > report.listed:
         raise native.fault(
             f"{len(outside)} of {report.listed} boxes reach out of their pictures",
@@ -72,6 +75,43 @@ def refuse_corners(validated: ValidatedDataset, native: NativeFiles) -> None:
         )
 
 
+def refuse_widths(validated: ValidatedDataset, native: NativeFiles) -> None:
+    """ConesError if what is read as corners must be widths and heights: some lie before their beginning, and no box has
+    its centre in the right or lower half of its picture."""
+    report = validated.report
+    boxes = [(image, one["bbox"]) for image, one in validated.with_annotations()]
+    if not native.own or not report.reordered or len(boxes) < MANY:
+        return
+    if all(2 * x + w <= image["width"] and 2 * y + h <= image["height"] for image, (x, y, w, h) in boxes):
+        first = report.reordered[0]
+        raise native.fault(
+            f"{len(report.reordered)} of {report.listed} boxes end before they begin, and no box lies in the right or "
+            "lower half of its picture: their corners look like widths and heights",
+            first["file"],
+            expected="xmin, ymin, xmax, ymax",
+            found=[number(value) for value in _corners(first["box"])],
+            next_step="write xmax = xmin + width and ymax = ymin + height",
+        )
+
+
+def _corners(box: Sequence[float]) -> tuple[float, float, float, float]:
+    x, y, width, height = box
+    return x, y, x + width, y + height
+
+
+def note_oddities(validated: ValidatedDataset, native: NativeFiles) -> None:
+    """Count boxes that a picture has twice, of one class (each is an object, so a perfect detector misses one), and
+    boxes that fill their picture, as a mask does whose background is white."""
+    seen = set()
+    for image, one in validated.with_annotations():
+        if one["bbox"] == [0, 0, image["width"], image["height"]]:
+            native.note("a box that fills its whole picture", image["file_name"])
+        key = (image["id"], one["category_id"], *one["bbox"])
+        if key in seen:
+            native.note("a box that is there twice, both kept", image["file_name"])
+        seen.add(key)
+
+
 def require_what_is_needed(
     dataset: Dataset, splits: Splits, validated: ValidatedDataset, native: NativeFiles, *, selects_on_validation: bool
 ) -> None:
@@ -79,7 +119,10 @@ def require_what_is_needed(
     if dataset.task == GENERATION:
         return
     where = f"dataset {dataset.id}"
-    boxes = {split: sum(len(validated.annotations[item]) for item in splits[split]) for split in SPLITS}
+    boxes = {
+        split: sum(not one["iscrowd"] for item in splits[split] for one in validated.annotations[item])
+        for split in SPLITS
+    }
     if not splits["test"]:
         raise ConesError(
             "nothing is left to test on",
@@ -102,11 +145,22 @@ def require_what_is_needed(
             raise ConesError(
                 f"no picture to {purpose} on has a box",
                 where=where,
-                found=f"{len(splits[split])} pictures, none with an object; {validated.report.listed} boxes are listed",
+                found=f"{len(splits[split])} pictures, none with an object; {_whereabouts(validated, native)}",
                 next_step="look at the annotations, and at `threshold` or `values` where they are masks",
             )
     if native.wants_masks:
         _require_masks(validated, native)
+
+
+def _whereabouts(validated: ValidatedDataset, native: NativeFiles) -> str:
+    """How many boxes are listed, and why those of them are gone that are."""
+    dropped = Counter(one["reason"] for one in validated.report.dropped)
+    crowds = sum(one["iscrowd"] for _, one in validated.with_annotations())
+    parts = [f"{validated.report.listed} boxes are listed"]
+    parts += [f"crowds among them (iscrowd), which count as no object: {crowds}"] if crowds else []
+    parts += [f"{count} dropped ({reason})" for reason, count in dropped.items()]
+    parts += [f"{what}: {len(files)}" for what, files in native.notes.items()]
+    return ", ".join(parts)
 
 
 def _require_masks(validated: ValidatedDataset, native: NativeFiles) -> None:

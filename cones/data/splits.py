@@ -126,7 +126,14 @@ def _nothing_left(
     dataset_id: str, pool: Sequence[str], items: Sequence[tuple[str, str | None]], registry: str
 ) -> dict[str, list[str]]:
     if pool:
-        words = sorted({str(word) for _, word in items})
+        words = sorted({word for _, word in items if word})
+        if not words:
+            raise ConesError(
+                "the files name no splits of their own",
+                where=f"dataset {dataset_id}",
+                found=f"{len(pool)} items, such as {pool[0]}",
+                next_step=f"let a rule divide them: `rule: test20_then_holdout80` under `split` in {registry}",
+            )
         raise ConesError(
             f"{len(pool)} items belong to no split",
             where=f"dataset {dataset_id}",

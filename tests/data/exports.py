@@ -348,6 +348,8 @@ class Kind:
     write: Callable
     harmless: tuple[str, ...]
     refused: tuple[str, ...]
+    truths: Callable = truths
+    needs: tuple[str, ...] = ()  # libraries of the extra `medical`
 
 
 KINDS = {

@@ -157,5 +157,5 @@ def test_coco_splits_that_share_a_folder_are_read_file_by_file(tmp_path):
     parameters = coco.Parameters(root="x", files={"train": "train_a.json", "val": "val_a.json"})
     found = [(record.item_id, record.split, record.image) for record in coco.convert(native, parameters)]
     assert found == [("train/a", "train", "x/a.jpg"), ("val/b", "val", "x/b.jpg")]
-    with pytest.raises(ConesError, match=r"no annotation file in this folder; expected test_a\.json; next: .*`files`"):
+    with pytest.raises(ConesError, match=r"no annotation file in this folder; expected test_a\.json; .*`files`"):
         list(coco.convert(native, coco.Parameters(root="x", files={"test": "test_a.json"})))

@@ -10,9 +10,11 @@ from cones.data.formats import dreambooth
 from cones.data.formats.records import NativeFiles
 from cones.data.prepare import prepare
 from cones.data.registry import load_registry
+from cones.experiment.suite import load_suite
 from cones.miniature.archives import draw
 from cones.runtime.errors import ConesError
 from tests.data.made_up import jpeg, write_tree
+from tests.data.own import noise
 
 DREAMBOOTH = load_registry()["dreambooth"]
 FACTS = yaml.safe_load((Path(__file__).parent / "natural_facts.yaml").read_text())["dreambooth"]
@@ -83,7 +85,10 @@ def changed(**changes):
     [
         (changed(first=None, second=None), ["dataset/rex", 'no picture of subject "rex"']),
         ({**changed(first=None, second=None), "dataset/rex/notes.txt": b""}, ['no picture of subject "rex"', ".jpg"]),
-        ({**tree(), "dataset/rexx/00.jpg": jpeg()}, ["dataset/rexx", 'unknown class "rexx"', 'did you mean "rex"']),
+        (
+            {**changed(first=None, second=None), "dataset/rexx/00.jpg": jpeg()},
+            ['no picture of subject "rex"', "found folders old_mug, rexx", 'did you mean "rexx"'],
+        ),
         (
             changed(**{"prompts_and_classes.txt": None}),
             ["prompts_and_classes.txt", "class words and prompts is missing"],
@@ -107,6 +112,27 @@ def test_faults_name_dataset_and_file(tmp_path, files, words):
     message = str(caught.value)
     assert message.startswith("dataset dreambooth: ") and "next: " in message
     assert all(word in message for word in words), message
+
+
+def test_the_shipped_suite_reads_the_layout_of_the_repository(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    lines = "".join(f"{name},{word}\n" for name, (word, *_) in FACTS.items())
+    text = TEXT.replace("rex,dog\nold_mug,coffee mug\nspare,toy\n", lines)
+    files = {"dataset/prompts_and_classes.txt": text.encode(), "README.md": b"# DreamBooth"}
+    files |= {"dataset/references_and_licenses.txt": b"-", ".git/HEAD": b"ref", "dataset/.DS_Store": b"\0"}
+    for seed, name in enumerate(FACTS):
+        files |= {f"dataset/{name}/{number:02d}.jpg": noise(10 * seed + number, kind="JPEG") for number in range(2)}
+    monkeypatch.setenv("CONES_DREAMBOOTH", str(write_tree(tmp_path / "repository", files)))
+    (nine,) = load_registry("config/datasets/dreambooth_nine.yaml").values()
+    assert nine.id == load_suite("dreambooth").generation.dataset and len(FACTS) == 30 and len(nine.classes) == 9
+    fetch(nine, "official", tmp_path)
+    manifest = prepare(nine, "official", tmp_path)
+    assert list(manifest["generation"]["subjects"]) == nine.classes and manifest["splits"]["train"]["images"] == 18
+    others = [name for name in sorted(FACTS) if name not in nine.classes]
+    assert [record.message for record in caplog.records if "subjects left out" in record.message] == [
+        f"dataset {nine.id}: 21 subjects left out: {', '.join(others)}"
+    ]
+    assert manifest["report"]["notes"]["a subject that `classes` does not name, left out"]["count"] == 21
 
 
 def test_the_drawn_archive_has_all_subjects_and_the_real_prompts(tmp_path):

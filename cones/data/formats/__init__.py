@@ -1,6 +1,6 @@
-"""Native formats: one file each, chosen by name. A converter reads what was unpacked and yields records.
+"""Dataset formats: one converter module each, chosen by the name that a registry entry gives.
 
-A converter is a module with
+A converter reads unpacked files and yields one record per picture. It is a module with
     FORMAT      {"name": its name in registry entries}
     VERSION     int, raised when its output changes
     Parameters  a Strict model: the keys a registry entry may give beside `format.name`
@@ -23,7 +23,7 @@ FORMATS: Registry[Entry] = Registry(
 
 
 def converter_named(name: str, *, where: object) -> ModuleType:
-    """The converter of a native format, imported now. ConesError if there is none, or it lacks a part."""
+    """Import the converter of a format; ConesError if there is none of this name, or it lacks a part."""
     converter = FORMATS.load(name, where=where)
     for part in ("VERSION", "Parameters", "convert"):
         if not hasattr(converter, part):

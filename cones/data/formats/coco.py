@@ -1,6 +1,8 @@
-"""COCO detection JSON: folders of pictures, each with its annotation file beside them, as Roboflow exports it; or, by
-`files` and `images`, one annotation file per native split and the pictures elsewhere, as COCO itself, CVAT and Label
-Studio have it.
+"""COCO detection JSON.
+
+By default each split is a folder of pictures with its annotation file, as Roboflow exports it. With `files` and
+`images` each native split has an annotation file and the pictures lie elsewhere, as in COCO itself and in exports of
+CVAT and Label Studio.
 
 Class names are matched to the registry's, never ids: an export's ids start at 0 or 1. Roboflow adds a super category,
 usually id 0, that no annotation refers to; it is left out. An id 0 that is referred to is a class like any other.
@@ -12,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from cones.data.files import PictureFolder, item_names, plain
+from cones.data.files import PictureFolder, item_names, leads_out, plain
 from cones.data.formats.reading import flag, number_of, read_json, shown
-from cones.data.formats.records import NativeFiles, Object, Record
-from cones.data.masks import area_of, bounds_of, checked_segmentation, scaled
+from cones.data.formats.records import NOT_LISTED, NativeFiles, Object, Record
+from cones.data.masks import area_of, bounds_of, checked_segmentation, scaled, turned_box
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "coco"}
-VERSION = 2
+VERSION = 3
 KEYS = ("images", "annotations", "categories")
 
 
@@ -41,11 +43,14 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         found = {folder: root / folder for folder in parameters.folders}
         files = {split: _present(found[split], parameters.annotations, "folders", native) for split in found}
     opened: dict[Path, PictureFolder] = {}
+    used: set[Path] = set()
     for split, file in files.items():
         place = _picture_folder(split, file, root, native, parameters)
         if place not in opened:
             opened[place] = PictureFolder(place)
-        yield from _Split(split, file, opened[place], native, parameters).records()
+        yield from _Split(split, file, opened[place], native, parameters, used).records()
+    for path in (path for folder in opened.values() for path in folder.paths if path not in used):
+        native.note(NOT_LISTED, path)
 
 
 def _present(folder: Path, names: Sequence[str], key: str, native: NativeFiles) -> Path:
@@ -55,7 +60,8 @@ def _present(folder: Path, names: Sequence[str], key: str, native: NativeFiles) 
             "no annotation file in this folder",
             folder,
             expected=" or ".join(names),
-            next_step=native.mend(f"correct `{key}` in {native.registry}"),
+            found=native.instead(".json"),
+            next_step=native.mend(f"correct `root` or `{key}` in {native.registry}"),
         )
     return file
 
@@ -77,6 +83,7 @@ class _Split:
     pictures: PictureFolder
     native: NativeFiles
     parameters: Parameters
+    used: set[Path]  # the pictures that are listed, of all splits
 
     def records(self) -> Iterator[Record]:
         content = self._content()
@@ -85,6 +92,7 @@ class _Split:
         annotations = self._annotations(content["annotations"], images)
         shared = _shared_folders([plain(image["file_name"]) for image in images.values()])
         found = {key: self._picture(key, image, shared) for key, image in images.items()}
+        self.used.update(filter(None, found.values()))
         shown_names = {
             key: self.pictures.relative(path) if path else plain(images[key]["file_name"])
             for key, path in found.items()
@@ -110,7 +118,7 @@ class _Split:
             )
         disagreeing.refuse_if_most(self.native, self.file)
         if absent:
-            self.native.leave_out_missing(absent, len(images), self.file, hint=self._where_pictures_may_be(absent))
+            self.native.leave_out_missing(absent, len(images), self.file, key_hint=self._where_pictures_may_be(absent))
 
     # ------------------------------------------------------------------------------------------------ the three lists
 
@@ -199,18 +207,22 @@ class _Split:
         return int(number)
 
     def _picture(self, key: Any, image: dict, shared: int) -> Path | None:
-        """Where the folder of pictures is named, leading folders of another machine, or those that all names share
-        (`shared` of them), say nothing."""
+        """The picture of an entry of `images`, or None.
+
+        Where the folder of pictures is named, folders of another machine and the first `shared` folders, which all
+        names have in common, are ignored.
+        """
         name = plain(image["file_name"])
-        leads_out = name.startswith(("/", "~")) or ":" in name or ".." in PurePosixPath(name).parts
-        if not leads_out and (path := self.pictures.named(name)):
+        is_elsewhere = leads_out(name)
+        if not is_elsewhere and (path := self.pictures.named(name)):
             return path
+        if self.parameters.images is not None and is_elsewhere:
+            return self.pictures.by_end(name)
         if self.parameters.images is not None:
-            parts = [part for part in PurePosixPath(name).parts if part != ".."]
-            ends = ("/".join(parts[start:]) for start in range(1, len(parts) if leads_out else shared + 1))
-            if path := next(filter(None, map(self.pictures.named, ends)), None):
-                return path
-        if leads_out and self.parameters.images is None:
+            parts = PurePosixPath(name).parts
+            ends = ("/".join(parts[start:]) for start in range(1, shared + 1))
+            return next(filter(None, map(self.pictures.named, ends)), None)
+        if is_elsewhere:
             raise self._fault(
                 f"image {key} has a path that leaves its folder",
                 expected="a path below the folder of this file",
@@ -225,6 +237,8 @@ class _Split:
     ) -> Object:
         name, annotation = named
         crowd = flag(annotation.get("iscrowd"), what=f"iscrowd of {name}", file=self.file, native=self.native)
+        if flag(annotation.get("ignore"), what=f"ignore of {name}", file=self.file, native=self.native) and not crowd:
+            self.native.note("an annotation with `ignore`, kept as an object (COCO goes by iscrowd alone)", self.file)
         box, segmentation = annotation.get("bbox"), annotation.get("segmentation") or None
         if segmentation and (self.native.wants_masks or not box):
             segmentation = self._checked(segmentation, name, size)
@@ -235,7 +249,10 @@ class _Split:
                 found=shown(annotation.get("segmentation")),
                 next_step=f"add it, or set `task: detection` in {self.native.registry}",
             )
-        box = self._box(box, name, size) if box else (segmentation and bounds_of(segmentation))
+        if box:
+            box = turned_box(self._box(box, name, size), 0.0 if segmentation else _rotation(annotation))
+        else:
+            box = segmentation and bounds_of(segmentation)
         if box is None:
             raise self._fault(
                 f"{name} has no box",
@@ -272,7 +289,7 @@ class _Split:
         return scaled(found, size) if size else found
 
     def _area(self, annotation: dict, segmentation: Any, size: tuple[int, int] | None) -> float | None:
-        """That of the polygon or mask: AP of small, medium and large objects goes by it; None where only a box is."""
+        """The area of the polygon or mask, by which AP of small, medium and large objects goes; None for a mere box."""
         if not annotation.get("segmentation"):
             return None
         stated = number_of(annotation.get("area"))
@@ -296,7 +313,7 @@ class _Split:
 
 
 class _Disagreement:
-    """Boxes that are not those of their own polygons: written as corners, or in another unit."""
+    """Counts boxes that differ from the bounds of their own polygons: written as corners, or in another unit."""
 
     def __init__(self) -> None:
         self.compared, self.names = 0, []
@@ -327,6 +344,12 @@ class _Disagreement:
 
 def _named(annotation: dict, number: int) -> str:
     return f"annotation {annotation['id']}" if annotation.get("id") is not None else f"annotation number {number}"
+
+
+def _rotation(annotation: dict) -> float:
+    """The degrees by which a box is turned, as CVAT writes them among an annotation's attributes."""
+    attributes = annotation.get("attributes")
+    return (number_of(attributes.get("rotation")) if isinstance(attributes, dict) else None) or 0.0
 
 
 def _shared_folders(names: Sequence[str]) -> int:

@@ -1,6 +1,6 @@
 """A folder of pictures and one CSV with a row per box (DFUC2020): picture, left, top, right, bottom in pixels.
 
-A picture with several boxes has several rows, one without a box has none.
+A picture with several boxes has several rows; one without a box has none, or a row in which only its name stands.
 """
 
 from collections import defaultdict
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from cones.data.files import PictureFolder, item_names, plain, without_suffix
+from cones.data.files import PictureFolder, item_names, leads_out, plain, without_suffix
 from cones.data.formats import masks
-from cones.data.formats.reading import number_of, read_rows
+from cones.data.formats.reading import read_table, require_columns
 from cones.data.formats.records import NativeFiles, Object, Record
 from cones.runtime.strict import Strict
 
@@ -47,7 +47,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         if native.skips(item):
             continue
         rows, size = boxes.get(picture, []), (1, 1)
-        if not rows:
+        if picture not in boxes:
             native.note("a picture without a row in the CSV, kept as a picture without boxes", picture)
         if parameters.coordinates == "relative":
             size = native.size_of(picture)
@@ -63,32 +63,28 @@ def read_boxes(
     file: Path, pictures: PictureFolder, native: NativeFiles, parameters: Parameters
 ) -> dict[Path, list[tuple[str, tuple[float, float, float, float]]]]:
     """`{picture: [(class, (x, y, width, height))]}`; corners are kept as they are, so width = xmax - xmin."""
-    rows = read_rows(file, native, "annotations")
+    table = read_table(file, native, "annotations")
     columns = (parameters.picture, *parameters.corners, *filter(None, (parameters.label,)))
-    if rows and (missing := [column for column in columns if column not in rows[0]]):
-        raise native.fault(
-            f'no column "{missing[0]}"',
-            file,
-            expected=", ".join(columns),
-            found=", ".join(filter(None, rows[0])),
-            next_step=f"correct `picture` and `corners` of this dataset's `format` in {native.registry}",
-        )
+    require_columns(table, columns, file, native, "`picture`, `corners` and `label` of this dataset's `format`")
     boxes, absent = defaultdict(list), {}
-    for number, row in enumerate(rows, start=2):
-        corners = [number_of(row[column]) for column in parameters.corners]
-        name = (row[parameters.picture] or "").strip()
-        if None in corners or not name:
+    for number, row in table.rows:
+        corners, name = [table.number(row[column]) for column in parameters.corners], row[parameters.picture]
+        without_box = name and not any(row[column] for column in columns[1:])
+        if not without_box and (None in corners or not name):
             raise native.fault(
                 f"line {number} holds no box",
                 file,
                 expected=",".join(columns),
-                found=",".join(str(row.get(column)) for column in columns),
+                found=table.separator.join(row[column] for column in columns),
                 next_step="correct the line",
             )
-        class_name = native.known_class(row[parameters.label], file) if parameters.label else native.classes[0]
         if (picture := _picture(name, number, pictures, file, native)) is None:
             absent[name] = f"{parameters.images}/{name}" + ("" if PurePosixPath(name).suffix else ".*")
             continue
+        if without_box:
+            boxes[picture] += []
+            continue
+        class_name = native.known_class(row[parameters.label], file) if parameters.label else native.classes[0]
         left, top, right, bottom = corners
         boxes[picture].append((class_name, (left, top, right - left, bottom - top)))
     absent = {name: path for name, path in absent.items() if not native.skips(without_suffix(PurePosixPath(name)))}
@@ -98,8 +94,8 @@ def read_boxes(
 
 
 def _picture(name: str, number: int, pictures: PictureFolder, file: Path, native: NativeFiles) -> Path | None:
-    """The picture of a row: of this very name, else the only one with it as its name without suffix."""
-    if path := pictures.named(name):
+    """The picture of a row: the one of exactly this name, else the only one whose name without suffix it is."""
+    if path := pictures.by_end(name) if leads_out(name) else pictures.named(name):
         return path
     found = pictures.of_stem(name) or pictures.of_stem(without_suffix(PurePosixPath(plain(name))))
     if len(found) > 1:

@@ -12,8 +12,8 @@ from typing import Any
 
 from cones.data.files import PictureFolder, item_names, plain, without_suffix
 from cones.data.formats.reading import number_of, read_xml
-from cones.data.formats.records import NativeFiles, Object, Record
-from cones.data.masks import area_of, bounds_of, encoded
+from cones.data.formats.records import NOT_LISTED, NativeFiles, Object, Record
+from cones.data.masks import area_of, bounds_of, encoded, turned
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "cvat"}
@@ -36,7 +36,8 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         raise native.fault(
             "the annotation file is missing",
             file,
-            next_step=native.mend(f"put it there, or correct `annotations` in {native.registry}"),
+            found=native.instead(".xml"),
+            next_step=native.mend(f"put it there, or correct `root` or `annotations` in {native.registry}"),
         )
     tree = read_xml(file, native)
     _refuse_videos(tree, file, native)
@@ -47,13 +48,23 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     if not listed:
         raise native.fault("no <image> here", file, next_step=native.mend())
     names = item_names(pictures.relative(path) for _, path in listed if path)
-    absent = []
+    used = {path for _, path in listed}
+    for path in (path for path in pictures.paths if path not in used):
+        native.note(NOT_LISTED, path)
+    absent, items = [], {}
     for image, path in listed:
         if path is None:
             name = PurePosixPath(plain(image.get("name")))
             if not native.skips(without_suffix(name)):
                 absent.append(f"{native.relative(pictures.folder)}/{name}")
         elif not native.skips(item := names[pictures.relative(path)]):
+            if (other := items.setdefault(item, image)) is not image:
+                raise native.fault(
+                    f'the picture "{image.get("name")}" is listed twice',
+                    file,
+                    found=f"image ids {other.get('id')} and {image.get('id')}",
+                    next_step="leave one <image> and put all shapes into it",
+                )
             yield Record(
                 item_id=item,
                 image=native.relative(path),
@@ -127,17 +138,11 @@ def _numbers(shape: ElementTree.Element, *names: str) -> list[float]:
 def _box(shape: ElementTree.Element, size: Any) -> tuple[list, bool]:
     left, top, right, bottom = _numbers(shape, "xtl", "ytl", "xbr", "ybr")
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    turn = math.radians(number_of(shape.get("rotation")) or 0.0)
-    if not turn:
+    degrees = number_of(shape.get("rotation")) or 0.0
+    if not degrees:
         return [[value for corner in corners for value in corner]], True
     x, y = (left + right) / 2, (top + bottom) / 2
-    return [_turned([(a - x, b - y) for a, b in corners], (x, y), turn)], False
-
-
-def _turned(points: list[tuple[float, float]], centre: tuple[float, float], turn: float) -> list[float]:
-    """Points around (0, 0), turned clockwise as one sees it, around `centre`."""
-    cos, sin = math.cos(turn), math.sin(turn)
-    return [value for a, b in points for value in (centre[0] + a * cos - b * sin, centre[1] + a * sin + b * cos)]
+    return [turned([(a - x, b - y) for a, b in corners], (x, y), degrees)], False
 
 
 def _points(text: str | None) -> list[float]:
@@ -156,7 +161,7 @@ def _ellipse(shape: ElementTree.Element, size: Any) -> tuple[list, bool]:
     x, y, across, down = _numbers(shape, "cx", "cy", "rx", "ry")
     angles = [2 * math.pi * step / ELLIPSE_CORNERS for step in range(ELLIPSE_CORNERS)]
     around = [(across * math.cos(angle), down * math.sin(angle)) for angle in angles]
-    return [_turned(around, (x, y), math.radians(number_of(shape.get("rotation")) or 0.0))], False
+    return [turned(around, (x, y), number_of(shape.get("rotation")) or 0.0)], False
 
 
 def _cuboid(shape: ElementTree.Element, size: Any) -> tuple[list, bool]:

@@ -59,7 +59,7 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
 
 
 def _refuse_window_of_inverted(header: Any, file: Path, native: NativeFiles, parameters: Parameters) -> None:
-    """MONOCHROME1 means that low values are bright. SimpleITK turns them round, into numbers that no window fits."""
+    """ConesError for a window on a MONOCHROME1 series: SimpleITK inverts its values, and no window fits those."""
     if header.get("PhotometricInterpretation") == "MONOCHROME1" and parameters.window != "full":
         raise native.fault(
             "low values of this picture are bright (MONOCHROME1), so a window of values means nothing",

@@ -4,17 +4,21 @@ There is nothing to detect here: a record is a picture without objects. What gen
 class words, pictures and prompts, is what `describe` returns; it becomes `generation` in the manifest.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from cones.data.files import files_below, is_hidden, plain
 from cones.data.formats.records import NativeFiles, Record
+from cones.runtime.errors import closest
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "dreambooth"}
 VERSION = 1
 SPLIT = "train"  # every picture is for learning its subject
 SECTIONS = {"Classes": "classes", "Object Prompts": "object", "Live Subject Prompts": "live"}
+log = logging.getLogger(__name__)
 PROMPT = re.compile(r"""^(['"])(?P<prompt>.*)\1\.format\(unique_token, class_token\),?$""")
 
 
@@ -26,10 +30,12 @@ class Parameters(Strict):
 
 
 def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
-    """One record per picture, `item_id` = `<subject>/<stem>`; subjects are the registry's classes, and all of them."""
+    """One record per picture, `item_id` = `<subject>/<stem>`; subjects are the registry's classes, all of which must be
+    there. Folders of further subjects are left out, counted, and listed in one line of the log."""
+    _list_others(native, parameters)
     for subject, pictures in _pictures(native, parameters).items():
         for picture in pictures:
-            yield Record(f"{subject}/{picture.stem}", native.relative(picture), (), split=SPLIT)
+            yield Record(_item(subject, picture), native.relative(picture), (), split=SPLIT)
 
 
 def describe(native: NativeFiles, parameters: Parameters) -> dict:
@@ -51,22 +57,49 @@ def describe(native: NativeFiles, parameters: Parameters) -> dict:
 
 
 def _pictures(native: NativeFiles, parameters: Parameters) -> dict[str, list[Path]]:
-    root = native.root(parameters.root)
-    folders = {path.name: path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")}
-    for name in folders:
-        native.known_class(name, root / name)
+    root, folders = native.root(parameters.root), _folders(native, parameters)
     found = {}
     for subject in native.classes:
-        files = sorted(folders[subject].iterdir()) if subject in folders else []
-        found[subject] = [path for path in files if path.suffix.lower() in parameters.suffixes]
+        folder = folders.get(subject)
+        found[subject] = (
+            [
+                path
+                for path in files_below(folder, parameters.suffixes, deep=False)
+                if not native.skips(_item(subject, path))
+            ]
+            if folder
+            else []
+        )
         if not found[subject]:
+            others = [name for name in folders if name not in native.classes]
+            guess = closest(subject, others) if not folder and others else ""
+            hint = f"{guess} " if guess.startswith("did you mean") else ""
             raise native.fault(
                 f'no picture of subject "{subject}"',
                 root / subject,
                 expected=f"files ending in {', '.join(parameters.suffixes)}",
-                next_step=native.mend(f"take the subject out of `classes` in {native.registry}"),
+                found="a folder without any" if folder else f"folders {', '.join(sorted(folders)) or 'of no subject'}",
+                next_step=hint + native.mend(f"take the subject out of `classes` in {native.registry}"),
             )
     return found
+
+
+def _item(subject: str, picture: Path) -> str:
+    return f"{subject}/{picture.stem}"
+
+
+def _folders(native: NativeFiles, parameters: Parameters) -> dict[str, Path]:
+    """`{subject: folder}` of all subjects that are there."""
+    root = native.root(parameters.root)
+    return {plain(path.name): path for path in sorted(root.iterdir()) if path.is_dir() and not is_hidden(path.name)}
+
+
+def _list_others(native: NativeFiles, parameters: Parameters) -> None:
+    others = {name: path for name, path in _folders(native, parameters).items() if name not in native.classes}
+    for path in others.values():
+        native.note("a subject that `classes` does not name, left out", path)
+    if others:
+        log.info("dataset %s: %d subjects left out: %s", native.dataset_id, len(others), ", ".join(others))
 
 
 def _read_prompts(native: NativeFiles, parameters: Parameters) -> tuple[dict[str, str], dict[str, list[str]]]:

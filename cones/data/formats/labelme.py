@@ -20,6 +20,7 @@ from cones.runtime.strict import Strict
 FORMAT = {"name": "labelme"}
 VERSION = 1
 OPEN = ("point", "points", "line", "linestrip")  # shapes that enclose nothing
+POLYGONS = ("polygon", "rotation", "quadrilateral")  # the last two are what X-AnyLabeling calls turned boxes
 CIRCLE_CORNERS = 64  # of the polygon that stands for a circle
 
 
@@ -34,8 +35,7 @@ class Parameters(Strict):
 def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     """One record per JSON, by name; `item_id` is its path without suffix, behind its split folder where there is one.
 
-    A picture without JSON, or a JSON without its picture, is an error: a picture that nobody has labelled is none
-    that shows nothing.
+    A picture without JSON, or a JSON without its picture, is an error: an unlabelled picture is not an empty one.
     """
     root = native.root(parameters.root)
     for split in parameters.folders or (None,):
@@ -46,8 +46,13 @@ def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters:
     place, pictures = root / parameters.annotations, PictureFolder(root / parameters.images)
     files = files_below(place, (".json",))
     if not files:
-        raise native.fault("no JSON file here", place, next_step=native.mend("check the folder"))
-    used, absent, owners = set(), [], {}
+        raise native.fault(
+            "no JSON file here",
+            place,
+            found=native.instead(".json"),
+            next_step=native.mend(f"correct `root`, `folders` or `annotations` of its `format` in {native.registry}"),
+        )
+    used, absent, owners, inside = set(), [], {}, False
     for file in files:
         stem = without_suffix(file.relative_to(place))
         item = f"{split}/{stem}" if split else stem
@@ -56,10 +61,16 @@ def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters:
             continue
         content = read_json(file, native)
         if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
-            raise native.fault("not a LabelMe file", file, expected="a mapping with `shapes`", next_step=native.mend())
+            raise native.fault(
+                "not a LabelMe file",
+                file,
+                expected="a mapping with `shapes`",
+                next_step=native.mend(f'take it out of the folder, or leave it out: `exclude: ["{item}"]`'),
+            )
         picture = _picture(content, stem, pictures, file, native)
         if picture is None:
             absent.append(f"{stem}.* (of {native.relative(file)})")
+            inside = inside or bool(content.get("imageData"))
             continue
         if (other := owners.setdefault(picture, file)) != file:
             raise native.fault(
@@ -77,7 +88,8 @@ def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters:
             stated_size=_stated_size(content),
         )
     if absent:
-        native.leave_out_missing(absent, len(files), place)
+        hint = "save the pictures, which are in `imageData` of the JSON files, beside these" if inside else None
+        native.leave_out_missing(absent, len(files), place, hint=hint)
     _refuse_unlabelled(pictures, used, split, native)
 
 
@@ -96,7 +108,7 @@ def _refuse_unlabelled(pictures: PictureFolder, used: set[Path], split: str | No
 
 
 def _picture(content: dict, stem: str, pictures: PictureFolder, file: Path, native: NativeFiles) -> Path | None:
-    """The picture with the JSON's own name; `imagePath` decides between two suffixes, or names another beside it."""
+    """The picture of the JSON's own name, else the one that `imagePath` names; it also decides between two suffixes."""
     said = PurePosixPath(plain(str(content.get("imagePath") or ""))).name
     candidates = pictures.of_stem(stem)
     if not candidates:
@@ -126,7 +138,7 @@ def _objects(
     parts: dict[Any, list[tuple[str, Any, bool]]] = {}
     for number, shape in enumerate(content["shapes"]):
         name = f"shape number {number}"
-        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
+        if not isinstance(shape, dict) or not isinstance(shape.get("label"), str | int):
             raise native.fault(f"{name} has no label", file, found=shown(shape), next_step="correct the file")
         kind = shape.get("shape_type") or "polygon"
         if kind in OPEN:
@@ -185,7 +197,7 @@ def _outline(shape: dict, kind: str, name: str, picture: Path, file: Path, nativ
     wanted_points = {"rectangle": (2, 4), "circle": (2,), "mask": (2,)}
     wanted = wanted_points.get(kind)
     sound = pairs and len(pairs) == len(points) and None not in values
-    if not sound or (kind == "polygon" and len(pairs) < 3) or (wanted and len(pairs) not in wanted):
+    if not sound or (kind in POLYGONS and len(pairs) < 3) or (wanted and len(pairs) not in wanted):
         raise native.fault(
             f"{name} ({shape['label']}) is no {kind}",
             file,
@@ -193,7 +205,7 @@ def _outline(shape: dict, kind: str, name: str, picture: Path, file: Path, nativ
             found=shown(points),
             next_step="correct the file",
         )
-    if kind == "polygon" or (kind == "rectangle" and len(pairs) == 4):
+    if kind in POLYGONS or (kind == "rectangle" and len(pairs) == 4):
         return values
     if kind not in wanted_points:
         raise native.fault(

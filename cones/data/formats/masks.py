@@ -1,7 +1,7 @@
-"""Mask pictures: folders of pictures and of masks with the same names, white objects on black; or, by `values`,
-masks in which every pixel holds the number of its class.
+"""Mask pictures: folders of pictures and of masks with the same names.
 
-A mask's bright regions become objects. Lossy masks (JPEG) are why a threshold stands in the middle of the grey scale.
+A mask's bright regions become objects; with `values` every pixel holds the number of its class. The threshold lies in
+the middle of the grey scale because lossy masks (JPEG) have no clean black and white.
 Other formats with masks (ISIC 2016, TN3K, Kvasir-SEG) add their own file of labels, folds or boxes to this one.
 """
 
@@ -19,6 +19,7 @@ from cones.runtime.strict import Strict
 FORMAT = {"name": "masks"}
 VERSION = 2
 LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
+SHADE_SHARE = 0.1  # of the pixels that are not black; fewer may be a soft edge
 FAINT = 8  # a mask that is nowhere brighter holds numbers of classes rather than shades
 
 
@@ -41,7 +42,7 @@ class Grouping(Strict):
 
 
 class Regions(Grouping):
-    """How a mask becomes objects: the guesses of the paper's reproduction, in one place."""
+    """How a mask becomes objects. The paper does not say; the defaults are this reproduction's choices."""
 
     threshold: int = Field(127, ge=0, le=254)  # a pixel belongs to an object if its grey value is above
     allow_empty: bool = False  # True: a mask without a region is a picture without objects, counted in the report
@@ -139,7 +140,15 @@ def paired(
         else:
             absent.append(f"{native.relative(masks)}/{without_suffix(PurePosixPath(stem)) + suffix}.*")
     if absent:
-        native.leave_out_missing(absent, len(found.paths), masks, what="masks")
+        spare = [native.relative(path) for path in partners.paths if path not in used]
+        native.leave_out_missing(
+            absent,
+            len(found.paths),
+            masks,
+            what="masks",
+            found=", ".join(spare[:2]) or None,
+            key_hint="set `mask_suffix`, what a mask's name has beyond its picture's" if spare else None,
+        )
     if stray := [path for path in partners.paths if path not in used]:
         expected = without_suffix(PurePosixPath(partners.relative(stray[0]))).removesuffix(suffix)
         raise native.fault(
@@ -223,6 +232,10 @@ def regions(native: NativeFiles, parameters: Regions, file: Path, picture: Path,
     """The objects of one mask file."""
     grey = _of_the_pictures_size(native, file, picture, grey_of)
     mask, brightest = grey > parameters.threshold, int(grey.max())
+    if native.own and file.suffix.lower() not in LOSSY:
+        _refuse_shades(grey, parameters.threshold, file, native)
+        if values_of(file) is None:
+            native.note("a mask with colours, read by its brightness", file)
     objects = objects_of(mask, parameters, class_name, lambda: native.note("a region too small, left out", file))
     if objects:
         return objects
@@ -239,6 +252,27 @@ def regions(native: NativeFiles, parameters: Regions, file: Path, picture: Path,
         )
     native.note("a mask without a region, kept as a picture without objects", file)
     return objects
+
+
+def _refuse_shades(grey: Any, threshold: int, file: Path, native: NativeFiles) -> None:
+    """ConesError if a shade below the threshold fills an area wider than a soft edge: it is a class, or the object."""
+    import numpy as np
+    from scipy import ndimage
+
+    counts = np.bincount(grey.ravel(), minlength=256)
+    counts[0] = 0
+    darker = int(counts[: threshold + 1].argmax())
+    if not counts[threshold + 1 :].any() or counts[darker] < counts.sum() * SHADE_SHARE:
+        return
+    if ndimage.binary_erosion(grey == darker, np.ones((3, 3))).any():  # an edge is narrower
+        raise native.fault(
+            f"the mask holds the shade {darker}, which counts as background",
+            file,
+            expected=f"objects brighter than `threshold` ({threshold}), all else black",
+            found=f"{counts[darker]} pixels of {darker}, {counts[threshold + 1 :].sum()} brighter than {threshold}",
+            next_step=f"if it belongs to an object, set `threshold: {darker - 1}`, and if shades or colours are "
+            f"classes, name them in `values`, in {native.registry}; otherwise paint it black",
+        )
 
 
 def objects_by_value(

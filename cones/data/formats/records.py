@@ -3,11 +3,14 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from cones.data.files import is_hidden
+from cones.data.files import PICTURES, files_below, is_hidden, namesakes
 from cones.runtime.errors import ConesError, closest
+
+PICTURES_LISTED = "listed pictures"
+NOT_LISTED = "a picture that no annotation names, left out"
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,11 @@ class Object:
 
 @dataclass(frozen=True)
 class Record:
-    """One picture. `image` is relative to raw/, with /; `split` is the files' own word, or None.
+    """One picture. `image` is relative to raw/, with /; `split` is the files' own name of its split, or None.
 
-    `group` is what must not be torn apart or mixed, such as the patient; split rules that order groups need it.
-    `frame` says of which picture the coordinates are where a picture has an EXIF turn: the upright one, or the one that
-    is stored; None: what is not known from `stated_size` is not known (`cones/data/turning.py`).
+    `group` names what must stay in one split, such as the patient; split rules that order groups need it.
+    `frame`: where a picture has an EXIF orientation, whether coordinates are of the picture shown upright or of the
+    stored one; None: only `stated_size` can tell (`cones/data/turning.py`).
     """
 
     item_id: str
@@ -42,7 +45,7 @@ class Record:
 
 @dataclass(frozen=True)
 class NativeFiles:
-    """The unpacked files of one dataset, the registry's classes, and how to complain about them.
+    """The unpacked files of one dataset, the registry's classes, and the error messages about them.
 
     `pictures` is where a converter that makes its pictures (`RENDERS`) writes them; otherwise they lie in `raw`.
     `own`: the files are a person's own folder, so nothing was fetched and nothing can be fetched again.
@@ -71,7 +74,7 @@ class NativeFiles:
         return self.task == "instance_segmentation"
 
     def skips(self, item_id: str) -> bool:
-        """The registry's entry leaves this item out: a converter need not read it, and must not fail at it."""
+        """Whether the registry's entry excludes this item; a converter need not read it and must not fail at it."""
         if item_id not in self.exclude:
             return False
         self.excluded.add(item_id)
@@ -83,23 +86,50 @@ class NativeFiles:
         listed: int,
         file: Path | str,
         *,
-        what: str = "listed pictures",
+        what: str = PICTURES_LISTED,
         hint: str | None = None,
+        key_hint: str | None = None,
+        found: str | None = None,
     ) -> None:
         """Count what is listed in `file` and not there; ConesError if that is more than the entry allows.
 
-        `hint` is a further way out of it.
+        `hint` is a further way out of it, `key_hint` one that the entry has; `found` is what is there instead.
         """
         self.missing.extend(absent)
-        if len(self.missing) > self.allow_missing:
-            allow = f"set `allow_missing: {len(self.missing)}` beside `format`" if len(absent) < listed else None
-            steps = ", or ".join(filter(None, ("complete the folder", hint, allow)))
-            raise self.fault(
-                f"{len(absent)} of {listed} {what} are missing",
-                file,
-                expected=absent[0],
-                next_step=self.mend(f"{steps} in {self.registry}" if hint or allow else steps),
-            )
+        if len(self.missing) <= self.allow_missing:
+            return
+        if what == PICTURES_LISTED:
+            found, instead, key_instead = self._instead_of(absent[0].split(" (of ")[0])
+            hint, key_hint = hint or instead, key_hint or key_instead
+        allow = f"set `allow_missing: {len(self.missing)}` beside `format`" if len(absent) < listed else None
+        in_entry = ", or ".join(filter(None, (key_hint, allow)))
+        steps = ("complete the folder", hint, in_entry and f"{in_entry}, in {self.registry}")
+        raise self.fault(
+            f"{len(absent)} of {listed} {what} are missing",
+            file,
+            expected=absent[0],
+            found=found,
+            next_step=self.mend(", or ".join(filter(None, steps))),
+        )
+
+    def _instead_of(self, name: str) -> tuple[str, str | None, str | None]:
+        """(what lies below raw/ in place of the picture `name`, advice about that file, advice about the entry)."""
+        if near := namesakes(self.raw, name):
+            found = self.relative(near[0])
+            if near[0].suffix.lower() in PICTURES:
+                return found, None, "correct `images`, the folder of the pictures"
+            return found, f"save such files as PNG or JPEG ({near[0].suffix or 'no suffix'} is none that is read)", None
+        folder = PurePosixPath(name).parent.as_posix()
+        others = sorted(
+            map(self.relative, files_below(self.raw, PICTURES)),
+            key=lambda path: PurePosixPath(path).parent.as_posix() != folder,
+        )
+        return f"pictures such as {', '.join(others[:2])}" if others else "no picture at all", None, None
+
+    def instead(self, *names: str) -> str | None:
+        """The files below raw/ with one of these names or suffixes, for a message about one that is missing."""
+        found = [path for path in files_below(self.raw) if path.name in names or path.suffix.lower() in names]
+        return ", ".join(map(self.relative, found[:3])) or None
 
     def size_of(self, picture: Path) -> tuple[int, int]:
         """(width, height) of a picture as it is shown, from its header; ConesError if it is none."""
@@ -112,7 +142,7 @@ class NativeFiles:
             raise self.fault(error.what, picture, found=error.found, next_step=self.mend(cure)) from None
 
     def note(self, what: str, file: Path | str) -> None:
-        """Count something a reader of the report should know, such as a picture that a rule leaves out."""
+        """Count something for the report, such as a picture that is left out."""
         self.notes.setdefault(what, []).append(self.relative(file))
 
     def fault(self, what: str, file: Path | str, **details: object) -> ConesError:
@@ -120,7 +150,7 @@ class NativeFiles:
         return ConesError(what, where=f"dataset {self.dataset_id}: {self.relative(file)}", **details)
 
     def mend(self, own: str | None = None) -> str:
-        """The next step where files are at fault; `own` is what a person can do who has no place to fetch them from."""
+        """The next step where files are at fault: fetch them again or, in a person's own folder, what `own` says."""
         if self.own:
             return own or "correct the file"
         again = f"fetch the dataset again (delete {self.raw.parent} and run the same command)"

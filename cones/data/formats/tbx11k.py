@@ -1,7 +1,7 @@
 """TBX11K: lists of pictures per split, and VOC-like XML for the tuberculosis cases.
 
-The trap: an XML's corners are in pixels of the original radiograph, whose size it states, while the pictures were
-reduced to 512 x 512. As in the authors' script a corner becomes x * picture width / stated width - 1, and y likewise.
+Corners in an XML are in pixels of the original radiograph, whose size it states, while the pictures were reduced to
+512 x 512. As in the authors' script a corner becomes x * picture width / stated width - 1, and y likewise.
 """
 
 import xml.etree.ElementTree as ElementTree

@@ -1,21 +1,25 @@
 """Pascal VOC trees: Annotations/<name>.xml and JPEGImages/<name>.jpg, corner boxes; both may be the same folder.
 
-Corners are kept as they are: x = xmin, y = ymin, w = xmax - xmin, h = ymax - ymin. ImageSets are not read: they hold
-the authors' splits, which the paper does not use. `difficult` objects are ordinary ones, counted in the report.
+Corners are kept as they are: x = xmin, y = ymin, w = xmax - xmin, h = ymax - ymin. ImageSets are read where `lists`
+names them: they hold the authors' splits, which the paper does not use. `difficult` objects are ordinary ones, counted
+in the report.
 """
 
+import dataclasses
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from cones.data.files import PictureFolder, files_below, plain, without_suffix
-from cones.data.formats.reading import flag, number_of, read_xml
+from cones.data.formats.reading import flag, number_of, read_text, read_xml
 from cones.data.formats.records import NativeFiles, Object, Record
+from cones.data.masks import turned_box
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "voc"}
-VERSION = 2
+VERSION = 3
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -24,6 +28,7 @@ class Parameters(Strict):
     folders: tuple[str, ...] = ()  # split folders under root, each with the two below; their names are native splits
     annotations: str = "Annotations"
     images: str = "JPEGImages"
+    lists: dict[str, str] | None = None  # {native split: list of names}, such as train: ImageSets/Main/train.txt
     allow_empty: bool = False  # True: an XML without <object> is a picture without boxes
     coordinates: Literal["pixels", "relative"] = "pixels"  # relative: fractions of the picture's width and height
 
@@ -34,15 +39,44 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     A picture without XML, or an XML without its picture, is an error.
     """
     root = native.root(parameters.root)
-    for folder in parameters.folders or (None,):
-        yield from _read_folder(root / (folder or "."), folder, native, parameters)
+    if parameters.lists is None:
+        for folder in parameters.folders or (None,):
+            yield from _read_folder(root / (folder or "."), folder, native, parameters)
+        return
+    splits = _listed_splits(root, parameters.lists, native)
+    records = {record.item_id: record for record in _read_folder(root, None, native, parameters)}
+    if absent := [f"{name} (of {parameters.lists[split]})" for name, split in splits.items() if name not in records]:
+        absent = [one for one in absent if not native.skips(one.rpartition(" (of ")[0])]
+        native.leave_out_missing(absent, len(splits), root, what="listed names")
+    yield from (dataclasses.replace(record, split=splits.get(item)) for item, record in records.items())
+
+
+def _listed_splits(root: Path, lists: dict[str, str], native: NativeFiles) -> dict[str, str]:
+    """`{item id: native split}` of files with a name a line; a number behind it (lists of one class) is ignored."""
+    splits: dict[str, str] = {}
+    for split, name in lists.items():
+        for line in filter(None, map(str.strip, read_text(root / name, native).splitlines())):
+            item = plain(re.sub(r"\s+-?[01]$", "", line)).removesuffix(".xml")
+            if splits.setdefault(item, split) != split:
+                raise native.fault(
+                    f"{item} stands in two lists",
+                    root / name,
+                    found=f"{splits[item]} and {split}",
+                    next_step="remove it from one of them",
+                )
+    return splits
 
 
 def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     annotations, images = root / parameters.annotations, root / parameters.images
     pictures, files = PictureFolder(images), files_below(annotations, (".xml",))
     if not files:
-        raise native.fault("no XML file here", annotations, next_step=native.mend("check the folder"))
+        raise native.fault(
+            "no XML file here",
+            annotations,
+            found=native.instead(".xml"),
+            next_step=native.mend(f"correct `root`, `annotations` and `images` of its `format` in {native.registry}"),
+        )
     used, absent = set(), []
     for file in files:
         stem = without_suffix(file.relative_to(annotations))
@@ -51,7 +85,7 @@ def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters:
         used.update(candidates)
         if native.skips(item):
             continue
-        tree = read_xml(file, native)
+        tree = _read(file, native)
         picture = _picture(tree, stem, candidates, file, native)
         if picture is None:
             absent.append(f"{native.relative(images)}/{_file_name(tree) or f'{stem}.*'} (of {native.relative(file)})")
@@ -71,6 +105,19 @@ def _read_folder(root: Path, split: str | None, native: NativeFiles, parameters:
     for other in pictures.others:
         if other.suffix.lower() != ".xml":
             native.note("a file that is no picture, left out", other)
+
+
+def _read(file: Path, native: NativeFiles) -> ElementTree.Element:
+    tree = read_xml(file, native)
+    if tree.tag.lower() != "annotation":
+        raise native.fault(
+            "not a VOC file",
+            file,
+            expected="<annotation>",
+            found=f"<{tree.tag}>",
+            next_step=native.mend("take it out of the folder, or set the `format` that it is (<annotations>: cvat)"),
+        )
+    return tree
 
 
 def _item_of(picture: Path, pictures: PictureFolder, split: str | None) -> str:
@@ -142,22 +189,30 @@ def _record(
 
 def _object(element: ElementTree.Element, scale: tuple[int, int], file: Path, native: NativeFiles) -> Object:
     name = native.known_class((element.findtext("name") or "").strip(), file)
-    corners = [number_of(element.findtext(f"bndbox/{corner}")) for corner in CORNERS]
+    boxes = element.findall("bndbox")
+    corners = [number_of(boxes[0].findtext(corner)) for corner in CORNERS] if len(boxes) == 1 else [None]
     if None in corners:
+        texts = ", ".join(str(boxes[0].findtext(corner)) for corner in CORNERS) if boxes else ""
         raise native.fault(
-            f"an object of class {name} has no usable <bndbox>",
+            f"an object of class {name} has {'no usable' if len(boxes) < 2 else 'more than one'} <bndbox>",
             file,
-            expected="xmin, ymin, xmax, ymax as numbers",
-            found=", ".join(str(element.findtext(f"bndbox/{corner}")) for corner in CORNERS),
+            expected="one, with xmin, ymin, xmax, ymax as numbers",
+            found=texts or " ".join(f"<{child.tag}>" for child in element),
             next_step="correct the file",
         )
     what = f"<difficult> of an object of class {name}"
     left, top, right, bottom = (value * factor for value, factor in zip(corners, scale * 2, strict=True))
     return Object(
         class_name=name,
-        box=(left, top, right - left, bottom - top),
+        box=turned_box((left, top, right - left, bottom - top), _rotation(element)),
         difficult=flag((element.findtext("difficult") or "").strip(), what=what, file=file, native=native),
     )
+
+
+def _rotation(element: ElementTree.Element) -> float:
+    """The degrees by which a box is turned, as CVAT writes them among an object's attributes."""
+    named = {one.findtext("name"): one.findtext("value") for one in element.iterfind("attributes/attribute")}
+    return number_of(named.get("rotation")) or 0.0
 
 
 def _stated_size(tree: ElementTree.Element) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ AXES = ("axial", "coronal", "sagittal")  # their place in (S, H, W)
 
 
 class Slicing(masks.Grouping):
-    """How volumes and their label volumes become pictures with objects. Axis and window are never guessed."""
+    """How volumes and their label volumes become pictures with objects. Axis and window have no default."""
 
     root: str = "."
     images: str = "images"  # folder of the volumes
@@ -52,7 +52,7 @@ class Volume:
 
 
 def reader(name: str, native: NativeFiles) -> Any:
-    """A library that reads volumes; they are no part of the plain installation."""
+    """Import a library of the extra `medical`; ConesError that says how to install it if it is not there."""
     try:
         return importlib.import_module(name)
     except ImportError:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cones.data.files import PictureFolder, files_below, item_names, plain, without_suffix
-from cones.data.formats.reading import number_of
+from cones.data.formats.reading import number_of, read_text
 from cones.data.formats.records import NativeFiles, Object, Record
 from cones.data.masks import area_of, bounds_of
 from cones.runtime.strict import Strict
@@ -41,10 +41,13 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         raise native.fault(
             "the file of class names is missing",
             file,
-            expected="data.yaml, or classes.txt by `data`",
-            next_step=native.mend(f"put it there, or correct `data` in {native.registry}"),
+            expected="data.yaml, or a list of names such as classes.txt by `data`",
+            found=native.instead(".yaml", ".yml", ".names", "classes.txt", "_darknet.labels"),
+            next_step=native.mend(f"put it there, or correct `root` or `data` in {native.registry}"),
         )
     content = _read_yaml(file, native) if file.suffix.lower() in (".yaml", ".yml") else {}
+    if isinstance(path := content.get("path"), str) and (root / path).is_dir():  # else of the machine that wrote it
+        root = root / path
     names = _names(content, file, native)
     has_keypoints = "kpt_shape" in content
     texts = {without_suffix(path.relative_to(root)): path for path in files_below(root, (".txt",))}
@@ -71,7 +74,7 @@ def _read_yaml(file: Path, native: NativeFiles) -> dict:
 def _names(content: dict, file: Path, native: NativeFiles) -> dict[int, str]:
     """`{class number: name}` of data.yaml's list or mapping, or of a list of names, one a line."""
     if file.suffix.lower() not in (".yaml", ".yml"):
-        listed: Any = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        listed: Any = read_text(file, native).splitlines()
     else:
         listed = content.get("names")
     if isinstance(listed, list):
@@ -110,7 +113,7 @@ def _sources(content: dict, file: Path, native: NativeFiles, parameters: Paramet
             expected="train, val, test: folders of pictures",
             next_step=f"add them, or set `images` in the dataset's `format` in {native.registry}",
         )
-    return found  # data.yaml's `path` is where it lay on the machine that wrote it: here that is `root`
+    return found
 
 
 class _Pictures:
@@ -131,8 +134,11 @@ class _Pictures:
                 self.chosen += self._listed_in(place)
 
     def _place(self, name: str) -> Path:
-        """What data.yaml names, on this machine. Of a path of another machine (or with `..`, as Roboflow writes it) the
-        end counts, but its last two folders at least."""
+        """The folder or list that data.yaml names.
+
+        Of a path of another machine, or one with `..` as Roboflow writes it, only the end must be there, two folders
+        of it at least.
+        """
         written = PurePosixPath(plain(name)).parts
         parts = [part for part in written if part not in ("..", ".", "/") and ":" not in part]
         shortest = len(parts) if len(parts) == len([part for part in written if part != "."]) else min(2, len(parts))
@@ -145,23 +151,23 @@ class _Pictures:
             self.root,
             expected=name,
             found=", ".join(present[:8]) or "nothing",
-            next_step=self.native.mend(f"say where they lie: `images: {{{self.split}: <folder>}}` in its `format`"),
+            next_step=self.native.mend(
+                f"take `{self.split}` out of data.yaml if there are none, or correct the folder that it names there"
+            ),
         )
 
     def _listed_in(self, file: Path) -> list[Path]:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line.strip() for line in read_text(file, self.native).splitlines() if line.strip()]
         everything, found = PictureFolder(self.root), []
         for line in lines:
-            parts = [part for part in PurePosixPath(plain(line)).parts if part not in ("..", ".", "/")]
-            ends = ("/".join(parts[start:]) for start in range(len(parts)))
-            path = next(filter(None, map(everything.named, ends)), None)
+            path = everything.by_end(line)
             found += [path] if path else []
             self.absent += [] if path else [line]
         self.listed = len(lines)
         return found
 
     def with_labels(self) -> Iterator[tuple[str, Path, Path | None]]:
-        """`(item id, picture, its text file or None)`; what belongs to nothing is an error."""
+        """`(item id, picture, its text file or None)`; a text file without a picture is an error."""
         pictures = [path for folder in self.folders for path in folder.paths] + self.chosen
         if not pictures:
             raise self.native.fault(f"no picture of split {self.split}", self.root, next_step=self.native.mend())
@@ -195,7 +201,7 @@ class _Pictures:
         return next((self.texts[name] for name in names if name in self.texts), None)
 
     def _check_lonely(self, used: Collection[Path | None]) -> None:
-        """Text files in the folders of labels that belong to no picture."""
+        """Refuse text files in the folders of labels that belong to no picture."""
         lonely = []
         for folder in self.folders:
             place = self.root / (_twin(folder.folder.relative_to(self.root)) or folder.folder.relative_to(self.root))
@@ -230,7 +236,7 @@ def _twin(path: Path) -> Path | None:
 def _objects(
     file: Path, picture: Path, names: dict[int, str], has_keypoints: bool, native: NativeFiles
 ) -> tuple[Object, ...]:
-    lines = [line.split() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.split() for line in read_text(file, native).splitlines()]
     if not any(lines):
         return ()
     size = native.size_of(picture)

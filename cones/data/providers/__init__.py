@@ -1,8 +1,8 @@
-"""Providers: how each kind of address is asked for its file. A new kind = one class, one line here, one in addresses.
+"""Providers: one class for each kind of address that files are downloaded from.
 
-A provider has
-    base                       where it is asked; tests put a local imitation in its place
-    missing() -> Missing|None  what the user has not given yet (a token, a login), which is no failure
+A new kind is one class, one line here and one in `cones/data/addresses.py`. A provider has
+    base                       the server's address; tests put a local imitation in its place
+    missing() -> Missing|None  credentials the user has not given yet: the dataset is skipped, which is no failure
     get(url, partial, …)       write the file to `partial`; returns what the provider says about it (size, md5, sha256)
 It raises `requests` errors, Refused or WrongFile, and never puts a credential into a message.
 """
@@ -38,6 +38,6 @@ class Providers:
         return self.by_kind[parse_address(url).kind]
 
     def missing(self, urls: list[str]) -> Missing | None:
-        """What stands between the user and every one of `urls`; None if one can be asked (or there are none)."""
+        """What the user must give before any of `urls` can be downloaded; None if one can be (or there are none)."""
         wanted = [self.of(url).missing() for url in urls]
         return wanted[0] if wanted and all(wanted) else None

@@ -1,4 +1,4 @@
-"""What providers share: asking over HTTP with resume, and telling a web page from the wanted file."""
+"""What providers share: HTTP downloads that resume, and telling a web page from the wanted file."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ AGENT = "cones-benchmark (dataset download; python-requests)"
 
 
 class Refused(Exception):
-    """A server's answer, understood: what it means and what a person can do. Trying again at once will not help."""
+    """The server refuses for a known reason. The message says what a person can do; trying again will not help."""
 
 
 class Broken(Exception):
-    """The transfer did not go to its end; what came so far may be gone on with."""
+    """The transfer broke off; it can be continued from what has arrived."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What the user has not given: the status of the declared skip, and how to give it."""
+    """Credentials that the user has not given: the status of the declared skip, and how to give them."""
 
     status: str
     how: str
@@ -48,7 +48,7 @@ class Missing:
 
 @dataclass
 class Request:
-    """What to ask for once a provider has been through its formalities. `published`: size, md5, sha256 it tells."""
+    """What to ask for, after logins and look-ups. `published`: size, md5, sha256 that the provider states."""
 
     url: str
     session: requests.Session
@@ -86,7 +86,7 @@ class Provider(ABC):
 
 
 class LocalFile(Provider):
-    """file:///…"""
+    """Copies files of addresses file:///…"""
 
     def get(self, url: str, partial: Partial, *, timeout: float, is_pinned: bool) -> dict:
         partial.discard()
@@ -95,14 +95,14 @@ class LocalFile(Provider):
 
 
 class WebProvider(Provider):
-    """http and https. Other providers change how the request is made and what an answer that is no file means."""
+    """Downloads over http and https. Other providers change the request and what an answer that is no file means."""
 
     def request(self, url: str, *, timeout: float, is_pinned: bool) -> Request:
-        """The request for the file; formalities (login, look-up of checksums) happen here."""
+        """The request for the file; logins and look-ups of checksums happen here."""
         return Request(url, new_session())
 
     def understand(self, page: Page, request: Request, url: str) -> Request | None:
-        """An error status or a web page: the next request if it is a step on the way, Refused if it is understood."""
+        """Interpret an error status or a web page: the next request, or Refused if its meaning is known."""
         return None
 
     def published(self, response: requests.Response) -> dict:
@@ -182,7 +182,7 @@ def _validator(response: requests.Response) -> str | None:
 
 
 def _continues(response: requests.Response, partial: Partial, url: str) -> bool:
-    """Is this 206 the rest of the very file that `partial` began?"""
+    """Whether this answer (206) is the rest of the file that `partial` began."""
     known = partial.known(url)
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
     if not known or not match or int(match[1]) != partial.size:

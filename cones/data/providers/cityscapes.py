@@ -1,4 +1,4 @@
-"""Cityscapes: a free account, a login whose cookie the download needs, and packages known by their number."""
+"""Downloads from Cityscapes: a login with a free account, and packages known by their number."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Cityscapes(WebProvider):
         return None
 
     def _login(self, timeout: float) -> requests.Session:
-        """A session with the login's cookie. A login that worked answers with a redirect, a refused one with a form."""
+        """A session with the login's cookie. If it succeeded the answer is a redirect, else the form."""
         session = new_session()
         name, password = credentials() or ("", "")
         session.get(f"{self.base}/login/", timeout=timeout).raise_for_status()  # sets the cookie the form expects

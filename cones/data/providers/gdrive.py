@@ -1,4 +1,4 @@
-"""Google Drive: the form that asks whether a large file is really wanted, and the pages that come instead of files."""
+"""Downloads from Google Drive: its confirmation form for large files, and pages that come instead of files."""
 
 from __future__ import annotations
 

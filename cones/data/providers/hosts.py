@@ -1,4 +1,4 @@
-"""Hosts that say more about a file than its bytes: Hugging Face (headers) and Zenodo (its API)."""
+"""Downloads from Hugging Face and Zenodo, which publish checksums: in headers, and by an API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class HuggingFace(WebProvider):
-    """…/resolve/<revision>/<path>. Links to the page about a file (/blob/, /tree/) are taken for the file's own."""
+    """…/resolve/<revision>/<path>. Links to a file's web page (/blob/, /tree/) stand for the file."""
 
     base = "https://huggingface.co"
 

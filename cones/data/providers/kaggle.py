@@ -1,4 +1,4 @@
-"""Kaggle: a personal token, a redirect to a storage that must not see it, and three refusals worth explaining."""
+"""Downloads from Kaggle: a personal token, a redirect to storage that must not receive it, known refusals."""
 
 from __future__ import annotations
 
