@@ -113,8 +113,8 @@ def _of_cell(plan: Plan, cell: Cell, record: Record, name: str) -> OfDataset:
     from cones.evaluation.preview import pairs_of
 
     data = plan.data_folder(cell.dataset)
-    if not (data / "manifest.json").exists():
-        return OfDataset(name, reason=f"its pictures are not on this machine: there is no {data}")
+    if reason := _why_absent(data):
+        return OfDataset(name, reason=reason)
     _check(data, cell, record)
     pairs, classes, rule = pairs_of(data, cell.folder / "predictions.json", PAIRS)
     colours = class_colours(classes)
@@ -130,6 +130,14 @@ def _of_cell(plan: Plan, cell: Cell, record: Record, name: str) -> OfDataset:
         pairs=tuple(_drawn(pair, colours) for pair in pairs),
         command=_command(cell),
     )
+
+
+def _why_absent(data: Path) -> str | None:
+    """Why a dataset that cells were made of cannot be shown here, or None."""
+    if not (data / "manifest.json").exists():
+        return f"its pictures are not on this machine: there is no {data}"
+    manifest = read_json(data / "manifest.json")
+    return None if manifest["status"] == "ready" else f"its pictures are not here any more: {manifest['reason']}"
 
 
 def _check(data: Path, cell: Cell, record: Record) -> None:

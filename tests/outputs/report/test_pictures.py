@@ -112,6 +112,9 @@ def test_a_cell_of_other_data_is_refused(plan):
 
 
 def test_data_on_another_machine_is_said_and_no_fault(plan):
+    manifest = plan.data_folder("bccd") / "manifest.json"
+    write_json(manifest, {"status": "skipped", "reason": "its folder is gone"})
+    assert drawn(plan)[1].reason == "its pictures are not here any more: its folder is gone"
     shutil.rmtree(plan.suite.data_dir)
     for shown in drawn(plan):
         assert not shown.pairs and "its pictures are not on this machine: there is no data/miniature/" in shown.reason
