@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cones.steps.report import write_report
 from tests.outputs.report.browser import CHROMIUM, chromium
 from tests.outputs.report.pictured import with_pictures
-from tests.outputs.report.suites import finished
+from tests.outputs.report.suites import finished, page_of
 from tests.outputs.worlds import published
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
@@ -60,7 +59,7 @@ def toy(tmp_path_factory):
             outcomes=lambda cell: LONG if cell.dataset == "luna16" else 40.0 + (cell.method == "cones"),
         )
         with_pictures(plan, datasets[:3], classes=(LONG, "white"), file="{}" + LONG + ".png")
-        return write_report(plan, overrides={"title": LONG})[0].resolve()
+        return _written(page_of(plan, title=LONG))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,13 @@ def paper(tmp_path_factory):
             datasets=["aquarium", "bccd", "tn3k"],
             outcomes=lambda cell: (published(cell) or 0) + cell.seed,
         )
-        return write_report(plan)[0].resolve()
+        return _written(page_of(plan))
+
+
+def _written(page: str) -> Path:
+    path = Path("report.html").resolve()
+    path.write_text(page, encoding="utf-8")
+    return path
 
 
 @pytest.fixture(params=["toy", "paper"])

@@ -18,9 +18,8 @@ from cones.outputs.report import pictures
 from cones.outputs.report.pictures import shown_cells
 from cones.runtime.artifacts import write_json
 from cones.runtime.errors import ConesError
-from cones.steps.report import write_report
 from tests.outputs.report.pictured import seal, with_pictures
-from tests.outputs.report.suites import finished
+from tests.outputs.report.suites import finished, page_of
 from workflow.context import Context
 
 DATASETS = ["aquarium", "bccd"]
@@ -48,7 +47,7 @@ def shows(uri: str, colour) -> bool:
 
 
 def test_annotated_stands_beside_predicted_and_the_page_warns(plan):
-    page = write_report(plan)[0].read_text()
+    page = page_of(plan)
     found = re.findall(r'src="data:image/jpeg;base64,([^"]+)"[^>]*alt="[^"]*: ([^"]+)"', section(page))
     assert [words for _, words in found] == ["1 annotated", "1 predicted"] * 4  # two pictures of two datasets
     red, white = (class_colour(n, 2) for n in range(2))
@@ -62,7 +61,7 @@ def test_annotated_stands_beside_predicted_and_the_page_warns(plan):
 
 def test_a_suite_may_leave_them_out(plan):
     without = Plan.load("ci", {"report": {"pictures": False}})
-    page = write_report(without)[0].read_text()
+    page = page_of(without)
     for trace in ("data:image/jpeg", "#pictures", "contains test pictures", "1.png"):
         assert trace not in page
     assert report_digest(without, {}) != report_digest(plan, {})
