@@ -52,6 +52,7 @@ OUTPUTS = {
     "table10": "cones.outputs.table10",
     "ranks": "cones.outputs.ranks",
     "table2": "cones.outputs.table2",
+    "per_class": "cones.outputs.per_class",
     "table3": "cones.outputs.table3",
     "figure4": "cones.outputs.figure4",
     "table4": "cones.outputs.table4",

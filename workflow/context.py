@@ -10,8 +10,8 @@ from dataclasses import fields
 from snakemake.io import ancient, local
 
 from cones.experiment import digests
-from cones.experiment.cell import RESULTS, Plan
-from cones.experiment.outputs import Output, outputs_of, scored_grids
+from cones.experiment.cell import RESULTS, Cell, Plan
+from cones.experiment.outputs import Output, grids_of_methods, outputs_of, scored_grids
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
 from cones.experiment.step import Input, Job
@@ -20,6 +20,7 @@ from cones.outputs import digests as output_digests
 from cones.outputs.files import cells_file
 from cones.outputs.make import reading
 from cones.outputs.report.files import OF_TABLE1, PAGE
+from cones.outputs.report.pictures import inputs as picture_files
 from cones.runtime.errors import ConesError
 from cones.runtime.provenance import digest_of_library
 from cones.runtime.verification import CELL_FILES as SEALED
@@ -163,11 +164,20 @@ class Context:
         return [PAGE, *(OF_TABLE1 if MAIN_GRID in self.plan.suite.grids else ())]
 
     def report_inputs(self) -> list[str]:
-        """The input files of the report: tables, figures, lists of cells, and the provenance of each cell."""
+        """The input files of the report: tables, figures, lists and provenance of cells, and what pictures show."""
         grids = self.scored_grids
-        cells = dict.fromkeys(cell for grid in grids for cell in self.plan.cells(grid))
+        cells = self._cells(grids)
         files = [name for output in self.outputs for name in output.files]
-        return [*self._in_suite([*map(cells_file, grids), *files]), *(str(cell.folder / "run.json") for cell in cells)]
+        shown = self._cells(grids_of_methods(self.plan.suite.parts)) if self.plan.suite.report.pictures else {}
+        return [
+            *self._in_suite([*map(cells_file, grids), *files]),
+            *(str(cell.folder / "run.json") for cell in cells),
+            *map(str, picture_files(self.plan, shown)),
+        ]
+
+    def _cells(self, grids: Iterable[str]) -> dict[Cell, None]:
+        """The cells of several grids, each once."""
+        return dict.fromkeys(cell for grid in grids for cell in self.plan.cells(grid))
 
     def output_sentinel(self, name: str, inputs: list[str], outputs: Iterable[str]) -> str | list[str]:
         """The sentinel of an output: of its input files and its own files."""

@@ -68,6 +68,8 @@ def tile(
         name = names[entry["category_id"]]
         text = f"{name} {entry['score']:.2f}" if "score" in entry else name
         _label(draw, text, [value * scale for value in entry["bbox"][:2]], colours[name], size)
+    if not caption:  # what is drawn stands on a page that says it in letters of its own
+        return picture
     drawn = Image.new("RGB", (max(size[0], NARROWEST), size[1] + CAPTION), PAPER)
     drawn.paste(picture, (0, 0))
     ImageDraw.Draw(drawn).text((0, size[1] + 4), _shortened(caption, _font(12), drawn.width), SOFT, font=_font(12))

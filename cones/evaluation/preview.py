@@ -21,6 +21,15 @@ class _Shown:
     count: int
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A test picture, what is annotated in it and what was predicted: COCO annotations and results."""
+
+    file: Path
+    annotated: Sequence[dict]
+    predicted: Sequence[dict]
+
+
 def preview_predictions(
     data: str | Path,
     predictions: str | Path | Mapping[str, str | Path],
@@ -41,22 +50,37 @@ def preview_predictions(
     files = predictions if isinstance(predictions, Mapping) else {"predicted": predictions}
     document = read_json(data / "test.json")
     shown = {word: _shown(document, file) for word, file in files.items()}
-    candidates = [Candidate(image, objects) for image, objects in annotated(document)]
-    if not candidates:
-        raise ConesError(
-            "the test split has no pictures",
-            where=data / "test.json",
-            next_step="prepare the dataset again, or choose another",
-        )
     colours = class_colours([category["name"] for category in document["categories"]])
     return write_sheet(
         out,
-        [_row(data / "raw", candidate, shown, colours) for candidate in choose(candidates, pictures)],
+        [_row(data / "raw", chosen, shown, colours) for chosen in _chosen(data / "test.json", document, pictures)],
         columns=2 if len(shown) == 1 else 1,
         title=title,
         about=[*about, *_rules(shown)],
         colours=colours,
     )
+
+
+def pairs_of(data: str | Path, predictions: str | Path, pictures: int) -> tuple[list[Pair], list[str], str]:
+    """(pairs, names of the classes, which detections are shown): what `preview_predictions` draws of one file."""
+    data = Path(data)
+    document = read_json(data / "test.json")
+    shown = _shown(document, predictions)
+    pairs = [
+        Pair(data / "raw" / chosen.image["file_name"], chosen.objects, shown.of_image.get(chosen.image["id"], []))
+        for chosen in _chosen(data / "test.json", document, pictures)
+    ]
+    return pairs, [category["name"] for category in document["categories"]], _rule(shown)
+
+
+def _chosen(where: Path, document: dict, pictures: int) -> list[Candidate]:
+    """The pictures of a test split that are shown; ConesError if it has none."""
+    candidates = [Candidate(image, objects) for image, objects in annotated(document)]
+    if not candidates:
+        raise ConesError(
+            "the test split has no pictures", where=where, next_step="prepare the dataset again, or choose another"
+        )
+    return choose(candidates, pictures)
 
 
 def _shown(document: dict, file: str | Path) -> _Shown:

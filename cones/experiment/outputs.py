@@ -13,7 +13,7 @@ from cones.runtime.registry import Entry, Registry
 from cones.runtime.strict import Name
 
 # what an output may read; `cones/outputs/reads/` has a module for each
-Reads = Literal["scores", "records", "vectors", "boxes", "manifests", "subjects"]
+Reads = Literal["scores", "records", "classes", "vectors", "boxes", "manifests", "subjects"]
 GENERATION = "generation"  # the part of a suite whose cells are subjects; all others are its grids
 
 
@@ -28,7 +28,8 @@ class Output(Entry):
 
     reads: Reads = Field(
         description="scores: the rows of <grid>_cells.csv; records: what every cell of a table of methods recorded of"
-        " itself; vectors, boxes: the class vectors of cells, and their boxes' features; manifests: the datasets;"
+        " itself; classes: the AP of each class of these cells; vectors, boxes: the class vectors of cells, and their"
+        " boxes' features; manifests: the datasets;"
         " subjects: the cells of personalised generation"
     )
     grids: tuple[str, ...] = Field((), description='grids whose cells it reads, or "generation"; made if any is there')
@@ -63,7 +64,7 @@ class Output(Entry):
 
     def parts_in(self, parts: Collection[str]) -> tuple[str, ...]:
         """The parts of a suite (its grids, and "generation") that the output reads there."""
-        if self.reads == "records":
+        if self.reads in ("records", "classes"):
             return grids_of_methods(parts)
         return tuple(part for part in (*self.grids, *self.also) if part in parts)
 

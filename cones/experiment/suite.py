@@ -62,6 +62,15 @@ class Grid(Strict):
     seeds: tuple[int, ...] | None = Field(None, min_length=1, description="default: the suite's `seeds`")
 
 
+class Report(Strict):
+    """What the report of a suite shows beside its tables."""
+
+    pictures: bool = Field(
+        True,
+        description="test pictures with what was predicted; false where the page must not hold any, as of patients",
+    )
+
+
 MAIN_GRID = "table1"  # of a suite that names none
 
 
@@ -88,6 +97,7 @@ class Suite(Strict):
         description="table or figure that reads it -> its cells; without it Table 1 has every model, dataset and arm",
     )
     generation: Generation | None = Field(None, description="pictures of subjects: generation.csv, Figures 3 and 6")
+    report: Report = Report()
     prompts: Literal["plain", "glip_manual"] = Field(
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
     )

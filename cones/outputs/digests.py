@@ -21,11 +21,14 @@ def output(plan: Plan, output: Output) -> str:
 
 
 def report(plan: Plan, overrides: dict) -> str:
-    """Digest of the report's code and templates, of the code of every output, and of the suite's file and overrides."""
+    """Digest of the report's code and templates, of the code of every output, and of the suite's file and overrides.
+
+    What the page shows is compared apart: a suite that is `like` another has it from there.
+    """
     outputs, config = outputs_of(plan.suite.parts), CONFIG_FOLDER / f"{plan.suite.suite}.yaml"
     shown = [path.read_text(encoding="utf-8") for path in (*TEMPLATES, config)]
     code = code_digest("cones.steps.report", *(output.module for output in outputs))
-    return f"{code}-{settings_digest([shown, overrides])}-{_printed(plan)}"
+    return f"{code}-{settings_digest([shown, overrides, plan.suite.report.model_dump()])}-{_printed(plan)}"
 
 
 def _printed(plan: Plan) -> str:

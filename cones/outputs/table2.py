@@ -17,7 +17,7 @@ from cones.outputs.box_mask import (
 )
 from cones.outputs.reference import Reference, paper, stands_beside
 from cones.outputs.rows import holes, parameters, published_parameters, rows_of
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet
 from cones.outputs.wording import (
     BLOCKS,
     PARAMETERS_MEAN,
@@ -110,4 +110,4 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
                 body.append([*place, line, *(theirs if line == "paper" else ["", ""]), *published, ""])
     heads = ["block", "model", "method", "trained (M)", "all (M)", *labels, NOTES]
     legend = [AP_MEANS, PARAMETERS_MEAN, *box_mask_legend(rows, names, suite)]
-    return Sheet(heading(suite, title, what="Table 2"), heads, said_once(body, 2), legend, names=3, notes=numbers)
+    return Sheet(heading(suite, title, what="Table 2"), heads, body, legend, names=3, notes=numbers, in_section=2)

@@ -14,6 +14,7 @@ from cones.outputs.report.figures import save_methods_figure
 from cones.outputs.report.files import FIGURE, PAGE
 from cones.outputs.report.page import Sources, page
 from cones.outputs.report.panels import panels
+from cones.outputs.report.pictures import pictures_of
 from cones.outputs.report.rates import read_study
 from cones.outputs.report.sections import sections_of
 from cones.outputs.table1 import read_rows
@@ -43,12 +44,13 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
     """Everything the page shows, read from the tables in `folder` and from the cells of the plan."""
     suite, parts = plan.suite, plan.suite.parts
     records = records_of(plan, scored_grids(parts), partial=partial)
+    of_methods = _of(plan, records, grids_of_methods(parts))
     studies, missing_studies = _studies(suite.learning_rate_studies, partial)
     return Sources(
         suite=suite.suite,
         title=suite.title,
-        records=_of(plan, records, [MAIN_GRID]),
-        of_methods=_of(plan, records, grids_of_methods(parts)),
+        records=list(_of(plan, records, [MAIN_GRID]).values()),
+        of_methods=list(of_methods.values()),
         of_all=list(records.values()),
         table1=read_rows(folder / named("table1.csv", partial)) if MAIN_GRID in suite.grids else None,
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
@@ -63,6 +65,7 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
                 partial=partial,
             )
         ),
+        pictures=pictures_of(plan, of_methods, partial=partial) if suite.report.pictures else None,
         study=studies,
         missing_studies=missing_studies,
         waiting=tuple(waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)),
@@ -86,7 +89,7 @@ def _studies(paths: Iterable[str], partial: bool) -> tuple[list[Row], tuple[str,
     return rows, tuple(missing)
 
 
-def _of(plan: Plan, records: dict[Cell, Record], grids: Iterable[str]) -> list[Record]:
+def _of(plan: Plan, records: dict[Cell, Record], grids: Iterable[str]) -> dict[Cell, Record]:
     """The records of the cells that belong to one of the grids."""
     asked = {cell for grid in grids if grid in plan.suite.grids for cell in plan.cells(grid)}
-    return [record for cell, record in records.items() if cell in asked]
+    return {cell: record for cell, record in records.items() if cell in asked}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cones.experiment.cell import RESULTS
 from cones.experiment.outputs import OUTPUTS
 from cones.outputs.files import read_csv
 from cones.outputs.make import sheets_of
@@ -27,7 +28,8 @@ def show_table(path: Path, console: Console | None = None, *, title: str | None 
         raise ConesError("not a table that can be shown", where=path, next_step=closest(name, OUTPUTS))
     columns, rows = read_csv(path)
     try:
-        sheets = sheets_of(OUTPUTS[name], columns, rows, suite=rows[0]["suite"] if rows else "unknown", title=title)
+        suite = rows[0]["suite"] if rows else _suite_of(path)
+        sheets = sheets_of(OUTPUTS[name], columns, rows, suite=suite, title=title)
     except (KeyError, ValueError) as error:
         raise ConesError(
             f"not a {name} of this version", where=path, found=error, next_step="delete it and run again"
@@ -35,3 +37,8 @@ def show_table(path: Path, console: Console | None = None, *, title: str | None 
     for sheet in sheets:
         print_sheet(sheet, console)
         console.print()
+
+
+def _suite_of(path: Path) -> str:
+    """The suite in whose folder a table lies; a copy in `results/` without a row does not say whose it is."""
+    return path.parent.name if path.parent.name != RESULTS.name else "unknown"

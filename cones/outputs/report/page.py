@@ -10,6 +10,7 @@ from cones.outputs.report.files import TEMPLATES
 from cones.outputs.report.gaps import gap_rows, not_in_suite
 from cones.outputs.report.origin import command, origin
 from cones.outputs.report.panels import highest, panels, what_marks_mean
+from cones.outputs.report.pictures import OPEN, OfDataset
 from cones.outputs.report.rates import rates_used, study_views
 from cones.outputs.report.sections import Section
 from cones.outputs.report.svg import panel_svg
@@ -33,6 +34,7 @@ class Sources:
     study: list[Row]  # of the learning-rate studies
     missing_studies: tuple[str, ...] = ()  # path and what is wrong, of those that cannot be shown
     sections: tuple[Section, ...] = ()  # one for each table or figure of the suite
+    pictures: tuple[OfDataset, ...] | None = None  # None: the suite leaves them out
     waiting: tuple[tuple[str, str, str], ...] = ()  # datasets that need a person: name, status, what to do
     unfinished: bool = False
 
@@ -67,6 +69,8 @@ def contents(sources: Sources) -> dict:
             (section, [table_view(sheet, tested) for sheet in section.sheets]) for section in sources.sections
         ],
         "figures": None if sources.table1 is None else _figures(sources),
+        "pictures": sources.pictures,
+        "open_pictures": OPEN,
         "tuned": tuned_views(sources.of_methods),
         "rates": rates_used(sources.of_methods),
         "study": study_views(sources.study),

@@ -78,7 +78,7 @@ def _cell(sheet: Sheet, column: int, cell: str | Score, is_many: bool) -> PageCe
 
 def _legend(sheet: Sheet) -> list[str]:
     lines = []
-    if sheet.in_section:
+    if sheet.has_best:
         lines.append("Bold: the best of its block and model, among numbers over complete sets of datasets.")
     if sheet.beside:
         lines.append("Small, below ours: the published number, and ours minus it.")

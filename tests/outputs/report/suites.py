@@ -5,7 +5,9 @@ from pathlib import Path
 from cones.experiment.cell import Plan
 from cones.experiment.outputs import outputs_of
 from cones.outputs.make import make_output
+from cones.outputs.report.page import page
 from cones.steps.collect import collect_grid
+from cones.steps.report import read_sources
 from tests.made import made_by
 from tests.outputs.worlds import grid, metrics_path, write_run, write_world
 
@@ -38,3 +40,8 @@ def finished(folder: Path, monkeypatch, *, suite="miniature", outcomes=ap_of, pa
         if output.name != "table7":
             make_output(plan, output.name, partial=partial)
     return plan
+
+
+def page_of(plan: Plan, **overrides) -> str:
+    """The page that the report would write, without the figure for print, which takes seconds."""
+    return page(read_sources(plan, overrides, Path("results") / plan.suite.suite, False))
