@@ -178,8 +178,8 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     legend = [
         "train, val, test: images, as this project splits them. boxes: of all three.",
         "left out: boxes, pictures and others that the files list and no split holds. clipped: boxes that reached out"
-        " of their pictures. shared pictures: in two splits. groups: what must not be torn, such as a patient; in brackets"
-        " those that are in two splits.",
+        " of their pictures. shared pictures: in two splits. groups: what must not be torn, such as a patient; in"
+        " brackets those that are in two splits.",
         f"{NO_NUMBER}: not counted, or not printed in the paper; the notes say why ours is missing.",
     ]
     heads = ["group", "dataset", *COUNTED, *CHANGED.values(), "groups", NOTES]
