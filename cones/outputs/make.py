@@ -81,13 +81,9 @@ def write_output(
     return written
 
 
-def sheets_of(output: Output, csv: Path, *, suite: str | None = None, title: str | None = None) -> list[Sheet]:
-    """The sheets that show a `<name>.csv` to people, with the notes on the data beside it below the last one.
-
-    The suite is that of the rows unless it is given.
-    """
+def sheets_of(output: Output, csv: Path, *, suite: str, title: str | None = None) -> list[Sheet]:
+    """The sheets that show a `<name>.csv` to people; the notes on the data, from beside it, stand below the last."""
     columns, rows = read_csv(csv)
-    suite = suite or (rows[0]["suite"] if rows else "unknown")
     made = output.load().sheet(columns, rows, suite=suite, title=title)
     sheets = made if isinstance(made, list) else [made]
     return [*sheets[:-1], replace(sheets[-1], on_data=tuple(read_data_notes(csv, suite)))]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.experiment.outputs import OUTPUTS
+from cones.outputs.files import read_csv
 from cones.outputs.make import sheets_of
 from cones.outputs.terminal import print_sheet
 from cones.runtime.errors import ConesError, closest
@@ -24,8 +25,9 @@ def show_table(path: Path, console: Console | None = None, *, title: str | None 
     console, name = console or Console(), path.name.partition(".")[0]
     if name not in OUTPUTS:
         raise ConesError("not a table that can be shown", where=path, next_step=closest(name, OUTPUTS))
+    rows = read_csv(path)[1]
     try:
-        sheets = sheets_of(OUTPUTS[name], path, title=title)
+        sheets = sheets_of(OUTPUTS[name], path, suite=rows[0]["suite"] if rows else "unknown", title=title)
     except (KeyError, ValueError) as error:
         raise ConesError(
             f"not a {name} of this version", where=path, found=error, next_step="delete it and run again"

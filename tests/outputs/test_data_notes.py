@@ -114,6 +114,17 @@ def test_few_shot_cells_are_named(plan):
     assert note.endswith(" on bccd") and "zero_shot" not in note
 
 
+def test_the_report_has_a_section_of_what_was_left_out_only_where_something_was(plan):
+    prepare(plan, "bccd")
+    make_output(plan, "table7")
+    assert "left out of the data" not in write_report(plan)[0].read_text()
+    prepare(plan, "bccd", dropped=1, reordered=2)
+    make_output(plan, "table7")
+    section = write_report(plan)[0].read_text().partition('<section id="left-out">')[2].partition("</section>")[0]
+    texts = ["1 box dropped, which encloses nothing of its picture", "2 boxes drawn backwards, put in order"]
+    assert section.count("<li>") == 1 and f"<li><b>bccd</b>: {'; '.join(texts)}</li>" in section
+
+
 def test_the_file_beside_a_table_has_a_version(plan):
     make_output(plan, "table1")
     assert json.loads(Path("results/miniature/table1.data.json").read_text()) == {"version": 1, "notes": []}
