@@ -18,7 +18,7 @@ from cones.experiment.step import Input, Job
 from cones.experiment.suite import MAIN_GRID
 from cones.outputs import digests as output_digests
 from cones.outputs.files import cells_file
-from cones.outputs.make import reading
+from cones.outputs.make import inputs_of, reading
 from cones.outputs.report.files import OF_TABLE1, PAGE
 from cones.outputs.report.pictures import inputs as picture_files
 from cones.runtime.errors import ConesError
@@ -153,7 +153,7 @@ class Context:
 
     def output_inputs(self, output: Output) -> list[str]:
         """The input files of an output."""
-        return [str(path) for path in reading(output).inputs(self.plan, output)]
+        return [str(path) for path in inputs_of(self.plan, output)]
 
     def output_settings(self, output: Output) -> object:
         """The settings that an output depends on."""

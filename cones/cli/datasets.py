@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cones.cli.prepared import preparing, print_prepared
 from cones.data.registry import DRAWN, Dataset, load_registries
 from cones.runtime.errors import ConesError, closest
 
@@ -74,11 +75,12 @@ def show(
     data_dir: DataOption = "data",
     registry: RegistryOption = None,
 ) -> None:
-    """One dataset in full: classes, prompts, files, splits, notes, and its state."""
+    """One dataset in full: its entry, its state, and what came out once it is prepared, or how to prepare it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from cones.data.download import dataset_dir
     from cones.data.state import state
 
     entry = _named(name, registry)
@@ -96,7 +98,14 @@ def show(
         table.add_row(Text(key, style="bold cyan"), "")
         for label, value in _source_lines(spec):
             table.add_row(f"  {label}", Text(value))
-    _console(Console).print(table)
+    is_ready = dataset_state.word == "ready"
+    if not is_ready and source in entry.sources:
+        table.add_row("")
+        table.add_row("prepare it", Text(preparing(name, source, data_dir, registry or ())))
+    console = _console(Console)
+    console.print(table)
+    if is_ready:
+        print_prepared(dataset_dir(data_dir, source, name), console)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pathlib import Path
 from cones.data import coco, soundness
 from cones.data.checksums import assert_unchanged
 from cones.data.download import USABLE, dataset_dir
+from cones.data.findings import summary
 from cones.data.formats import FORMATS, converter_named
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
@@ -47,7 +48,8 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_v
             manifest = _skipped(dataset, source, folder, fetched)
         else:
             manifest = _prepare(dataset, source, folder, fetched, selects_on_validation)
-            log.info("%s", soundness.summary(dataset, manifest))
+            for line in summary(manifest):
+                log.info("dataset %s: %s", dataset.id, line)
         write_json(folder / "manifest.json", manifest)
     return manifest
 
@@ -88,7 +90,6 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         "excluded": _counted(sorted(native.excluded)),
         "missing": _counted(native.missing),
     }
-    _log_changes(dataset, validated.report)
     write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
     documents = {split: validated.document(splits[split]) for split in SPLITS}
     written = _write_splits(dataset, source, folder, documents)
@@ -102,7 +103,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         "reason": None,
         "splits": written,
         "same_splits": spec.split.aliases,
-        "report": {**validated.report.summary(), **findings, **_notes(dataset, native)},
+        "report": {**validated.report.summary(), **findings, **_notes(native)},
         "pictures_sha256": validated.pictures_sha256,
         "converter": {
             "name": spec.format.name,
@@ -160,15 +161,9 @@ def _convert(
     return dataclasses.replace(native, pictures=folder / "raw"), records
 
 
-def _notes(dataset: Dataset, native: NativeFiles) -> dict:
-    """The converter's notes in the manifest's form; each kind is logged once."""
-    for what, files in native.notes.items():
-        log.warning("dataset %s: %s: %d (%s …)", dataset.id, what, len(files), files[0])
-    return {
-        "notes": {
-            what: {"count": len(files), "examples": files[: coco.EXAMPLES]} for what, files in native.notes.items()
-        }
-    }
+def _notes(native: NativeFiles) -> dict:
+    """The converter's notes in the manifest's form."""
+    return {"notes": {what: _counted(files) for what, files in native.notes.items()}}
 
 
 def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
@@ -265,19 +260,3 @@ def _assert_boxes(dataset: Dataset, spec: Source, validated: coco.ValidatedDatas
             next_step="the files are incomplete or of another version: complete them, or correct `expected.boxes` of "
             f"this source in {dataset.registry}",
         )
-
-
-def _log_changes(dataset: Dataset, report: coco.Report) -> None:
-    """One log line for each kind of change, naming the first pictures."""
-    kinds = (
-        ("dropped: nothing of them lies in the picture", report.dropped, "boxes", "box"),
-        ("clipped to the picture", report.clipped, "boxes", "box"),
-        ("drawn backwards, put in order", report.reordered, "boxes", "box"),
-        ("not of the size their annotation states", report.size_differs, "pictures", "picture"),
-    )
-    for what, faults, plural, singular in kinds:
-        if faults:
-            names = sorted({Path(fault["file"]).name for fault in faults})
-            shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
-            amount = f"{len(faults)} {plural if len(faults) > 1 else singular}"
-            log.warning("dataset %s: %s %s (%s)", dataset.id, amount, what, shown)

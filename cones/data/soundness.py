@@ -224,37 +224,3 @@ def torn_groups(splits: Splits, groups: Mapping[str, str | None], spec: Source, 
             f"together), or set `allow_leaks: true` beside `format`, in {native.registry}",
         )
     return {"count": len(places), "in_two_splits": len(torn), "examples": torn[:10]}
-
-
-def summary(dataset: Dataset, manifest: Mapping) -> str:
-    """A summary in one line: counts per split, and everything that was changed, left out or found."""
-    report, splits = manifest["report"], manifest["splits"]
-    images = ", ".join(f"{split} {splits[split]['images']}" for split in SPLITS)
-    boxes = sum(splits[split]["boxes"] for split in SPLITS)
-    groups = report.get("groups")
-    changes = [
-        _amount(report["dropped"]["count"], "box dropped", "boxes dropped"),
-        _amount(report["clipped"]["count"], "box clipped to its picture", "boxes clipped to their pictures"),
-        _amount(report["reordered"]["count"], "box drawn backwards put in order", "boxes drawn backwards put in order"),
-        _amount(
-            report["turned"]["count"], "picture turned with its boxes (EXIF)", "pictures turned with their boxes (EXIF)"
-        ),
-        _amount(
-            report["undecided"]["count"],
-            "picture with an EXIF turn taken as shown",
-            "pictures with an EXIF turn taken as shown",
-        ),
-        _amount(report["size_differs"]["count"], "picture not of its stated size", "pictures not of their stated size"),
-        _amount(report["excluded"]["count"], "item excluded", "items excluded"),
-        _amount(report["missing"]["count"], "listed picture missing", "listed pictures missing"),
-        _amount(report["leaks"]["count"], "picture in two splits", "pictures in two splits"),
-        *(f"{what}: {note['count']}" for what, note in report["notes"].items()),
-        groups and f"{groups['count']} groups, {groups['in_two_splits']} of them in two splits",
-        *(f"{split} is {other}" for split, other in manifest["same_splits"].items()),
-    ]
-    changes_text = "; ".join(filter(None, changes)) or "nothing dropped or changed"
-    return f"dataset {dataset.id}: {images} pictures, {boxes} boxes; {changes_text}"
-
-
-def _amount(count: int, singular: str, plural: str) -> str | None:
-    return f"{count} {singular if count == 1 else plural}" if count else None

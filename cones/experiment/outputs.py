@@ -37,6 +37,7 @@ class Output(Entry):
     of_methods: bool = Field(
         False, description="its rows are methods: the report says how the cells of its grids were tuned, and the costs"
     )
+    groups: tuple[str, ...] = Field((), description="groups of the datasets that it shows; without it all")
     title: str = Field(description="of its section in the report")
     about: str = Field("", description="what its section says first")
     figures: tuple[Name, ...] = Field((), description="stems of pictures: each is a .png and a .pdf")
@@ -55,7 +56,7 @@ class Output(Entry):
     def files(self) -> tuple[str, ...]:
         """The names of the files it writes into the folder of a suite."""
         pictures = [f"{stem}.{kind}" for stem in (*self.figures, *self.supplement) for kind in ("png", "pdf")]
-        return (f"{self.name}.csv", f"{self.name}.md", *self.further, *pictures)
+        return (f"{self.name}.csv", f"{self.name}.md", f"{self.name}.data.json", *self.further, *pictures)
 
     @property
     def reading_module(self) -> str:

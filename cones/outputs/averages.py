@@ -27,11 +27,11 @@ def average(cells: DataFrame) -> dict:
     ("2/13").
 
     `spread`: half width of the 95 % t interval over seeds of that average, where every dataset in it has the same two
-    or more seeds. Without any AP only `datasets` is there.
+    or more seeds. Only `datasets` is there without any AP, and where cells of different `shots` would be mixed.
     """
     by_dataset = _aps(cells)
     row: dict = {"datasets": f"{len(by_dataset)}/{cells['dataset'].nunique()}"}
-    if not by_dataset:
+    if not by_dataset or is_mixed(cells):
         return row
     means = [over_seeds(list(aps.values())).mean for aps in by_dataset.values()]
     row["ap"] = over_seeds(means).mean
@@ -40,6 +40,11 @@ def average(cells: DataFrame) -> dict:
         averages = [fsum(aps[seed] for aps in by_dataset.values()) / len(by_dataset) for seed in seeds.pop()]
         row["spread"] = over_seeds(averages).half_width
     return row
+
+
+def is_mixed(cells: DataFrame) -> bool:
+    """Whether not all of these cells were tuned on equally many images per class: no average is taken of them."""
+    return cells["shots"].nunique(dropna=False) > 1
 
 
 def seeds_behind(cells: DataFrame) -> str | None:

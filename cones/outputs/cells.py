@@ -30,6 +30,7 @@ COLUMNS = (
         "losses",
         "initial_seed",
         "block",
+        "shots",
         "status",
         "reason",
         "selected_epoch",
@@ -43,7 +44,7 @@ COLUMNS = (
 )
 NUMBERS = ("validation_ap", *STATISTICS, *(f"mask_{name}" for name in MASK_STATISTICS))
 WHOLE_NUMBERS = (
-    *("tokens_per_class", "initial_seed", "selected_epoch", "images", "boxes", "detections", "classes"),
+    *("tokens_per_class", "initial_seed", "shots", "selected_epoch", "images", "boxes", "detections", "classes"),
     *PARAMETER_COLUMNS,
 )
 LONGEST_REASON = 200
@@ -65,6 +66,7 @@ class ExpectedCell:
     losses: tuple[str, ...] | None = None  # the groups of losses that train; None is all
     initial_seed: int | None = None  # of the random weights that the model starts from, if it is not pretrained
     block: str | None = None  # of the tables' rows, where the paper does not know the method
+    shots: int | None = None  # about so many images per class are tuned on; None: all, or nothing is tuned
 
 
 def collect_cells(
@@ -100,6 +102,7 @@ def collect_cells(
             "losses": "+".join(cell.losses or ALL_LOSSES),
             "initial_seed": cell.initial_seed,
             "block": cell.block,
+            "shots": cell.shots,
         }
         outcome = _outcome(cell, identity, metrics.get(cell), (logs or {}).get(cell), check, partial)
         rows.append({**identity, **asked, **outcome})

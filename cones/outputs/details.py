@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cones.outputs.averages import average, per_dataset, scored, seeds_behind
 from cones.outputs.best import best_in_section
 from cones.outputs.reference import GROUPS, Reference, paper, stands_beside
-from cones.outputs.rows import CONES, holes, other_datasets, rows_of
+from cones.outputs.rows import CONES, holes, mixed_shots, other_datasets, rows_of, shots_of, with_shots
 from cones.outputs.sheet import NOTES, Score, Sheet
 from cones.outputs.wording import (
     AP_MEANS,
@@ -56,7 +56,7 @@ def detail_frame(cells: DataFrame, table: str, *, suite: str, reference: Referen
         {"suite": suite, "block": block, "model": model, "method": method, **_row(mine, table, suite, reference)}
         for block, model, method, mine in rows
     ]
-    return pd.DataFrame(content, columns=_columns(datasets, suite))
+    return pd.DataFrame(content, columns=with_shots(_columns(datasets, suite), content))
 
 
 def _columns(datasets: list[str], suite: str) -> list[str]:
@@ -77,13 +77,13 @@ def _row(cells: DataFrame, table: str, suite: str, reference: Reference) -> dict
     row: dict = {f"average_{part}": value for part, value in average(cells).items()}
     for dataset, aps in per_dataset(cells).items():
         row |= {f"{dataset}_ap": aps.mean, f"{dataset}_spread": aps.half_width}
-    notes = holes(cells)
+    notes = mixed_shots(AVERAGE, cells) + holes(cells)
     if stands_beside(suite):
         model, method = cells["model"].iloc[0], cells["method"].iloc[0]
         row |= _published(row, cells, table, reference)
         notes += [remark for _, remark in reference.remarks(table, model, method)]
         notes += other_datasets("average", set(cells["dataset"]), set(reference.labels(table)))
-    row["seeds"] = seeds_behind(cells)
+    row |= {"seeds": seeds_behind(cells), "shots": shots_of(cells)}
     row["notes"] = join_notes(notes)
     return row
 

@@ -26,6 +26,12 @@ def partial_name(name: str) -> str:
     return f"{stem}.partial.{suffix}"
 
 
+def data_notes_file(csv: Path) -> Path:
+    """The file of the notes on the data behind a table: `table1.csv` -> `table1.data.json`."""
+    stem, *kinds = csv.name.split(".")
+    return csv.with_name(".".join([stem, "data", *kinds[:-1], "json"]))
+
+
 def named(name: str, partial: bool) -> str:
     return partial_name(name) if partial else name
 

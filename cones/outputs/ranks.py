@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cones.outputs.averages import per_dataset
 from cones.outputs.reference import GROUPS, paper
-from cones.outputs.rows import rows_of
+from cones.outputs.rows import rows_of, shots_of, with_shots
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.wording import (
     BLOCKS,
@@ -30,6 +30,7 @@ OUTPUT = {
     "name": "ranks",
     "reads": "scores",
     "grids": ["table1"],
+    "groups": ["natural", "non_radiology", "radiology"],
     "title": "Ranks over datasets",
     "about": "Is ConES better than another method, or only on average? Datasets are the sample here.",
 }
@@ -56,11 +57,16 @@ def frame(cells: DataFrame, *, suite: str) -> DataFrame:
     import pandas as pd
 
     by_model: dict[str, dict[str, tuple[str, dict[str, float]]]] = {}
+    shots: dict[tuple[str, str], str | None] = {}
     for block, model, method, mine in rows_of(cells, GROUPS, paper()):
         means = {dataset: aps.mean for dataset, aps in per_dataset(mine).items()}
         by_model.setdefault(model, {})[method] = (block, means)
+        shots[model, method] = shots_of(mine)
     rows = [row for model, methods in by_model.items() for row in _model_rows(suite, model, methods)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("wins", "ties", "losses"), "Int64"))
+    rows = [row | {"shots": shots[row["model"], row["method"]]} for row in rows]
+    return pd.DataFrame(rows, columns=with_shots(COLUMNS, rows)).astype(
+        dict.fromkeys(("wins", "ties", "losses"), "Int64")
+    )
 
 
 def _model_rows(suite: str, model: str, methods: dict[str, tuple[str, dict[str, float]]]) -> list[dict]:

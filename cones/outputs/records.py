@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from cones.methods.method import METHODS
 from cones.outputs.files import read_csv
-from cones.outputs.wording import Row
+from cones.outputs.wording import Row, few_shot_label
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
@@ -25,9 +25,9 @@ class Record:
 
     @property
     def label(self) -> str:
-        """The method as tables print it, or the name of an arm that differs from its method."""
+        """The method as tables print it, or the name of an arm that differs from its method; few-shot cells say so."""
         arm, method = self.row["arm"], self.row["method"]
-        return METHODS[method].label if arm == method and method in METHODS else arm
+        return few_shot_label(METHODS[method].label if arm == method and method in METHODS else arm, self.row)
 
     @property
     def is_done(self) -> bool:

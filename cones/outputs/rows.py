@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cones.outputs.averages import scored
+from cones.outputs.averages import is_mixed, scored
 from cones.outputs.reference import Reference
 
 if TYPE_CHECKING:
@@ -70,6 +70,29 @@ def holes(cells: DataFrame) -> list[str]:
             by_reason.setdefault(str(reason), []).append(name)
     everything = cells["dataset"].nunique()
     return [f"{_names(names, everything)}: {reason}" for reason, names in by_reason.items()]
+
+
+def shots_of(cells: DataFrame) -> str | None:
+    """The images per class that the cells of a row were tuned on: "5", or "5 or all"; None without few-shot cells."""
+    counts = [str(count) for count in sorted(cells["shots"].dropna().unique())]
+    return " or ".join([*counts, *["all"] * bool(cells["shots"].isna().any())]) if counts else None
+
+
+def with_shots(columns: Sequence[str], rows: Sequence[Mapping]) -> list[str]:
+    """The columns of a table with `shots` behind `method`, where any row has them."""
+    if not any(row.get("shots") for row in rows):
+        return list(columns)
+    place = columns.index("method") + 1
+    return [*columns[:place], "shots", *columns[place:]]
+
+
+def mixed_shots(name: str, cells: DataFrame) -> list[str]:
+    """The note for a group of datasets of which no average is taken, as some are few-shot and others are not."""
+    if not is_mixed(cells):
+        return []
+    few = cells.dropna(subset=["shots"]).drop_duplicates("dataset")
+    which = ", ".join(f"{dataset} ({shots})" for dataset, shots in zip(few["dataset"], few["shots"]))
+    return [f"{name}: no average, as not all datasets have the same images per class to tune on: {which}"]
 
 
 def other_datasets(name: str, mine: set[str], theirs: set[str]) -> list[str]:

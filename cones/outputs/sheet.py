@@ -36,6 +36,7 @@ class Sheet:
     unsaid      the first so many of these Markdown leaves out
     ours        the rows of ConES, which the report marks
     hints       {column: a longer name}, which the report shows when the pointer is on the head
+    on_data     what a reader must know of the data behind the numbers (`cones/outputs/data_notes.py`)
     """
 
     heading: str
@@ -51,6 +52,7 @@ class Sheet:
     unsaid: int = 0
     ours: frozenset[int] = frozenset()
     hints: dict[int, str] = field(default_factory=dict)
+    on_data: tuple[str, ...] = ()
 
     @property
     def are_words(self) -> list[bool]:
@@ -101,14 +103,14 @@ def _beside(cell: str | Score, count: int) -> tuple[str, ...]:
 
 
 def sheet_markdown(sheet: Sheet) -> str:
-    """The sheet as Markdown: title, table, legend and numbered notes."""
+    """The sheet as Markdown: title, table, legend, numbered notes and notes on the data."""
     sheet = as_text(trimmed(sheet))
     if not sheet.rows:
         return f"# {sheet.heading}\n\n{sheet.empty}\n"
     rows = [row[sheet.unsaid :] for row in said_once(sheet.rows, sheet.in_section)]
     rule = ["---" if is_word else "--:" for is_word in sheet.are_words]
     lines = [md_line(sheet.heads[sheet.unsaid :]), md_line(rule[sheet.unsaid :]), *map(md_line, rows)]
-    return md_page(sheet.heading, "\n".join(lines), sheet.legend, sheet.notes)
+    return md_page(sheet.heading, "\n".join(lines), sheet.legend, sheet.notes, sheet.on_data)
 
 
 def said_once(rows: list[list[str]], columns: int) -> list[list[str]]:

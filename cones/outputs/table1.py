@@ -9,7 +9,17 @@ from cones.outputs.averages import average, scored, seeds_behind
 from cones.outputs.best import best_in_section
 from cones.outputs.files import read_csv
 from cones.outputs.reference import GROUPS, Reference, paper, stands_beside
-from cones.outputs.rows import CONES, holes, other_datasets, parameters, published_parameters, rows_of
+from cones.outputs.rows import (
+    CONES,
+    holes,
+    mixed_shots,
+    other_datasets,
+    parameters,
+    published_parameters,
+    rows_of,
+    shots_of,
+    with_shots,
+)
 from cones.outputs.sheet import NOTES, Score, Sheet
 from cones.outputs.wording import (
     AP_MEANS,
@@ -36,6 +46,7 @@ OUTPUT = {
     "name": "table1",
     "reads": "scores",
     "grids": ["table1"],
+    "groups": ["natural", "non_radiology", "radiology"],
     "of_methods": True,
     "title": "Table 1: averages over groups of datasets",
 }
@@ -51,7 +62,8 @@ EMPTY = "No cell of this suite belongs into Table 1."
 
 
 def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -> DataFrame:
-    """One row (COLUMNS) per block, model and method (see `rows_of`); `cells` as `collect_cells` makes them.
+    """One row (COLUMNS) per block, model and method (see `rows_of`); `cells` as `collect_cells` makes them. Where any
+    cell is few-shot, `shots` stands behind the method.
 
     Averages, their counts and spreads are those of `average`. Parameters are in millions by the paper's convention.
     Where the paper `stands_beside`, so do the published values; the difference is taken only over exactly the paper's
@@ -64,7 +76,7 @@ def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -
         {"suite": suite, "block": block, "model": model, "method": method, **_row(mine, suite, reference)}
         for block, model, method, mine in rows_of(cells, GROUPS, reference)
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=with_shots(COLUMNS, rows))
 
 
 def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
@@ -75,6 +87,7 @@ def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
         group_cells = cells[cells["group"] == name]
         if len(group_cells):
             row |= {f"{name}_{part}": value for part, value in average(group_cells).items()}
+            notes += mixed_shots(GROUPS[name].title, group_cells)
     notes += holes(cells)
     if stands_beside(suite):
         row |= _published(row, cells, model, method, reference)
@@ -82,7 +95,7 @@ def _row(cells: DataFrame, suite: str, reference: Reference) -> dict:
         for name, group in GROUPS.items():
             mine = set(cells.loc[cells["group"] == name, "dataset"])
             notes += other_datasets(group.title, mine, set(group.datasets))
-    row["seeds"] = seeds_behind(cells)
+    row |= {"seeds": seeds_behind(cells), "shots": shots_of(cells)}
     row["notes"] = join_notes(notes)
     return row
 
@@ -93,7 +106,7 @@ def _published(row: dict, cells: DataFrame, model: str, method: str, reference: 
         value = reference.value("table1", model, method, group.column)
         published[f"{name}_paper"] = value
         scored_cells = cells[scored(cells) & (cells["group"] == name)]
-        complete = row.get(f"{name}_datasets") == "{0}/{0}".format(len(group.datasets))
+        complete = f"{name}_ap" in row and row[f"{name}_datasets"] == "{0}/{0}".format(len(group.datasets))
         if value is not None and complete and set(scored_cells["dataset"]) == set(group.datasets):
             published[f"{name}_difference"] = row[f"{name}_ap"] - value
     return published
@@ -105,7 +118,7 @@ def _published(row: dict, cells: DataFrame, model: str, method: str, reference: 
 def read_rows(path: str | Path) -> list[Row]:
     """The rows of a `table1.csv` as text; ConesError unless it has that table's columns."""
     columns, rows = read_csv(path)
-    if tuple(columns) != COLUMNS:
+    if tuple(column for column in columns if column != "shots") != COLUMNS:
         raise ConesError("not a Table 1 of this version", where=path, next_step="delete it and run again")
     return rows
 

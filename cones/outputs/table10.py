@@ -8,6 +8,7 @@ OUTPUT = {
     "name": "table10",
     "reads": "scores",
     "grids": ["table1"],
+    "groups": ["non_radiology", "radiology"],
     "title": "Table 10: medical datasets",
 }
 

@@ -16,7 +16,7 @@ from cones.outputs.box_mask import (
     remarks,
 )
 from cones.outputs.reference import Reference, paper, stands_beside
-from cones.outputs.rows import holes, parameters, published_parameters, rows_of
+from cones.outputs.rows import holes, parameters, published_parameters, rows_of, shots_of, with_shots
 from cones.outputs.sheet import NOTES, Sheet
 from cones.outputs.wording import (
     BLOCKS,
@@ -39,6 +39,7 @@ OUTPUT = {
     "name": "table2",
     "reads": "scores",
     "grids": ["table2"],
+    "groups": ["segmentation"],
     "of_methods": True,
     "title": "Table 2: instance segmentation",
     "about": "The same methods on a model that predicts masks.",
@@ -65,7 +66,7 @@ def frame(cells: DataFrame, *, suite: str, reference: Reference | None = None) -
         {"suite": suite, "block": block, "model": model, "method": method, **_row(mine, names, suite, reference)}
         for block, model, method, mine in rows
     ]
-    return pd.DataFrame(content, columns=[*NAMES, *columns_of(names, suite), "seeds", "notes"])
+    return pd.DataFrame(content, columns=with_shots([*NAMES, *columns_of(names, suite), "seeds", "notes"], content))
 
 
 def datasets_in(columns: list[str]) -> list[str]:
@@ -88,7 +89,7 @@ def _row(cells: DataFrame, names: list[str], suite: str, reference: Reference) -
             known = name.rpartition("_")[0] in reference.labels("table2")
             row |= beside(row, name, reference.value("table2", model, method, name) if known else None)
         notes += [remark for _, remark in reference.remarks("table2", model, method)]
-    return {**row, "seeds": seeds_behind(cells), "notes": join_notes(notes)}
+    return {**row, "seeds": seeds_behind(cells), "shots": shots_of(cells), "notes": join_notes(notes)}
 
 
 def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:

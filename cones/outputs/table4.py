@@ -28,6 +28,7 @@ OUTPUT = {
     "name": "table4",
     "reads": "scores",
     "grids": ["table4"],
+    "groups": ["segmentation"],
     "title": "Table 4: losses",
     "about": "Which losses the concept embeddings are searched with.",
 }

@@ -1,13 +1,14 @@
-"""Table 7: images, boxes and classes of each dataset beside the counts the paper prints, with reasons for
-differences."""
+"""Table 7: images, boxes and classes of each dataset beside the counts the paper prints, what was left out or changed,
+and reasons for differences."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cones.data.findings import SAME_SPLITS, counted, findings, left_out
 from cones.data.registry import SPLITS, Dataset
-from cones.outputs.reference import Reference, paper
+from cones.outputs.reference import GROUPS, Reference, paper
 from cones.outputs.sheet import NOTES, Sheet, said_once
 from cones.outputs.wording import (
     NO_NUMBER,
@@ -34,13 +35,21 @@ OUTPUT = {
     "about": "What the datasets came to in this suite.",
 }
 COLUMNS = (
-    *("suite", "source", "dataset", "paper_name", "group", "status", "classes", "train", "val", "test", "boxes"),
-    *("paper_row", "paper_classes", "paper_train", "paper_val", "paper_test", "agrees", "notes"),
+    *("suite", "source", "dataset", "paper_name", "group", "own", "status"),
+    *("classes", "train", "val", "test", "boxes", "left_out", "clipped", "shared", "groups", "torn_groups"),
+    *("paper_row", "paper_classes", "paper_train", "paper_val", "paper_test", "agrees", "findings", "notes"),
 )
 SHARED_ROWS = {"natural": "ODinW13"}  # the paper counts this group as one dataset
 COMPARED = ("classes", *SPLITS)
 COUNTED = (*COMPARED, "boxes")
-WHOLE_NUMBERS = (*COUNTED, *(f"paper_{key}" for key in COMPARED))
+CHANGED = {"left_out": "left out", "clipped": "clipped", "shared": "shared pictures"}  # columns -> their heads
+SUMMED = (*SPLITS, "boxes", *CHANGED)
+WHOLE_NUMBERS = (*COUNTED, *CHANGED, "groups", "torn_groups", *(f"paper_{key}" for key in COMPARED))
+NAMES_OF_GROUPS = {
+    **{name: group.title for name, group in GROUPS.items()},
+    "segmentation": "segmentation",
+    "generation": "generation",
+}
 ALL_OF = "all of "  # a row that the paper counts as one dataset
 EMPTY = "This suite has no datasets."
 
@@ -48,8 +57,11 @@ EMPTY = "This suite has no datasets."
 def frame(datasets: Datasets, *, suite: str, reference: Reference | None = None) -> DataFrame:
     """A row (COLUMNS) per dataset in the suite's order, and a total for each group that the paper counts as one.
 
-    Counts come from the manifests; a dataset that was skipped, or has none yet, has its reason in `status`. `agrees`
-    ("yes" or what differs) is only given for the official files: other sources have counts of their own.
+    Counts come from the manifests; a dataset that was skipped, or has none yet, has its reason in `status`. `left_out`
+    counts boxes, pictures and other items that the files list and no split holds; `clipped` boxes; `shared` pictures
+    that are in two splits; `groups` such as patients, and those of them in two splits. `findings` says each in words.
+    `agrees` ("yes" or what differs) is only given for the official files of the registry: other sources, and folders
+    of one's `own`, have counts of their own.
     """
     import pandas as pd
 
@@ -70,13 +82,15 @@ def paper_row(entry: Dataset, reference: Reference) -> dict | None:
 
 
 def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Reference) -> dict:
-    published, counts = paper_row(entry, reference), _counts(manifest)
+    is_own = source in entry.sources and entry.source(source).folder is not None
+    published, counts = None if is_own else paper_row(entry, reference), _counts(manifest)
     row = {
         "suite": suite,
         "source": source,
         "dataset": entry.id,
         "paper_name": entry.paper_name,
         "group": entry.group,
+        "own": "yes" if is_own else None,
         "classes": len(entry.classes),
         "paper_row": published["dataset"] if published else "",
         **counts,
@@ -91,7 +105,7 @@ def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Ref
 
 
 def _counts(manifest: Path) -> dict:
-    """Status, images per split and boxes, as `prepare` wrote them."""
+    """Status, images per split, boxes, and what was left out, changed or shared, as `prepare` wrote them."""
     try:
         content = read_json(manifest)
     except ConesError:
@@ -99,7 +113,18 @@ def _counts(manifest: Path) -> dict:
     if content["status"] != "ready":
         return {"status": f"{content['status']}: {content['reason']}"}
     images = {split: content["splits"][split]["images"] for split in SPLITS}
-    return {"status": "ready", **images, "boxes": sum(content["splits"][split]["boxes"] for split in SPLITS)}
+    groups = content.get("report", {}).get("groups") or {}
+    return {
+        "status": "ready",
+        **images,
+        "boxes": sum(content["splits"][split]["boxes"] for split in SPLITS),
+        "left_out": left_out(content),
+        "clipped": counted(content, "clipped"),
+        "shared": counted(content, "leaks", SAME_SPLITS),
+        "groups": groups.get("count"),
+        "torn_groups": groups.get("in_two_splits"),
+        "findings": join_notes([finding.text for finding in findings(content)]),
+    }
 
 
 def _difference(row: dict) -> str:
@@ -114,7 +139,7 @@ def _total(members: list[dict], group: str, name: str, reference: Reference) -> 
     published = next(row for row in reference.rows("table7") if row["dataset"] == name)
     ready = [row for row in members if row["status"] == "ready"]
     complete = len(ready) == len(members)
-    total = {key: sum(row[key] for row in ready) if complete else None for key in (*SPLITS, "boxes")}
+    total = {key: sum(row[key] for row in ready) if complete else None for key in SUMMED}
     return {
         "suite": members[0]["suite"],
         "source": members[0]["source"],
@@ -143,23 +168,31 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     shown = [row | {"notes": join_notes(_remarks(row, official)) or ""} for row in rows]
     numbers, body = numbered_notes(shown), []
     for row in shown:
-        group = row["group"].replace("_", "-")
+        group = ("own data, " if row["own"] else "") + NAMES_OF_GROUPS.get(row["group"], row["group"])
         name = row["dataset"] if row["dataset"].startswith(ALL_OF) else row["paper_name"]
-        body.append([group, name, *(_counted(row[key]) for key in COUNTED), markers(row, numbers)])
+        changed = [*(_counted(row[key]) for key in CHANGED), _groups(row)]
+        body.append([group, name, *(_counted(row[key]) for key in COUNTED), *changed, markers(row, numbers)])
         if official and any(row[f"paper_{key}"] for key in COMPARED):
             theirs = (_counted(row.get(f"paper_{key}", "")) for key in COUNTED)
-            body.append([group, "paper", *theirs, ""])
-    legend = ["train, val, test: images, as this project splits them. boxes: of all three."]
-    legend += [f"{NO_NUMBER}: not counted, or not printed in the paper; the notes say why ours is missing."]
-    heads = ["group", "dataset", *COUNTED, NOTES]
+            body.append([group, "paper", *theirs, *[""] * len(changed), ""])
+    legend = [
+        "train, val, test: images, as this project splits them. boxes: of all three.",
+        "left out: boxes, pictures and others that the files list and no split holds. clipped: boxes that reached out"
+        " of their pictures. shared pictures: in two splits. groups: what must not be torn, such as a patient; in"
+        " brackets those that are in two splits.",
+        f"{NO_NUMBER}: not counted, or not printed in the paper; the notes say why ours is missing.",
+    ]
+    heads = ["group", "dataset", *COUNTED, *CHANGED.values(), "groups", NOTES]
     return Sheet(
         heading(suite, title, what="Table 7"), heads, said_once(body, 1), legend, names=2, notes=numbers, empty=EMPTY
     )
 
 
 def _remarks(row: Row, official: bool) -> list[str]:
-    """Notes on what is missing, what differs from the paper and, for official files, those of the registry."""
+    """Notes on what is missing, was left out or changed, differs from the paper and, for official files, those of the
+    registry."""
     remarks = [] if row["status"] == "ready" else [row["status"]]
+    remarks += row["findings"].split(NOTE_SEPARATOR) if row["findings"] else []
     remarks += [row["agrees"]] if row["agrees"] not in ("", "yes") else []
     remarks += notes_of(row) if official else []
     return remarks
@@ -167,3 +200,8 @@ def _remarks(row: Row, official: bool) -> list[str]:
 
 def _counted(text: str) -> str:
     return f"{int(text):,}" if text else NO_NUMBER
+
+
+def _groups(row: Row) -> str:
+    torn = f" ({row['torn_groups']})" if row["torn_groups"] not in ("", "0") else ""
+    return f"{_counted(row['groups'])}{torn}"

@@ -8,6 +8,7 @@ OUTPUT = {
     "name": "table8",
     "reads": "scores",
     "grids": ["table1"],
+    "groups": ["natural"],
     "title": "Table 8: natural datasets",
 }
 

@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from cones.outputs.sheet import Score, Sheet, as_text, said_once, sections, trimmed
+from cones.outputs.wording import ON_DATA
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +20,7 @@ DIFFERENCE = "difference"  # of what stands beside a number, this is shown
 
 
 def print_sheet(sheet: Sheet, console: Console) -> None:
-    """Print heading, table, legend and numbered notes."""
+    """Print heading, table, legend, numbered notes and notes on the data."""
     from rich.text import Text
 
     sheet = trimmed(sheet)
@@ -38,6 +39,8 @@ def print_sheet(sheet: Sheet, console: Console) -> None:
         console.print(Text(line, style="dim"))
     for note, place in sheet.notes.items():
         console.print(Text(f"[{place}] {note}"))
+    for note in sheet.on_data:
+        console.print(Text(f"{ON_DATA}: {note}"))
 
 
 def _in_brackets(sheet: Sheet) -> Sheet:

@@ -26,6 +26,7 @@ AP_MEANS = (
     " mean over seeds"
 )
 PARAMETERS_MEAN = "trained, all: parameters in millions, counted as the paper does (256 learnable vectors)."
+ON_DATA = "On the data"  # the title of what a table's readers must know of its datasets
 DIFFERENCE_MEANS = "difference: ours minus the published number."
 
 
@@ -43,7 +44,12 @@ def said_of_suite(title: str | None, partial: bool) -> str:
 
 
 def method_label(row: Row) -> str:
-    return METHODS[row["method"]].label if row["method"] in METHODS else row["method"]
+    """The method as tables print it, with the images per class where it is few-shot."""
+    return few_shot_label(METHODS[row["method"]].label if row["method"] in METHODS else row["method"], row)
+
+
+def few_shot_label(label: str, row: Row) -> str:
+    return f"{label}, {row['shots']} shot{'s' * (row['shots'] != '1')}" if row.get("shots") else label
 
 
 def number(text: str) -> str:
@@ -141,11 +147,13 @@ def md_line(cells: list[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def md_page(title: str, table: str, legend: list[str], numbers: dict[str, int]) -> str:
-    """A page of Markdown: title, table, legend and numbered notes."""
+def md_page(title: str, table: str, legend: list[str], numbers: dict[str, int], on_data: tuple[str, ...] = ()) -> str:
+    """A page of Markdown: title, table, legend, numbered notes and notes on the data."""
     parts = [f"# {title}", table, "\n".join(f"- {line}" for line in legend)]
     if numbers:
         parts.append("Notes\n\n" + "\n".join(f"{place}. {_md_text(note)}" for note, place in numbers.items()))
+    if on_data:
+        parts.append(f"{ON_DATA}\n\n" + "\n".join(f"- {_md_text(note)}" for note in on_data))
     return "\n\n".join(parts) + "\n"
 
 

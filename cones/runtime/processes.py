@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from math import nan
 from typing import TypeVar
 
 import torch
@@ -60,10 +61,11 @@ class Processes:
         """Whether the flag is true in any process."""
         return flag if self.size == 1 else bool(self.sum({"": float(flag)})[""] > 0)
 
-    def first(self, call: Callable[[], float]) -> float:
-        """The result of `call` in the first process, returned in all of them."""
+    def first(self, call: Callable[[], float | None]) -> float | None:
+        """The result of `call` in the first process, a finite number or None, returned in all of them."""
         if self.size == 1:
             return call()
-        result = torch.tensor(call() if self.rank == 0 else 0.0, dtype=torch.float64, device=self.device)
+        value = call() if self.rank == 0 else None
+        result = torch.tensor(nan if value is None else value, dtype=torch.float64, device=self.device)
         distributed.broadcast(result, src=0)
-        return result.item()
+        return None if result.isnan() else result.item()

@@ -12,6 +12,7 @@ from cones.outputs.reads.records import records_of
 from cones.outputs.records import Record
 from cones.outputs.report.figures import save_methods_figure
 from cones.outputs.report.files import FIGURE, PAGE
+from cones.outputs.report.left_out import left_out_of
 from cones.outputs.report.page import Sources, page
 from cones.outputs.report.panels import panels
 from cones.outputs.report.pictures import pictures_of
@@ -68,6 +69,7 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
         pictures=pictures_of(plan, of_methods, partial=partial) if suite.report.pictures else None,
         study=studies,
         missing_studies=missing_studies,
+        left_out=tuple(left_out_of(folder, partial=partial)),
         waiting=tuple(waiting(plan.registry, suite.all_datasets, suite.source, suite.data_dir)),
         unfinished=partial,
     )

@@ -26,10 +26,10 @@ def show_table(path: Path, console: Console | None = None, *, title: str | None 
     console, name = console or Console(), path.name.partition(".")[0]
     if name not in OUTPUTS:
         raise ConesError("not a table that can be shown", where=path, next_step=closest(name, OUTPUTS))
-    columns, rows = read_csv(path)
+    rows = read_csv(path)[1]
     try:
         suite = rows[0]["suite"] if rows else _suite_of(path)
-        sheets = sheets_of(OUTPUTS[name], columns, rows, suite=suite, title=title)
+        sheets = sheets_of(OUTPUTS[name], path, suite=suite, title=title)
     except (KeyError, ValueError) as error:
         raise ConesError(
             f"not a {name} of this version", where=path, found=error, next_step="delete it and run again"

@@ -175,6 +175,7 @@ def _expected(row: Row) -> ExpectedCell:
         losses=None if losses == ALL_LOSSES else losses,
         initial_seed=int(row["initial_seed"]) if row["initial_seed"] else None,
         block=row.get("block") or None,
+        shots=int(row["shots"]) if row.get("shots") else None,
     )
 
 

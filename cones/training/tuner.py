@@ -42,7 +42,7 @@ class Progress(loop.Progress):
     epoch: int = 0  # finished epochs
     step_in_epoch: int = 0
     below_best: int = 0  # evaluations strictly below the best since the best
-    best_ap: float | None = None
+    best_ap: float | None = None  # on validation, of the epoch that is kept; None without boxes there
     best_epoch: int = 0
     loss_sums: dict[str, float] = field(default_factory=dict)  # of the running epoch
     history: list[dict] = field(default_factory=list)
@@ -238,6 +238,12 @@ class Tuner(TrainingLoop):
         rate = self.optimiser.param_groups[0]["lr"]
         self._adjust_rate(ap)
         is_last = keeps_last_epoch(self.method, self.tuning)
+        if ap is None and not is_last:
+            raise ConesError(
+                "the weights that are best on validation are wanted, and no validation picture has a box",
+                where=self.val_split.root.parent,
+                next_step="set `selection: last` under `tuning` in the suite, or give the dataset a validation split",
+            )
         if is_last or progress.best_ap is None or ap >= progress.best_ap:  # a tie overwrites the best
             progress.best_ap, progress.best_epoch, progress.below_best = ap, progress.epoch + 1, 0
             self.best = self._snapshot()
@@ -252,21 +258,25 @@ class Tuner(TrainingLoop):
             {"epoch": progress.epoch + 1, "steps": progress.step, "learning_rate": rate, "val_ap": ap, "losses": losses}
         )
         loss_text = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
-        log.info("epoch %d: %s, lr %.2g, validation AP %.1f", progress.epoch + 1, loss_text, rate, ap)
+        validation = "no validation AP" if ap is None else f"validation AP {ap:.1f}"
+        log.info("epoch %d: %s, lr %.2g, %s", progress.epoch + 1, loss_text, rate, validation)
         progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
 
-    def _validation_ap(self) -> float:
+    def _validation_ap(self) -> float | None:
+        """AP on the validation split in percent, of masks or else of boxes; None where it has nothing to find."""
+        if not self.val_split.coco["annotations"]:
+            return None
         label = f"validation {self.progress.epoch + 1}"
         results = predict(
             self.model, self.prompt, self.val_split, self.val_pyramids, label=label, detect=self.method.detect
         )
         iou_type, limit = self.val_split.iou_types[-1], self.model.detections_per_image
-        return average_precision(self.val_split.coco, results, limit, iou_type) or 0.0
+        return average_precision(self.val_split.coco, results, limit, iou_type)
 
-    def _adjust_rate(self, ap: float) -> None:
+    def _adjust_rate(self, ap: float | None) -> None:
         """Lower the learning rate after an epoch: once at the share `decay_at` of the budget, else on an AP plateau."""
         if self.tuning.decay_at is None:
-            if ap > 0 and self.method.selection != "none":
+            if ap and self.method.selection != "none":
                 self.scheduler.step(ap)
         elif self.progress.epoch + 1 == round(self.tuning.decay_at * self.tuning.max_epochs):
             for group in self.optimiser.param_groups:

@@ -19,7 +19,7 @@ def test_boxes_drawn_backwards_are_put_in_order_and_counted(tmp_path, caplog):
     result = prepared(tmp_path, files, format=COCO)
     assert all(found == [("red", (2, 3, 10, 12)), ("red", (26, 3, 4, 5))] for found in result.objects().values())
     assert result.report["reordered"]["count"] == 10 and result.report["dropped"]["count"] == 0
-    assert "10 boxes drawn backwards put in order" in caplog.records[-1].message
+    assert "10 boxes drawn backwards, put in order" in caplog.records[-1].message
 
 
 def test_voc_corners_in_the_wrong_order_likewise(tmp_path):

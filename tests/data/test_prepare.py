@@ -51,6 +51,7 @@ def test_from_mirror_to_canonical_splits(run, mirror, kind):
 
 
 def test_dropped_and_clipped_boxes_are_told(run, mirror, caplog):
+    caplog.set_level("INFO")
     mirror.put(voc_files({4: [("red", 35, 3, 50, 25), ("red", 50, 50, 60, 60)]}))
     run()
     assert "dataset cells: 1 box dropped" in caplog.text and "1 box clipped" in caplog.text

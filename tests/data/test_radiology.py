@@ -143,7 +143,7 @@ def test_adni_unites_sides_and_pairs_by_number(tmp_path):
 def test_adni_keeps_the_slices_with_the_largest_foreground(tmp_path):
     records, notes = read(adni, tmp_path, adni_files(), largest=4)
     assert [record.item_id[-3:] for record in records] == ["002", "003", "002", "003"]
-    assert len(notes["beyond the 4 slices with the largest foreground"]) == 2
+    assert len(notes["beyond the 4 slices with the largest foreground, left out"]) == 2
 
 
 @pytest.mark.parametrize(

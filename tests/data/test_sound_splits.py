@@ -114,7 +114,7 @@ def test_splits_that_are_declared_the_same_are_said_not_refused(tmp_path, caplog
     files = {name: content for name, content in coco_tree().items() if not name.startswith("test")}
     result = prepared(tmp_path, files, format={**COCO, "folders": ["train", "val"]}, split=same)
     assert result.manifest["same_splits"] == {"test": "val"} and result.report["leaks"]["count"] == 0
-    assert "test is val" in caplog.records[-1].message
+    assert "test and val are the same pictures" in caplog.records[-1].message
 
 
 def test_pictures_of_one_value_are_no_leak(tmp_path):
@@ -221,13 +221,15 @@ def test_a_rule_for_patients_that_cannot_be(tmp_path, rule, words):
         prepared(tmp_path, slices(), **MASKS, split=rule, expected={"images": {"train": 1, "val": 1}})
 
 
-def test_the_last_line_of_prepare_says_all_of_it(tmp_path, caplog):
+def test_the_last_lines_of_prepare_say_all_of_it(tmp_path, caplog):
     caplog.set_level("INFO")
     files = coco_tree(boxes=((2, 3, 10, 12), (35, 20, 10, 20), (5, 5, 0, 3)))
     prepared(tmp_path, files, format=COCO, exclude=["train/train_0"])
-    line = caplog.records[-1].message
-    assert line == (
-        "dataset my_cells: train 2, val 1, test 1 pictures, 8 boxes; 4 boxes dropped; 4 boxes clipped to their "
-        "pictures; 1 item excluded"
-    )
+    names = "test_0.png, train_1.png, train_2.png …"
+    assert [record.message for record in caplog.records[-4:]] == [
+        "dataset my_cells: train 2, val 1, test 1 pictures, 8 boxes",
+        f"dataset my_cells: 4 boxes dropped, which enclose nothing of their pictures ({names})",
+        f"dataset my_cells: 4 boxes clipped to their pictures ({names})",
+        "dataset my_cells: 1 item excluded (train/train_0)",
+    ]
     assert json.loads((tmp_path / "data/official/my_cells/manifest.json").read_text())["version"] == 2

@@ -130,9 +130,9 @@ LOSS_NAMES = ("classification", "box", "mask")
 def test_the_pages_for_people(tmp_path, name, cells, said):
     metrics = write_world(tmp_path, "mini", cells, lambda cell: (30.0, 20.0))
     paths = collect(suite="mini", grid=name, expected=cells, metrics=metrics, out_dir=tmp_path, title="toy")
-    assert [path.name for path in paths] == [f"{name}_cells.csv", f"{name}.csv", f"{name}.md"]
-    text = paths[-1].read_text()
+    assert [path.name for path in paths] == [f"{name}_cells.csv", f"{name}.csv", f"{name}.md", f"{name}.data.json"]
+    text = paths[2].read_text()
     assert text.startswith(f"# Table {name[-1]} · suite: mini — toy, not comparable with the paper\n") and said in text
     assert "COCO AP" in text and "difference" not in text
-    (empty,) = collect(suite="mini", grid=name, expected=[], metrics={}, out_dir=tmp_path / "empty")[-1:]
+    empty = collect(suite="mini", grid=name, expected=[], metrics={}, out_dir=tmp_path / "empty")[2]
     assert "No cell of this suite belongs into this table." in empty.read_text()

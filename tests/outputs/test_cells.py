@@ -83,7 +83,7 @@ def test_a_cell_expected_twice_is_refused():
 def test_any_object_with_the_attributes_serves(tmp_path):
     class Cell:
         model, dataset, group, arm, method, seed = "glip_t", "bccd", "natural", "cones", "cones", 0
-        unsupported_reason = tokens_per_class = losses = initial_seed = block = None
+        unsupported_reason = tokens_per_class = losses = initial_seed = block = shots = None
 
     cell = Cell()
     path = metrics_path(tmp_path, "mini", cell)

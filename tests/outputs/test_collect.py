@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cones.experiment.outputs import OUTPUTS
 from cones.outputs.cells import cells_csv, collect_cells, read_cells
-from cones.outputs.files import to_csv
+from cones.outputs.files import partial_name, to_csv
 from cones.outputs.make import reading
 from cones.outputs.table1 import read_rows
 from cones.outputs.wording import heading
@@ -40,8 +40,8 @@ def printed(path, width=100):
 
 
 FILES = [
-    *("table1_cells.csv", "table1.csv", "table1.md", "table8.csv", "table8.md", "table10.csv", "table10.md"),
-    *("ranks.csv", "ranks.md"),
+    "table1_cells.csv",
+    *(f"{table}{kind}" for table in ("table1", "table8", "table10", "ranks") for kind in (".csv", ".md", ".data.json")),
 ]
 
 
@@ -65,8 +65,8 @@ def test_the_files_are_the_same_every_time(tmp_path):
 
 def test_partial_files_have_names_of_their_own(tmp_path):
     paths = finished(tmp_path, partial=True)
-    assert [path.name for path in paths] == [name.replace(".", ".partial.") for name in FILES]
-    for path in paths[2::2]:
+    assert [path.name for path in paths] == [partial_name(name) for name in FILES]
+    for path in paths[2::3]:
         assert "some cells failed or did not run" in path.read_text().splitlines()[0]
 
 

@@ -130,7 +130,7 @@ def test_an_output_from_outside_is_made_shown_reported_and_verified(counts, tmp_
     assert parts_of(plan, ["results/counts.csv"]) == ["counts"]
     assert {job for jobs in cells_of(plan, ["counts"]).values() for job in jobs} == {"tune", "evaluate"}
     collect_grid(plan, "counts")
-    csv, markdown = make_output(plan, "counts")
+    csv, markdown, *_ = make_output(plan, "counts")
     assert csv.read_text() == "suite,model,done\nci,glip_nano,4\n" and "| glip_nano | 4 |" in markdown.read_text()
     show_table(csv)
     assert "glip_nano" in capsys.readouterr().out

@@ -1,5 +1,7 @@
 """The one training loop: it learns, resumes bit for bit, cuts batches without changing the loss, never hides a NaN."""
 
+import shutil
+
 import pytest
 import torch
 from toy import ToyDetector, ToySegmenter, paint_split
@@ -16,6 +18,7 @@ from cones.methods.settings import CellSettings, Tuning
 from cones.models.detector import Detections
 from cones.models.language import ClassPhrase, LanguageFeatures
 from cones.models.losses import normalised
+from cones.runtime.artifacts import read_json, write_json
 from cones.runtime.errors import ConesError
 from cones.steps.tune import choose_losses
 from cones.training import tuner as tuning
@@ -154,6 +157,29 @@ def test_where_the_last_epoch_counts_validation_decides_nothing(data, tmp_path, 
     assert (progress.epoch, progress.best_epoch, progress.best_ap) == (5, 5, 1.0)
     assert torch.equal(tuner.trained["prompt.vectors"], snapshots[4]["prompt.vectors"])
     assert [entry["learning_rate"] for entry in progress.history] == pytest.approx([0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+@pytest.fixture(scope="module")
+def without_validation(data, tmp_path_factory):
+    """The same pictures, none of them to validate on."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(data, folder, dirs_exist_ok=True)
+    nothing = {**read_json(folder / "val.json"), "images": [], "annotations": []}
+    write_json(folder / "val.json", nothing)
+    return folder
+
+
+def test_without_validation_there_is_no_ap_of_it_and_the_last_epoch_counts(without_validation, tmp_path, caplog):
+    caplog.set_level("INFO", "cones")
+    progress = make_tuner(without_validation, tmp_path, max_epochs=2, selection="last").run()
+    assert [entry["val_ap"] for entry in progress.history] == [None, None]
+    assert (progress.best_epoch, progress.best_ap) == (2, None)
+    assert "no validation AP" in caplog.text and "validation AP 0.0" not in caplog.text
+
+
+def test_best_weights_are_not_chosen_without_validation(without_validation, tmp_path):
+    with pytest.raises(ConesError, match=r"no validation picture has a box.*`selection: last`"):
+        make_tuner(without_validation, tmp_path, max_epochs=2).run()
 
 
 def test_a_fixed_step_down_survives_an_interruption(data, tmp_path, monkeypatch):

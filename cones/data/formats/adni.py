@@ -56,7 +56,8 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
         ranked = sorted(kept, key=lambda one: (-found[one][0], found[one][1].item_id))
         kept = sorted(ranked[: parameters.largest])
         for one in sorted(ranked[parameters.largest :]):
-            native.note(f"beyond the {parameters.largest} slices with the largest foreground", found[one][1].image)
+            picture = found[one][1].image
+            native.note(f"beyond the {parameters.largest} slices with the largest foreground, left out", picture)
     yield from (found[one][1] for one in kept)
 
 

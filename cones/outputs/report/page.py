@@ -35,6 +35,7 @@ class Sources:
     missing_studies: tuple[str, ...] = ()  # path and what is wrong, of those that cannot be shown
     sections: tuple[Section, ...] = ()  # one for each table or figure of the suite
     pictures: tuple[OfDataset, ...] | None = None  # None: the suite leaves them out
+    left_out: tuple[tuple[str, list[str]], ...] = ()  # datasets of which something was, and what
     waiting: tuple[tuple[str, str, str], ...] = ()  # datasets that need a person: name, status, what to do
     unfinished: bool = False
 
@@ -76,6 +77,7 @@ def contents(sources: Sources) -> dict:
         "study": study_views(sources.study),
         "missing_studies": sources.missing_studies,
         "gaps": gap_rows(sources.of_all),
+        "left_out": sources.left_out,
         "waiting": sources.waiting,
         "not_in_suite": None if sources.table1 is None else not_in_suite(records),
         "command": command(sources.suite, sources.overrides),

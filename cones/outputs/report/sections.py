@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cones.experiment.outputs import Output
-from cones.outputs.files import named, read_csv
+from cones.outputs.files import named
 from cones.outputs.make import sheets_of
 from cones.outputs.report.origin import command
 from cones.outputs.sheet import Sheet, trimmed
@@ -39,7 +39,7 @@ def _section(output: Output, folder: Path, suite: str, title: str, overrides: di
     again = command(suite, overrides, target=f"results/{output.name}.csv")
     if not path.exists():
         return Section(output.name, output.title, output.about, again)
-    sheets = [trimmed(sheet) for sheet in sheets_of(output, *read_csv(path), suite=suite, title=title)]
+    sheets = [trimmed(sheet) for sheet in sheets_of(output, path, suite=suite, title=title)]
     pictures, supplement = (
         [
             (f"{alt}; the numbers are in the table", _data_uri(picture))

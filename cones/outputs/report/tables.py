@@ -57,6 +57,7 @@ def table_view(sheet: Sheet, tested: Mapping[str, Row]) -> dict:
         "sizes": _sizes(sheet, columns, tested),
         "legend": [*sheet.legend, *_legend(sheet)],
         "notes": list(sheet.notes),
+        "on_data": sheet.on_data,
         "empty": sheet.empty,
     }
 

@@ -1,0 +1,104 @@
+"""What the readers of a table must know of the data behind its numbers; kept in a file beside the table's CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cones.data.findings import of_every_table
+from cones.experiment.cell import Cell, Plan
+from cones.experiment.outputs import GENERATION, Output
+from cones.outputs.files import data_notes_file
+from cones.runtime.artifacts import read_json, write_json
+from cones.runtime.errors import ConesError
+
+VERSION = 1
+NOT_RECORDED = "what was left out of the data is not recorded beside this file: make the table again"
+
+
+def cells_behind(plan: Plan, output: Output) -> dict[str, list[Cell]]:
+    """{dataset: its cells} of all datasets that an output shows; those of generation have no cells here.
+
+    Empty for an output that reads the datasets' manifests, as it says everything itself.
+    """
+    if output.reads == "manifests":
+        return {}
+    behind: dict[str, list[Cell]] = {}
+    for part in output.parts_in(plan.suite.parts):
+        if part == GENERATION:
+            behind.setdefault(plan.generation.dataset, [])
+            continue
+        for cell in plan.cells(part):
+            if not output.groups or plan.registry[cell.dataset].group in output.groups:
+                behind.setdefault(cell.dataset, []).append(cell)
+    return behind
+
+
+def manifests_behind(plan: Plan, output: Output) -> list[Path]:
+    """The manifests that `data_notes` reads."""
+    return [plan.data_folder(dataset) / "manifest.json" for dataset in cells_behind(plan, output)]
+
+
+def data_notes(plan: Plan, output: Output) -> list[str]:
+    """The notes on an output's datasets, equal ones together: `bccd, cpm17: 1 picture in two splits`.
+
+    What was left out or is shared (`of_every_table`), splits that are the same pictures or have no box to validate on,
+    with what that means for the weights that are kept, and which cells are few-shot. A dataset that is not prepared
+    has no numbers and no notes.
+    """
+    behind = cells_behind(plan, output)
+    named: dict[str, list[str]] = {}
+    for dataset, cells in behind.items():
+        try:
+            manifest = plan.manifest(dataset)
+        except ConesError:
+            continue
+        tuned = [cell for cell in cells if plan.method(cell.arm).is_tuned]
+        selections = {plan.settings(cell).tuning.selection for cell in tuned}
+        for note in (*of_every_table(manifest), *_on_splits(manifest, selections)):
+            named.setdefault(note, []).append(dataset)
+    return [*(f"{', '.join(names)}: {note}" for note, names in named.items()), *_few_shot(plan, behind)]
+
+
+def _on_splits(manifest: dict, selections: set[str]) -> Iterator[str]:
+    """Notes on the splits of a dataset; `selections` are those of its tuned cells."""
+    for split, other in manifest.get("same_splits", {}).items():
+        text = f"{split} and {other} are the same pictures"
+        if {split, other} == {"val", "test"} and "best" in selections:
+            text += ", so the weights that are best on validation are those that are best on the test"
+        elif {split, other} == {"val", "test"} and selections:
+            text += "; the weights of the last epoch are kept, whatever they score there"
+        yield text
+    if manifest["status"] == "ready" and selections and not manifest["splits"]["val"]["boxes"]:
+        what = "no validation picture has a box" if manifest["splits"]["val"]["images"] else "no validation pictures"
+        yield f"{what}, so the weights of the last epoch are kept (`selection: last`)"
+
+
+def _few_shot(plan: Plan, behind: dict[str, list[Cell]]) -> Iterator[str]:
+    """A note for each number of shots: whose cells were tuned on so few pictures."""
+    tuned = [cell for cells in behind.values() for cell in cells if plan.method(cell.arm).is_tuned]
+    shots = {cell: plan.settings(cell).tuning.shots for cell in tuned}
+    for count in sorted({count for count in shots.values() if count is not None}):
+        few = [cell for cell in tuned if shots[cell] == count]
+        where: dict[tuple[str, ...], list[str]] = {}
+        for arm in dict.fromkeys(cell.arm for cell in few):
+            where.setdefault(tuple(dict.fromkeys(cell.dataset for cell in few if cell.arm == arm)), []).append(arm)
+        whose = [f"{', '.join(arms)} on {', '.join(datasets)}" for datasets, arms in where.items()]
+        everywhere = "everything that is tuned here" if len(few) == len(tuned) else "; ".join(whose)
+        yield f"few-shot, about {count} image{'s' * (count != 1)} per class in train and val: {everywhere}"
+
+
+def write_data_notes(csv: Path, notes: Sequence[str]) -> Path:
+    """Write the notes to the file beside a table's CSV, and return its path."""
+    path = data_notes_file(csv)
+    write_json(path, {"version": VERSION, "notes": list(notes)})
+    return path
+
+
+def read_data_notes(csv: Path, suite: str) -> list[str]:
+    """The notes beside a table's CSV or, of a copy in `results/`, beside the suite's table; NOT_RECORDED without."""
+    beside = data_notes_file(csv)
+    for path in (beside, beside.parent / suite / beside.name):
+        if path.exists():
+            return read_json(path)["notes"]
+    return [NOT_RECORDED]
