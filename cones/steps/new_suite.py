@@ -97,6 +97,13 @@ def new_suite(
     `format_name` and `task` choose where files leave it open. The folder is read and never written to.
     """
     recognised = recognise(folder, format_name)
+    if not recognised.classes:
+        raise ConesError(
+            f"this folder looks like {recognised.format['name']}, and no object in it has a class",
+            where=folder,
+            found="; ".join(recognised.why),
+            next_step="annotate some objects first",
+        )
     if task is not None:
         recognised = _with_task(recognised, task)
     name = _free_name(name or re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_") or "my_data")
@@ -201,7 +208,16 @@ def _checked(entry: str, name: str, file: Path) -> Dataset:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file.name
         path.write_text(entry, encoding="utf-8")
-        return load_registry(path)[name]
+        try:
+            return load_registry(path)[name]
+        except ConesError as error:
+            raise ConesError(
+                error.what,
+                where=str(error.where).replace(str(path), "the entry that would be written"),
+                expected=error.expected,
+                found=error.found,
+                next_step="correct this in the folder's files, or write the entry by hand (docs/datasets.md)",
+            ) from None
 
 
 def _counts(

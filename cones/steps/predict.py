@@ -163,10 +163,11 @@ def _refuse_other_settings(plan: Plan, cell: Cell) -> None:
 
 
 def _own_threshold(plan: Plan, cell: Cell) -> float:
+    """The threshold of the cell's detections on its test split; ConesError unless these are of the state it has."""
     file = cell.folder / "predictions.json"
-    if not file.is_file():
+    if not _is_scored(cell):
         raise ConesError(
-            "this cell has not been scored, so it has no threshold of its own",
+            "this cell, as it is tuned now, has not been scored, so it has no threshold of its own",
             where=cell.folder,
             next_step="give one, such as --threshold 0.3, or run the evaluation step of this cell",
         )
@@ -179,6 +180,15 @@ def _own_threshold(plan: Plan, cell: Cell) -> float:
             next_step="give one, such as --threshold 0.3",
         )
     return least
+
+
+def _is_scored(cell: Cell) -> bool:
+    """Whether `predictions.json` is the one that was made of the cell's state, as `run.json` records."""
+    run, file = cell.folder / "run.json", cell.folder / "predictions.json"
+    if not (run.is_file() and file.is_file()):
+        return False
+    recorded = read_json(run).get("sha256", {})
+    return (recorded.get(state_file(cell).name), recorded.get(file.name)) == (recorded_state(cell.folder), sha256(file))
 
 
 def _refuse_overwriting(pictures: Sequence[Path], written: Sequence[Path]) -> None:

@@ -99,6 +99,27 @@ def test_cocos_own_layout_finds_the_pictures_of_each_split_elsewhere(tmp_path):
     assert rule == {"rule": "holdout80", "shipped": {"test": "val"}} and "no test split" in text
 
 
+def test_roboflows_layouts_of_coco_and_yolo_and_text_beside_pictures(tmp_path):
+    files = {}
+    for number, split in enumerate(("train", "valid", "test")):
+        files[f"{split}/_annotations.coco.json"] = coco_json(["a.png"], [(1, 1, [1, 1, 5, 5])], ("red", "white"))
+        files[f"{split}/a.png"] = noise(number)
+    coco = recognise(write_tree(tmp_path / "coco", files))
+    assert coco.format["files"]["val"] == "valid/_annotations.coco.json" and "images" not in coco.format
+    assert split_rule(coco.splits)[0]["shipped"] == {"train": "train", "val": "val", "test": "test"}
+    files = {"data.yaml": b"names: [red]\ntrain: ../train/images\nval: ../valid/images\ntest: ../test/images"}
+    for number, split in enumerate(("train", "valid", "test")):
+        files |= {f"{split}/images/a.png": noise(number), f"{split}/labels/a.txt": b"0 0.1 0.1 0.5 0.1 0.5 0.5"}
+    yolo = recognise(write_tree(tmp_path / "yolo", files))
+    assert yolo.task == "instance_segmentation" and {r.split for r in records_of(tmp_path / "yolo", yolo)} == set(
+        SPLITS
+    )
+    beside = {"classes.txt": b"red\n", "pictures/a.png": noise(7), "pictures/a.txt": b"0 0.5 0.5 0.2 0.2\n"}
+    flat = recognise(write_tree(tmp_path / "flat", beside))
+    assert flat.format == {"name": "yolo", "data": "classes.txt", "images": "pictures"}
+    assert [len(record.objects) for record in records_of(tmp_path / "flat", flat)] == [1]
+
+
 def test_a_flat_folder_of_pictures_and_xml_has_no_splits(tmp_path):
     files = {f"{n}.xml": voc_xml(n, ("red", 1, 1, 9, 9)) for n in range(3)} | {f"{n}.jpg": jpeg() for n in range(3)}
     write_tree(tmp_path / "flat", files | {"3.xml": voc_xml(3), "3.jpg": jpeg(), "notes.txt": b"by hand"})

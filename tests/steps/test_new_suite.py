@@ -129,6 +129,27 @@ def test_nothing_is_written_where_it_is_refused(place, words, fault):
     assert {path: path.read_bytes() for path in Path(".").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    "files, fault",
+    [
+        ({"a.xml": b"<annotation></annotation>", "a.png": noise(1)}, "looks like voc, and no object in it has a class"),
+        (
+            {
+                "data.yaml": b"names: [red, red]\ntrain: images",
+                "images/a.png": noise(1),
+                "labels/a.txt": b"0 .5 .5 .1 .1",
+            },
+            "the entry that would be written: twice: a class name is listed twice",
+        ),
+    ],
+)
+def test_classes_that_are_none_or_not_apart_end_before_anything_is_written(place, files, fault):
+    write_tree(place / "twice", files)
+    with pytest.raises(ConesError, match=fault):
+        new_suite("../twice")
+    assert not Path("config/twice.yaml").exists() and not Path("config/datasets/twice.yaml").exists()
+
+
 def test_odd_names_of_folders_end_in_whole_files(place):
     (place / "My cells!").rename(place / "Zellen: #1 {x} 'a' \"b\"")
     new_suite("../Zellen: #1 {x} 'a' \"b\"")

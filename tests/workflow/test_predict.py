@@ -132,6 +132,7 @@ def test_what_cannot_be_predicted_is_one_line(plan, tmp_path, monkeypatch):
         ("results/ci/glip_nano/bccd/cones/seed0/state.safetensors", "content changed since it was recorded"),
         ("results/ci/glip_nano/bccd/cones/seed0/tuning.json", "this cell is not tuned"),
         ("results/ci/glip_nano/bccd/cones/seed0/predictions.json", "give one, such as --threshold 0.3"),
+        ("results/ci/glip_nano/bccd/cones/seed0/run.json", "as it is tuned now, has not been scored"),
     ],
 )
 def test_a_cell_of_other_weights_data_or_settings_is_refused(own_finished, tmp_path, monkeypatch, file, words):
@@ -141,6 +142,9 @@ def test_a_cell_of_other_weights_data_or_settings_is_refused(own_finished, tmp_p
         path.write_text(path.read_text().replace("tokens_per_class: 2", "tokens_per_class: 5"))
     elif path.name in ("tuning.json", "predictions.json"):
         path.unlink()
+    elif path.name == "run.json":
+        sealed = json.loads(path.read_text())
+        path.write_text(json.dumps({**sealed, "sha256": {**sealed["sha256"], "state.safetensors": "of another"}}))
     elif path.suffix == ".json":
         path.write_text(path.read_text() + "\n")
     else:

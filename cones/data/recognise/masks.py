@@ -55,7 +55,10 @@ def recognise(tree: Tree) -> Recognised | None:
         task="instance_segmentation",
         splits=tuple(word for word in words if word) if len(pairs) > 1 else (),
         why=(
-            "; ".join(f"{tree.name(images)} has the names of {tree.name(masks)}" for images, masks, _ in pairs),
+            "; ".join(
+                f"pictures in {tree.name(images)}, masks of the same names in {tree.name(masks)}"
+                for images, masks, _ in pairs
+            ),
             "each region of a mask is an object (`objects: components`), and a mask without one shows nothing",
         ),
         unknown=notes,

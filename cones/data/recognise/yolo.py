@@ -16,7 +16,7 @@ LOOKED_AT = 300  # text files, to see whether they hold boxes or polygons
 
 def recognise(tree: Tree) -> Recognised | None:
     described = {path: content for path in tree.with_suffix(".yaml", ".yml") if (content := _content(path))}
-    texts = [path for path in tree.with_suffix(".txt") if any(p.lower() == "labels" for p in path.parts)]
+    texts = _texts(tree)
     if described:
         return _of_yaml(tree, described, texts)
     lists = [path for path in tree.files if path.name.lower() in LISTS]
@@ -79,6 +79,14 @@ def _content(file: Path) -> dict | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return content if isinstance(content, dict) and isinstance(content.get("names"), list | dict) else None
+
+
+def _texts(tree: Tree) -> list[Path]:
+    """The text files in folders `labels`, or else those that have the names of pictures."""
+    texts = tree.with_suffix(".txt")
+    stems = {path.stem for path in tree.pictures}
+    in_labels = [path for path in texts if any(part.lower() == "labels" for part in path.relative_to(tree.root).parts)]
+    return in_labels or [path for path in texts if path.stem in stems]
 
 
 def _is_of_fractions(file: Path) -> bool:
