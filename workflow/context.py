@@ -17,8 +17,9 @@ from cones.experiment.stale import Staleness
 from cones.experiment.step import Input, Job
 from cones.experiment.suite import MAIN_GRID
 from cones.outputs import digests as output_digests
+from cones.outputs.data_notes import manifests_behind
 from cones.outputs.files import cells_file
-from cones.outputs.make import inputs_of, reading
+from cones.outputs.make import reading
 from cones.outputs.report.files import OF_TABLE1, PAGE
 from cones.outputs.report.pictures import inputs as picture_files
 from cones.runtime.errors import ConesError
@@ -153,7 +154,12 @@ class Context:
 
     def output_inputs(self, output: Output) -> list[str]:
         """The input files of an output."""
-        return [str(path) for path in inputs_of(self.plan, output)]
+        return [str(path) for path in reading(output).inputs(self.plan, output)]
+
+    def output_manifests(self, output: Output) -> list[str]:
+        """The manifests that the notes on an output's data are made of. No sentinel watches them: a dataset that is
+        gone asks for nothing as long as the tables are up to date."""
+        return [str(path) for path in manifests_behind(self.plan, output)]
 
     def output_settings(self, output: Output) -> object:
         """The settings that an output depends on."""

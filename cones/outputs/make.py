@@ -12,7 +12,7 @@ from typing import Any
 from cones.experiment.cell import RESULTS, Plan
 from cones.experiment.outputs import OUTPUTS, Output, outputs_of
 from cones.experiment.suite import CONFIG_FOLDER
-from cones.outputs.data_notes import data_notes, manifests_behind, read_data_notes, write_data_notes
+from cones.outputs.data_notes import data_notes, read_data_notes, write_data_notes
 from cones.outputs.files import named, read_csv, to_csv
 from cones.outputs.sheet import Sheet, sheet_markdown
 from cones.outputs.wording import said_of_suite
@@ -23,11 +23,6 @@ from cones.runtime.errors import ConesError, closest
 def reading(output: Output) -> ModuleType:
     """The module of `cones/outputs/reads/` that reads for this output."""
     return importlib.import_module(output.reading_module)
-
-
-def inputs_of(plan: Plan, output: Output) -> list[Path]:
-    """The files that an output is made of: those that it reads, and what its datasets' notes are read from."""
-    return list(dict.fromkeys([*reading(output).inputs(plan, output), *manifests_behind(plan, output)]))
 
 
 def make_output(plan: Plan, name: str, *, partial: bool = False) -> list[Path]:

@@ -31,6 +31,7 @@ for output in context.outputs:
             output.name
         input:
             sources,
+            context.output_manifests(output),
             local(context.output_sentinel(output.name, sources, output.files)),
         output:
             [f"results/{{suite}}/{name}" for name in output.files],
