@@ -111,8 +111,9 @@ def split_items(
         raise ConesError(
             "nothing is left to train on",
             where=f"dataset {dataset_id}",
-            found=counted(splits),
-            next_step=f"correct `split` of this source in {registry}",
+            found=counted(splits) + (f"; patients: {len(set((groups or {}).values()))}" if rule.patients else ""),
+            next_step=f"correct `split` of this source in {registry}"
+            + (" (test20_then_holdout80 needs five patients)" if rule.patients else ""),
         )
     return splits
 

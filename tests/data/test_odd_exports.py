@@ -292,6 +292,7 @@ REFUSED = {
         r"expected images/0a0\.png; found pictures such as images/a0\.png",
     ),
     "CSV: a column twice": (csv(head=HEAD + ",class", row="{},2,3,12,15,red,white"), 'two columns "class"'),
+    "CSV: a row without a class": (csv("a0.png,1,2,3,4,"), r"line 12 holds no box of a picture and a class"),
     "CSV: thousands": (csv(row='{},"1,200",3,12,15,red'), r"line 2 holds no box"),
     "CSV: a workbook": (with_files(csv(), **{"b.csv": b"PK\3\4\0\0"}), r"found an Excel workbook or zip archive"),
     "CSV: an empty file": (with_files(csv(), **{"b.csv": b""}), r'no column "name".*found nothing'),

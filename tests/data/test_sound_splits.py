@@ -178,6 +178,11 @@ def test_patients_stay_whole_with_the_rules_that_know_no_counts(tmp_path, seen):
     assert result.report["groups"] == {"count": 10, "in_two_splits": 0, "examples": []}
 
 
+def test_one_patient_cannot_be_divided(tmp_path):
+    with pytest.raises(ConesError, match=r"left to train on; found train 0, val 6, test 0; patients: 1.*needs five"):
+        prepared(tmp_path, slices(patients=1), **MASKS, split={**DIVIDED, "patients": PATIENT})
+
+
 def test_without_patients_they_are_torn(tmp_path):
     assert torn(prepared(tmp_path, slices(), **MASKS, split=DIVIDED))  # so that the test above means something
 

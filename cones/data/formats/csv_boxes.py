@@ -70,9 +70,9 @@ def read_boxes(
     for number, row in table.rows:
         corners, name = [table.number(row[column]) for column in parameters.corners], row[parameters.picture]
         without_box = name and not any(row[column] for column in columns[1:])
-        if not without_box and (None in corners or not name):
+        if not without_box and (None in corners or not all(row[column] for column in columns)):
             raise native.fault(
-                f"line {number} holds no box",
+                f"line {number} holds no box" + ("" if None in corners else " of a picture and a class"),
                 file,
                 expected=",".join(columns),
                 found=table.separator.join(row[column] for column in columns),
