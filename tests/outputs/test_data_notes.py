@@ -37,7 +37,7 @@ def notes_of(plan, name="table1"):
 
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
-    return finished(tmp_path, monkeypatch, datasets=["pascal_voc", "bccd", "cpm17"])
+    return finished(tmp_path, monkeypatch, datasets=["pascal_voc", "bccd", "cpm17"], report={"pictures": False})
 
 
 def test_every_view_of_a_table_says_it_and_the_csv_is_as_before(plan):

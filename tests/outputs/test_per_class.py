@@ -76,14 +76,14 @@ def test_it_is_made_of_the_cells_that_have_numbers(tmp_path, monkeypatch):
     content = read_json(path)
     content["scores"]["bbox"]["per_class"] = [{"category_id": 1, "name": "WBC", "ap": 12.5, "ap50": 30.0}]
     write_json(path, content)
-    csv, markdown = make_output(plan, "per_class")
+    csv, markdown, *_ = make_output(plan, "per_class")
     assert csv.read_text().splitlines()[1:] == ["ci,glip_nano,box,bccd,WBC,cones,cones,1,12.5,,30.0"]
     assert "not comparable with the paper" in markdown.read_text()
 
 
 def test_a_suite_without_numbers_has_an_empty_table(tmp_path, monkeypatch):
     plan = finished(tmp_path, monkeypatch, suite="ci", outcomes=lambda cell: None)
-    csv, markdown = make_output(plan, "per_class")
+    csv, markdown, *_ = make_output(plan, "per_class")
     assert len(csv.read_text().splitlines()) == 1 and "No cell of this suite" in markdown.read_text()
 
 
