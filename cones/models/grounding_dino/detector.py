@@ -36,8 +36,8 @@ class GroundingDINO(GroundedDetector):
     box_heads             one for each decoder layer, or one for all
     projections           what linear probing trains: the projection of the text, the biases of the class logits, and
                           the last layers of the box heads; the class logits have no projection of their own
-    other_projections     "behind_fusion": the norm before the heads and the last layers of the box heads: nothing trains
-                          whose gradient runs through the whole detector
+    other_projections     "behind_fusion": the norm before the heads and the last layers of the box heads: nothing
+                          trains whose gradient runs through the whole detector
     detections_per_image  how many boxes `detect` keeps; may be set
     loss_groups           which terms `loss` returns: "classification", "box"; may be set (paper, Table 4)
     """
