@@ -13,6 +13,9 @@ from cones.models.detector import ImageBatch, Target
 from cones.models.language import MAX_POSITIONS
 from cones.models.layers.boxes import normalised_boxes
 
+LIBRARY_MODELS = ("gdino_t", "mm_gdino_t")
+LIBRARY_WAY = "transformers' code, valid text rows only (the library's way)"
+LIBRARY_WAYS = {"transformers' code, text padded to 256 rows": MAX_POSITIONS, LIBRARY_WAY: None}  # way -> rows
 WORD, STOP, PADDING = 2000, 1012, 0  # of bert-base-uncased; the library knows the stop by its number
 
 
@@ -66,9 +69,3 @@ def library_model(name: str) -> nn.Module:
         )
         model = transformers.MMGroundingDinoForObjectDetection(config)
     return model.eval().requires_grad_(False)
-
-
-LIBRARY_WAYS = {
-    "transformers' code, text padded to 256 rows": MAX_POSITIONS,
-    "transformers' code, valid text rows only (the library's way)": None,
-}
