@@ -14,6 +14,8 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -41,13 +43,16 @@ from cones.steps.text import encode_class_names
 from cones.steps.tune import tune_cell
 from cones.training.tuner import mark_trainable
 
-OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50")
+OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50", "gdino_t", "gdino_b")
 NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg"}  # and the dataset of the miniature suite
 DRAWING = ("sd_nano", "sd15")
 EPOCHS = 6
 LIKE = {
     **dict.fromkeys(("glip_t_b", "glip_t_c"), "glip_t"),
     **dict.fromkeys(("glip_nano_a", "glip_nano_b", "glip_nano_c"), "glip_nano"),
+    **dict.fromkeys(("mm_gdino_t", "mm_gdino_t_goldg", "mm_gdino_t_grit", "mm_gdino_t_grit_v3det"), "gdino_t"),
+    **dict.fromkeys(("llmdet_t",), "gdino_t"),
+    **dict.fromkeys(("mm_gdino_b", "mm_gdino_b_all", "llmdet_b"), "gdino_b"),
 }
 HEIGHT, WIDTH, TEXT_ROWS = 320, 544, 16
 JOB_SECONDS = {"nano": 0.5, "official": 20.0}  # a warm start; an assumption: imports, and gigabytes of weights to read
@@ -69,6 +74,10 @@ def operations(name: str) -> dict:
     heard = language.hidden.requires_grad_()
     said = summed(model.ground(pyramid, sentence(heard)))
     counted(gflop, "back_to_language", said.backward)
+    del said
+    mark_trainable(model, nn.Module(), TuningMethod.load("linear_probing"))
+    said = summed(model.ground(pyramid, sentence(language.hidden.detach())))
+    counted(gflop, "back_to_projections", said.backward)
     del said
     mark_trainable(model, nn.Module(), TuningMethod.load("full_finetuning"))
     said = summed(model.ground(model.encode_image(images), language))
@@ -100,12 +109,23 @@ def sizes(model: GroundedDetector, encoder: nn.Module) -> dict:
 
 def sentence(hidden: Tensor) -> LanguageFeatures:
     valid = torch.ones(hidden.shape[:2], dtype=torch.bool)
-    return LanguageFeatures(hidden, valid, valid[:, None].clone())
+    return LanguageFeatures(hidden, valid, valid[:, None].clone(), torch.zeros_like(valid, dtype=torch.long))
 
 
 def summed(predictions) -> Tensor:
     """One number that depends on everything the losses look at."""
-    return sum(o.sum() for o in predictions.outputs.values() if isinstance(o, Tensor) and o.requires_grad)
+    return sum(tensor.sum() for tensor in tensors_in(predictions.outputs) if tensor.requires_grad)
+
+
+def tensors_in(value: object) -> Iterator[Tensor]:
+    """The tensors of a nest of mappings, lists and dataclasses."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from tensors_in(part)
+    elif is_dataclass(value):
+        yield from tensors_in(vars(value))
 
 
 def counted(into: dict, name: str, call):

@@ -1,11 +1,12 @@
 """One training step of ConES stage 1, saving by saving: from the way of the published code to what runs here.
 
-    python benchmarks/stage1.py [--models glip_t glip_l uninext_r50 --height 256 --width 416 --rows 15 --repeats 2]
+    python benchmarks/stage1.py [--models glip_t gdino_t … --height 256 --width 416 --rows 15 --repeats 2]
 
 A step is: image features, head, losses and the way back to the vectors, one image. Operations are counted by PyTorch
 (matrix products and convolutions; a multiply-add is two); seconds are processor seconds of one thread, the least of
-the repeats, all ways in turn. Weights are random: time does not depend on them. Writes benchmarks/stage1.json and
-prints the rows of the README.
+the repeats, all ways in turn. Weights are random: time does not depend on them. Grounding DINO is compared with the
+code of transformers in the same run, GLIP and UNINEXT with their published way. Writes benchmarks/stage1.json (models
+that are not asked for stay as they are) and prints the rows of the README.
 """
 
 import argparse
@@ -15,9 +16,11 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from library_grounding_dino import LIBRARY_MODELS, LIBRARY_WAY, LIBRARY_WAYS, LibraryStep
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -27,6 +30,8 @@ from cones.models.language import MAX_POSITIONS, LanguageFeatures
 from cones.models.layers.fusion import BiAttention
 from cones.models.losses import normalised
 from cones.models.optimisations import disable_optimisations
+
+PUBLISHED_WAY = "256 text rows, plain fusion (the published way)"
 
 
 def ways(model: GroundedDetector) -> dict[str, Callable[[], tuple[bool, bool]]]:
@@ -41,7 +46,7 @@ def ways(model: GroundedDetector) -> dict[str, Callable[[], tuple[bool, bool]]]:
 
     return {
         "256 text rows, plain fusion, gradients of frozen weights too": lambda: crop(MAX_POSITIONS, False, False, True),
-        "256 text rows, plain fusion (the published way)": lambda: crop(MAX_POSITIONS, False, False),
+        PUBLISHED_WAY: lambda: crop(MAX_POSITIONS, False, False),
         "+ valid text rows only": lambda: crop(None, False, False),
         "+ folded fusion (ours)": lambda: crop(None, None, False),
         "+ shared image features (ours)": lambda: crop(None, None, True),
@@ -76,25 +81,32 @@ class Step:
             parameter.grad = None
 
 
+def ours(step: Step, set_up: Callable[[], tuple[bool, bool]]) -> None:
+    step(*set_up())
+
+
 def measured(name: str, options: argparse.Namespace) -> list[dict]:
     torch.manual_seed(0)
     model = build_detector(name).eval()
     step = Step(model, height=options.height, width=options.width, rows=options.rows)
+    steps = {way: partial(ours, step, set_up) for way, set_up in ways(model).items()}
+    if name in LIBRARY_MODELS:
+        given = {"images": step.images, "targets": step.targets, "vectors": step.vectors.detach()}
+        steps |= {way: LibraryStep(name, rows=rows, **given) for way, rows in LIBRARY_WAYS.items()}
     seconds: dict[str, list[float]] = {}
     operations: dict[str, float] = {}
     for repeat in range(options.repeats + 1):
-        for way, set_up in ways(model).items():
-            given = set_up()
+        for way, run in steps.items():
             if not repeat:  # counted once, which warms up as well
                 with FlopCounterMode(display=False) as counter:
-                    step(*given)
+                    run()
                 operations[way] = counter.get_total_flops() / 1e9
                 continue
             started = time.process_time()
-            step(*given)
+            run()
             seconds.setdefault(way, []).append(time.process_time() - started)
             gc.collect()
-    published = "256 text rows, plain fusion (the published way)"
+    published = LIBRARY_WAY if name in LIBRARY_MODELS else PUBLISHED_WAY
     rows = []
     for way, counted in operations.items():
         least = min(seconds[way])
@@ -135,16 +147,20 @@ def masks_of_detections(name: str, options: argparse.Namespace) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=["glip_t", "glip_l", "uninext_r50"])
+    parser.add_argument("--models", nargs="+", default=["glip_t", "glip_l", "uninext_r50", "gdino_t"])
     for name, value in (("height", 256), ("width", 416), ("rows", 15), ("repeats", 2)):
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
     torch.set_num_threads(1)
     steps = [row for name in options.models for row in measured(name, options)]
     masks = [masks_of_detections(name, options) for name in options.models if name.startswith("uninext")]
-    report = {"options": vars(options), "torch": torch.__version__, "machine": platform.machine()}
-    report |= {"steps": steps, "masks": masks}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    path = Path(__file__).with_suffix(".json")
+    earlier = json.loads(path.read_text())
+    at = {key: value for key, value in vars(options).items() if key != "models"}
+    steps = [row for row in earlier["steps"] if row["model"] not in options.models] + [{**row, **at} for row in steps]
+    masks = [row for row in earlier["masks"] if row["model"] not in options.models] + masks
+    report = {"torch": torch.__version__, "machine": platform.machine(), "steps": steps, "masks": masks}
+    path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

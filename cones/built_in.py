@@ -48,6 +48,7 @@ FORMATS = {
 # in the order of the report
 OUTPUTS = {
     "table1": "cones.outputs.table1",
+    "table1_modern": "cones.outputs.table1_modern",
     "table8": "cones.outputs.table8",
     "table10": "cones.outputs.table10",
     "ranks": "cones.outputs.ranks",

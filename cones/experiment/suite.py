@@ -50,6 +50,9 @@ class Arm(Strict):
     loss_groups: tuple[LossGroup, ...] | None = Field(
         None, min_length=1, description="the losses that train, where the model's can be told apart; default: all"
     )
+    projections: str | None = Field(
+        None, description="what linear probing trains, where the model's family names more than one choice"
+    )
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
 
 
@@ -222,6 +225,7 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | N
             where=f"{CONFIG_FOLDER / suite.suite}.yaml: tuning of {' or '.join(named)}",
         ),
         loss_groups=arm.loss_groups,
+        projections=arm.projections,
     )
 
 

@@ -107,7 +107,7 @@ class Rates:
 
     def _counted(self, known: dict, settings: CellSettings) -> Rate:
         """The rate by counted operations over an assumed speed; all but the text's grow with the picture's area."""
-        gflop, at = known["gflop"], known["counted_at"]["height"] ** 2
+        gflop, at = {"back_to_projections": 0.0, **known["gflop"]}, known["counted_at"]["height"] ** 2
         tuning, speed = settings.tuning, 1000 * self.tflops
         step = None
         if METHODS[settings.method].is_tuned:
@@ -122,7 +122,8 @@ def passes(method: str) -> tuple[tuple[str, ...], int]:
     """(passes of an image through the detector, passes of the text through its encoder) in a step of a tuned method.
 
     The way back is as far as what trains: through everything, to the language that the vectors stand in or behind
-    (then also through a frozen text encoder), or not at all for the heads' last projections.
+    (then also through a frozen text encoder), or to the heads' projections, which is nearly nothing and not counted for
+    a model in which these come last.
     """
     entry = METHODS[method]
     reads_text = "text_encoder" in entry.inputs
@@ -130,7 +131,7 @@ def passes(method: str) -> tuple[tuple[str, ...], int]:
         return ("encode", "ground", "back_through_everything"), 3 if reads_text else 0
     if entry.has_vectors or entry.block == "control":
         return ("encode", "ground", "back_to_language"), 2 if reads_text else 0
-    return ("encode", "ground"), 0
+    return ("encode", "ground", "back_to_projections"), 0
 
 
 def _recorded(records: list[Record], tuning: Tuning) -> Rate:

@@ -66,3 +66,4 @@ class CellSettings(Strict):
     prompts: str
     tuning: Tuning
     loss_groups: tuple[LossGroup, ...] | None = None
+    projections: str | None = None

@@ -1,7 +1,9 @@
 """The seam every detection model meets: image + language features -> predictions -> losses or detections."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -109,6 +111,7 @@ class GroundedDetector(nn.Module):
     inclusive_boxes   True if x2, y2 are the last pixel inside a box (width = x2 - x1 + 1)
     predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
+    other_projections {name: further choices of what linear probing may train}, as arms give them
     always_frozen     names (or prefixes ending in ".") that no method trains
     additions         prefixes ending in "." of what a tuning method has added (see `cones/models/additions.py`)
     loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
@@ -121,6 +124,7 @@ class GroundedDetector(nn.Module):
     inclusive_boxes: bool = False
     predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
+    other_projections: Mapping[str, frozenset[str]] = MappingProxyType({})
     always_frozen: tuple[str, ...] = ()
     additions: tuple[str, ...] = ()
     loss_groups: tuple[str, ...] = ()

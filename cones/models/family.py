@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -50,11 +52,14 @@ class ModelFamily(ABC):
     text_prefix  what stands before the text encoder's parameter names in a checkpoint
     unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
     captions     how class names are written in one caption
+    pretrained_on  {model: datasets of the registry that its published weights were trained on}: no score of it there is
+                 called zero-shot
     """
 
     text_prefix: str
     captions: CaptionStyle = CaptionStyle()
     unused: re.Pattern = re.compile(r"(?!)")  # none
+    pretrained_on: Mapping[str, frozenset[str]] = MappingProxyType({})
 
     @abstractmethod
     def detector(self, name: str) -> GroundedDetector:

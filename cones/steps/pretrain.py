@@ -56,6 +56,7 @@ def pretrain(model: str, folder: Path) -> None:
         "torch": torch.__version__,
         "minutes": round(run.seconds / 60, 1),
         "loss_curve": run.curve,
+        **({"validation": run.validation} if run.validation else {}),
         "zero_shot": scores,
     }
     write_json(folder / f"{model}.json", record)

@@ -14,7 +14,7 @@ from cones.methods.method import Input, PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
-from cones.models.family import family_of
+from cones.models.family import family_named, family_of
 from cones.models.language import LanguageFeatures
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import check_sha256, load_tensors, sha256, write_json
@@ -42,7 +42,7 @@ def tune_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
     make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
-    if reason := _reason_to_skip(cell, method, manifest):
+    if reason := _reason_to_skip(cell, method, manifest) or _reason_not_zero_shot(plan, cell):
         log.info("skipped: %s", reason)
         digest = State(skipped=reason).save(state_file(cell))
         write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
@@ -57,6 +57,16 @@ def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | N
     if "masks" in method.labels and manifest["task"] != "instance_segmentation":
         return "the method needs masks of training images, and the dataset has boxes alone"
     return method.supports(cell.model)
+
+
+def _reason_not_zero_shot(plan: Plan, cell: Cell) -> str | None:
+    """A model's score on data of its pretraining is not called zero-shot."""
+    entry = plan.method(cell.arm)
+    if entry.is_tuned or entry.has_vectors:
+        return None
+    if cell.dataset in family_named(cell.model).pretrained_on.get(cell.model, ()):
+        return f"{cell.model} was pretrained on this dataset: it has no zero-shot score there"
+    return None
 
 
 def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
@@ -81,6 +91,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         disable_optimisations(model)
     prompt_inputs, inputs, encoder_size = gather(plan, cell, plan.method(cell.arm).inputs)
     choose_losses(model, prompt_inputs.settings.loss_groups, where=cell)
+    choose_projections(model, prompt_inputs.settings.projections, where=cell)
     method.extend(model, prompt_inputs)
     prompt = method.prompt(model, prompt_inputs)
     checkpoint = cell.folder / "resume.pt"
@@ -177,6 +188,21 @@ def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, wh
             next_step="choose another model for this grid, or correct loss_groups",
         )
     model.loss_groups = groups
+
+
+def choose_projections(model: GroundedDetector, name: str | None, *, where: object) -> None:
+    """Tell the detector which of its choices linear probing trains; None is the usual one."""
+    if name is None:
+        return
+    if name not in model.other_projections:
+        raise ConesError(
+            "this model has no such choice of projections",
+            where=f"{where}: projections",
+            expected=", ".join(model.other_projections) or "no projections for this model: it has one choice",
+            found=name,
+            next_step="correct projections, or leave it out",
+        )
+    model.projections = model.other_projections[name]
 
 
 def shared_features(plan: Plan, cell: Cell) -> PyramidFile | None:

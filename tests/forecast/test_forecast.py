@@ -73,12 +73,17 @@ def test_counted_seconds_follow_batch_size_training_sizes_and_speed(rates):
     tuned = plan.settings(plan.cell("glip_t", "bccd", "prompt_tuning", 0))
     assert rates().of("glip_t", "bccd", tuned).step == pytest.approx(rate.step + 4 * 2 * 3 / 10_000)
     assert rates().of("glip_t", "bccd", plan.settings(plan.cell("glip_t", "bccd", "zero_shot", 0))).step is None
+    probing = plan.settings(plan.cell("glip_t", "bccd", "linear_probing", 0))
+    assert rates().of("glip_t", "bccd", probing).step == pytest.approx(4 * (30 + 40) * 2.5 / 10_000)
+    known = rates()
+    known.reference["models"]["glip_t"]["gflop"]["back_to_projections"] = 45
+    assert known.of("glip_t", "bccd", probing).step == pytest.approx(4 * (30 + 40 + 45) * 2.5 / 10_000)
 
 
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        ("linear_probing", (("encode", "ground"), 0)),
+        ("linear_probing", (("encode", "ground", "back_to_projections"), 0)),
         ("cones", (("encode", "ground", "back_to_language"), 0)),
         ("textual_inversion", (("encode", "ground", "back_to_language"), 2)),
         ("full_finetuning", (("encode", "ground", "back_through_everything"), 3)),

@@ -8,10 +8,11 @@ from toy import ToyDetector, ToySegmenter
 from cones.data.batches import Split, View
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
-from cones.experiment.cell import Cell
+from cones.experiment.cell import Cell, Plan
 from cones.methods.method import PromptInputs, TuningMethod
 from cones.models.additions import add_module
 from cones.runtime.errors import ConesError
+from cones.steps.tune import _reason_not_zero_shot as not_zero_shot
 from cones.steps.tune import _reason_to_skip, state_of
 from cones.training import tuner as tuning
 from cones.training.checkpoint import Checkpoint
@@ -157,6 +158,17 @@ def test_a_method_that_needs_masks_is_skipped_where_there_are_none(tmp_path):
     assert "needs masks" in _reason_to_skip(cell, made_up.NeedsMasks(), manifests[0])
     assert _reason_to_skip(cell, made_up.NeedsMasks(), manifests[1]) is None
     assert all(_reason_to_skip(cell, TuningMethod.load("cones"), manifest) is None for manifest in manifests)
+
+
+def test_what_a_model_was_pretrained_on_has_no_zero_shot_score():
+    models = {"gdino_b": {"tokens_per_class": 3, "learning_rate": {"cones": 1e-3}}}
+    grids = {"table1_modern": {"models": ["gdino_t", "gdino_b"], "arms": ["zero_shot", "cones", "cones_step0"]}}
+    plan = Plan.load("modern", {"models": models, "grids": grids})
+    skipped = {
+        (cell.model, cell.dataset, cell.arm) for cell in plan.cells("table1_modern") if not_zero_shot(plan, cell)
+    }
+    odinw = {name for name, entry in plan.registry.items() if entry.group == "natural"} | {"bccd"}
+    assert len(odinw) == 14 and skipped == {("gdino_b", dataset, "zero_shot") for dataset in odinw}
 
 
 # --------------------------------------------------------------------------------------- test time, image encoder

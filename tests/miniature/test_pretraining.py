@@ -14,13 +14,13 @@ from toy import ToySegmenter
 from cones.data.masks import boxes_of
 from cones.data.registry import load_registry
 from cones.miniature.objects import paint_object
-from cones.miniature.pretraining import scenes, training
+from cones.miniature.pretraining import scenes, training, validation
 from cones.miniature.pretraining.captions import SYNONYMS, class_list, sentence
 from cones.miniature.pretraining.recipes import RECIPES, Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatches, scene_generator
 from cones.miniature.pretraining.scenes import names_to_learn, paint_scene, shape_of_batch
 from cones.models.checkpoints import build_detector, load_detector, load_text_encoder, tokenizer_for
-from cones.models.detector import FeaturePyramid
+from cones.models.detector import Detections, FeaturePyramid, Predictions
 from cones.models.language import LanguageFeatures
 from cones.models.losses import LossTerm
 from cones.runtime.artifacts import read_json, sha256
@@ -79,8 +79,8 @@ def test_masks_are_what_is_visible_of_the_objects():
 
 def test_a_recipe_with_masks_has_targets_boxed_by_them():
     preprocessing = build_detector(NANO).preprocessing
-    whole = SceneBatches(NANO, SHORT, preprocessing)[2]
-    visible = SceneBatches(NANO, replace(SHORT, masks=True), preprocessing)[2]
+    whole = SceneBatches(NANO, SHORT, preprocessing, inclusive=True)[2]
+    visible = SceneBatches(NANO, replace(SHORT, masks=True), preprocessing, inclusive=True)[2]
     assert torch.equal(whole.images.pixels, visible.images.pixels) and torch.equal(whole.ids, visible.ids)
     for plain, target, size in zip(whole.targets, visible.targets, visible.images.sizes):
         assert plain.masks is None
@@ -134,33 +134,93 @@ def test_a_sentence_counts_and_marks_the_nouns_alone():
 
 
 def test_a_batch_pads_texts_behind_a_mask():
-    batch = SceneBatches(NANO, SHORT, build_detector(NANO).preprocessing)[1]
+    batch = SceneBatches(NANO, SHORT, build_detector(NANO).preprocessing, inclusive=True)[1]
     assert batch.images.pixels.shape[0] == len(batch.targets) == 4
     assert not batch.class_positions[~batch.mask[:, None].expand_as(batch.class_positions)].any()
     for target, positions in zip(batch.targets, batch.class_positions):
         assert positions[target.labels].any(dim=-1).all()
 
 
-def test_a_run_that_was_cut_off_ends_in_the_same_weights(tmp_path, monkeypatch):
-    whole = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "whole.pt")
+@pytest.mark.parametrize("model", [NANO, "grounding_dino_nano"])
+def test_a_run_that_was_cut_off_ends_in_the_same_weights_and_scores(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(validation, "SCENES", 4)
+    recipe = replace(SHORT, validation=8)
+    whole = training.Pretrainer(model=model, recipe=recipe, checkpoint=tmp_path / "whole.pt")
     assert whole.run().step == 4
+    assert [point["images"] for point in whole.progress.validation] == [8, 16]
 
     monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)
-    cut = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "cut.pt")
+    cut = training.Pretrainer(model=model, recipe=recipe, checkpoint=tmp_path / "cut.pt")
     step = cut.step
 
     def step_then_die(batch):
-        if cut.progress.step == 2:
+        if cut.progress.step == 3:
             raise KeyboardInterrupt
         return step(batch)
 
     monkeypatch.setattr(cut, "step", step_then_die)
     with pytest.raises(KeyboardInterrupt):
         cut.run()
-    resumed = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "cut.pt")
+    resumed = training.Pretrainer(model=model, recipe=recipe, checkpoint=tmp_path / "cut.pt")
     assert resumed.run().step == 4
+    assert resumed.progress.validation == whole.progress.validation
     for name, value in whole.shipped_state().items():
         assert torch.equal(value, resumed.shipped_state()[name]), name
+
+
+def test_scoring_changes_nothing_of_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(validation, "SCENES", 4)
+    plain = training.Pretrainer(model=NANO, recipe=SHORT, checkpoint=tmp_path / "plain.pt")
+    scored = training.Pretrainer(model=NANO, recipe=replace(SHORT, validation=4), checkpoint=tmp_path / "scored.pt")
+    plain.run(), scored.run()
+    assert len(scored.progress.validation) == 4 and plain.progress.validation == []
+    for name, value in plain.shipped_state().items():
+        assert torch.equal(value, scored.shipped_state()[name]), name
+
+
+class Knowing(ToySegmenter):
+    """Finds every object of the batches that it is given, in their order."""
+
+    def __init__(self, batches, moved=0):
+        super().__init__()
+        self.answers = iter([target for batch in batches for target in batch.targets])
+        self.moved = moved
+
+    def encode_image(self, images):
+        return FeaturePyramid([images.pixels], images.sizes)
+
+    def ground(self, pyramid, language, targets=None):
+        return Predictions(outputs={}, language=language, pyramid=pyramid)
+
+    def detect(self, predictions, sizes=None):
+        answers = [next(self.answers) for _ in predictions.pyramid.sizes]
+        return [Detections(each.boxes + self.moved, torch.ones(len(each.labels)), each.labels) for each in answers]
+
+
+class Silent(nn.Module):
+    def forward(self, input_ids, mask, phrases):
+        return torch.zeros(*input_ids.shape, 8)
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_validation_scores_a_perfect_model_100_and_others_less(inclusive, monkeypatch):
+    monkeypatch.setattr(validation, "SCENES", 16)
+    preprocessing = build_detector(NANO).preprocessing
+    scenes_seen = validation.Validation.beside(SceneBatches(NANO, SHORT, preprocessing, inclusive=inclusive))
+    batches = [scenes_seen.batches[number] for number in range(4)]
+    assert scenes_seen.scores(Knowing(batches), Silent()) == {"ap": 100.0, "ap50": 100.0}
+    assert scenes_seen.scores(Knowing(batches, moved=4), Silent())["ap"] < 80
+    first = SceneBatches(NANO, SHORT, preprocessing, inclusive=inclusive)[0]
+    assert not torch.equal(first.images.pixels, batches[0].images.pixels)
+
+
+def test_boxes_reach_to_the_edges_of_objects_or_to_their_last_pixels():
+    preprocessing = build_detector(NANO).preprocessing
+    last, edge = (SceneBatches(NANO, SHORT, preprocessing, inclusive=each)[0] for each in (True, False))
+    for inner, outer, size in zip(last.targets, edge.targets, edge.images.sizes):
+        assert torch.equal(inner.boxes[:, :2], outer.boxes[:, :2])
+        assert ((outer.boxes - inner.boxes)[:, 2:] > 0.5).all()
+        assert (outer.boxes[:, 2:] <= torch.tensor(size[::-1]) + 1e-3).all()
 
 
 class Tiny(ToySegmenter):
@@ -230,7 +290,7 @@ def test_the_default_model_ships_with_the_project():
 def test_a_shipped_model_is_that_of_its_record(model):
     weights, record = shipped(model)
     content = read_json(record)
-    assert sha256(weights) == content["sha256"] and weights.stat().st_size == content["bytes"] < 4_200_000
+    assert sha256(weights) == content["sha256"] and weights.stat().st_size == content["bytes"] < 6_000_000
     assert content["recipe"]["images"] == RECIPES[model].images, "the recipe has changed since"
     for dataset, scores in content["zero_shot"].items():
         assert set(scores) <= {"ap", "ap50", "ap_rotated", "mask_ap", "mask_ap50"}, dataset

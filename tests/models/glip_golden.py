@@ -80,7 +80,7 @@ def restore_buffers(detector: torch.nn.Module, name: str) -> None:
     """Recompute the buffers that a model built on the meta device has no values for."""
     from cones.models.glip.anchors import AnchorGenerator
     from cones.models.glip.config import SIZES, STRIDES
-    from cones.models.glip.swin import WindowAttention, relative_position_index
+    from cones.models.layers.swin import WindowAttention, relative_position_index
 
     for module in detector.modules():
         if isinstance(module, WindowAttention):

@@ -11,11 +11,11 @@ from cones.models.glip.deformable import Sampling, corners, gather, sampling_pla
 from cones.models.glip.dyconv import offsets_for
 from cones.models.glip.fpn import DropBlock
 from cones.models.glip.postprocess import class_scores
-from cones.models.glip.swin import DropPath, Swin, join_windows, shift_mask, split_windows
 from cones.models.layers.boxes import pairwise_iou
 from cones.models.layers.fusion import BiAttention
 from cones.models.layers.levels import flatten_maps, unflatten_maps
 from cones.models.layers.suppression import class_wise_nms
+from cones.models.layers.swin import DropPath, Swin, join_windows, shift_mask, split_windows
 from cones.models.losses import giou_loss, sigmoid_focal_loss
 
 

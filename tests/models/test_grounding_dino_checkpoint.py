@@ -26,6 +26,7 @@ from cones.models.grounding_dino.config import SIZES
 from cones.runtime.artifacts import load_tensors
 from cones.runtime.errors import ConesError
 from cones.steps import weights
+from cones.steps.tune import choose_projections
 from cones.weights import official
 from tests.models.grounding_dino_reference import GDINO, TEXT_PREFIX, Pair, inputs_of, language_of, reference_model
 
@@ -86,10 +87,19 @@ NUMBERS = {
     "llmdet_l": (343_055_703, 234_164_055, 1269, 1249),
     NANO: (2_139_880, 1_991_912, None, None),
 }
+# files of the same sizes, pretrained on other data
+LIKE = {
+    "mm_gdino_t_goldg": "mm_gdino_t",
+    "mm_gdino_t_grit": "mm_gdino_t",
+    "mm_gdino_t_grit_v3det": "mm_gdino_t",
+    "mm_gdino_b_all": "mm_gdino_b",
+    "mm_gdino_l_all": "mm_gdino_l",
+}
 
 
 def test_every_size_is_registered_and_counted():
-    assert set(FAMILIES["grounding_dino"].models) == set(SIZES) == set(NUMBERS)
+    assert set(FAMILIES["grounding_dino"].models) == set(SIZES) == {*NUMBERS, *LIKE}
+    assert all(SIZES[name] == SIZES[like] for name, like in LIKE.items())
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -126,11 +136,17 @@ def test_every_name_of_transformers_is_accounted_for(name):
     assert {key for key in found if not family.unused.fullmatch(key)} == set(expected_state(name)) - constants
 
 
-@pytest.mark.parametrize(("name", "expected"), [("gdino_t", 198_920), ("mm_gdino_t", 204_067), ("mm_gdino_l", 204_067)])
-def test_linear_probing_trains_the_last_projections(name, expected):
+@pytest.mark.parametrize(
+    ("name", "usual", "behind_fusion"),
+    [("gdino_t", 198_920, 2_568), ("mm_gdino_t", 204_067, 7_708), ("mm_gdino_l", 204_067, 7_708)],
+)
+def test_linear_probing_trains_the_last_projections(name, usual, behind_fusion):
     with torch.device("meta"):
         detector = build_detector(name)
-    assert sum(dict(detector.named_parameters())[key].numel() for key in detector.projections) == expected
+    named = dict(detector.named_parameters())
+    assert sum(named[key].numel() for key in detector.projections) == usual
+    choose_projections(detector, "behind_fusion", where="a cell")
+    assert sum(named[key].numel() for key in detector.projections) == behind_fusion
 
 
 def test_a_picture_is_prepared_as_published():

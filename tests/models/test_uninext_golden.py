@@ -9,12 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from cones.models.language import LanguageFeatures
-from cones.models.layers import fusion
-from cones.models.layers.boxes import to_corners
+from cones.models.layers import fusion, sine_codes
+from cones.models.layers.boxes import normalised_boxes, to_corners
 from cones.models.layers.levels import unflatten_maps
 from cones.models.uninext import decoder, detector, geometry, masks
 from cones.models.uninext.criterion import TERMS, Criterion, kind_of
-from cones.models.uninext.denoising import normalised_boxes
 from cones.models.uninext.postprocess import class_scores, kept_by_suppression
 from tests.models.uninext_golden import (
     Recorder,
@@ -85,7 +84,7 @@ def infer(model, golden, language, monkeypatch, size=SIZE):
 
 
 def positional_maps(levels) -> dict:
-    maps = unflatten_maps(levels.positions(256), levels.shapes)
+    maps = unflatten_maps(geometry.image_codes(levels, 256), levels.shapes)
     return {f"pos{index}": level for index, level in enumerate(maps)}
 
 
@@ -301,7 +300,7 @@ def matched_masks(model, run, layer) -> torch.Tensor:
     )
 
 
-right = SimpleNamespace(dynamic_masks=masks.dynamic_masks, split=masks.split_parameters, code=geometry.sine_code)
+right = SimpleNamespace(dynamic_masks=masks.dynamic_masks, split=masks.split_parameters, code=sine_codes.sine_code)
 
 
 def unnormalised_residual(self, visual, text, mask):

@@ -6,16 +6,17 @@ import pytest
 import torch
 
 from cones.models.detector import Target
-from cones.models.layers.boxes import pairwise_giou, pairwise_iou, to_centres, to_corners
+from cones.models.layers.boxes import normalised_boxes, pairwise_giou, pairwise_iou, to_centres, to_corners
+from cones.models.layers.deformable_attention import sample
+from cones.models.layers.proposals import proposal_boxes
+from cones.models.layers.token_levels import Levels
 from cones.models.uninext import denoising
 from cones.models.uninext.criterion import dice_loss, kind_of, mask_targets, paired_iou, term_names
-from cones.models.uninext.deformable import sample
 from cones.models.uninext.denoising import denoising_queries, pairs_hidden
-from cones.models.uninext.geometry import Levels, inverse_sigmoid, level_masks, positional_map
+from cones.models.uninext.geometry import inverse_sigmoid, level_masks, positional_map
 from cones.models.uninext.masks import dynamic_masks
 from cones.models.uninext.matching import assign, hungarian, simota
 from cones.models.uninext.postprocess import class_scores
-from cones.models.uninext.selection import proposal_boxes
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +167,7 @@ def test_denoising_slots_hold_the_objects_of_their_image(monkeypatch):
     used = (made.content != 0).any(dim=-1)
     assert used.tolist() == [[True] * 8, [True, False] * 4, [False] * 8]
     assert not made.boxes[~used].any() and torch.equal(made.content[0, 3], content[0])
-    real = denoising.normalised_boxes(two, size)
+    real = normalised_boxes(two, size)
     torch.testing.assert_close(real[0], torch.tensor([0.2, 0.3, 0.2, 0.4]))
     outwards = torch.tensor([-1.0, -1.0, 1.0, 1.0]) * (real[:, 2:].repeat(1, 2) / 2)  # half a side
     for group in range(2):

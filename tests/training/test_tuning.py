@@ -20,7 +20,7 @@ from cones.models.language import ClassPhrase, LanguageFeatures
 from cones.models.losses import normalised
 from cones.runtime.artifacts import read_json, write_json
 from cones.runtime.errors import ConesError
-from cones.steps.tune import choose_losses
+from cones.steps.tune import choose_losses, choose_projections
 from cones.training import tuner as tuning
 from cones.training.checkpoint import Checkpoint
 from cones.training.optimiser import parameter_groups
@@ -225,6 +225,18 @@ def test_only_the_losses_asked_for_are_chosen():
     model.loss_groups = ("classification", "box", "mask")
     choose_losses(model, ("box", "mask"), where="a cell")
     assert model.loss_groups == ("box", "mask")
+
+
+def test_other_projections_are_those_that_the_model_names():
+    model = ToySegmenter()
+    usual = model.projections
+    choose_projections(model, None, where="a cell")
+    assert model.projections == usual
+    with pytest.raises(ConesError, match=r"a cell: projections.*it has one choice.*last"):
+        choose_projections(model, "last", where="a cell")
+    model.other_projections = {"last": frozenset({"head.weight"})}
+    choose_projections(model, "last", where="a cell")
+    assert model.projections == {"head.weight"}
 
 
 def test_cutting_a_batch_changes_neither_loss_nor_gradient(data, tmp_path):

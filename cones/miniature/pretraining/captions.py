@@ -17,11 +17,13 @@ SYNONYMS = ({"motorbike", "motorcycle"}, {"rabbit", "cottontail-rabbit"}, {"bicy
 
 @dataclass
 class Said:
-    """A caption: ids (L,), class_positions (K, L) bool; labels (G,) the row of `class_positions` of each object."""
+    """A caption: ids (L,), class_positions (K, L) bool; labels (G,) the row of `class_positions` of each object;
+    names (K,) of the rows."""
 
     ids: Tensor
     class_positions: Tensor
     labels: list[int]
+    names: list[str]
 
 
 def class_list(tokenizer, objects: list[str], names: list[str], rng: np.random.Generator) -> Said:
@@ -49,4 +51,4 @@ def sentence(tokenizer, objects: list[str], place: str, rng: np.random.Generator
 
 
 def _said(encoded: EncodedCaption, said: list[str], objects: list[str]) -> Said:
-    return Said(encoded.ids, encoded.class_positions, [said.index(name) for name in objects])
+    return Said(encoded.ids, encoded.class_positions, [said.index(name) for name in objects], said)

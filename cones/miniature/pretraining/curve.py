@@ -1,4 +1,4 @@
-"""Where a pretraining stands, and its loss curve: means over a few hundred steps."""
+"""Where a pretraining stands, and its curves: losses as means over a few hundred steps, scores on validation scenes."""
 
 from dataclasses import dataclass, field
 
@@ -10,10 +10,12 @@ STEPS_PER_POINT = 250
 
 @dataclass
 class PretrainingRun(Progress):
-    """`curve` holds means over `STEPS_PER_POINT` steps; `sums` are of the steps since its last point."""
+    """`curve` holds means over `STEPS_PER_POINT` steps, `sums` are of the steps since its last point; `validation` has
+    scores, where a recipe asks for them."""
 
     sums: dict[str, float] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
+    validation: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, losses: dict[str, float], *, batch_size: int, digits: int, label: str) -> None:
         """The losses {term: value} of the step that has just been finished."""

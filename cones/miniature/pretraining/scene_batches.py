@@ -20,7 +20,7 @@ from cones.models.detector import ImageBatch, Preprocessing, Target
 @dataclass
 class SceneBatch:
     """images; targets with labels into each image's own caption; ids (B, L), mask (B, L), class_positions (B, K, L);
-    phrases (B, L), or None for a family that reads a caption as one text."""
+    phrases (B, L), or None for a family that reads a caption as one text; names, of each image those of its classes."""
 
     images: ImageBatch
     targets: list[Target]
@@ -28,13 +28,14 @@ class SceneBatch:
     mask: Tensor
     class_positions: Tensor
     phrases: Tensor | None
+    names: list[list[str]]
 
 
 class SceneBatches(Dataset):
-    """Batch `number` of a recipe."""
+    """Batch `number` of a recipe, with boxes as a detector with `inclusive` corners or without takes them."""
 
-    def __init__(self, model: str, recipe: Recipe, preprocessing: Preprocessing):
-        self.recipe, self.preprocessing = recipe, preprocessing
+    def __init__(self, model: str, recipe: Recipe, preprocessing: Preprocessing, *, inclusive: bool):
+        self.model, self.recipe, self.preprocessing, self.inclusive = model, recipe, preprocessing, inclusive
         self.tokenizer, self.names = tokenizer_for(model), names_to_learn()
 
     def __len__(self) -> int:
@@ -61,13 +62,15 @@ class SceneBatches(Dataset):
         targets = [self._target(scene, words.labels, number) for scene, words in zip(scenes, said)]
         images = ImageBatch(batch, [scene.pixels.shape[:2] for scene in scenes])
         ids, mask, positions = _padded(said)
-        return SceneBatch(images, targets, ids, mask, positions, self.tokenizer.phrases_of(ids))
+        names = [words.names for words in said]
+        return SceneBatch(images, targets, ids, mask, positions, self.tokenizer.phrases_of(ids), names)
 
     def _target(self, scene: Scene, labels: list[int], number: int) -> Target:
         """The boxes of whole objects, or of their masks where the recipe has masks; what is hidden has none."""
         labels = torch.tensor(labels, dtype=torch.int64)
         if not self.recipe.masks:
-            return Target(torch.from_numpy(scene.boxes), labels, number)
+            boxes = scene.boxes if self.inclusive else scene.outer_boxes
+            return Target(torch.from_numpy(boxes), labels, number)
         seen = scene.masks.any(axis=(1, 2))
         masks = scene.masks[seen]
         return Target(torch.from_numpy(boxes_of(masks)), labels[seen], number, torch.from_numpy(masks))

@@ -40,14 +40,20 @@ GROUNDS = {
 @dataclass(frozen=True)
 class Scene:
     """pixels (h, w, 3) uint8 RGB with a long side of 160; boxes (G, 4) float32 left, top, right, bottom of the whole
-    objects, the latter two the last pixel inside; names of the G objects; where it takes place; masks (G, h, w) bool of
-    what can be seen of each."""
+    objects, the latter two the last painted pixel inside; names of the G objects; where it takes place; masks (G, h, w)
+    bool of what can be seen of each; the width and height of a painted pixel in pixels of the picture."""
 
     pixels: np.ndarray
     boxes: np.ndarray
     names: list[str]
     place: str
     masks: np.ndarray
+    painted_pixel: tuple[float, float]
+
+    @property
+    def outer_boxes(self) -> np.ndarray:
+        """(G, 4) float32 boxes up to the edges of the objects, right and bottom exclusive."""
+        return self.boxes + np.float32([0, 0, *self.painted_pixel])
 
 
 def names_to_learn() -> list[str]:
@@ -156,10 +162,11 @@ def _scaled(canvas: Canvas, found: list[Found], place: str, rng) -> Scene:
     size = tuple(round(side * scale) for side in picture.size)
     pixels = weathered(np.asarray(picture.resize(size, Image.Resampling.BILINEAR)), rng)
     boxes = np.array([canvas.clip(one.box) for one in found], np.float32).reshape(-1, 4) - np.float32([0, 0, 1, 1])
-    boxes *= np.float32([size[0] / picture.width, size[1] / picture.height] * 2)
+    painted_pixel = (size[0] / picture.width, size[1] / picture.height)
+    boxes *= np.float32(painted_pixel * 2)
     kept = [k for k, box in enumerate(boxes) if min(box[2:] - box[:2]) > 2]
     masks = np.array([_scaled_mask(found[k].mask, size) for k in kept], bool).reshape(-1, *size[::-1])  # (G, h, w)
-    return Scene(pixels, boxes[kept], [found[k].name for k in kept], place, masks)
+    return Scene(pixels, boxes[kept], [found[k].name for k in kept], place, masks, painted_pixel)
 
 
 def _scaled_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from cones.miniature.pretraining.curve import PretrainingRun
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatch, SceneBatches, painted_ahead
+from cones.miniature.pretraining.validation import Validation, language_of
 from cones.models.checkpoints import build_detector, build_text_encoder, joined_state
-from cones.models.language import LanguageFeatures
 from cones.models.losses import normalised
 from cones.runtime.determinism import seed_of
+from cones.runtime.progress import log
 from cones.runtime.provenance import settings_digest
 from cones.training.loop import TrainingLoop
 from cones.training.schedules import warmup_with_cosine
@@ -33,7 +34,8 @@ class Pretrainer(TrainingLoop):
             torch.manual_seed(seed_of("pretraining", recipe.seed))
             self.detector, self.text_encoder = build_detector(model).train(), build_text_encoder(model).train()
         self.detector.thaw()
-        self.batches = SceneBatches(model, recipe, self.detector.preprocessing)
+        self.batches = SceneBatches(model, recipe, self.detector.preprocessing, inclusive=self.detector.inclusive_boxes)
+        self.validation = Validation.beside(self.batches) if recipe.validation else None
         self.modules = nn.ModuleDict({"detector": self.detector, "text_encoder": self.text_encoder})
         trained = dict(self.modules.named_parameters())
         matrices = [p for p in trained.values() if p.ndim > 1]
@@ -63,13 +65,18 @@ class Pretrainer(TrainingLoop):
         return "pretraining", self.recipe.seed, self.progress.step
 
     def losses(self, part: SceneBatch, normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
-        hidden = self.text_encoder(input_ids=part.ids, mask=part.mask, phrases=part.phrases)  # (B, L, D)
-        language = LanguageFeatures(hidden, part.mask, part.class_positions, part.phrases)
+        language = language_of(part, self.text_encoder)
         predictions = self.detector.ground(self.detector.encode_image(part.images), language, part.targets)
         return normalised(self.detector.loss(predictions, part.targets), normalisers)
 
     def after_step(self, losses: dict[str, float]) -> None:
         self.progress.add(losses, batch_size=self.recipe.batch_size, digits=4, label=self.model)
+        seen = self.progress.step * self.recipe.batch_size
+        if self.validation is not None and seen % self.recipe.validation == 0:
+            scores = self.validation.scores(self.detector, self.text_encoder)
+            self.detector.thaw()
+            self.progress.validation.append({"images": seen, **scores})
+            log.info("%s: %d images: validation %s", self.model, seen, scores)
 
     def state(self) -> dict:
         return {"modules": self.modules.state_dict()}

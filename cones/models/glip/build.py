@@ -9,10 +9,10 @@ from cones.models.glip.detector import GLIP
 from cones.models.glip.dyconv import DeformableConv, DyConv
 from cones.models.glip.fpn import FPN, Backbone
 from cones.models.glip.head import DyHead
-from cones.models.glip.swin import Swin
 from cones.models.layers import bert
 from cones.models.layers.bert import build_bert
 from cones.models.layers.fusion import SCORE_LIMIT, BiAttention, VLFuse
+from cones.models.layers.swin import Swin
 from cones.models.text_encoder import BertLayer, TextEncoder, initialise_bert
 
 MEAN_BGR, STD_BGR = (103.530, 116.280, 123.675), (57.375, 57.120, 58.395)

@@ -3,7 +3,6 @@
 from torch import nn
 
 from cones.models.detector import Preprocessing
-from cones.models.glip.swin import DropPath, Swin
 from cones.models.grounding_dino.config import SIZES, GroundingDINOSizes
 from cones.models.grounding_dino.decoder import Decoder, DecoderLayer
 from cones.models.grounding_dino.detector import GroundingDINO
@@ -11,10 +10,11 @@ from cones.models.grounding_dino.encoder import DeformableLayer, Encoder, Encode
 from cones.models.grounding_dino.heads import Contrast
 from cones.models.grounding_dino.transformer import Transformer
 from cones.models.layers.bert import build_bert, start_by_fan_in
+from cones.models.layers.box_head import MLP, box_head
+from cones.models.layers.deformable_attention import DeformableAttention
 from cones.models.layers.fusion import BiAttention, VLFuse
+from cones.models.layers.swin import DropPath, Swin
 from cones.models.text_encoder import TextEncoder
-from cones.models.uninext.deformable import DeformableAttention
-from cones.models.uninext.heads import MLP, box_head
 
 MEAN_RGB, STD_RGB = (123.675, 116.280, 103.530), (58.395, 57.120, 57.375)
 

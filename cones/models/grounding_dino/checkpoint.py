@@ -10,7 +10,7 @@ import re
 import torch
 from torch import Tensor
 
-from cones.models.glip.swin import relative_position_index
+from cones.models.layers.swin import relative_position_index
 from cones.runtime.errors import ConesError
 
 State = dict[str, Tensor]

@@ -68,6 +68,12 @@ SIZES: dict[str, GroundingDINOSizes] = {
     "mm_gdino_t": MM_TINY,
     "mm_gdino_b": MM_BASE,
     "mm_gdino_l": MM_LARGE,
+    # the same pretrained on other data: see official.yaml
+    "mm_gdino_t_goldg": MM_TINY,
+    "mm_gdino_t_grit": MM_TINY,
+    "mm_gdino_t_grit_v3det": MM_TINY,
+    "mm_gdino_b_all": MM_BASE,
+    "mm_gdino_l_all": MM_LARGE,
     "llmdet_t": MM_TINY,
     "llmdet_b": MM_BASE,
     "llmdet_l": MM_LARGE,

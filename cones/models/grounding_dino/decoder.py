@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.models.grounding_dino.attention import Attention
-from cones.models.uninext.deformable import DeformableAttention
-from cones.models.uninext.geometry import Levels, box_code
-from cones.models.uninext.heads import MLP
+from cones.models.layers.box_head import MLP
+from cones.models.layers.deformable_attention import DeformableAttention
+from cones.models.layers.sine_codes import box_code
+from cones.models.layers.token_levels import Levels
 from cones.runtime.devices import full_precision
 
 LOGIT_EPS = 1e-5  # shares are clamped to [eps, 1 - eps] before their logit is taken

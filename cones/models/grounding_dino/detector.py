@@ -19,11 +19,12 @@ from cones.models.grounding_dino.geometry import levels_of
 from cones.models.grounding_dino.postprocess import detect_one
 from cones.models.grounding_dino.transformer import Transformer
 from cones.models.language import MAX_POSITIONS, LanguageFeatures
+from cones.models.layers.boxes import normalised_boxes
 from cones.models.losses import LossTerms
-from cones.models.uninext.denoising import normalised_boxes
 from cones.runtime.errors import ConesError
 
 LAST_BOX_LAYER = "layers.2"
+BEHIND_FUSION = "behind_fusion"
 
 
 class GroundingDINO(GroundedDetector):
@@ -35,6 +36,8 @@ class GroundingDINO(GroundedDetector):
     box_heads             one for each decoder layer, or one for all
     projections           what linear probing trains: the projection of the text, the biases of the class logits, and
                           the last layers of the box heads; the class logits have no projection of their own
+    other_projections     "behind_fusion": the norm before the heads and the last layers of the box heads: nothing
+                          trains whose gradient runs through the whole detector
     detections_per_image  how many boxes `detect` keeps; may be set
     loss_groups           which terms `loss` returns: "classification", "box"; may be set (paper, Table 4)
     """
@@ -62,7 +65,9 @@ class GroundingDINO(GroundedDetector):
         self.cost_weights, self.loss_weights = cost, loss
         self.detections_per_image = detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS
-        self.projections = frozenset(name for name, _ in self.named_parameters() if is_projection(name))
+        names = [name for name, _ in self.named_parameters()]
+        self.projections = frozenset(filter(is_projection, names))
+        self.other_projections = {BEHIND_FUSION: frozenset(filter(is_behind_fusion, names))}
 
     def image_encoder(self) -> list[nn.Module]:
         return [self.model.backbone, self.model.input_proj_vision]
@@ -141,9 +146,17 @@ class GroundingDINO(GroundedDetector):
 def is_projection(name: str) -> bool:
     """Whether linear probing trains the parameter (docs/spec/grounding_dino.md, section 6)."""
     heads = ("class_embed.", "model.encoder_output_class_embed.")
+    return name.startswith(("model.text_projection.", *heads)) or is_last_box_layer(name)
+
+
+def is_behind_fusion(name: str) -> bool:
+    """Whether linear probing trains the parameter in its other form."""
+    return name.startswith("model.decoder.layer_norm.") or is_last_box_layer(name)
+
+
+def is_last_box_layer(name: str) -> bool:
     boxes = ("bbox_embed.", "model.encoder_output_bbox_embed.")
-    is_last_box_layer = name.startswith(boxes) and f"{LAST_BOX_LAYER}." in name
-    return name.startswith(("model.text_projection.", *heads)) or is_last_box_layer
+    return name.startswith(boxes) and f"{LAST_BOX_LAYER}." in name
 
 
 def check_rows(language: LanguageFeatures) -> None:

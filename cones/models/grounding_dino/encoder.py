@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from cones.models.grounding_dino.attention import Attention
 from cones.models.grounding_dino.geometry import text_codes
 from cones.models.language import LanguageFeatures, phrase_pairs, phrase_places
+from cones.models.layers.deformable_attention import DeformableAttention
 from cones.models.layers.fusion import VLFuse
-from cones.models.uninext.deformable import DeformableAttention
-from cones.models.uninext.geometry import Levels
+from cones.models.layers.token_levels import Levels
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -22,6 +23,11 @@ MODEL = {
         "mm_gdino_t",
         "mm_gdino_b",
         "mm_gdino_l",
+        "mm_gdino_t_goldg",
+        "mm_gdino_t_grit",
+        "mm_gdino_t_grit_v3det",
+        "mm_gdino_b_all",
+        "mm_gdino_l_all",
         "llmdet_t",
         "llmdet_b",
         "llmdet_l",
@@ -32,8 +38,19 @@ MODEL = {
 }
 
 
+# of the 35 datasets of ODinW, those that the registry has
+ODINW = frozenset(
+    {
+        *("pascal_voc", "aerial_maritime_drone_large", "aquarium", "cottontail_rabbits", "egohands_generic"),
+        *("north_america_mushrooms", "packages", "raccoon", "shellfish_openimages", "vehicles_openimages"),
+        *("pistols", "pothole", "thermal_dogs_and_people", "bccd"),
+    }
+)
+
+
 class GroundingDINOFamily(ModelFamily):
     text_prefix = "model.text_backbone."
+    pretrained_on = MappingProxyType({"gdino_b": ODINW})  # docs/spec/grounding_dino.md, section 4
     captions = CaptionStyle(ends_with_stop=True, delimiters=("[CLS]", "[SEP]", ".", "?"))
     # the backbone's last norm is made by transformers and never called
     unused = re.compile(

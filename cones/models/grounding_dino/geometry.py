@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cones.models.detector import FeaturePyramid
-from cones.models.uninext.geometry import Levels, sine_code
+from cones.models.layers.sine_codes import sine_code
+from cones.models.layers.token_levels import Levels
 
 TEMPERATURE = 20.0  # of the codes of image tokens
 

@@ -1,12 +1,11 @@
 """Which query answers for which object: one to one, at the lowest cost (docs/spec/grounding_dino.md, section 3)."""
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cones.models.grounding_dino.config import Weights
 from cones.models.layers.boxes import pairwise_giou, to_corners
-from cones.models.uninext.matching import UNKNOWN, Match, focal_cost
+from cones.models.layers.matching import Match, focal_cost, one_to_one
 
 
 @torch.no_grad()
@@ -20,5 +19,4 @@ def match(logits: Tensor, boxes: Tensor, positive: Tensor, objects: Tensor, cost
     total = cost.classification * (focal_cost(logits) @ share.T)  # (Q, G)
     total = total + cost.box * torch.cdist(boxes, objects, p=1)
     total = total - cost.giou * pairwise_giou(to_corners(boxes), to_corners(objects))
-    queries, served = linear_sum_assignment(total.nan_to_num(nan=UNKNOWN, posinf=UNKNOWN).cpu().numpy())
-    return torch.from_numpy(queries).to(boxes.device), torch.from_numpy(served).to(boxes.device)
+    return one_to_one(total)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from cones.models.grounding_dino.decoder import QueryOutput
-from cones.models.uninext.geometry import Levels
-from cones.models.uninext.selection import best_tokens, proposal_boxes
+from cones.models.layers.proposals import best_tokens, proposal_boxes
+from cones.models.layers.token_levels import Levels
 from cones.runtime.devices import full_precision
 
 

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from cones.models.glip.swin import Swin
 from cones.models.grounding_dino.decoder import Decoder
 from cones.models.grounding_dino.encoder import Encoder, Rows
 from cones.models.grounding_dino.geometry import image_codes
 from cones.models.grounding_dino.selection import Proposals, select
+from cones.models.layers.box_head import box_head
 from cones.models.layers.levels import flatten_maps
-from cones.models.uninext.geometry import Levels
-from cones.models.uninext.heads import box_head
+from cones.models.layers.swin import Swin
+from cones.models.layers.token_levels import Levels
 
 
 class Transformer(nn.Module):

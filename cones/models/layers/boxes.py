@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from cones.models.detector import Target
+
 
 def to_corners(boxes: Tensor) -> Tensor:
     """(…, 4) centre x, centre y, width, height -> (…, 4) x1, y1, x2, y2."""
@@ -13,6 +15,12 @@ def to_corners(boxes: Tensor) -> Tensor:
 def to_centres(boxes: Tensor) -> Tensor:
     """(…, 4) x1, y1, x2, y2 -> (…, 4) centre x, centre y, width, height."""
     return torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], dim=-1)
+
+
+def normalised_boxes(target: Target, size: tuple[int, int]) -> Tensor:
+    """(G, 4) cx, cy, w, h in shares of the unpadded image of `size` (height, width)."""
+    height, width = size
+    return to_centres(target.boxes.float() / target.boxes.new_tensor([width, height, width, height]).float())
 
 
 def pairwise_overlap(boxes: Tensor, others: Tensor, *, pixel: float = 0.0) -> tuple[Tensor, Tensor]:

@@ -4,11 +4,11 @@ from torch import nn
 
 from cones.models.detector import Preprocessing
 from cones.models.layers.bert import build_bert
+from cones.models.layers.deformable_attention import DeformableAttention
 from cones.models.layers.fusion import BiAttention, VLFuse
 from cones.models.text_encoder import TextEncoder
 from cones.models.uninext.config import SIZES, STRIDE, UNINEXTSizes
 from cones.models.uninext.decoder import Decoder, DecoderLayer
-from cones.models.uninext.deformable import DeformableAttention
 from cones.models.uninext.detector import UNINEXT
 from cones.models.uninext.encoder import Encoder, EncoderLayer
 from cones.models.uninext.heads import AlignmentHead

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cones.models.layers.boxes import to_corners
+from cones.models.layers.matching import Match
 from cones.models.losses import giou_loss, sigmoid_focal_loss
 from cones.models.uninext.decoder import LayerOutput
 from cones.models.uninext.denoising import Denoising
-from cones.models.uninext.matching import Match, hungarian, simota
+from cones.models.uninext.matching import hungarian, simota
 from cones.models.uninext.selection import Proposals
 from cones.runtime.devices import full_precision
 

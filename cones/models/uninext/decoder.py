@@ -6,9 +6,11 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.models.uninext.deformable import DeformableAttention
-from cones.models.uninext.geometry import Levels, box_code, inverse_sigmoid
-from cones.models.uninext.heads import MLP
+from cones.models.layers.box_head import MLP
+from cones.models.layers.deformable_attention import DeformableAttention
+from cones.models.layers.sine_codes import box_code
+from cones.models.layers.token_levels import Levels
+from cones.models.uninext.geometry import inverse_sigmoid
 from cones.runtime.devices import full_precision
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cones.models.detector import Target
-from cones.models.layers.boxes import to_centres, to_corners
+from cones.models.layers.boxes import normalised_boxes, to_centres, to_corners
 from cones.models.uninext.geometry import inverse_sigmoid
 
 
@@ -36,12 +36,6 @@ def draw_noise(rows: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """sign (rows, 4) -1 or 1 and share (rows, 4) in [0, 1), from torch's global generator."""
     sign = torch.randint(0, 2, (rows, 4)).float() * 2 - 1
     return sign.to(device), torch.rand(rows, 4).to(device)
-
-
-def normalised_boxes(target: Target, size: tuple[int, int]) -> Tensor:
-    """(G, 4) cx, cy, w, h in shares of the unpadded image of `size` (height, width)."""
-    height, width = size
-    return to_centres(target.boxes.float() / target.boxes.new_tensor([width, height, width, height]).float())
 
 
 def denoising_queries(

@@ -15,6 +15,8 @@ from cones.models.detector import (
     Target,
 )
 from cones.models.language import LanguageFeatures
+from cones.models.layers.box_head import MLP, box_head
+from cones.models.layers.boxes import normalised_boxes
 from cones.models.layers.levels import unflatten_maps
 from cones.models.losses import LossTerm, LossTerms
 from cones.models.uninext.criterion import (
@@ -30,9 +32,9 @@ from cones.models.uninext.criterion import (
     term_names,
 )
 from cones.models.uninext.decoder import QueryHeads
-from cones.models.uninext.denoising import denoising_queries, normalised_boxes
-from cones.models.uninext.geometry import BACKBONE_LEVELS, Levels
-from cones.models.uninext.heads import MLP, AlignmentHead, ObjectHead, Resizer, box_head
+from cones.models.uninext.denoising import denoising_queries
+from cones.models.uninext.geometry import BACKBONE_LEVELS, levels_of
+from cones.models.uninext.heads import AlignmentHead, ObjectHead, Resizer
 from cones.models.uninext.masks import PARAMETERS, MaskFeatures, dynamic_masks
 from cones.models.uninext.postprocess import detect_one, enlarged_masks
 from cones.models.uninext.resnet import ResNet, thaw
@@ -121,7 +123,7 @@ class UNINEXT(GroundedDetector):
     ) -> Predictions:
         """Everything from the fusion on; targets, in any mode, add denoising queries (docs/spec/uninext.md 11)."""
         inner, transformer = self.detr.detr, self.detr.detr.transformer
-        levels, language = Levels.of(pyramid), self.prepare_language(language, len(pyramid.sizes))
+        levels, language = levels_of(pyramid), self.prepare_language(language, len(pyramid.sizes))
         mask = None if bool(language.mask.all()) else language.mask
         memory, text = transformer.encode(pyramid.maps, levels, language.hidden, mask)
         proposals = transformer.propose(memory, levels, objectness=inner.class_embed[-1], box_head=inner.bbox_embed[-1])

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.models.layers.deformable_attention import DeformableAttention
 from cones.models.layers.fusion import VLFuse
-from cones.models.uninext.deformable import DeformableAttention
-from cones.models.uninext.geometry import Levels
+from cones.models.layers.token_levels import Levels
 
 
 class EncoderLayer(nn.Module):

@@ -1,26 +1,11 @@
-"""The heads of a query: the words it stands for, its box, the box's quality (docs/spec/uninext.md 9)."""
+"""The heads of a query beside that of its box: the words it stands for, the box's quality (docs/spec/uninext.md 9)."""
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cones.models.layers.alignment import token_logits
-
-
-class MLP(nn.Module):
-    """Linear layers with ReLU between."""
-
-    def __init__(self, *widths: int):
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
-        return self.layers[-1](x)
 
 
 class AlignmentHead(nn.Module):
@@ -62,12 +47,3 @@ class Resizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer_norm(self.fc(x))
-
-
-def box_head(width: int) -> MLP:
-    """Changes of cx, cy, w, h in logit space, none at first."""
-    head = MLP(width, width, width, 4)
-    last = head.layers[-1]
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return head

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.models.uninext.geometry import grid
+from cones.models.layers.token_levels import grid
 
 FEATURES = 8  # channels of the mask features
 HIDDEN = 8

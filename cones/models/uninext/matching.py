@@ -1,24 +1,14 @@
 """Match queries to objects: SimOTA for decoder layers, Hungarian for proposals (docs/spec/uninext.md 11)."""
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from cones.models.layers.boxes import pairwise_giou, pairwise_iou, to_corners
+from cones.models.layers.matching import UNKNOWN, Match, focal_cost, one_to_one
 
 CENTRE_RADIUS = 2.5 / 32  # in shares of the image, whatever its size
 NOT_INSIDE, FAR_FROM_ALL, TAKEN = 100.0, 10000.0, 100000.0  # added to a cost
-UNKNOWN = 1e9  # a cost that is no number
 CANDIDATES = 10
-Match = tuple[Tensor, Tensor]  # indices (M,) int64 of queries, ascending, and of the object that each one serves
-
-
-def focal_cost(logits: Tensor) -> Tensor:
-    """What calling an element positive would cost, less what calling it negative costs; shaped as `logits`."""
-    p = logits.sigmoid()
-    positive = 0.25 * (1 - p) ** 2 * -(p + 1e-8).log()
-    negative = 0.75 * p**2 * -(1 - p + 1e-8).log()
-    return positive - negative
 
 
 @torch.no_grad()
@@ -52,7 +42,7 @@ def assign(cost: Tensor, numbers: Tensor) -> Match:
 
     An object left with none takes the cheapest free query, until every object has one or no query is free.
     """
-    cost = cost.nan_to_num(nan=UNKNOWN, posinf=UNKNOWN)  # of a diverged model: its loss is what tells, not a search
+    cost = cost.nan_to_num(nan=UNKNOWN, posinf=UNKNOWN)
     taken = torch.zeros_like(cost, dtype=torch.bool)  # (Q, G)
     for column, number in enumerate(numbers.tolist()):
         taken[cost[:, column].topk(min(number, len(cost)), largest=False).indices, column] = True
@@ -76,5 +66,4 @@ def hungarian(logits: Tensor, boxes: Tensor, objects: Tensor) -> Match:
     """logits (N,) of being an object, boxes (N, 4) and objects (G, 4) cx, cy, w, h -> one token for each object."""
     cost = 2 * focal_cost(logits)[:, None] + 5 * torch.cdist(boxes, objects, p=1)
     cost = cost - 2 * pairwise_giou(to_corners(boxes), to_corners(objects))
-    tokens, served = linear_sum_assignment(cost.nan_to_num(nan=UNKNOWN, posinf=UNKNOWN).cpu().numpy())
-    return torch.from_numpy(tokens).to(boxes.device), torch.from_numpy(served).to(boxes.device)
+    return one_to_one(cost)

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from cones.models.layers.levels import flatten_maps
+from cones.models.layers.token_levels import Levels
 from cones.models.uninext.decoder import Decoder, LayerOutput, QueryHeads
 from cones.models.uninext.denoising import Denoising
 from cones.models.uninext.encoder import Encoder
-from cones.models.uninext.geometry import Levels
+from cones.models.uninext.geometry import image_codes
 from cones.models.uninext.heads import Resizer
 from cones.models.uninext.selection import Proposals, select
 
@@ -31,7 +32,7 @@ class Transformer(nn.Module):
         tokens, shapes = flatten_maps(maps)
         sizes = torch.tensor([height * width for height, width in shapes], device=tokens.device)
         embedded = self.level_embed.repeat_interleave(sizes, dim=0)  # (N, C)
-        positions = levels.positions(tokens.shape[-1]) + embedded
+        positions = image_codes(levels, tokens.shape[-1]) + embedded
         return self.encoder(tokens, positions, levels, levels.padding_if_any, hidden, mask)
 
     def propose(self, memory: Tensor, levels: Levels, *, objectness: nn.Module, box_head: nn.Module) -> Proposals:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cones.models.uninext.geometry import Shapes
+from cones.models.layers.token_levels import Shapes
 from cones.runtime.devices import full_precision
 
 
