@@ -1,9 +1,10 @@
 """Whether a folder is pictures with a table of boxes: a CSV file with columns for a picture and four corners."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cones.data.files import PICTURES, plain
-from cones.data.formats.reading import number_of, read_rows
+from cones.data.formats.reading import Table, read_table
 from cones.data.recognise.layout import Recognised, Tree
 from cones.runtime.errors import ConesError
 
@@ -21,7 +22,8 @@ ASKED = 20
 
 
 def recognise(tree: Tree) -> Recognised | None:
-    tables = {file: rows for file in tree.with_suffix(".csv", ".tsv") if (rows := _rows(tree, file)) and _box(rows)}
+    read = {file: _table(tree, file) for file in tree.with_suffix(".csv", ".tsv")}
+    tables = {file: table for file, table in read.items() if table and table.rows and _box(table.columns)}
     if not tables:
         return None
     if len(tables) > 1:
@@ -31,9 +33,10 @@ def recognise(tree: Tree) -> Recognised | None:
             found=", ".join(map(tree.name, tables)),
             next_step="join them into one file, or make a folder, and so a dataset, of each",
         )
-    ((file, rows),) = tables.items()
-    columns = {column.lower(): column for column in rows[0]}
-    corners, is_corners = _box(rows)
+    ((file, table),) = tables.items()
+    rows = [row for _, row in table.rows]
+    columns = {column.lower(): column for column in table.columns}
+    corners, is_corners = _box(table.columns)
     if not is_corners:
         raise ConesError(
             "a table of boxes by width and height",
@@ -48,12 +51,12 @@ def recognise(tree: Tree) -> Recognised | None:
             "no column names the pictures",
             where=tree.name(file),
             expected=" or ".join(PICTURE[:4]),
-            found=", ".join(rows[0]),
+            found=", ".join(table.columns),
             next_step="rename that column",
         )
     label = next((columns[name] for name in LABEL if name in columns and columns[name] != picture), None)
-    images = _images(tree, file, [row[picture] or "" for row in rows])
-    values = [number_of(row[corner]) for row in rows for corner in corners]
+    images = _images(tree, file, [row[picture] for row in rows])
+    values = [table.number(row[corner]) for row in rows for corner in corners]
     known = [value for value in values if value is not None]
     is_relative = bool(known) and max(known) <= 1
     unknown = () if label else ("no column names a class: written `object`, one class (`classes`)",)
@@ -67,26 +70,26 @@ def recognise(tree: Tree) -> Recognised | None:
             label=label,
             coordinates="relative" if is_relative else None,
         ),
-        classes=sorted({(row[label] or "").strip() for row in rows}) if label else ["object"],
+        classes=sorted({row[label] for row in rows}) if label else ["object"],
         task="detection",
         why=(f"{tree.name(file)} has {len(rows)} boxes in the columns {', '.join(corners)}",),
         unknown=unknown,
     )
 
 
-def _rows(tree: Tree, file: Path) -> list[dict[str, str]]:
+def _table(tree: Tree, file: Path) -> Table | None:
     try:
-        return read_rows(file, tree.native, "annotations")
+        return read_table(file, tree.native, "annotations")
     except ConesError:
-        return []
+        return None
 
 
-def _box(rows: list[dict[str, str]]) -> tuple[tuple[str, ...], bool] | None:
+def _box(columns: Sequence[str]) -> tuple[tuple[str, ...], bool] | None:
     """(the four columns of a box as the table writes them, whether they are corners); None if it has none."""
-    columns = {column.lower(): column for column in rows[0] if column}
+    known = {column.lower(): column for column in columns}
     for names, is_corners in [(names, True) for names in CORNERS] + [(names, False) for names in SIZED]:
-        if all(name in columns for name in names):
-            return tuple(columns[name] for name in names), is_corners
+        if all(name in known for name in names):
+            return tuple(known[name] for name in names), is_corners
     return None
 
 
