@@ -16,7 +16,7 @@ from cones.steps.features import compute_features
 from cones.steps.tune import tune_cell
 from cones.training.state import State
 from cones.training.tuner import Tuner
-from tests.gpu.on_device.cells import DATASET, painted_plan, tuned
+from tests.gpu.on_device.cells import DATASET, SomeKept, painted_plan, tuned
 from tests.gpu.on_device.waits import in_words
 
 METHODS = [
@@ -60,6 +60,11 @@ def plan_of(plans, tmp_path_factory, monkeypatch):
         return plan
 
     return plan_of
+
+
+@pytest.fixture(autouse=True)
+def _past_the_budget_of_features(monkeypatch):
+    monkeypatch.setattr("cones.training.tuner.FrozenPyramids", SomeKept)
 
 
 @pytest.mark.parametrize(("model", "method"), CASES)
