@@ -12,7 +12,7 @@ FAULT_SEED ?= 0
 READY := $(VENV)/ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help quick table1 bccd test test-slow test-all faults lint format schema clean
+.PHONY: help quick table1 bccd test test-slow test-all test-gpu faults lint format schema clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -40,6 +40,9 @@ test-slow: $(READY) ## the slow proofs: full-size models, SLURM, kills at random
 	python -m pytest -m slow $(TOGETHER)
 
 test-all: test test-slow ## both: every test once
+
+test-gpu: $(READY) ## every model and method on this machine's GPU, or on a pretended one; prints what waits for it
+	python -m pytest tests/gpu -s
 
 faults: $(READY) ## everything that is broken on purpose, with 25 kills at random moments (FAULT_SEED=… for others)
 	KILLS=25 SEED=$(FAULT_SEED) python -m pytest -m fault $(TOGETHER)

@@ -42,6 +42,12 @@ def full_precision(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
+def float32_product(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b` in float32, also where autocast would take half precision: for scores and costs that are compared."""
+    with torch.autocast(a.device.type, enabled=False):
+        return full_precision(a) @ full_precision(b)
+
+
 def release_memory(device: torch.device) -> None:
     """Free the cached blocks of the device's allocator; called once the failed pass is out of scope."""
     if device.type == "cuda":

@@ -7,6 +7,7 @@ from cones.models.detector import Detections
 from cones.models.glip.anchors import decode
 from cones.models.glip.head import HeadOutputs
 from cones.models.layers.suppression import class_wise_nms
+from cones.runtime.devices import float32_product
 
 SCORE_THRESHOLD = 0.05
 CANDIDATES_PER_LEVEL = 1000
@@ -20,7 +21,7 @@ def class_scores(logits: Tensor, class_positions: Tensor) -> Tensor:
     """
     share = class_positions.to(logits.dtype)  # (B, K, L)
     share = share / share.sum(dim=-1, keepdim=True).clamp(min=1)
-    return logits.sigmoid() @ share.transpose(1, 2)
+    return float32_product(logits.sigmoid(), share.transpose(1, 2))
 
 
 def detect(

@@ -6,6 +6,7 @@ from torch import Tensor
 from cones.models.grounding_dino.config import Weights
 from cones.models.layers.boxes import pairwise_giou, to_corners
 from cones.models.layers.matching import Match, focal_cost, one_to_one
+from cones.runtime.devices import float32_product
 
 
 @torch.no_grad()
@@ -16,7 +17,7 @@ def match(logits: Tensor, boxes: Tensor, positive: Tensor, objects: Tensor, cost
     transformers (loss/loss_grounding_dino.py); rows of no object are not looked at.
     """
     share = positive.to(logits.dtype) / positive.sum(dim=1, keepdim=True).clamp(min=1)  # (G, L)
-    total = cost.classification * (focal_cost(logits) @ share.T)  # (Q, G)
+    total = cost.classification * float32_product(focal_cost(logits), share.T)  # (Q, G)
     total = total + cost.box * torch.cdist(boxes, objects, p=1)
     total = total - cost.giou * pairwise_giou(to_corners(boxes), to_corners(objects))
     return one_to_one(total)

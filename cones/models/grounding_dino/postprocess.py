@@ -8,13 +8,13 @@ from torch import Tensor
 
 from cones.models.detector import Detections
 from cones.models.layers.boxes import to_corners
-from cones.runtime.devices import full_precision
+from cones.runtime.devices import float32_product, full_precision
 
 
 def class_scores(logits: Tensor, class_positions: Tensor) -> Tensor:
     """logits (Q, L), class_positions (K, L) bool -> (Q, K): the mean probability of a class's rows."""
     share = class_positions / class_positions.sum(dim=1, keepdim=True).clamp(min=1)  # (K, L)
-    return logits.sigmoid() @ share.T
+    return float32_product(logits.sigmoid(), share.T)
 
 
 def detect_one(

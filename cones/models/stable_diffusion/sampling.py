@@ -6,6 +6,7 @@ from math import lcm
 import torch
 from torch import Tensor, nn
 
+from cones.runtime.devices import full_precision
 from cones.runtime.progress import watched
 
 
@@ -33,7 +34,8 @@ def denoised(
 ) -> Tensor:
     """Latents (B, C, h, w) from noise, by the scheduler in `steps` steps; contexts (B, L, D), lengths may differ.
 
-    `guidance` 1 never looks at `null`.
+    `guidance` 1 never looks at `null`. Guidance, which multiplies a difference, and the scheduler compute in float32,
+    whatever the UNet does.
     """
     scheduler = copy.deepcopy(scheduler)  # it keeps the state of a run
     scheduler.set_timesteps(steps, device=noise.device)
@@ -42,7 +44,7 @@ def denoised(
     both = torch.cat(tiled_alike(context, null)[::-1]) if guided else context  # (2B, L, D), the null first
     for timestep in watched(scheduler.timesteps, label=label):
         entered = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, timestep)
-        found = unet(entered, timestep, encoder_hidden_states=both).sample
+        found = full_precision(unet(entered, timestep, encoder_hidden_states=both).sample)
         if guided:
             without, with_context = found.chunk(2)
             found = without + guidance * (with_context - without)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.models.layers.token_levels import grid
+from cones.runtime.devices import full_precision
 
 FEATURES = 8  # channels of the mask features
 HIDDEN = 8
@@ -40,15 +41,18 @@ def dynamic_masks(features: Tensor, parameters: Tensor, centres: Tensor, stride:
 
     features (8, h, w); parameters (M, 169), all weights before all biases; centres (M, 2) x, y of the boxes going into
     the layer, in pixels -> (M, 2 h, 2 w). Each query sees the features and how far, in pixels, each place lies from it.
+    In float32: half precision knows pixels beyond 512 in steps of four only.
     """
     height, width = features.shape[1:]
     places = grid(height, width, features.device) * stride + stride // 2  # (h, w, 2) x, y
     relative = centres[:, :, None, None] - places.permute(2, 0, 1)  # (M, 2, h, w)
-    weights, biases = split_parameters(parameters)
-    x = torch.cat([relative, features.expand(len(parameters), -1, -1, -1)], dim=1).flatten(2)  # (M, 10, h * w)
-    for layer, (weight, bias) in enumerate(zip(weights, biases)):
-        x = torch.baddbmm(bias[..., None], weight, x)  # (M, out, h * w)
-        x = F.relu(x) if layer < len(weights) - 1 else x
+    weights, biases = split_parameters(full_precision(parameters))
+    features = full_precision(features).expand(len(parameters), -1, -1, -1)
+    x = torch.cat([relative, features], dim=1).flatten(2)  # (M, 10, h * w)
+    with torch.autocast(x.device.type, enabled=False):
+        for layer, (weight, bias) in enumerate(zip(weights, biases)):
+            x = torch.baddbmm(bias[..., None], weight, x)  # (M, out, h * w)
+            x = F.relu(x) if layer < len(weights) - 1 else x
     return aligned_double(x.unflatten(-1, (height, width))).squeeze(1)  # (M, 2 h, 2 w)
 
 

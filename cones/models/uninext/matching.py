@@ -5,6 +5,7 @@ from torch import Tensor
 
 from cones.models.layers.boxes import pairwise_giou, pairwise_iou, to_corners
 from cones.models.layers.matching import UNKNOWN, Match, focal_cost, one_to_one
+from cones.runtime.devices import float32_product
 
 CENTRE_RADIUS = 2.5 / 32  # in shares of the image, whatever its size
 NOT_INSIDE, FAR_FROM_ALL, TAKEN = 100.0, 10000.0, 100000.0  # added to a cost
@@ -21,7 +22,7 @@ def simota(logits: Tensor, boxes: Tensor, positive: Tensor, objects: Tensor) -> 
         empty = torch.empty(0, dtype=torch.int64, device=boxes.device)
         return empty, empty
     share = positive.to(logits.dtype) / positive.sum(dim=1, keepdim=True)  # (G, L)
-    cost = focal_cost(logits) @ share.T  # (Q, G)
+    cost = float32_product(focal_cost(logits), share.T)  # (Q, G)
     corners, wanted = to_corners(boxes), to_corners(objects)
     cost = cost - 3 * pairwise_giou(corners, wanted) + where_cost(boxes[:, :2], objects, wanted)
     iou = pairwise_iou(corners, wanted)

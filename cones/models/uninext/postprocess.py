@@ -9,7 +9,7 @@ from cones.models.layers.boxes import to_corners
 from cones.models.layers.suppression import class_wise_nms
 from cones.models.uninext.criterion import MaskHead
 from cones.models.uninext.decoder import LayerOutput
-from cones.runtime.devices import full_precision
+from cones.runtime.devices import float32_product, full_precision
 
 NMS_IOU = 0.7
 MASKS_AT_ONCE = 16  # enlarged to the size of the image together: bounds memory
@@ -21,7 +21,7 @@ def class_scores(logits: Tensor, quality: Tensor, class_positions: Tensor) -> Te
     The logits of a class's words are averaged before the sigmoid. A class without positions scores 0.
     """
     count = class_positions.sum(dim=1)  # (K,)
-    mean = logits @ (class_positions / count.clamp(min=1)[:, None]).T  # (Q, K)
+    mean = float32_product(logits, (class_positions / count.clamp(min=1)[:, None]).T)  # (Q, K)
     probability = mean.sigmoid() * (count > 0)
     return (probability * quality.sigmoid()[:, None]).sqrt()
 
