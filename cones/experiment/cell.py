@@ -13,7 +13,7 @@ from cones.experiment.generation import Generation
 from cones.experiment.outputs import grids_read_by
 from cones.experiment.plugins import plugin_digests
 from cones.experiment.suite import CONFIG_FOLDER, Suite, cell_settings, load_suite
-from cones.methods.method import METHODS, MethodEntry
+from cones.methods.method import METHODS, Input, MethodEntry
 from cones.methods.settings import CellSettings
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError, closest
@@ -151,6 +151,12 @@ class Plan:
 
     def method(self, arm: str) -> MethodEntry:
         return METHODS[self.suite.arms[arm].method or arm]
+
+    def inputs_of(self, cell: Cell) -> tuple[Input, ...]:
+        """The files of other steps that tuning a cell reads: its method's, and what its random start is measured on."""
+        inputs = self.method(cell.arm).inputs
+        is_measured = self.settings(cell).start_std == "output" and "text_states" not in inputs
+        return (*inputs, "text_states") if is_measured else inputs
 
     def data_folder(self, dataset: str) -> Path:
         return Path(self.suite.data_dir) / self.suite.source / dataset

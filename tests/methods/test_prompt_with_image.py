@@ -160,4 +160,4 @@ def test_stage_two_cannot_fix_what_differs_from_image_to_image(conditional, monk
     plan, cell, _, _ = conditional
     monkeypatch.setattr(Plan, "stage1", lambda self, other: cell)
     with pytest.raises(ConesError, match=r"holds no language features: the prompt of stage 1 looks at the image"):
-        tune.gather(plan, cell, ("stage1",))
+        tune.gather(plan, plan.cell(cell.model, cell.dataset, "cones_finetuned", cell.seed))
