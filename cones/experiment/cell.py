@@ -92,8 +92,9 @@ class Plan:
     def cells(self, grid: str) -> Iterator[Cell]:
         """The cells of one grid, in the order of the suite: models, datasets, arms, seeds."""
         models, datasets, arms = self.suite.grid(grid)
-        for model, dataset, arm, seed in product(models, datasets, arms, self.suite.seeds_of(grid)):
-            yield Cell(self.suite.suite, model, dataset, arm, seed)
+        for model, dataset, arm in product(models, datasets, arms):
+            for seed in self.suite.seeds_of(grid, arm):
+                yield Cell(self.suite.suite, model, dataset, arm, seed)
 
     def all_cells(self) -> list[Cell]:
         """The cells of every grid; one that several tables show is there once."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -69,13 +69,18 @@ class Arm(Strict):
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
 
 
+Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
+
+
 class Grid(Strict):
     """The cells behind one table: models x datasets x arms x seeds; what is not named is all that the suite has."""
 
     models: tuple[str, ...] | None = Field(None, min_length=1)
     datasets: tuple[str, ...] | None = Field(None, min_length=1, description="default: the suite's `datasets`")
     arms: tuple[str, ...] | None = Field(None, min_length=1)
-    seeds: tuple[int, ...] | None = Field(None, min_length=1, description="default: the suite's `seeds`")
+    seeds: Seeds | dict[str, Seeds] | None = Field(
+        None, description="of all arms, or arm -> its own; what is not named has the suite's `seeds`"
+    )
 
 
 MAIN_GRID = "table1"  # of a suite that names none
@@ -160,6 +165,10 @@ class Suite(Strict):
             for entry in named:
                 if entry not in known:
                     raise ValueError(f'grids.{name}: {kind} "{entry}" is not in the suite; {closest(entry, known)}')
+        if isinstance(seeds := self.grids[name].seeds, dict):
+            for arm_name in seeds:
+                if arm_name not in arms:
+                    raise ValueError(f'grids.{name}.seeds: "{arm_name}" is no arm of it; {closest(arm_name, arms)}')
         for arm_name in arms:
             arm = self.arms[arm_name]
             method = arm.method or arm_name
@@ -201,13 +210,15 @@ class Suite(Strict):
         """What the suite makes: its grids, and "generation" if it draws pictures."""
         return (*self.grids, *([GENERATION] if self.generation else []))
 
-    def seeds_of(self, name: str) -> tuple[int, ...]:
-        """The seeds of a grid."""
-        return self.grids[name].seeds or self.seeds
+    def seeds_of(self, name: str, arm: str) -> tuple[int, ...]:
+        """The seeds of an arm in a grid."""
+        seeds = self.grids[name].seeds
+        return (seeds.get(arm) if isinstance(seeds, dict) else seeds) or self.seeds
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(seed for name in self.grids for seed in self.seeds_of(name)))
+        arms = ((name, arm) for name in self.grids for arm in self.grid(name)[2])
+        return tuple(dict.fromkeys(seed for name, arm in arms for seed in self.seeds_of(name, arm)))
 
 
 def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | None = None) -> CellSettings:
