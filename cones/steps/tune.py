@@ -1,5 +1,6 @@
 """Step `tune`: tune one cell from base weights, and write its state and the record of its tuning."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ from cones.data.batches import Split
 from cones.data.pyramid_file import PyramidFile
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.plugins import plugins_used
-from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.method import MethodEntry, PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.methods.starts import start_std
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
@@ -133,6 +134,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
         "shared_views": 0 if features is None else len(features.views),
+        "language_seconds": language_seconds(plan.method(cell.arm), prompt),
         "inputs_sha256": {str(path): file_digest for path, file_digest in inputs.items()},
         "sha256": {"state.safetensors": digest},
     }
@@ -162,6 +164,21 @@ def state_of(
         with torch.no_grad():
             state.language = prompt.eval().without_images()
     return state
+
+
+def language_seconds(method: MethodEntry, prompt: Prompt) -> float | None:
+    """Seconds of making the language features once more: what a text encoder adds to each image if it runs for each.
+
+    None for a prompt that looks at the image, whose text is part of inference anyway, and for one of stored text
+    states, whose encoder is not here.
+    """
+    if not prompt.is_static or "text_states" in method.inputs:
+        return None
+    with torch.no_grad():
+        prompt.eval().without_images().hidden.cpu()  # warm, and whatever a GPU still has to do is done
+        started = time.monotonic()
+        prompt.without_images().hidden.cpu()
+    return time.monotonic() - started
 
 
 def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, where: object) -> None:
