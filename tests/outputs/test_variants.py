@@ -47,7 +47,7 @@ def test_the_paper_suite_has_both_readings_of_what_is_ambiguous_and_three_seeds_
     assert (table.learning_rate, table.tuning.weight_decay) == (0.05, 0.25)
     seeds = {arm: plan.suite.seeds_of("table1", arm) for arm in plan.suite.grid("table1")[2]}
     assert {arm for arm, of in seeds.items() if of == (0, 1, 2)} == {
-        "linear_probing", "textual_inversion", "prompt_tuning", "cones",
+        "linear_probing", "textual_inversion", "prompt_tuning", "added_table", "cones",
     }  # fmt: skip
     starts = {(plan.settings(cell).method, plan.settings(cell).start_std) for cell in plan.cells("starts")}
     methods = ("cones", "textual_inversion", "prompt_tuning")
