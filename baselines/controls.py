@@ -20,6 +20,7 @@ METHOD = [
         "label": "ConES, never trained",
         "block": "control",
         "is_tuned": False,
+        "start_std": 1.0,
     },
 ]
 

@@ -1,7 +1,7 @@
 """Prompt tuning (CoOp): N learnable context vectors before each class name, at the input of the frozen text encoder."""
 
 from cones.methods.method import PromptInputs, TuningMethod
-from cones.methods.prompts import SoftCaption, random_word_vectors
+from cones.methods.prompts import SoftCaption, random_vectors
 from cones.models.detector import GroundedDetector
 from cones.models.language import clean_class_name
 
@@ -11,6 +11,7 @@ METHOD = {
     "label": "Prompt tuning",
     "block": "peft",
     "inputs": ["text_encoder"],
+    "start_std": "word",
 }
 
 
@@ -29,7 +30,7 @@ class PromptTuning(TuningMethod):
         return SoftCaption.of_classes(
             said=class_slots,
             stands_for_class=stands_for_class,
-            vectors=random_word_vectors(prompt_inputs),
+            vectors=random_vectors(prompt_inputs, prompt_inputs.text_encoder.width),
             prompt_inputs=prompt_inputs,
         )
 

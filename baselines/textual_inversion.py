@@ -1,7 +1,7 @@
 """Textual inversion: each class name becomes N learnable pseudo-words at the input of the frozen text encoder."""
 
 from cones.methods.method import PromptInputs, TuningMethod
-from cones.methods.prompts import SoftCaption, random_word_vectors
+from cones.methods.prompts import SoftCaption, random_vectors
 from cones.models.detector import GroundedDetector
 
 METHOD = {
@@ -10,6 +10,7 @@ METHOD = {
     "label": "Textual inversion",
     "block": "peft",
     "inputs": ["text_encoder"],
+    "start_std": "word",
     "context": "cones.methods.contexts:PseudoWordContext",
 }
 
@@ -28,7 +29,7 @@ class TextualInversion(TuningMethod):
         return SoftCaption.of_classes(
             said=class_slots,
             stands_for_class=[[True] * tokens] * classes,
-            vectors=random_word_vectors(prompt_inputs),
+            vectors=random_vectors(prompt_inputs, prompt_inputs.text_encoder.width),
             prompt_inputs=prompt_inputs,
         )
 

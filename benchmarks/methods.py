@@ -86,7 +86,7 @@ def image_size(preprocessing: Preprocessing, device: torch.device) -> tuple[int,
 def ingredients_for(name: str, model: GroundedDetector, settings: CellSettings) -> PromptInputs:
     """What the method asks for; the files of other steps are random rows of the length that they would have."""
     phrases = [ClassPhrase(each) for each in load_registries(())["aquarium"].classes]
-    made = PromptInputs(phrases, settings, generator("vectors"))
+    made = PromptInputs(phrases, settings, generator("vectors"), 1.0)
     made.tokenizer = tokenizer_for(name, NANO_VOCABULARY)  # the official vocabulary would have to be fetched
     inputs = METHODS[settings.method].inputs
     if "text_states" in inputs:

@@ -60,6 +60,8 @@ OUTPUTS = {
     "table5": "cones.outputs.table5",
     "table7": "cones.outputs.table7",
     "table9": "cones.outputs.table9",
+    "starts": "cones.outputs.variants",
+    "variants": "cones.outputs.variants",
     "generation": "cones.outputs.generation",
     "efficiency": "cones.outputs.efficiency",
 }

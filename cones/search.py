@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from cones.methods.method import PromptInputs, TuningMethod
-from cones.methods.prompts import Prompt, PromptContext
+from cones.methods.prompts import Prompt, PromptContext, random_vectors
 from cones.models.detector import GroundedDetector
 from cones.models.language import LanguageFeatures
 
@@ -13,6 +13,7 @@ METHOD = {
     "class": "ConceptEmbeddingSearch",
     "label": "ConES (stage 1)",
     "block": "peft",
+    "start_std": 1.0,
     "context": "cones.methods.contexts:ConceptContext",
 }
 
@@ -37,9 +38,7 @@ class ConceptEmbeddingSearch(TuningMethod):
     not_for_generators = None
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> ConceptEmbedding:
-        settings = prompt_inputs.settings
-        shape = (len(prompt_inputs.phrases), settings.tokens_per_class, model.text_width)  # (K, N, D)
-        return ConceptEmbedding(torch.randn(shape, generator=prompt_inputs.generator) * settings.init_std)
+        return ConceptEmbedding(random_vectors(prompt_inputs, model.text_width))
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name == "prompt.vectors"

@@ -50,7 +50,7 @@ def fetch(
     """
     data_dir, spec, providers = Path(data_dir), dataset.source(source), providers or Providers()
     folder = dataset_dir(data_dir, source, dataset.id)
-    drop_dir = mirror_root(source, data_dir, mirror) / dataset.id
+    drop_dir = mirror_root(source, data_dir, mirror) / dataset.original
     jobs = [_Job(dataset, source, archive, data_dir, drop_dir, folder / "archives") for archive in spec.archives]
     if tree := _existing_folder(dataset, own) if (own := own_folder(spec)) else unpacked_tree(drop_dir, spec):
         result = _ready(dataset, source, archives=[], tree=_link_tree(tree, folder, data_dir, spec))

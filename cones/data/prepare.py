@@ -75,6 +75,7 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
     groups = {record.item_id: record.group for record in records}
     splits = split_items(
         dataset_id=dataset.id,
+        order_of=dataset.original,
         items=[(record.item_id, record.split) for record in records],
         groups=groups,
         rule=spec.split,

@@ -1,7 +1,7 @@
 """The registry of datasets: `datasets.yaml` as typed entries, checked key by key. Imports nothing heavy."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from pydantic import (
 
 from cones.data.addresses import checked
 from cones.data.formats import converter_named
+from cones.data.variants import laid_over_original
 from cones.runtime.errors import ConesError, closest, kind_of
 from cones.runtime.strict import Strict, Written, parse, read_yaml
 
@@ -220,9 +221,14 @@ class Source(Strict):
 
 
 class Dataset(Strict):
-    """One entry of the registry. `id` is its key; `classes` in this order get the category ids 1..K."""
+    """One entry of the registry. `id` is its key; `classes` in this order get the category ids 1..K.
+
+    An entry with `variant_of: <id>` holds what differs from another one (`cones/data/variants.py`). Files that a person
+    places are looked for where those of the original lie, and items are put in its order.
+    """
 
     id: str
+    variant_of: str | None = None
     paper_name: str
     group: Literal["natural", "non_radiology", "radiology", "segmentation", "generation"]
     task: Literal["detection", "instance_segmentation", "personalised_generation"]
@@ -255,6 +261,11 @@ class Dataset(Strict):
         return self
 
     @property
+    def original(self) -> str:
+        """The id by which files are placed and items ordered: that of the entry it is a variant of, or its own."""
+        return self.variant_of or self.id
+
+    @property
     def registry(self) -> str:
         """The registry file that holds this entry, as messages name it."""
         return self._registry
@@ -274,6 +285,11 @@ class Dataset(Strict):
 
 def load_registry(path: str | Path = REGISTRY) -> dict[str, Dataset]:
     """`{dataset id: entry}` in file order; the first fault ends in one line with file, entry and key."""
+    content = _contents(path)
+    return {str(key): _entry(str(key), value, path, content) for key, value in content.items()}
+
+
+def _contents(path: str | Path) -> dict:
     content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise ConesError(
@@ -282,15 +298,18 @@ def load_registry(path: str | Path = REGISTRY) -> dict[str, Dataset]:
             found=kind_of(content),
             next_step="write it as docs/datasets.md shows",
         )
-    return {str(key): _entry(str(key), value, path) for key, value in content.items()}
+    return content
 
 
 def load_registries(extra: Iterable[str | Path] = (), path: str | Path = REGISTRY) -> dict[str, Dataset]:
     """The shipped registry and files of the user's own beside it; an id that two of them hold is an error."""
-    registry = load_registry(path)
+    known = _contents(path)
+    registry = {str(key): _entry(str(key), value, path, known) for key, value in known.items()}
     origin = dict.fromkeys(registry, path)
     for file in extra:
-        for dataset_id, entry in load_registry(file).items():
+        content = _contents(file)
+        known = {**content, **known}
+        for dataset_id, value in content.items():
             if dataset_id in registry:
                 raise ConesError(
                     f'the id "{dataset_id}" is taken',
@@ -298,7 +317,7 @@ def load_registries(extra: Iterable[str | Path] = (), path: str | Path = REGISTR
                     found=f"also in {origin[dataset_id]}",
                     next_step="choose another id: it names the dataset's folders",
                 )
-            registry[dataset_id], origin[dataset_id] = entry, file
+            registry[dataset_id], origin[dataset_id] = _entry(str(dataset_id), value, file, known), file
     return registry
 
 
@@ -310,7 +329,8 @@ def dataset_named(dataset_id: str, path: str | Path = REGISTRY) -> Dataset:
     return registry[dataset_id]
 
 
-def _entry(dataset_id: str, value: Any, path: str | Path) -> Dataset:
+def _entry(dataset_id: str, value: Any, path: str | Path, known: Mapping[str, Any]) -> Dataset:
+    """The entry of an id; `known` holds those that it may be a variant of, as they are written."""
     where = f"{path}: {dataset_id}"
     if not isinstance(value, dict):
         raise ConesError(
@@ -321,6 +341,7 @@ def _entry(dataset_id: str, value: Any, path: str | Path) -> Dataset:
         )
     if "id" in value:
         raise ConesError("the id is the entry's key", where=f"{where}: id", next_step="remove this line")
+    value = laid_over_original(value, known, where)
     content = {**value, "id": dataset_id, "sources": _inherit(value.get("sources"))}
     entry = parse(Dataset, content, where=where, written=Written(path, (dataset_id,)))
     entry._registry = str(path)

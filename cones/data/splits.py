@@ -67,6 +67,7 @@ def scaled(counts: ImageCounts, items: int) -> ImageCounts:
 def split_items(
     *,
     dataset_id: str,
+    order_of: str | None = None,
     items: Sequence[tuple[str, str | None]],
     rule: SplitRule,
     expected: ImageCounts | None,
@@ -77,15 +78,17 @@ def split_items(
 
     `groups[item id]` is what the group rules keep together, such as the patient; an item without one is its own. With
     `rule.patients` the rules that know no counts keep them together too. Every item must land somewhere, unless the
-    rule says otherwise; raises ConesError with expected and found counts. `registry` is the file that messages name.
+    rule says otherwise; raises ConesError with expected and found counts. `registry` is the file that messages name;
+    `order_of` the dataset in whose stable order the items are put, if not their own.
     """
+    order_of = order_of or dataset_id
     shipped = {split: [item for item, native in items if native == word] for split, word in rule.shipped.items()}
     for split, name in rule.lists.items():
         wanted = _read_list(name, dataset_id, registry)
         shipped[split] = [*shipped.get(split, []), *(item for item, _ in items if item in wanted)]
     given = {item for ids in shipped.values() for item in ids}
     remaining_items = [item for item, _ in items if item not in given]
-    pool = stable_order(dataset_id, remaining_items)
+    pool = stable_order(order_of, remaining_items)
     if rule.scale and expected and len(items) < (total := expected.train + expected.val + expected.test):
         log.warning("dataset %s: %d items instead of %d: split in the same ratio", dataset_id, len(items), total)
         expected = scaled(expected, len(items))
@@ -96,15 +99,15 @@ def split_items(
         splits = stable_cut(pool[: sum(remaining.values())] if rule.leave_rest else pool, ImageCounts(**remaining))
     elif rule.rule in ("group_cut", "group_fill"):
         _require_groups(dataset_id, remaining_items, groups or {}, rule.rule, registry)
-        grouped = _in_groups(dataset_id, remaining_items, groups or {})
+        grouped = _in_groups(order_of, remaining_items, groups or {})
         splits = {"group_cut": group_cut, "group_fill": group_fill}[rule.rule](grouped, expected)
     else:
-        whole = _in_groups(dataset_id, remaining_items, groups or {}) if rule.patients else [[item] for item in pool]
+        whole = _in_groups(order_of, remaining_items, groups or {}) if rule.patients else [[item] for item in pool]
         dealt = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule](whole)
         splits = {split: [item for group in dealt[split] for item in group] for split in SPLITS}
     for split, ids in shipped.items():
         splits[split] = splits[split] + ids
-    splits = {split: stable_order(dataset_id, splits[split]) for split in SPLITS}
+    splits = {split: stable_order(order_of, splits[split]) for split in SPLITS}
     if expected:
         _assert_counts(dataset_id, splits, expected, registry)
     elif not splits["train"]:

@@ -43,7 +43,7 @@ def state(
         return State("fetched")
     if own := own_folder(spec):
         return State("placed") if own.is_dir() else State("no folder", f"{spec.folder} is not there")
-    drop = mirror_root(source, Path(data_dir), mirror) / dataset.id
+    drop = mirror_root(source, Path(data_dir), mirror) / dataset.original
     missing = [archive for archive in spec.archives if not (drop / archive.filename).is_file()]
     if not missing or unpacked_tree(drop, spec):
         return State("drawn" if source == DRAWN else "placed")

@@ -13,7 +13,7 @@ from cones.experiment.generation import Generation
 from cones.experiment.outputs import grids_read_by
 from cones.experiment.plugins import plugin_digests
 from cones.experiment.suite import CONFIG_FOLDER, Suite, cell_settings, load_suite
-from cones.methods.method import METHODS, MethodEntry
+from cones.methods.method import METHODS, Input, MethodEntry
 from cones.methods.settings import CellSettings
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError, closest
@@ -109,8 +109,9 @@ class Plan:
     def cells(self, grid: str) -> Iterator[Cell]:
         """The cells of one grid, in the order of the suite: models, datasets, arms, seeds."""
         models, datasets, arms = self.suite.grid(grid)
-        for model, dataset, arm, seed in product(models, datasets, arms, self.suite.seeds_of(grid)):
-            yield Cell(self.suite.suite, model, dataset, arm, seed)
+        for model, dataset, arm in product(models, datasets, arms):
+            for seed in self.suite.seeds_of(grid, arm):
+                yield Cell(self.suite.suite, model, dataset, arm, seed)
 
     def all_cells(self) -> list[Cell]:
         """The cells of every grid; one that several tables show is there once."""
@@ -168,6 +169,12 @@ class Plan:
 
     def method(self, arm: str) -> MethodEntry:
         return METHODS[self.suite.arms[arm].method or arm]
+
+    def inputs_of(self, cell: Cell) -> tuple[Input, ...]:
+        """The files of other steps that tuning a cell reads: its method's, and what its random start is measured on."""
+        inputs = self.method(cell.arm).inputs
+        is_measured = self.settings(cell).start_std == "output" and "text_states" not in inputs
+        return (*inputs, "text_states") if is_measured else inputs
 
     def data_folder(self, dataset: str) -> Path:
         return Path(self.suite.data_dir) / self.suite.source / dataset

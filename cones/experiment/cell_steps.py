@@ -60,11 +60,12 @@ def cell_steps(plan: Plan) -> list[Step]:
         return {"features": Output(Job("features", model=job.model, dataset=job.dataset), "index", ancient=True)}
 
     def tune_inputs(job: Job) -> dict[str, Input]:
-        """The files that the method's registry entry names."""
+        """The files that the method's registry entry names, and what a random start is measured on."""
         method, files = plan.method(job.arm), of_model(job)
-        if "text_states" in method.inputs:
+        inputs = plan.inputs_of(cell_of(plan, job))
+        if "text_states" in inputs:
             files["text"] = Output(Job("text_states", model=job.model, dataset=job.dataset), "text")
-        if "stage1" in method.inputs:
+        if "stage1" in inputs:
             first = job_of_cell("tune", plan.stage1(cell_of(plan, job)))
             files |= {"stage1": Output(first, "state"), "stage1_record": Output(first, "record")}
         return files | (image_features(job) if method.is_tuned else {})

@@ -115,8 +115,9 @@ def files_given(plan: Plan, source: str, dataset: str) -> str:
     if source == DRAWN:
         return ""
     mirror, data = plan.suite.mirror, Path(plan.suite.data_dir)
-    own = own_folder(plan.registry[dataset].source(source))
-    folder = own or (Path(mirror) / dataset if mirror else data / "drop" / dataset)
+    entry = plan.registry[dataset]
+    own = own_folder(entry.source(source))
+    folder = own or (Path(mirror) / entry.original if mirror else data / "drop" / entry.original)
     seen = [(name, status.st_size, status.st_mtime_ns) for name, _, status in files_below(folder)]
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:12] if seen else ""
 

@@ -13,7 +13,9 @@ def schemas() -> dict[Path, dict]:
     entry["properties"].pop("id")
     entry["required"].remove("id")
     definitions = entry.pop("$defs")
-    registry = {"$defs": definitions, "title": "Registry", "type": "object", "additionalProperties": entry}
+    variant = {**entry, "title": "Variant", "required": ["variant_of"]}
+    either = {"anyOf": [entry, variant]}
+    registry = {"$defs": definitions, "title": "Registry", "type": "object", "additionalProperties": either}
     return {
         CONFIG_FOLDER / "suite.schema.json": Suite.model_json_schema(),
         CONFIG_FOLDER / "datasets.schema.json": registry,

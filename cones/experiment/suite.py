@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,7 +11,7 @@ from cones.experiment.generation import Generation
 from cones.experiment.outputs import GENERATION, is_read, known_grids
 from cones.experiment.plugins import load_plugins
 from cones.methods.method import METHODS
-from cones.methods.settings import CellSettings, LossGroup, Tuning
+from cones.methods.settings import CellSettings, LossGroup, StartStd, Tuning
 from cones.models.family import family_of
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.strict import IDENTIFIER, Name, Strict, by_name, parse, read_yaml
@@ -24,19 +24,33 @@ class Model(Strict):
 
     learning_rate: dict[str, float] = Field(description="method -> base learning rate")
     tokens_per_class: int = Field(3, ge=1, description="N of the concept embeddings (paper: 3 for GLIP, 2 for UNINEXT)")
-    init_std: float = Field(1.0, ge=0, description="standard deviation of randomly started vectors")
+    start_std: dict[str, StartStd] = Field(
+        default_factory=dict, description="method -> spread of its random start, if not the method's own"
+    )
     initial_seed: int | None = Field(
         None, description="start from random weights of this seed: no checkpoint is needed"
     )
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this model")
 
-    @field_validator("learning_rate")
+    @field_validator("learning_rate", "start_std")
     @classmethod
-    def _known_methods(cls, value: dict[str, float]) -> dict[str, float]:
+    def _known_methods(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name in value:
             if name not in METHODS:
                 raise ValueError(f'unknown method "{name}"; {closest(name, METHODS)}')
         return value
+
+    @field_validator("start_std")
+    @classmethod
+    def _starts_at_random(cls, value: dict[str, StartStd]) -> dict[str, StartStd]:
+        for name in value:
+            _check_start(name)
+        return value
+
+
+def _check_start(method: str) -> None:
+    if METHODS[method].start_std is None:
+        raise ValueError(f'start_std: the method "{method}" has no vectors that start at random')
 
 
 class Arm(Strict):
@@ -44,7 +58,9 @@ class Arm(Strict):
 
     method: str | None = None
     tokens_per_class: int | None = Field(None, ge=1)
-    init_std: float | None = Field(None, ge=0)
+    start_std: StartStd | None = Field(
+        None, description="spread of the vectors' random start: a number, word or output (of the text encoder)"
+    )
     learning_rate: float | None = Field(None, gt=0)
     stage1: str = Field("cones", description="the arm whose concept embeddings stage 2 fixes")
     loss_groups: tuple[LossGroup, ...] | None = Field(
@@ -56,13 +72,18 @@ class Arm(Strict):
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
 
 
+Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
+
+
 class Grid(Strict):
     """The cells behind one table: models x datasets x arms x seeds; what is not named is all that the suite has."""
 
     models: tuple[str, ...] | None = Field(None, min_length=1)
     datasets: tuple[str, ...] | None = Field(None, min_length=1, description="default: the suite's `datasets`")
     arms: tuple[str, ...] | None = Field(None, min_length=1)
-    seeds: tuple[int, ...] | None = Field(None, min_length=1, description="default: the suite's `seeds`")
+    seeds: Seeds | dict[str, Seeds] | None = Field(
+        None, description="of all arms, or arm -> its own; what is not named has the suite's `seeds`"
+    )
 
 
 class Report(Strict):
@@ -140,6 +161,8 @@ class Suite(Strict):
             method = arm.method or name
             if method not in METHODS:
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
+            if arm.start_std is not None:
+                _check_start(method)
         for name in self.grids:
             if not is_read(name):
                 raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids())}")
@@ -155,6 +178,10 @@ class Suite(Strict):
             for entry in named:
                 if entry not in known:
                     raise ValueError(f'grids.{name}: {kind} "{entry}" is not in the suite; {closest(entry, known)}')
+        if isinstance(seeds := self.grids[name].seeds, dict):
+            for arm_name in seeds:
+                if arm_name not in arms:
+                    raise ValueError(f'grids.{name}.seeds: "{arm_name}" is no arm of it; {closest(arm_name, arms)}')
         for arm_name in arms:
             arm = self.arms[arm_name]
             method = arm.method or arm_name
@@ -196,13 +223,15 @@ class Suite(Strict):
         """What the suite makes: its grids, and "generation" if it draws pictures."""
         return (*self.grids, *([GENERATION] if self.generation else []))
 
-    def seeds_of(self, name: str) -> tuple[int, ...]:
-        """The seeds of a grid."""
-        return self.grids[name].seeds or self.seeds
+    def seeds_of(self, name: str, arm: str) -> tuple[int, ...]:
+        """The seeds of an arm in a grid."""
+        seeds = self.grids[name].seeds
+        return (seeds.get(arm) if isinstance(seeds, dict) else seeds) or self.seeds
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(seed for name in self.grids for seed in self.seeds_of(name)))
+        arms = ((name, arm) for name in self.grids for arm in self.grid(name)[2])
+        return tuple(dict.fromkeys(seed for name, arm in arms for seed in self.seeds_of(name, arm)))
 
 
 def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | None = None) -> CellSettings:
@@ -215,7 +244,7 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | N
     return CellSettings(
         method=method,
         tokens_per_class=arm.tokens_per_class or model.tokens_per_class,
-        init_std=model.init_std if arm.init_std is None else arm.init_std,
+        start_std=_first_given(arm.start_std, model.start_std.get(method), METHODS[method].start_std),
         learning_rate=arm.learning_rate or model.learning_rate.get(method, 0.0),
         stage1=arm.stage1,
         prompts=suite.prompts,
@@ -227,6 +256,10 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | N
         loss_groups=arm.loss_groups,
         projections=arm.projections,
     )
+
+
+def _first_given(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def merged(base: dict, overrides: dict) -> dict:

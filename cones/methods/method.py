@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from cones.methods.settings import StartStd
 from cones.models.generators import GENERATORS
 from cones.runtime.registry import Entry, Registry
 
@@ -41,6 +42,9 @@ class MethodEntry(Entry):
     inputs: tuple[Input, ...] = Field((), description="files of other steps")
     is_tuned: bool = True
     has_vectors: bool = Field(True, description="N vectors per class stand in the language")
+    start_std: StartStd | None = Field(
+        None, description="standard deviation of its random start where a suite gives none; None: nothing is random"
+    )
     trains_image_encoder: bool = Field(False, description="then its image features are its own")
     context: str | None = Field(
         None, description='"module:Class" of what a generator hears, where the method can draw pictures'
@@ -64,6 +68,7 @@ class PromptInputs:
     phrases: list[ClassPhrase]  # the text of each class, in class order
     settings: CellSettings
     generator: torch.Generator  # seeded by the cell: the only source of random starts
+    start_std: float | None = None  # of random starts, `settings.start_std` as a number
     text_states: LanguageFeatures | None = None  # class names through the frozen encoder
     text_encoder: nn.Module | None = None
     tokenizer: object | None = None

@@ -1,12 +1,15 @@
 """The settings of a cell: the tuning budget and protocol that all methods share, and those of its method."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cones.runtime.strict import Strict
 
 LossGroup = Literal["classification", "box", "mask"]
+StartStd = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["word", "output"]
+"""Standard deviation of vectors that start at random: a number; `word`, that of the text encoder's word embeddings, its
+input; or `output`, that of the class names' states, its output."""
 
 
 class Plateau(Strict):
@@ -60,7 +63,7 @@ class CellSettings(Strict):
 
     method: str
     tokens_per_class: int
-    init_std: float
+    start_std: StartStd | None = None  # None: nothing starts at random
     learning_rate: float
     stage1: str
     prompts: str

@@ -26,7 +26,7 @@ COLUMNS = (
     *("suite", "model", "method", "cells", "device"),
     *(f"{name}_{end}" for name in COUNTS for end in ("low", "high")),
     *("tuning_seconds", "tuning_seconds_sum", "steps", "seconds_per_step", "steps_to_best", "seconds_to_best"),
-    *("tuning_peak_memory_bytes", "inference_seconds_per_image", "inference_peak_memory_bytes"),
+    *("tuning_peak_memory_bytes", "inference_seconds_per_image", "language_seconds", "inference_peak_memory_bytes"),
 )
 WHOLE_NUMBERS = (
     *(f"{name}_{end}" for name in COUNTS for end in ("low", "high")),
@@ -66,6 +66,7 @@ def _row(records: list[Record]) -> dict:
         "seconds_to_best": _mean([s / n * to for s, n, to in zip(took, steps, best)]),
         "tuning_peak_memory_bytes": _most([record.said("tuning", "peak_memory_bytes") for record in tuned]),
         "inference_seconds_per_image": _mean(_recorded(records, "inference", "seconds_per_image")),
+        "language_seconds": _mean(_recorded(records, "tuning", "language_seconds")),
         "inference_peak_memory_bytes": _most(_recorded(records, "inference", "peak_memory_bytes")),
     }
 
@@ -115,12 +116,13 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
             of_text(seconds, row["tuning_seconds_sum"]),
             of_text(memory, row["tuning_peak_memory_bytes"]),
             of_text(seconds, row["inference_seconds_per_image"]),
+            of_text(seconds, row["language_seconds"]),
             of_text(memory, row["inference_peak_memory_bytes"]),
         ]
         for row in sorted(rows, key=lambda row: models.index(row["model"]))
     ]
     heads = ["model", "method", "parameters trained", "all", "resident while tuning", "per step", "steps to best"]
-    heads += ["tuning, mean per cell", "tuning, all cells", "peak memory, tuning", "inference per image"]
+    heads += ["tuning, mean per cell", "tuning, all cells", "peak memory, tuning", "inference per image", "text, once"]
     return Sheet(
         heading(suite, title, what="What it cost"),
         [*heads, "peak memory, inference"],
@@ -139,6 +141,9 @@ LEGEND = [
     "Seconds: of optimiser steps, without validation; means over cells, beside whatever else ran on the machine.",
     "Where cells share image features (`shared_views` in run.json), these were computed before, once"
     " for all methods with a frozen image encoder: the seconds of these methods are without them.",
+    "Inference: its language features are made once and kept, whatever the method; text, once: seconds of making them,"
+    " which a text encoder that runs for each image adds to each. Without a number: stored class names, whose encoder"
+    " ran in a step of its own (as long as that of textual inversion), or a text that is part of inference.",
     "steps to best: up to the epoch that was kept, of those that ran.",
     "Peak memory: of the device's allocator on a GPU, of the whole process on a CPU; the highest of any cell.",
 ]

@@ -11,6 +11,7 @@ from cones.evaluation.generation_metrics import GenerationMetrics, Likeness
 from cones.evaluation.subjects import over_subjects, paired_difference
 from cones.experiment.generation import Generation
 from cones.models.generators import TRACKS
+from cones.outputs.equal_probe import EQUAL_PROBE, to_equal_probe
 from cones.outputs.wording import join_notes
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def generation_table(cells: Sequence[SubjectCell], generation: Generation, reaso
     bootstrap interval. `subjects` counts "done/asked". `own_nearest` counts the subjects whose pictures are more like
     their own real ones than like those of any other subject, `own_nearest_of_noun` those for whom this holds among the
     subjects of their noun, of all that share it with another; `…_swapped`: the same when the next subject's embedding
-    draws instead, which must fail. Of the cost, means over subjects; of memory and sizes the largest.
+    draws instead, which must fail. Of the cost, means over subjects; of memory and sizes the largest; `equal_probe` and
+    `seconds_to_equal_probe` as in `to_equal_probe`.
     """
     import pandas as pd
 
@@ -107,9 +109,10 @@ def generation_table(cells: Sequence[SubjectCell], generation: Generation, reaso
             if key["method"] != "zero_shot":
                 key |= {"tokens": settings.tokens}
             mine = [cell for cell in cells if cell.arm == arm]
-            rows += _arm_rows(key, mine, track, asked, is_degenerate=generation.is_degenerate(arm))
+            equal = to_equal_probe(mine, cells, track)
+            rows += _arm_rows(key | equal, mine, track, asked, is_degenerate=generation.is_degenerate(arm))
     spread = [f"{name}{end}" for name in NUMBERS for end in (("", "_low", "_high") if name in SPREAD else ("",))]
-    columns = [*KEYS, "status", "subjects", *spread, *COUNTS, *COST, "device", "notes"]
+    columns = [*KEYS, "status", "subjects", *spread, *COUNTS, *COST, *EQUAL_PROBE, "device", "notes"]
     whole = ("tokens", "trained_values", "stored_bytes", "resident_parameters", "peak_memory_bytes")
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(whole, "Int64"))
 

@@ -1,6 +1,6 @@
 """Step `tune`: tune one cell from base weights, and write its state and the record of its tuning."""
 
-from collections.abc import Collection
+import time
 from pathlib import Path
 
 import torch
@@ -10,8 +10,9 @@ from cones.data.batches import Split
 from cones.data.pyramid_file import PyramidFile
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.plugins import plugins_used
-from cones.methods.method import Input, PromptInputs, TuningMethod
+from cones.methods.method import MethodEntry, PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt
+from cones.methods.starts import start_std
 from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_named, family_of
@@ -89,7 +90,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
     features = shared_features(plan, cell) if is_tuned else None  # only cells that are tuned read them here
     if not plan.settings(cell).tuning.exact_savings:
         disable_optimisations(model)
-    prompt_inputs, inputs, encoder_size = gather(plan, cell, plan.method(cell.arm).inputs)
+    prompt_inputs, inputs, encoder_size = gather(plan, cell)
     choose_losses(model, prompt_inputs.settings.loss_groups, where=cell)
     choose_projections(model, prompt_inputs.settings.projections, where=cell)
     method.extend(model, prompt_inputs)
@@ -144,6 +145,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),
         "shared_views": 0 if features is None else len(features.views),
+        "language_seconds": language_seconds(plan.method(cell.arm), prompt),
         "inputs_sha256": {str(path): file_digest for path, file_digest in inputs.items()},
         "sha256": {"state.safetensors": digest},
     }
@@ -173,6 +175,21 @@ def state_of(
         with torch.no_grad():
             state.language = prompt.eval().without_images()
     return state
+
+
+def language_seconds(method: MethodEntry, prompt: Prompt) -> float | None:
+    """Seconds of making the language features once more: what a text encoder adds to each image if it runs for each.
+
+    None for a prompt that looks at the image, whose text is part of inference anyway, and for one of stored text
+    states, whose encoder is not here.
+    """
+    if not prompt.is_static or "text_states" in method.inputs:
+        return None
+    with torch.no_grad():
+        prompt.eval().without_images().hidden.cpu()  # warm, and whatever a GPU still has to do is done
+        started = time.monotonic()
+        prompt.without_images().hidden.cpu()
+    return time.monotonic() - started
 
 
 def choose_losses(model: GroundedDetector, groups: tuple[str, ...] | None, *, where: object) -> None:
@@ -231,10 +248,11 @@ def open_split(
     )
 
 
-def gather(plan: Plan, cell: Cell, inputs: Collection[Input]) -> tuple[PromptInputs, dict[Path, str], int]:
+def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptInputs, dict[Path, str], int]:
     """The inputs of a method's prompt, {file they come from: sha256}, and the number of parameters of its text encoder.
 
-    A file that is not what was recorded of it, or was made of other weights, is refused.
+    Where no prompt is made they are the phrases, settings and generator. A file that is not what was recorded of it, or
+    was made of other weights, is refused.
     """
     manifest = plan.manifest(cell.dataset)
     prompt_inputs = PromptInputs(
@@ -244,14 +262,21 @@ def gather(plan: Plan, cell: Cell, inputs: Collection[Input]) -> tuple[PromptInp
     )
     weights = plan.weights(cell.model)
     files = {path: sha256(path) for path in (weights, plan.data_folder(cell.dataset) / "manifest.json")}
-    encoder_size = 0
-    if "text_states" in inputs:
+    if not for_prompt:
+        return prompt_inputs, files, 0
+    encoder_size, text_states = 0, None
+    inputs = plan.method(cell.arm).inputs
+    if "text_states" in plan.inputs_of(cell):
         path = plan.text_states(cell.model, cell.dataset)
         files[path] = sha256(path)
         tensors, metadata = load_tensors(path)
         refuse_other_weights(metadata["base_sha256"], files[weights], where=path)
-        prompt_inputs.text_states = LanguageFeatures(**tensors)
-        encoder_size = int(metadata["text_encoder_parameters"])
+        text_states = LanguageFeatures(**tensors)
+        if "text_states" in inputs:
+            prompt_inputs.text_states, encoder_size = text_states, int(metadata["text_encoder_parameters"])
+    prompt_inputs.start_std = start_std(
+        prompt_inputs.settings.start_std, model=cell.model, weights=weights, text_states=text_states
+    )
     if "text_encoder" in inputs:
         prompt_inputs.text_encoder = load_text_encoder(cell.model, weights)
         prompt_inputs.tokenizer = tokenizer_for(cell.model)

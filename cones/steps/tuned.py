@@ -41,8 +41,7 @@ def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> Tu
     """
     method, where, weights = TuningMethod.load(plan.settings(cell).method), state_file(cell), plan.weights(cell.model)
     model = load_detector(cell.model, weights)
-    inputs = plan.method(cell.arm).inputs if state.remake else ()
-    prompt_inputs, files, _ = gather(plan, cell, inputs)
+    prompt_inputs, files, _ = gather(plan, cell, for_prompt=state.remake is not None)
     method.extend(model, prompt_inputs)
     state.apply_to(model, where=where, base_sha256=files[weights])
     if state.remake is None:

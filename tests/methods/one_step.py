@@ -21,7 +21,6 @@ def settings_for(method: str) -> CellSettings:
     return CellSettings(
         method=method,
         tokens_per_class=2,
-        init_std=1.0,
         learning_rate=1e-2,
         stage1="cones",
         prompts="plain",
@@ -34,7 +33,7 @@ def prompt_inputs_for(model: str, method: str) -> PromptInputs:
     encoder, tokenizer = build_text_encoder(model).eval(), tokenizer_for(model)
     with torch.no_grad():
         text = CaptionPrompt(encoder, encode_caption(tokenizer, PHRASES))(PromptContext())
-    prompt_inputs = PromptInputs(PHRASES, settings_for(method), torch.Generator().manual_seed(0))
+    prompt_inputs = PromptInputs(PHRASES, settings_for(method), torch.Generator().manual_seed(0), 1.0)
     given = {
         "text_states": {"text_states": text},
         "text_encoder": {"text_encoder": encoder, "tokenizer": tokenizer},

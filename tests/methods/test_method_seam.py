@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def prompt_inputs() -> PromptInputs:
-    return PromptInputs(PHRASES, cell_settings(), torch.Generator().manual_seed(0))
+    return PromptInputs(PHRASES, cell_settings(), torch.Generator().manual_seed(0), 1.0)
 
 
 def tuner_of(way: TuningMethod, folder, tmp_path, **changes) -> Tuner:

@@ -139,6 +139,13 @@ def test_who_needs_the_text_encoder_at_test_time_pays_for_it(world, monkeypatch)
     assert counted == {"trained": net, "total": detector + encoder + net, "text_encoder": encoder}
 
 
+def test_what_a_text_encoder_would_add_to_each_image_is_measured_where_one_is_left_out(world, monkeypatch):
+    _, cells, _, folder = world
+    monkeypatch.chdir(folder)
+    took = {arm: read_json(cell.folder / "tuning.json")["language_seconds"] for arm, cell in cells.items()}
+    assert took["conditional"] is None and took["prompt_tuning"] > 0 and took["cones"] is not None
+
+
 def test_a_static_prompt_is_stored_as_language_alone(world, monkeypatch):
     _, cells, _, folder = world
     monkeypatch.chdir(folder)
@@ -174,4 +181,4 @@ def test_stage_two_cannot_fix_what_differs_from_image_to_image(conditional, monk
     plan, cell, _, _ = conditional
     monkeypatch.setattr(Plan, "stage1", lambda self, other: cell)
     with pytest.raises(ConesError, match=r"holds no language features: the prompt of stage 1 looks at the image"):
-        tune.gather(plan, cell, ("stage1",))
+        tune.gather(plan, plan.cell(cell.model, cell.dataset, "cones_finetuned", cell.seed))

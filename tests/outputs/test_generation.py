@@ -1,10 +1,14 @@
 """Means over subjects, the exchange of embeddings that must fail, and arms that draw nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from cones.evaluation.generation_metrics import GenerationMetrics, Likeness, TrackMetrics
 from cones.evaluation.metrics import CellKey
 from cones.experiment.generation import Generation
+from cones.outputs.files import read_csv, to_csv
+from cones.outputs.generation import HEADS, sheet
 from cones.outputs.subject_numbers import SubjectCell, cells_table, generation_table, own_nearest, pairs_table
 
 SAID = Generation(
@@ -80,3 +84,33 @@ def test_what_has_no_result_is_a_row_too():
     assert cells.loc[0, ["status", "reason"]].tolist() == ["missing", "no result yet"]
     row = generation_table([missing], SAID, {}, suite="s").set_index("arm").loc["cones"]
     assert (row["status"], row["subjects"]) == ("missing", "0/1") and "rex, seed 0: no result yet" in row["notes"]
+
+
+def learnt(arm, subject, losses, every=10, per_pass=0.5, accumulation=2):
+    """A cell whose probe loss fell so, every so many optimiser steps."""
+    made = cell(subject, arm, 0.9, {two: 0.4 for two in NOUNS if two != subject})
+    steps = every * (len(losses) - 1)
+    curve = [{"step": every * place, "loss": loss} for place, loss in enumerate(losses)]
+    cost = {"optimiser_steps": steps, "passes": steps * accumulation, "seconds_per_pass": per_pass}
+    return replace(made, learning={**made.learning, **cost, "probe_curve": curve})
+
+
+def test_time_to_equal_probe_loss_is_until_textual_inversions_last_loss_is_reached(tmp_path):
+    said = Generation(**{**SAID.model_dump(), "arms": ["zero_shot", "textual_inversion", "cones"]})
+    cells = [
+        *(learnt("textual_inversion", one, (0.9, 0.6, 0.4, 0.5)) for one in NOUNS),
+        learnt("cones", "rex", (0.9, 0.5, 0.3)),  # after 10 steps of 2 passes of half a second
+        learnt("cones", "max", (0.9, 0.8, 0.7, 0.4)),  # after 30
+        learnt("cones", "ming", (0.9, 0.8)),  # never
+        *(replace(one, learning={"passes": 0}) for one in world("zero_shot")),
+    ]
+    table = generation_table(cells, said, {}, suite="s").set_index("arm")
+    assert table.loc["cones", "equal_probe"] == "2/3"
+    assert table.loc["cones", "seconds_to_equal_probe"] == pytest.approx((10 + 30) / 2)
+    assert table.loc["textual_inversion", "equal_probe"] == "3/3"
+    assert table.loc["textual_inversion", "seconds_to_equal_probe"] == pytest.approx(20)
+    (tmp_path / "generation.csv").write_text(to_csv(table.reset_index()))
+    shown = {row[1]: row for row in sheet(*read_csv(tmp_path / "generation.csv"), suite="s").rows}
+    column = HEADS.index("to equal loss")
+    assert [row[column] for name, row in shown.items() if name.startswith("ConES")] == ["20 s (2/3)"]
+    assert next(row for name, row in shown.items() if name == "Class name")[column] == "\u2013"

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from cones.outputs.analysis.learning_rates import write_learning_rates
+from cones.outputs.report.rates import read_study, study_views
 from cones.runtime.errors import ConesError
 
 
@@ -25,6 +26,26 @@ def test_the_best_mean_over_datasets_wins_and_the_smaller_rate_of_equals(tmp_pat
     assert len(table) == 8
     chosen = table[table["chosen"] == "yes"].groupby("method")["learning_rate"].unique()
     assert chosen["cones"].tolist() == [0.01] and chosen["full"].tolist() == [0.0001]
+
+
+def test_of_starts_and_rates_the_best_pair_wins(tmp_path):
+    validation_ap = {("2e-2", "1e-2"): 30, ("2e-2", "1e-1"): 50, ("word", "1e-2"): 60, ("word", "1e-1"): 10}
+    rows = [
+        ("nano", dataset, f"cones-start_{start}-lr{rate}", "cones", 0, "done", ap + shift)
+        for (start, rate), ap in validation_ap.items()
+        for dataset, shift in (("a", -5), ("b", 5))
+    ]
+    path = write_learning_rates(grid(tmp_path, rows), tmp_path / "starts.csv")
+    table = pd.read_csv(path)
+    assert list(table.columns) == ["model", "method", "start", "learning_rate", "dataset", "validation_ap", "chosen"]
+    chosen = table[table["chosen"] == "yes"]
+    assert chosen[["start", "learning_rate", "dataset"]].values.tolist() == [["word", 0.01, "a"], ["word", 0.01, "b"]]
+    (view,) = study_views(read_study(path))
+    shown = {line["label"]: [(cell["text"], cell["chosen"]) for cell in line["cells"]] for line in view["rows"]}
+    assert shown == {
+        "ConES (stage 1), start 0.02": [("30.0", False), ("50.0", False)],
+        "ConES (stage 1), start word": [("60.0", True), ("10.0", False)],
+    }
 
 
 def test_of_subjects_the_lowest_probe_loss_wins_arm_by_arm(tmp_path):

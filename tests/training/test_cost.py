@@ -51,10 +51,10 @@ def counts_of(method_name, model):
     suite = load_suite("paper")
     text = LanguageFeatures.of_tokens_per_class(torch.zeros(CLASSES, 3, 768))
     prompt_inputs = PromptInputs(
-        [ClassPhrase("thing")] * CLASSES, cell_settings(suite, "glip_t", method_name), torch.Generator(), text
+        [ClassPhrase("thing")] * CLASSES, cell_settings(suite, "glip_t", method_name), torch.Generator(), 1.0, text
     )
     prompt_inputs.concepts, prompt_inputs.tokenizer, prompt_inputs.text_encoder = text, AnyWords(), encoder
-    prompt = FullText(encoder) if method_name == "full_finetuning" else soft(way, detector, prompt_inputs, encoder)
+    prompt = FullText(encoder) if method_name == "full_finetuning" else way.prompt(detector, prompt_inputs)
     listens = not method_name.startswith("cones")
     return count_parameters(
         detector,
@@ -69,16 +69,6 @@ class FullText(torch.nn.Module):
     def __init__(self, encoder):
         super().__init__()
         self.text_encoder = encoder
-
-
-def soft(way, detector, prompt_inputs, encoder):
-    """The method's own prompt; the spread of the (storage-free) word embeddings is not needed for counting."""
-    table = encoder.embeddings.word_embeddings.weight
-    encoder.embeddings.word_embeddings.weight = torch.nn.Parameter(torch.ones(2, 768))
-    try:
-        return way.prompt(detector, prompt_inputs)
-    finally:
-        encoder.embeddings.word_embeddings.weight = table
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,6 @@ def cell_settings(method="cones", **changes) -> CellSettings:
     return CellSettings(
         method=method,
         tokens_per_class=2,
-        init_std=1.0,
         learning_rate=0.1,
         stage1="cones",
         prompts="plain",
@@ -54,7 +53,7 @@ def make_tuner(data, tmp_path, method="cones", model=None, ranks=None, identity=
     settings, model = cell_settings(method, **changes), model or ToyDetector()
     way = TuningMethod.load(method)
     concepts = LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, model.text_width))
-    prompt_inputs = PromptInputs(PHRASES, settings, torch.Generator().manual_seed(0), concepts, concepts=concepts)
+    prompt_inputs = PromptInputs(PHRASES, settings, torch.Generator().manual_seed(0), 1.0, concepts, concepts=concepts)
     options = {"preprocessing": model.preprocessing, "inclusive": False, "masks": model.predicts_masks}
     splits = {name: Split(data, name, **options) for name in ("train", "val")}
     return Tuner(
@@ -423,7 +422,7 @@ def test_controls_start_from_the_text_or_never_train(data):
         mask=torch.ones(1, 5, dtype=torch.bool),
         class_positions=torch.tensor([[[0, 1, 0, 0, 0], [0, 0, 1, 1, 0]]], dtype=torch.bool),
     )
-    prompt_inputs = PromptInputs(PHRASES[:2], cell_settings(), torch.Generator().manual_seed(0), text_states=text)
+    prompt_inputs = PromptInputs(PHRASES[:2], cell_settings(), torch.Generator().manual_seed(0), 1.0, text)
     started = TuningMethod.load("cones_text_init").prompt(ToyDetector(), prompt_inputs)
     assert started.vectors[:, :, 0].tolist() == [[1.0, 1.0], [2.0, 3.0]]
     table = TuningMethod.load("added_table").prompt(ToyDetector(), prompt_inputs)

@@ -108,3 +108,14 @@ def test_snakemake_itself_leaves_a_deleted_file_alone(tmp_path):
     (tmp_path / "cell").unlink()
     again = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert "Nothing to be done" in again.stderr and not (tmp_path / "cell").exists()
+
+
+def test_the_paper_suite_plans_its_variants_starts_and_seeds(workflow):
+    targets = ("results/paper/starts.csv", "results/paper/variants.csv")
+    plan = workflow.planned(*targets, "--config", "suite=paper")
+    starts, variants = 3 * 12 * 3, 7 * (4 + 5 * 3)  # arms of one seed and of three
+    shared = 2 * 3 * 3  # textual inversion, prompt tuning and ConES, three seeds each, on aquarium and dfuc2020
+    assert plan["tune"] == plan["evaluate"] == starts + variants - shared
+    assert plan["text_states"] == 8  # class names, and what the start `output` is measured on
+    assert plan["fetch"] == plan["prepare"] == 8 and plan["weights"] == 1
+    assert (plan["starts"], plan["variants"]) == (1, 1)

@@ -61,22 +61,24 @@ def read_study(path: str | Path) -> list[Row]:
 
 
 def study_views(rows: list[Row]) -> list[dict]:
-    """A table per model, learning rates by methods; a cell is the mean validation AP over the datasets."""
+    """A table per model, learning rates by methods, or by methods and starts; a cell is the mean validation AP over the
+    datasets."""
     views = []
     for model in dict.fromkeys(row["model"] for row in rows):
         mine = [row for row in rows if row["model"] == model]
         rates = sorted({float(row["learning_rate"]) for row in mine})
         sizes = set()
         lines = []
-        for method in dict.fromkeys(row["method"] for row in mine):
-            cells = []
+        for method, start in dict.fromkeys((row["method"], row.get("start")) for row in mine):
+            cells, started = [], [row for row in mine if (row["method"], row.get("start")) == (method, start)]
             for learning_rate in rates:
-                rate_rows = [r for r in mine if r["method"] == method and float(r["learning_rate"]) == learning_rate]
+                rate_rows = [row for row in started if float(row["learning_rate"]) == learning_rate]
                 aps = [float(row["validation_ap"]) for row in rate_rows if row["validation_ap"]]
                 sizes |= {len({row["dataset"] for row in rate_rows if row["validation_ap"]})} if aps else set()
                 chosen = any(row["chosen"].strip().lower() in YES for row in rate_rows)
                 cells.append({"text": number(str(fmean(aps))) if aps else NO_NUMBER, "chosen": chosen})
-            lines.append({"label": METHODS[method].label if method in METHODS else method, "cells": cells})
+            label = METHODS[method].label if method in METHODS else method
+            lines.append({"label": f"{label}, start {start}" if start else label, "cells": cells})
         heads = [rate(value) for value in rates]
         views.append({"model": model, "rates": heads, "rows": lines, "datasets": _datasets(sizes)})
     return views

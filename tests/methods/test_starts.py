@@ -1,0 +1,99 @@
+"""The random start of every method's vectors: a number, or a spread that is measured on the text encoder."""
+
+import pytest
+import torch
+
+from cones.experiment.cell import Plan
+from cones.experiment.cell_steps import job_of_cell
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.suite import Suite, cell_settings, load_suite
+from cones.methods.method import METHODS, TuningMethod
+from cones.methods.prompts import random_vectors
+from cones.methods.starts import start_std
+from cones.models.checkpoints import build_detector, initial_state
+from cones.models.language import LanguageFeatures
+from cones.runtime.artifacts import save_tensors
+from cones.runtime.errors import ConesError
+from tests.methods.one_step import prompt_inputs_for
+
+MODEL = "glip_nano"
+RANDOM = [name for name, entry in METHODS.items() if entry.start_std is not None]
+
+
+def suite_with(**arms) -> Suite:
+    base = load_suite("miniature").model_dump(exclude_unset=True)
+    return Suite(**{**base, "arms": {**base["arms"], **arms}})
+
+
+def test_every_vector_method_of_the_paper_starts_at_random():
+    assert set(RANDOM) >= {"cones", "prompt_tuning", "textual_inversion"}
+
+
+@pytest.mark.parametrize("method", RANDOM)
+def test_the_vectors_of_every_such_method_have_the_spread_that_is_asked_for(method):
+    model, made = build_detector(MODEL), {}
+    for std in (1.0, 0.02):
+        prompt_inputs = prompt_inputs_for(MODEL, method)
+        prompt_inputs.start_std = std
+        made[std] = TuningMethod.load(method).prompt(model, prompt_inputs).vectors.detach()
+    drawn = torch.randn(made[1.0].shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(made[1.0], drawn) and torch.equal(made[0.02], drawn * 0.02)
+
+
+def test_word_is_the_spread_of_the_word_embeddings_and_needs_no_text_encoder(tmp_path, monkeypatch):
+    state = initial_state(MODEL, 0)
+    (name,) = [key for key in state if key.endswith("word_embeddings.weight")]
+    state[name] *= 3
+    save_tensors(tmp_path / "weights.safetensors", state, {})
+    monkeypatch.setattr("cones.models.glip.family.TextEncoder", None)  # building one would fail
+    assert start_std("word", model=MODEL, weights=tmp_path / "weights.safetensors") == state[name].std().item()
+    del state[name]
+    save_tensors(tmp_path / "other.safetensors", state, {})
+    with pytest.raises(ConesError, match=r'the start "word" needs .*word_embeddings.weight'):
+        start_std("word", model=MODEL, weights=tmp_path / "other.safetensors")
+
+
+def test_output_is_the_spread_of_the_states_that_stand_for_classes(tmp_path):
+    hidden = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
+    positions = torch.tensor([[[0, 1, 0, 0, 0], [0, 0, 0, 1, 0]]], dtype=torch.bool)
+    text = LanguageFeatures(hidden, torch.ones(1, 5, dtype=torch.bool), positions)
+    found = start_std("output", model=MODEL, weights=tmp_path / "not read", text_states=text)
+    assert found == pytest.approx(hidden[0, [1, 3]].std().item())
+
+
+def test_an_arm_goes_before_the_model_and_the_model_before_the_method():
+    suite = suite_with(**{"cones-wide": {"method": "cones", "start_std": 2}})
+    model = suite.models[MODEL].model_copy(update={"start_std": {"cones": "word"}})
+    changed = suite.model_copy(update={"models": {**suite.models, MODEL: model}})
+    assert cell_settings(suite, MODEL, "cones").start_std == 1.0
+    assert cell_settings(suite, MODEL, "prompt_tuning").start_std == "word"
+    assert cell_settings(suite, MODEL, "full_finetuning").start_std is None
+    assert cell_settings(changed, MODEL, "cones").start_std == "word"
+    assert cell_settings(changed, MODEL, "cones-wide").start_std == 2.0
+
+
+@pytest.mark.parametrize("start", ["output", "word", 0.5])
+def test_only_a_start_measured_on_the_states_of_the_class_names_waits_for_them(start):
+    plan = Plan(suite_with(odd={"method": "cones", "start_std": start}), Plan.load("miniature").registry)
+    inputs = Pipeline(plan).inputs(job_of_cell("tune", plan.cell(MODEL, "bccd", "odd", 0)))
+    assert ("text" in inputs) == (start == "output")
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"method": "full_finetuning", "start_std": 1.0}, "has no vectors that start at random"),
+        ({"method": "cones", "start_std": "words"}, "start_std"),
+        ({"method": "cones", "start_std": -1.0}, "start_std"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused(arm, message):
+    with pytest.raises(ValueError, match=message):
+        suite_with(odd=arm)
+
+
+def test_a_method_that_forgot_to_name_its_start_is_told():
+    prompt_inputs = prompt_inputs_for(MODEL, "cones")
+    prompt_inputs.start_std = None
+    with pytest.raises(ConesError, match=r"method cones.*nothing says with which standard deviation"):
+        random_vectors(prompt_inputs, 8)
