@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cones.runtime.precision import Precision
 from cones.runtime.strict import Strict
 
 LossGroup = Literal["classification", "box", "mask"]
@@ -65,4 +66,6 @@ class CellSettings(Strict):
     stage1: str
     prompts: str
     tuning: Tuning
+    precision: Precision = "bfloat16"  # of a GPU
+    scoring_precision: Precision = "bfloat16"
     loss_groups: tuple[LossGroup, ...] | None = None
