@@ -46,7 +46,7 @@ from cones.models.language import ClassPhrase, LanguageFeatures
 from cones.models.text_sizes import NANO_VOCABULARY
 from cones.runtime.artifacts import write_json
 from cones.runtime.determinism import generator
-from cones.runtime.devices import best_device, precision
+from cones.runtime.devices import choose_device, precision_on
 from cones.runtime.machine import machine
 from cones.training.tuner import Tuner, mark_trainable
 
@@ -115,7 +115,7 @@ class Step:
             val=split,
             settings=settings.model_copy(update={"tuning": tuning}),
             seed=0,
-            device=best_device(),
+            device=choose_device(),
             checkpoint=split.root / "resume.pt",
         )
         method.set_modes(model, prompt)
@@ -170,7 +170,7 @@ def settings_of(suite: Suite, model: str, method: str, short_side: int) -> CellS
 
 def measure(name: str, method_name: str, repeats: int) -> dict:
     """A row: in a process of its own, so that memory is this method's alone."""
-    device = best_device()
+    device = choose_device()
     if device.type == "cpu":
         torch.set_num_threads(1)
     importlib.import_module("torch._dynamo")  # the first optimiser would: it is no part of a step's memory
@@ -205,7 +205,7 @@ def measure(name: str, method_name: str, repeats: int) -> dict:
         "peak_mb": round((found["peak_bytes"] - imports) / 1e6, 1),
         "features_kept": {key: round(kept[key], 4) for key in ("gflop", "seconds") if kept},
         "device": str(device),
-        "precision": precision(device),
+        "precision": precision_on(device, settings.precision),
         "machine": machine(str(device)),
     }
 

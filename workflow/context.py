@@ -98,6 +98,10 @@ class Context:
         """The function that gives a step's rule the digest of its settings and code."""
         return lambda wildcards: self.pipeline.digest(self.job(step, wildcards))
 
+    def gpus(self, wildcards) -> int:
+        """The GPUs of a job: one, if its model computes on a GPU."""
+        return int(self.plan.wants_gpu(getattr(wildcards, "model", None) or self.plan.suite.generation.model))
+
     def model_of(self, weights: str) -> str:
         """The model whose base weights a file holds, by the file's stem."""
         return digests.model_of(self.plan, weights)

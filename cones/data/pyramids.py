@@ -8,6 +8,7 @@ from torch import Tensor
 from cones.data.batches import Sample, Split, View, batch_of
 from cones.data.pyramid_file import PyramidFile, name_of
 from cones.models.detector import FeaturePyramid, GroundedDetector
+from cones.runtime.devices import to_device
 from cones.runtime.progress import log
 
 
@@ -22,7 +23,7 @@ def concat(pyramids: Sequence[FeaturePyramid], device: torch.device) -> FeatureP
     memory, one beyond the budget is where it was computed."""
 
     def batch(parts: Sequence[Tensor]) -> Tensor:
-        return torch.cat([part.to(device) for part in parts])
+        return torch.cat([to_device(part, device) for part in parts])
 
     padding = None if pyramids[0].padding is None else batch([p.padding for p in pyramids])  # (B, H, W)
     maps = [batch(levels) for levels in zip(*(p.maps for p in pyramids))]  # (B, C, H_l, W_l)

@@ -14,6 +14,7 @@ from cones.evaluation.predictions import to_coco_results
 from cones.methods.prompts import FixedPrompt, Prompt
 from cones.models.detector import Detections, FeaturePyramid, GroundedDetector
 from cones.runtime.devices import mixed_precision, release_memory
+from cones.runtime.precision import Precision
 from cones.runtime.progress import watched
 
 Detect = Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]]
@@ -34,12 +35,13 @@ def predict(
     *,
     label: str,
     detect: Detect | None = None,
+    precision: Precision = "float32",
     batch_size: int = 4,
 ) -> list[dict]:
     """COCO results of every image of the split at the model's test size, images in id order.
 
     A static prompt is computed once; one that looks at the image, for each batch. `detect` is a method's rule for
-    test time (`TuningMethod.detect`), by default one pass.
+    test time (`TuningMethod.detect`), by default one pass. `precision` is that of a GPU.
     """
     if prompt.is_static and detect is None:
         prompt = FixedPrompt(prompt.without_images())
@@ -49,7 +51,8 @@ def predict(
     loaded = ahead(lambda batch: [split.sample(v, at_test=True) for v in batch], batches, device_type=device.type)
     for batch in watched(loaded, label=label, total=len(batches)):
         for samples in groups_of_equal_size(batch, batch_size):
-            for sample, detection in zip(samples, detections(model, prompt, pyramids, samples, detect or one_pass)):
+            found = detections(model, prompt, pyramids, samples, detect or one_pass, precision)
+            for sample, detection in zip(samples, found):
                 image = split.images[sample.view.index]
                 height, width = sample.size
                 boxes = detection.boxes.float()
@@ -73,12 +76,12 @@ def one_pass(model: GroundedDetector, prompt: Prompt, pyramid: FeaturePyramid) -
 
 
 def detections(
-    model: GroundedDetector, prompt: Prompt, pyramids, samples: list[Sample], detect: Detect
+    model: GroundedDetector, prompt: Prompt, pyramids, samples: list[Sample], detect: Detect, precision: Precision
 ) -> list[Detections]:
     """Detections of samples of one padded size; after an out-of-memory error, of one half after the other."""
     device = next(model.parameters()).device
     try:
-        with mixed_precision(device):
+        with mixed_precision(device, precision):
             return detect(model, prompt, pyramids(samples))
     except torch.OutOfMemoryError:
         if len(samples) == 1:
@@ -86,7 +89,8 @@ def detections(
     release_memory(device)
     half = len(samples) // 2
     halves = (samples[:half], samples[half:])
-    return [detection for part in halves for detection in detections(model, prompt, pyramids, part, detect)]
+    parts = (detections(model, prompt, pyramids, half, detect, precision) for half in halves)
+    return [detection for part in parts for detection in part]
 
 
 def segmentations(masks: Tensor, image: dict) -> list[dict]:

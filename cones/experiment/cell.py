@@ -15,6 +15,7 @@ from cones.experiment.plugins import plugin_digests
 from cones.experiment.suite import CONFIG_FOLDER, Suite, cell_settings, load_suite
 from cones.methods.method import METHODS, Input, MethodEntry
 from cones.methods.settings import CellSettings
+from cones.models.family import is_nano
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.provenance import settings_digest
@@ -221,6 +222,10 @@ class Plan:
             if not self.method(cell.arm).trains_image_encoder:
                 cells[cell.model, cell.dataset].append(cell)
         return {pair: sharing for pair, sharing in cells.items() if len(sharing) > 1}
+
+    def wants_gpu(self, model: str) -> bool:
+        """Whether a model computes on a GPU, where there is one."""
+        return not is_nano(model) if self.suite.device == "auto" else self.suite.device == "gpu"
 
     def compares_boxes(self, cell: Cell) -> bool:
         """Whether an output (Table 3) compares this cell's class vectors with the features of its boxes."""

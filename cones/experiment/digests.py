@@ -143,7 +143,9 @@ def shared_views(plan: Plan, model: str, dataset: str) -> dict | None:
         return None
     cells = plan.sharing[model, dataset]
     settings = sorted({settings_digest(plan.settings(cell).tuning) for cell in cells})
-    return {"tuning": settings, "budget": plan.feature_budget()}
+    of_model = plan.settings(cells[0])
+    precisions = [of_model.precision, of_model.scoring_precision]
+    return {"tuning": settings, "budget": plan.feature_budget(), "precisions": precisions}
 
 
 def pretrained_given(name: str) -> str:

@@ -14,6 +14,7 @@ from cones.methods.method import METHODS
 from cones.methods.settings import CellSettings, LossGroup, StartStd, Tuning
 from cones.models.family import family_of
 from cones.runtime.errors import ConesError, closest
+from cones.runtime.precision import Precision
 from cones.runtime.strict import IDENTIFIER, Name, Strict, by_name, parse, read_yaml
 
 CONFIG_FOLDER = Path("config")
@@ -29,6 +30,12 @@ class Model(Strict):
     )
     initial_seed: int | None = Field(
         None, description="start from random weights of this seed: no checkpoint is needed"
+    )
+    precision: Precision | None = Field(
+        None, description="in which a GPU trains, scaled in float16; default: that of the model's family"
+    )
+    scoring_precision: Precision | None = Field(
+        None, description="in which a GPU validates and detects; default: that of the model's family"
     )
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this model")
 
@@ -132,6 +139,12 @@ class Suite(Strict):
     learning_rate_studies: tuple[str, ...] = Field(
         (), description="CSV files with the studies that the learning rates were chosen by; the report shows them"
     )
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="auto: nano models compute on the CPU, all others on a GPU where there is one"
+    )
+    allow_cpu: bool = Field(
+        True, description="false: a model that wants a GPU and finds none is refused, not left to the CPU"
+    )
     feature_cache_gb: float = Field(
         0.0,
         ge=0,
@@ -167,6 +180,8 @@ class Suite(Strict):
             if not is_read(name):
                 raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids())}")
             self._check_grid(name)
+        if self.device == "cpu" and not self.allow_cpu:
+            raise ValueError("device is cpu, and allow_cpu is false: change one of them")
         if not self.grids and not self.generation:
             raise ValueError("neither a grid nor generation: there is nothing to do")
         return self
@@ -240,6 +255,7 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | N
     method = arm.method or arm_name
     dataset_tuning = suite.dataset_tuning.get(dataset, {})
     named = [f"models.{model_name}", *([f"dataset_tuning.{dataset}"] if dataset_tuning else []), f"arms.{arm_name}"]
+    family = family_of(model_name)
     tuning = {**suite.tuning.model_dump(), **model.tuning, **dataset_tuning, **arm.tuning}
     return CellSettings(
         method=method,
@@ -253,6 +269,8 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | N
             tuning,
             where=f"{CONFIG_FOLDER / suite.suite}.yaml: tuning of {' or '.join(named)}",
         ),
+        precision=model.precision or family.precision,
+        scoring_precision=model.scoring_precision or family.scoring_precision,
         loss_groups=arm.loss_groups,
         projections=arm.projections,
     )

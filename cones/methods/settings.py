@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cones.runtime.precision import Precision
 from cones.runtime.strict import Strict
 
 LossGroup = Literal["classification", "box", "mask"]
@@ -68,5 +69,7 @@ class CellSettings(Strict):
     stage1: str
     prompts: str
     tuning: Tuning
+    precision: Precision = "bfloat16"  # of a GPU
+    scoring_precision: Precision = "bfloat16"
     loss_groups: tuple[LossGroup, ...] | None = None
     projections: str | None = None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cones.models.language import LanguageFeatures
 from cones.models.losses import LossTerms
+from cones.runtime.devices import to_device
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,7 @@ class ImageBatch:
     sizes: list[tuple[int, int]]
 
     def to(self, device: torch.device) -> "ImageBatch":
-        """To a GPU from pinned memory, so that the copy does not wait for what the GPU is computing."""
-        pixels = self.pixels.pin_memory() if device.type == "cuda" and self.pixels.is_cpu else self.pixels
-        return ImageBatch(pixels.to(device, non_blocking=True), self.sizes)
+        return ImageBatch(to_device(self.pixels, device), self.sizes)
 
 
 @dataclass
@@ -52,8 +51,8 @@ class Target:
     masks: Tensor | None = None
 
     def to(self, device: torch.device) -> "Target":
-        masks = None if self.masks is None else self.masks.to(device)
-        return Target(self.boxes.to(device), self.labels.to(device), self.image_id, masks)
+        masks = None if self.masks is None else to_device(self.masks, device)
+        return Target(to_device(self.boxes, device), to_device(self.labels, device), self.image_id, masks)
 
 
 @dataclass

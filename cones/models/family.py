@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from cones.models.caption_style import CaptionStyle
+from cones.models.generators import GENERATORS, SHIPPED
 from cones.runtime.errors import ConesError, closest
+from cones.runtime.precision import Precision
 from cones.runtime.registry import Entry, Registry
 from cones.runtime.sources import source_path
 from cones.runtime.strict import Name
@@ -34,6 +36,9 @@ class FamilyEntry(Entry):
     official: str | None = Field(
         None, description="a YAML file beside the family's: {model: its official checkpoint, as an `Archive`}"
     )
+    nano: tuple[Name, ...] = Field((), description="of `models`, those so small that a GPU does not pay")
+    precision: Precision = Field("bfloat16", description="in which a GPU trains them, unless a suite says otherwise")
+    scoring_precision: Precision = Field("bfloat16", description="in which a GPU detects with them, likewise")
     vocabulary: str | None = Field(None, description="the official file that the text encoders of those need")
 
     @property
@@ -100,6 +105,11 @@ def family_of(model: str, *, where: object = "models") -> FamilyEntry:
     if model not in names:
         raise ConesError(f'there is no model "{model}"', where=where, next_step=closest(model, names))
     return FAMILIES[names[model]]
+
+
+def is_nano(model: str) -> bool:
+    """Whether a model is so small that a GPU does not pay."""
+    return model == SHIPPED if model in GENERATORS else model in family_of(model).nano
 
 
 def family_named(model: str) -> ModelFamily:

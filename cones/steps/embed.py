@@ -10,9 +10,9 @@ from cones.outputs.analysis.boxes import box_vectors
 from cones.outputs.analysis.embeddings import Embeddings, class_vectors
 from cones.outputs.analysis.names import EMBEDDINGS, ISOLATED, TOGETHER
 from cones.runtime.determinism import generator, make_deterministic
-from cones.runtime.devices import best_device
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
+from cones.steps.device import device_for
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
 from cones.steps.tuned import load_tuned
@@ -41,12 +41,13 @@ def class_vectors_of(plan: Plan, cell: Cell, state: State) -> torch.Tensor:
     """The class vectors (K, D) of a cell; of a prompt that looks at the image, their mean over the test split."""
     if state.language is not None:
         return class_vectors(state.language)
-    tuned = load_tuned(plan, cell, state, best_device())
+    device = device_for(plan, cell.model)
+    tuned = load_tuned(plan, cell, state, device)
     split, total = open_split(plan, cell, "test", tuned.model), 0.0
     with torch.no_grad():
         for index in range(len(split)):
             sample = split.sample(View(index, tuned.model.preprocessing.short_side), at_test=True)
-            pyramid = tuned.model.encode_image(batch_of([sample]).to(best_device()))
+            pyramid = tuned.model.encode_image(batch_of([sample]).to(device))
             total = total + class_vectors(tuned.prompt.for_images(pyramid)).double()
     return (total / len(split)).float().cpu()
 
@@ -63,6 +64,6 @@ def isolated_names(plan: Plan, cell: Cell) -> torch.Tensor:
 
 
 def _boxes(plan: Plan, cell: Cell, state: State) -> tuple[torch.Tensor, dict]:
-    tuned = load_tuned(plan, cell, state, best_device())
+    tuned = load_tuned(plan, cell, state, device_for(plan, cell.model))
     split = open_split(plan, cell, "test", tuned.model)
     return box_vectors(tuned.model, tuned.prompt, split, generator("boxes", cell.dataset))

@@ -2,6 +2,8 @@
 
 import time
 
+import torch
+
 from cones.data.pyramids import LivePyramids, SharedPyramids, trains_image_encoder
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, Selection, write_metrics
@@ -11,10 +13,11 @@ from cones.experiment.cell import Cell, Plan
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import read_json, write_json
 from cones.runtime.determinism import make_deterministic
-from cones.runtime.devices import best_device, peak_memory_bytes
+from cones.runtime.devices import peak_memory_bytes, precision_on
 from cones.runtime.progress import log
 from cones.runtime.provenance import run_provenance
 from cones.runtime.verification import CELL_FILES, fingerprints, recorded_state
+from cones.steps.device import device_for
 from cones.steps.tune import open_split, shared_features, state_file
 from cones.steps.tuned import load_tuned
 from cones.training.state import State
@@ -35,11 +38,13 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
         "group": manifest["group"],
         "task": manifest["task"],
     }
+    device = torch.device("cpu")
     if state.skipped:
         results, inference = [], {}
         metrics = CellMetrics(**common, status="skipped", reason=state.skipped)
     else:
-        results, scores, inference = _detect_and_score(plan, cell, state, manifest)
+        device = device_for(plan, cell.model)
+        results, scores, inference = _detect_and_score(plan, cell, state, manifest, device)
         metrics = CellMetrics(
             **common,
             status="done",
@@ -55,7 +60,7 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
     write_predictions(cell.folder / "predictions.json", results)
     write_metrics(cell.folder / "metrics.json", metrics)
     settings = plan.settings(cell).model_dump(mode="json")
-    provenance = run_provenance(inputs=tuning.get("inputs_sha256", {}), settings=settings, device=str(best_device()))
+    provenance = run_provenance(inputs=tuning.get("inputs_sha256", {}), settings=settings, device=str(device))
     # a state may have gigabytes: its digest was compared when it was loaded
     others = (name for name in CELL_FILES if name != state_file(cell).name)
     files = {state_file(cell).name: digest, **fingerprints(cell.folder, others)}
@@ -71,12 +76,13 @@ def _selection(tuning: dict, by: str) -> Selection | None:
     )
 
 
-def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> tuple[list[dict], dict[str, dict], dict]:
+def _detect_and_score(
+    plan: Plan, cell: Cell, state: State, manifest: dict, device: torch.device
+) -> tuple[list[dict], dict[str, dict], dict]:
     """Detect and score: (COCO results, scores by IoU type, inference cost).
 
     A text encoder is built only if the method needs it here.
     """
-    device = best_device()
     tuned = load_tuned(plan, cell, state, device)
     model = tuned.model
     model.detections_per_image = manifest["detections_per_image"]
@@ -84,13 +90,23 @@ def _detect_and_score(plan: Plan, cell: Cell, state: State, manifest: dict) -> t
     is_own_encoder = trains_image_encoder(model, state.trained)
     features = None if is_own_encoder else shared_features(plan, cell)
     pyramids = LivePyramids(model, device, SharedPyramids(features, split))
-    if not plan.settings(cell).tuning.exact_savings:
+    settings = plan.settings(cell)
+    if not settings.tuning.exact_savings:
         disable_optimisations(model)
     started = time.monotonic()
-    results = predict(model, tuned.prompt, split, pyramids, label="test", detect=tuned.detect)
+    results = predict(
+        model,
+        tuned.prompt,
+        split,
+        pyramids,
+        label="test",
+        detect=tuned.detect,
+        precision=settings.scoring_precision,
+    )
     inference = {
         "seconds_per_image": (time.monotonic() - started) / max(len(split), 1),
         "peak_memory_bytes": peak_memory_bytes(device),
+        "precision": precision_on(device, settings.scoring_precision),
         "shared_views": 0 if features is None else len(features.views),
         "parameters": tuned.parameters,
         "text_encoder_parameters": tuned.text_encoder_parameters,

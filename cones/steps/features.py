@@ -14,10 +14,12 @@ from cones.methods.settings import Tuning
 from cones.models.checkpoints import load_detector
 from cones.models.detector import FeaturePyramid, GroundedDetector
 from cones.runtime.determinism import make_deterministic
-from cones.runtime.devices import best_device, mixed_precision
+from cones.runtime.devices import mixed_precision
 from cones.runtime.errors import ConesError
+from cones.runtime.precision import Precision
 from cones.runtime.progress import log, watched
 from cones.runtime.provenance import settings_digest
+from cones.steps.device import device_for
 from cones.steps.tune import open_split
 
 
@@ -35,7 +37,7 @@ def compute_features(plan: Plan, model_name: str, dataset: str) -> None:
     if manifest["status"] == "skipped":
         write_pyramids(index, [], budget=0)
         return
-    device = best_device()
+    device = device_for(plan, model_name)
     model = load_detector(model_name, plan.weights(model_name)).to(device).eval()
     budget = plan.feature_budget()
     stored = write_pyramids(index, pyramids_of(plan, model_name, dataset, model, device), budget=budget)
@@ -46,9 +48,10 @@ def pyramids_of(
     plan: Plan, model_name: str, dataset: str, model: GroundedDetector, device: torch.device
 ) -> Iterator[tuple[str, FeaturePyramid]]:
     """Yield the pyramids of all views, bit-equal to those the cells would compute: test pictures in the batches of
-    `predict`, those of validation and training alone."""
+    `predict`, those of validation and training alone; each in the precision in which the cells would."""
+    settings = plan.settings(plan.sharing[model_name, dataset][0])  # precisions are the model's: equal in all cells
     cells, side, seen = plan.sharing[model_name, dataset], model.preprocessing.short_side, set()
-    yield from test_pyramids(open_split(plan, cells[0], "test", model), model, device)
+    yield from test_pyramids(open_split(plan, cells[0], "test", model), model, device, settings.scoring_precision)
     tuned = {
         settings_digest(plan.settings(sharing_cell).tuning): sharing_cell
         for sharing_cell in cells
@@ -58,21 +61,24 @@ def pyramids_of(
     for name, cell in product(("val", "train"), tuned.values()):
         split, at_test = open_split(plan, cell, name, model, few_shot=True), name == "val"
         views = [View(index, side) for index in range(len(split))]
+        precision = settings.scoring_precision if at_test else settings.precision
         if not at_test:
             views = train_views(split, plan.settings(cell).tuning)
         for view in watched(views, label=f"image features of {name}"):
             if (view_name := name_of(split, view)) not in seen:
                 seen.add(view_name)
-                with mixed_precision(device):
+                with mixed_precision(device, precision):
                     yield view_name, alone([split.sample(view, at_test=at_test)])
 
 
 @torch.no_grad()
-def test_pyramids(split: Split, model: GroundedDetector, device: torch.device) -> Iterator[tuple[str, FeaturePyramid]]:
+def test_pyramids(
+    split: Split, model: GroundedDetector, device: torch.device, precision: Precision
+) -> Iterator[tuple[str, FeaturePyramid]]:
     live = LivePyramids(model, device)
     for batch in watched(batches_at_test(split, model.preprocessing.short_side), label="image features of test"):
         for samples in groups_of_equal_size([split.sample(view, at_test=True) for view in batch], len(batch)):
-            with mixed_precision(device):
+            with mixed_precision(device, precision):
                 pyramid = live(samples)
             yield from zip((name_of(split, sample.view) for sample in samples), split_batch(pyramid))
 

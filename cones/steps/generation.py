@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -23,11 +24,12 @@ from cones.models.generators import TRACKS, Track
 from cones.models.stable_diffusion.prompts import CLASS_PROMPT, editing_prompts, without_identifier
 from cones.runtime.artifacts import load_tensors, read_json, replacing_directory, save_tensors, sha256, write_json
 from cones.runtime.determinism import make_deterministic
-from cones.runtime.devices import best_device, peak_memory_bytes
+from cones.runtime.devices import peak_memory_bytes
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
 from cones.runtime.provenance import run_provenance
 from cones.runtime.verification import fingerprints
+from cones.steps.device import device_for
 from cones.training.subjects.loading import (
     base_of,
     find,
@@ -87,9 +89,13 @@ class GenerationRun:
     def real_pictures(self) -> Path:
         return self.plan.real_pictures(self.generation.model, self.generation.dataset)
 
+    @functools.cached_property
+    def device(self) -> torch.device:
+        return device_for(self.plan, self.generation.model)
+
     def generator(self, *, with_text: bool):
         states = read_text_states(self.text_states, self.base)
-        return load_generator(self.model_record.directory, states=states, with_text=with_text, device=best_device())
+        return load_generator(self.model_record.directory, states=states, with_text=with_text, device=self.device)
 
 
 def find_model(name: str, *, path: Path | None = None, allow_download: bool = False) -> None:
@@ -104,7 +110,7 @@ def encode_nouns(run: GenerationRun) -> None:
     if run.reason:
         save_tensors(run.text_states, {}, {"skipped": run.reason})
         return
-    text = load_text(run.model_record.directory, best_device())
+    text = load_text(run.model_record.directory, run.device)
     nouns = [subject["class_word"] for subject in run.described.values()]
     write_text_states(text, nouns, run.text_states, run.base)
     log.info("%s: the empty prompt and %d class nouns", run.text_states, len(set(nouns)))
@@ -117,7 +123,7 @@ def look_at_real_pictures(run: GenerationRun) -> None:
         return
     make_deterministic()
     rows = {}
-    for name, extractor in extractors_of(run.generation.model, best_device()).items():
+    for name, extractor in extractors_of(run.generation.model, run.device).items():
         for subject in run.described:
             rows[f"{name}:{subject}"] = extractor.pictures(_opened(run.subject(subject).pictures))
     save_tensors(run.real_pictures, rows)
@@ -195,7 +201,13 @@ def _draw_track(run: GenerationRun, cell: Cell, folder: Path, generator, embeddi
     with replacing_directory(folder) as temporary:
         index = []
         drawn = generator.sample(
-            embedding, prompts, seed=0, count=count, guidance=settings.guidance, steps=settings.sampling_steps
+            embedding,
+            prompts,
+            seed=0,
+            count=count,
+            guidance=settings.guidance,
+            steps=settings.sampling_steps,
+            precision=settings.precision,
         )
         for number, (prompt, pictures) in enumerate(zip(prompts, drawn)):
             files = [f"{number:02}_{place:02}.png" for place in range(len(pictures))]
@@ -215,7 +227,7 @@ def score_subject(run: GenerationRun, cell: Cell) -> None:
     """
     make_deterministic()
     tuning, drawing = (read_json(cell.folder / file) for file in ("tuning.json", "drawing.json"))
-    device, name = best_device(), run.plan.subject_of(cell)
+    device, name = run.device, run.plan.subject_of(cell)
     common = {"cell": CellKey(**vars(cell), method=run.generation.method(cell.arm)), "subject": name}
     if "skipped" in tuning:
         metrics = GenerationMetrics(**common, status="skipped", reason=tuning["skipped"])

@@ -20,11 +20,12 @@ from cones.models.language import LanguageFeatures
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import check_sha256, load_tensors, sha256, write_json
 from cones.runtime.determinism import generator, make_deterministic
-from cones.runtime.devices import best_device, peak_memory_bytes, precision
+from cones.runtime.devices import peak_memory_bytes, precision_on
 from cones.runtime.errors import ConesError
 from cones.runtime.processes import Processes
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
+from cones.steps.device import device_for
 from cones.steps.text import phrases_of
 from cones.training.cost import count_parameters
 from cones.training.state import Remake, State, refuse_other_weights
@@ -82,7 +83,7 @@ def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
 
 
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:
-    device, weights = best_device(), plan.weights(cell.model)
+    device, weights = device_for(plan, cell.model), plan.weights(cell.model)
     ranks = Processes.joined(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
@@ -140,7 +141,9 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "batch_size": prompt_inputs.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
         "processes": ranks.size,
-        "precision": precision(device),
+        "precision": precision_on(device, prompt_inputs.settings.precision),
+        "scoring_precision": precision_on(device, prompt_inputs.settings.scoring_precision),
+        "skipped_steps": progress.skipped_steps,
         "parameters": {convention: vars(count) for convention, count in counts.items()},
         "device": str(device),
         "peak_memory_bytes": peak_memory_bytes(device),

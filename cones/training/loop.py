@@ -3,6 +3,7 @@
 A subclass says what is trained, on which batches, by which losses and at which learning rate.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from cones.runtime.determinism import seed_of
-from cones.runtime.devices import release_memory
+from cones.runtime.devices import precision_on, release_memory
 from cones.runtime.errors import ConesError
+from cones.runtime.precision import Precision
 from cones.runtime.processes import Processes
 from cones.runtime.progress import log, watched
 from cones.training.checkpoint import Checkpoint
 
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
 
 
 @dataclass
@@ -30,12 +32,14 @@ class Progress:
     seconds      of timed steps and of waiting for their batches; checkpoints, validation and other work between steps
                  do not count
     micro_batch  items that go through the model at once at most; 1 cannot be cut further
+    skipped_steps  steps that changed nothing, because a gradient was beyond what float16 can hold
     """
 
     step: int = 0  # finished optimiser steps
     seconds: float = 0.0
     timed_steps: int = 0
     micro_batch: int = 1
+    skipped_steps: int = 0
 
 
 class TrainingLoop(ABC):
@@ -50,6 +54,8 @@ class TrainingLoop(ABC):
     separate_terms  losses whose gradients are not added to the others but kept in `separate_gradients`, {term: {name:
                   gradient of the whole batch}}, for `adjust_gradients` to combine
     smallest_part  how much still goes through the model at once when a batch cannot be cut further
+    precision     in which the device computes; in float16 the loss is scaled, so that small gradients are not lost: a
+                  step whose gradients are not finite then changes nothing, is counted and lowers the scale
     advice_…      next step for a person, after a loss or gradient that is not finite and after a lack of memory
     """
 
@@ -71,9 +77,12 @@ class TrainingLoop(ABC):
         device: torch.device,
         where: object,
         ranks: Processes | None = None,
+        precision: Precision = "float32",
     ):
         self.trained, self.optimiser, self.progress = trained, optimiser, progress
         self.device, self.where, self.ranks = device, where, ranks or Processes()
+        self.precision = precision_on(device, precision)
+        self.scaler = torch.amp.GradScaler(device.type) if self.precision == "float16" else None
         self.checkpoint = Checkpoint(checkpoint, [CHECKPOINT_FORMAT, identity])
         self.separate_gradients: dict[str, dict[str, Tensor]] = {}
 
@@ -151,11 +160,32 @@ class TrainingLoop(ABC):
             self.progress.micro_batch //= 2
             log.info("out of memory: %d images per forward pass from here on", self.progress.micro_batch)
         self._sum_gradients()
+        if self.scaler is not None:
+            self._unscale_gradients()
         self.adjust_gradients()
-        if not self._clip_gradients():
-            self._stop_because("gradient", batch)
-        self.optimiser.step()
+        if self._clip_gradients():
+            self.optimiser.step()
+            if self.scaler is not None:
+                self.scaler.update()
+        else:
+            self._skip_step(batch)
         return losses
+
+    def _unscale_gradients(self) -> None:
+        self.scaler.unscale_(self.optimiser)
+        if self.separate_gradients:
+            scale = self.scaler.get_scale()
+            for gradients in self.separate_gradients.values():
+                for gradient in gradients.values():
+                    gradient /= scale
+
+    def _skip_step(self, batch: Any) -> None:
+        """After a gradient that is not finite: go on with half the loss scale of float16, or stop if none is left."""
+        if self.scaler is None or (scale := self.scaler.get_scale()) <= 1:
+            self._stop_because("gradient", batch)
+        self.scaler.update(scale / 2)
+        self.progress.skipped_steps += 1
+        log.info("%s changes nothing: a gradient is beyond float16 at loss scale %g", self.place(), scale)
 
     def _sum_gradients(self) -> None:
         """Sum the gradients over all processes; a process without a gradient adds zeros."""
@@ -170,7 +200,7 @@ class TrainingLoop(ABC):
         if self.clip_norm is not None:
             return bool(torch.isfinite(nn.utils.clip_grad_norm_(self.trained.values(), self.clip_norm)))
         gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
-        return all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        return not gradients or bool(torch.stack([torch.isfinite(gradient).all() for gradient in gradients]).all())
 
     def _try_to_accumulate(self, batch: Any) -> dict[str, float] | None:
         """`accumulate`; None if memory ran out, here or in another process, and a smaller micro-batch can be tried."""
@@ -187,7 +217,8 @@ class TrainingLoop(ABC):
     def accumulate(self, batch: Any) -> dict[str, float]:
         """Add up the gradients of the whole batch's loss, part by part, each divided by the whole batch's normalisers.
 
-        Returns the loss {term: value}, of this process.
+        Returns the loss {term: value}, of this process. The values of all parts are read at once, as each reading waits
+        for the device.
         """
         if (place := self.random_place()) is not None:
             torch.manual_seed(seed_of(*place, *((self.ranks.rank,) if self.ranks.rank else ())))
@@ -196,22 +227,30 @@ class TrainingLoop(ABC):
         if len(parts) > 1 or self.ranks.size > 1:
             own = self.normalisers(parts)
             shared = None if own is None else self.ranks.sum(own)
-        losses: dict[str, float] = dict.fromkeys(shared or (), 0.0)
+        computed: list[tuple[Any, dict[str, Tensor]]] = []  # part, its losses
         for part in parts:
             values = self.losses(part, shared)
-            total = sum(values.values())
-            if not torch.isfinite(total):
-                self._stop_because("loss", part)
-            self._backward(values, total)
-            for term, value in values.items():
-                losses[term] = losses.get(term, 0.0) + value.item()
+            self._backward(values, sum(values.values()))
+            computed.append((part, {term: value.detach() for term, value in values.items()}))
+        return self._read(computed, dict.fromkeys(shared or (), 0.0))
+
+    def _read(self, computed: list[tuple[Any, dict[str, Tensor]]], losses: dict[str, float]) -> dict[str, float]:
+        """Add the losses of all parts to `losses`, from one copy off the device; stop at one that is not finite."""
+        numbers = [value for _, values in computed for value in values.values()]
+        read = iter(torch.stack(numbers).tolist() if numbers else ())
+        for part, values in computed:
+            for term in values:
+                value = next(read)
+                if not math.isfinite(value):
+                    self._stop_because("loss", part)
+                losses[term] = losses.get(term, 0.0) + value
         return losses
 
     def _backward(self, values: dict[str, Tensor], total: Tensor) -> None:
         """Add the gradients of a part's losses to those of the parts before it."""
         for term, separate in self.separate_gradients.items():
             gradients = torch.autograd.grad(
-                values[term], list(self.trained.values()), retain_graph=True, allow_unused=True
+                self._scaled(values[term]), list(self.trained.values()), retain_graph=True, allow_unused=True
             )
             for name, gradient in zip(self.trained, gradients):
                 if gradient is not None:
@@ -219,7 +258,10 @@ class TrainingLoop(ABC):
         if self.separate_gradients:
             total = sum(value for term, value in values.items() if term not in self.separate_gradients)
         if isinstance(total, Tensor):  # some term is not separate
-            total.backward()
+            self._scaled(total).backward()
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        return loss if self.scaler is None else self.scaler.scale(loss)
 
     def _stop_because(self, what: str, batch: Any) -> None:
         raise ConesError(
@@ -248,7 +290,8 @@ class TrainingLoop(ABC):
         """Write a checkpoint: the first process does it for all, and not for a run that trains nothing."""
         if self.trained and not self.ranks.rank:
             content = {"progress": vars(self.progress), "optimiser": self.optimiser.state_dict()}
-            self.checkpoint.write({**content, **self.state()})
+            scaler = {} if self.scaler is None else {"scaler": self.scaler.state_dict()}
+            self.checkpoint.write({**content, **scaler, **self.state()})
 
     def resume(self) -> None:
         """Restore the checkpoint of an interrupted run of the same identity, if there is one."""
@@ -257,5 +300,7 @@ class TrainingLoop(ABC):
             return
         self.progress = type(self.progress)(**content["progress"])
         self.optimiser.load_state_dict(content["optimiser"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(content["scaler"])
         self.load_state(content)
         log.info("resumed at %s", self.place())

@@ -79,6 +79,7 @@ class Tuner(TrainingLoop):
         self.train_split, self.val_split = train, val
         self.separate_terms = method.separate_terms
         self.tuning, self.seed, self.clip_norm = settings.tuning, seed, settings.tuning.clip_norm
+        self.scoring_precision = settings.scoring_precision
         trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(trained, settings.learning_rate, self.tuning)
         implementation = (
@@ -94,6 +95,7 @@ class Tuner(TrainingLoop):
             device=device,
             where=checkpoint.parent,
             ranks=ranks,
+            precision=settings.precision,
         )
         plateau = self.tuning.plateau
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -177,7 +179,7 @@ class Tuner(TrainingLoop):
         """Image by image in the order of the split, at test size and not mirrored."""
         for index in self.train_split.trainable_indices():
             sample = self.train_split.sample(View(index, self.model.preprocessing.short_side))
-            with mixed_precision(self.device):
+            with mixed_precision(self.device, self.precision):
                 pyramid = self.train_pyramids([sample])
             yield TrainingImages(pyramid, [sample.target.to(self.device)])
 
@@ -206,7 +208,7 @@ class Tuner(TrainingLoop):
 
     def losses(self, part: list[Sample], normalisers: dict[str, Tensor] | None) -> dict[str, Tensor]:
         targets = [sample.target for sample in part]
-        with mixed_precision(self.device):
+        with mixed_precision(self.device, self.precision):
             pyramid = self.train_pyramids(part)
             predictions = self.model.ground(pyramid, self.prompt.for_images(pyramid), targets)
             terms = self.model.loss(predictions, targets)
@@ -258,8 +260,9 @@ class Tuner(TrainingLoop):
             {"epoch": progress.epoch + 1, "steps": progress.step, "learning_rate": rate, "val_ap": ap, "losses": losses}
         )
         loss_text = " ".join(f"{term} {value:.3f}" for term, value in losses.items())
+        skipped = f", {progress.skipped_steps} steps skipped so far" if progress.skipped_steps else ""
         validation = "no validation AP" if ap is None else f"validation AP {ap:.1f}"
-        log.info("epoch %d: %s, lr %.2g, %s", progress.epoch + 1, loss_text, rate, validation)
+        log.info("epoch %d: %s, lr %.2g, %s%s", progress.epoch + 1, loss_text, rate, validation, skipped)
         progress.epoch, progress.step_in_epoch, progress.loss_sums = progress.epoch + 1, 0, {}
 
     def _validation_ap(self) -> float | None:
@@ -268,7 +271,13 @@ class Tuner(TrainingLoop):
             return None
         label = f"validation {self.progress.epoch + 1}"
         results = predict(
-            self.model, self.prompt, self.val_split, self.val_pyramids, label=label, detect=self.method.detect
+            self.model,
+            self.prompt,
+            self.val_split,
+            self.val_pyramids,
+            label=label,
+            detect=self.method.detect,
+            precision=self.scoring_precision,
         )
         iou_type, limit = self.val_split.iou_types[-1], self.model.detections_per_image
         return average_precision(self.val_split.coco, results, limit, iou_type)

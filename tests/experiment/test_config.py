@@ -98,3 +98,12 @@ def test_mistakes_end_in_one_line(overrides, message):
 def test_an_unknown_suite_names_the_closest():
     with pytest.raises(ConesError, match='did you mean "miniature"'):
         load_suite("minature")
+
+
+def test_a_model_is_trained_and_scored_as_its_family_is_unless_the_suite_says_otherwise():
+    suite = load_suite("miniature", {"models": {"uninext_nano": {"precision": "bfloat16"}}})
+    settings = [cell_settings(suite, model, "cones") for model in ("uninext_nano", "glip_nano")]
+    assert [(each.precision, each.scoring_precision) for each in settings] == [
+        ("bfloat16", "float32"),
+        ("float16", "float32"),
+    ]

@@ -107,6 +107,16 @@ def test_the_gradient_of_a_term_can_be_had_by_itself_and_is_that_of_the_whole_ba
     torch.testing.assert_close(found[0][0], plain.trained["prompt.vectors"].grad)
 
 
+def test_a_loss_scale_changes_neither_the_gradients_that_are_added_nor_those_apart(data, tmp_path):  # noqa: F811
+    stepped = []
+    for scaler in (None, torch.amp.GradScaler("cpu", init_scale=1024.0)):
+        tuner = tuner_of(made_up.PulledAcross(), data, tmp_path, micro_batch=2, batch_size=5)
+        tuner.scaler = scaler
+        tuner.step(batch_of_five(tuner))
+        stepped.append(tuner.trained["prompt.vectors"].detach())
+    assert torch.equal(*stepped), "a power of two leaves every digit"
+
+
 def test_what_is_done_before_an_epoch_is_done_once_and_survives_an_interruption(data, tmp_path, monkeypatch):  # noqa: F811
     whole = tuner_of(made_up.CentredAnew(), data, tmp_path / "whole", selection="last")
     history = whole.run().history

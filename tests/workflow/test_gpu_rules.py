@@ -1,20 +1,25 @@
-"""Snakemake starts as many jobs that lease a GPU as there are GPUs only if every such rule says `gpu=1`."""
+"""Snakemake starts as many jobs that lease a GPU as there are GPUs only if every such rule asks for one."""
 
 import ast
 import re
+from types import SimpleNamespace
 
+import pytest
 from flow import ROOT
+
+from cones.experiment.cell import Plan
+from workflow.context import Context
 
 COMMAND = re.compile(r"python -m cones (generation )?([\w-]+)")
 
 
 def rules() -> dict[str, tuple[str, bool]]:
-    """{rule: (its command, whether it says gpu=1)} of every rule that calls a step."""
+    """{rule: (its command, whether it asks for a GPU)} of every rule that calls a step."""
     found = {}
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
             if step := COMMAND.search(block):
-                found[block.partition(":")[0]] = ("".join(filter(None, step.groups())), "gpu=1," in block)
+                found[block.partition(":")[0]] = ("".join(filter(None, step.groups())), "gpu=context.gpus," in block)
     return found
 
 
@@ -33,7 +38,7 @@ def takes_a_device(module_name: str, function: str) -> bool:
     while todo:
         seen.add(called := todo.pop())
         mentioned = names_in(module[called]) if called in module else set()
-        if "best_device" in mentioned:
+        if "device_for" in mentioned:
             return True
         todo += (mentioned & module.keys()) - seen
     return False
@@ -55,3 +60,17 @@ def test_exactly_the_rules_whose_step_takes_a_device_ask_for_a_gpu():
     leases = {rule for rule, (command, _) in rules().items() if leases_a_device(command)}
     assert asks == leases
     assert {"features", "tune", "evaluate", "embed", "encode_nouns", "draw_subject"} <= leases
+
+
+@pytest.mark.parametrize(
+    ("suite", "wildcards", "gpus"),
+    [
+        ("miniature", {"model": "glip_nano"}, 0),
+        ("miniature", {}, 0),  # a rule of generation
+        ("paper", {"model": "glip_t"}, 1),
+        ("paper", {}, 1),
+    ],
+)
+def test_a_job_asks_for_a_gpu_if_its_model_takes_one(suite, wildcards, gpus):
+    context = Context(Plan.load(suite), {}, is_main=False)
+    assert context.gpus(SimpleNamespace(**wildcards)) == gpus

@@ -10,7 +10,7 @@ rule embed:
         steps["embed"].log,
     threads: 1
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("embed"),
     message:

@@ -10,7 +10,7 @@ rule evaluate:
         steps["evaluate"].log,
     threads: 1
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("evaluate"),
     message:

@@ -10,7 +10,7 @@ rule features:
         steps["features"].log,
     threads: 1
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("features"),
     message:

@@ -33,7 +33,7 @@ rule encode_nouns:
     log:
         steps["encode_nouns"].log,
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("encode_nouns"),
     message:
@@ -50,7 +50,7 @@ rule look_at_real_pictures:
     log:
         steps["look_at_real_pictures"].log,
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("look_at_real_pictures"),
     message:
@@ -70,7 +70,7 @@ rule learn_subject:
         arm=ARMS,
     threads: 1
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("learn_subject"),
     message:
@@ -91,7 +91,7 @@ rule draw_subject:
         arm=ARMS,
     threads: 1
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("draw_subject"),
     message:
@@ -112,7 +112,7 @@ rule score_subject:
         arm=ARMS,
     threads: 1
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("score_subject"),
     message:

@@ -10,7 +10,7 @@ rule tune:
         steps["tune"].log,
     threads: 1
     resources:
-        gpu=1,
+        gpu=context.gpus,
     params:
         digest=context.digest("tune"),
     message:

@@ -103,7 +103,7 @@ class GLIP(GroundedDetector):
             boxes.append(target.boxes.to(anchors.dtype)[matched.box])
         image, index, boxes = torch.cat(images), torch.cat(indices), torch.cat(boxes)  # (P,), (P,), (P, 4)
 
-        positives = anchors.new_tensor(float(len(index)))
+        positives = anchors.new_full((), float(len(index)))
         quality = centerness_targets(anchors[index], boxes)  # (P,)
         token = sigmoid_focal_loss(logits, token_targets) * language.mask[:, None]  # (B, V, L)
         box = giou_loss(decode(deltas[image, index], anchors[index]), boxes) * quality

@@ -142,7 +142,7 @@ class DyConv(nn.Module):
         pooled = torch.stack([feature.mean(dim=(2, 3)) for level in found for feature in level])  # (13, B, C)
         convolution = self.AttnConv[1]
         weights = F.relu(F.linear(pooled, convolution.weight.flatten(1), convolution.bias))  # (13, B, 1)
-        share = weights.new_tensor([1 / len(level) for level in found for _ in level])  # (13,)
+        share = torch.cat([weights.new_full((len(level),), 1 / len(level)) for level in found])  # (13,)
         weights = hard_sigmoid(weights) * share.view(-1, 1, 1)
         counts = [len(level) for level in found]
         # the pooled weighted mean is the weighted mean of what was pooled above

@@ -23,6 +23,9 @@ MODEL = {
         "glip_nano_b",
         "glip_nano_c",
     ],
+    "nano": ["glip_nano", "glip_nano_a", "glip_nano_b", "glip_nano_c"],
+    "precision": "float16",  # as published, with loss scaling
+    "scoring_precision": "float32",
     "official": "official.yaml",
     "vocabulary": "bert-base-uncased",
 }

@@ -33,6 +33,7 @@ MODEL = {
         "llmdet_l",
         "grounding_dino_nano",
     ],
+    "nano": ["grounding_dino_nano"],
     "official": "official.yaml",
     "vocabulary": "bert-base-uncased",
 }

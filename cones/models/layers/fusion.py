@@ -56,7 +56,7 @@ class BiAttention(nn.Module):
         heard = scores if visual_mask is None else scores.masked_fill(~visual_mask, -torch.inf)
         over_visual = heard.softmax(dim=visual_dim)
         if mask is not None:
-            scores = scores.masked_fill(~mask, -9e15)
+            scores = scores.masked_fill(~mask, max(-9e15, torch.finfo(scores.dtype).min))
         over_text = scores.softmax(dim=text_dim)
         return F.dropout(over_text, self.dropout, self.training), F.dropout(over_visual, self.dropout, self.training)
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from cones.runtime.precision import Precision
 from cones.runtime.strict import Strict
 
 PROBES = 64  # samples of the fixed probe set that shows how far learning has come
@@ -29,5 +30,6 @@ class SubjectTuning(Strict):
     stop_at_plateau: bool = False
     grid_every: int = Field(0, ge=0, description="optimiser steps between two grids of samples in the log folder")
     grid_pictures: int = Field(4, ge=1)
+    precision: Precision = Field("bfloat16", description="in which a GPU learns and draws")
     guidance: float = Field(7.5, ge=1)
     sampling_steps: int = Field(50, ge=1)

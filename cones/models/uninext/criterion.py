@@ -89,7 +89,7 @@ class Criterion:
             simota(logits, boxes, truth.positive, truth.boxes)
             for logits, boxes, truth in zip(full_precision(layer.logits), layer.boxes, self.truths)
         ]
-        image, query = flat(matches, layer.boxes.device)
+        image, query = flat(matches)
         count = counts(matches, layer.boxes)
         if "classification" in self.groups:
             self.sums[f"loss_ce{suffix}"] = self._words(layer.logits, matches, count)
@@ -111,7 +111,7 @@ class Criterion:
             hungarian(logits, box, truth.boxes)
             for logits, box, truth in zip(full_precision(proposals.logits.detach()), boxes.detach(), self.truths)
         ]
-        image, token = flat(matches, boxes.device)
+        image, token = flat(matches)
         count = counts(matches, boxes)
         if "classification" in self.groups:
             logits = full_precision(proposals.logits)
@@ -125,7 +125,7 @@ class Criterion:
     def add_denoising(self, layer: LayerOutput, denoising: Denoising, suffix: str) -> None:
         """The denoising queries of a decoder layer: whom a positive one serves is known, a negative serves nobody."""
         matches = [denoising.positives(len(truth.boxes)) for truth in self.truths]
-        image, query = flat(matches, layer.boxes.device)
+        image, query = flat(matches)
         count = counts(matches, layer.boxes)
         if "classification" in self.groups:
             self.sums[f"loss_ce_dn{suffix}"] = self._words(layer.logits, matches, count)
@@ -164,17 +164,15 @@ class Criterion:
         self.sums[name] = Sums(torch.zeros_like(count).index_add(0, image, values), count)
 
 
-def flat(matches: list[Match], device: torch.device) -> tuple[Tensor, Tensor]:
+def flat(matches: list[Match]) -> tuple[Tensor, Tensor]:
     """Matches of each image -> image (M,) and query (M,)."""
-    image = torch.repeat_interleave(
-        torch.arange(len(matches), device=device), torch.tensor([len(query) for query, _ in matches], device=device)
-    )
-    return image, torch.cat([query for query, _ in matches])
+    queries = [query for query, _ in matches]
+    return torch.cat([torch.full_like(query, index) for index, query in enumerate(queries)]), torch.cat(queries)
 
 
 def counts(matches: list[Match], like: Tensor) -> Tensor:
     """(B,) how many matches each image has."""
-    return like.new_tensor([float(len(query)) for query, _ in matches])
+    return torch.cat([like.new_full((1,), float(len(query))) for query, _ in matches])
 
 
 def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:

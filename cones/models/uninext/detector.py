@@ -194,7 +194,7 @@ class UNINEXT(GroundedDetector):
         number of images.
         """
         sums = self.sums(predictions, targets)
-        images = predictions.pyramid.maps[0].new_tensor(float(len(targets)), dtype=torch.float32)
+        images = predictions.pyramid.maps[0].new_full((), float(len(targets)), dtype=torch.float32)
         terms = {}
         for name in self._names():
             weight, _ = TERMS[kind_of(name)]
@@ -204,7 +204,7 @@ class UNINEXT(GroundedDetector):
         return terms
 
     def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
-        images = self.detr.controller.layers[0].weight.new_tensor(float(len(targets)))
+        images = self.detr.controller.layers[0].weight.new_full((), float(len(targets)))
         return dict.fromkeys(self._names(), images)
 
     def _names(self) -> list[str]:

@@ -13,6 +13,9 @@ MODEL = {
     "name": "uninext",
     "class": "UNINEXTFamily",
     "models": ["uninext_r50", "uninext_nano"],
+    "nano": ["uninext_nano"],
+    "precision": "float32",  # the published configuration has no mixed precision
+    "scoring_precision": "float32",
     "official": "official.yaml",
     "vocabulary": "bert-base-uncased",
 }

@@ -19,6 +19,7 @@ from cones.models.stable_diffusion.views import posteriors, views
 from cones.runtime.determinism import generator
 from cones.runtime.devices import mixed_precision
 from cones.runtime.errors import ConesError
+from cones.runtime.precision import Precision
 from cones.runtime.progress import log
 from cones.training.subjects.learning import CachedLatents, EncodedLatents, SubjectLearner
 
@@ -150,6 +151,7 @@ class StableDiffusion(Generator):
                     count=tuning.grid_pictures,
                     guidance=tuning.guidance,
                     steps=tuning.sampling_steps,
+                    precision=tuning.precision,
                 )
                 path = folder / f"grid_{step:05d}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,6 +172,7 @@ class StableDiffusion(Generator):
         count: int = 1,
         guidance: float = 7.5,
         steps: int = 50,
+        precision: Precision = "bfloat16",
     ) -> list[list[Image.Image]]:
         contexts = torch.cat([self.context_of(embedding, prompt) for prompt in prompts])  # (P, L, D)
         contexts = contexts.repeat_interleave(count, dim=0)  # (P * count, L, D)
@@ -181,7 +184,7 @@ class StableDiffusion(Generator):
         at_once = max(1, SAMPLING_POSITIONS // noise[0, 0].numel())
         drawn: list[Image.Image] = []
         for part, context in zip(noise.split(at_once), contexts.split(at_once)):
-            with mixed_precision(self.device):
+            with mixed_precision(self.device, precision):
                 latents = denoised(
                     self.unet,
                     self.scheduler,

@@ -71,6 +71,7 @@ class SubjectLearner(TrainingLoop):
             identity=settings_digest([tuning.model_dump(mode="json"), inputs, list(context.vectors.shape)]),
             device=next(unet.parameters()).device,
             where=checkpoint.parent,
+            precision=tuning.precision,
         )
 
     def run(self) -> LearningRun:
@@ -93,6 +94,8 @@ class SubjectLearner(TrainingLoop):
             "loss_curve": run.losses,
             "probe_curve": run.probes,
             "plateau_step": run.plateau_step,
+            "precision": self.precision,
+            "skipped_steps": run.skipped_steps,
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "trained_values": vectors.numel(),
             "stored_bytes": vectors.numel() * vectors.element_size(),
@@ -115,7 +118,7 @@ class SubjectLearner(TrainingLoop):
 
     def denoising_errors(self, draw: Draw) -> Tensor:
         """The denoising error of each sample of a draw (B,)."""
-        with mixed_precision(self.device):
+        with mixed_precision(self.device, self.precision):
             return denoising_loss(
                 self.unet,
                 self.scheduler,

@@ -56,6 +56,8 @@ def painted_plan(folder: Path, model: str, arms: list[str], *, masks: bool = Fal
             "grids": dict.fromkeys(GRIDS, grid),
             "generation": None,
             "feature_cache_gb": 0,
+            "device": "gpu",
+            "allow_cpu": False,
             "tuning": TUNING,
             **overrides,
         },

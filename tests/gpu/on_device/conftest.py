@@ -17,11 +17,11 @@ def device(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cones.runtime.lease.lock_folder", lambda: tmp_path_factory.getbasetemp() / "leases")
         if os.environ[VARIABLE] == "real":
-            yield devices.best_device()
+            yield devices.leased_gpu()
         else:
             with pretended_gpu():
-                yield devices.best_device()
-        devices.best_device.cache_clear()
+                yield devices.leased_gpu()
+        devices.leased_gpu.cache_clear()
 
 
 @pytest.fixture

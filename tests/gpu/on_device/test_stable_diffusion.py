@@ -7,10 +7,13 @@ from tests.gpu.on_device.waits import in_words
 from tests.steps.test_generation import prepare, run, world  # noqa: F401 (world is a fixture)
 
 SUBJECT = "rex"
+OTHERS = ["textual_inversion", "zero_shot"]
 
 
-@pytest.mark.parametrize("method", ["cones", "textual_inversion", pytest.param("zero_shot", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["cones", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_a_subject(world, waits, method):  # noqa: F811
+    suite = world / "config/three.yaml"
+    suite.write_text(suite.read_text() + "device: gpu\nallow_cpu: false\n")
     prepare()
     for command in ("learn", "draw", "score"):
         run(command, "--subject", SUBJECT, "--arm", method)

@@ -109,7 +109,7 @@ def _run(operation, args, kwargs):
         real_kwargs["device"] = torch.device("cpu")
     if real_kwargs.get("pin_memory"):
         real_kwargs["pin_memory"] = False
-    result = operation(*real_args, **real_kwargs)
+    result = _computed(operation, name, real_args, real_kwargs)
     if name == "aten::_to_copy" and result is real_args[0]:
         result = result.clone()
     changed_in_place = {id(each._held): each for each in tensors if isinstance(each, OnCuda)}
@@ -120,6 +120,15 @@ def _run(operation, args, kwargs):
         return OnCuda(each) if result_on_cuda else each
 
     return _mapped(wrapped, result)
+
+
+def _computed(operation, name: str, args: list, kwargs: dict):
+    """On the CPU, which has no kernel for a softmax from float16 to float32."""
+    if name in ("aten::_softmax", "aten::_log_softmax") and args[2]:
+        return operation(args[0].float(), args[1], False, **kwargs)
+    if name in ("aten::_softmax_backward_data", "aten::_log_softmax_backward_data") and args[3] != args[0].dtype:
+        return operation(*args[:3], args[0].dtype, **kwargs).to(args[3])
+    return operation(*args, **kwargs)
 
 
 def _tensors(values: Iterable) -> list[torch.Tensor]:
