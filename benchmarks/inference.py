@@ -28,9 +28,10 @@ from cones.experiment.suite import cell_settings, load_suite
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.detector import GroundedDetector, ImageBatch
+from cones.models.family import family_of
 from cones.models.language import ClassPhrase, LanguageFeatures
 from cones.models.text_sizes import NANO_VOCABULARY
-from cones.runtime.devices import best_device, mixed_precision, precision
+from cones.runtime.devices import choose_device, mixed_precision, precision_on
 from cones.runtime.machine import machine
 
 WAYS = ("ConES", "class names, encoded once", "class names, for each image")
@@ -68,12 +69,12 @@ def seconds_of_ways(name: str, model: GroundedDetector, device: torch.device, re
 
 
 def measure(name: str, repeats: int) -> list[dict]:
-    device = best_device()
+    device, wanted = choose_device(), family_of(name).scoring_precision
     torch.manual_seed(0)
     model = build_detector(name).eval().to(device)
-    with torch.no_grad(), mixed_precision(device):
+    with torch.no_grad(), mixed_precision(device, wanted):
         seconds = seconds_of_ways(name, model, device, repeats)
-    about = {"device": str(device), "precision": precision(device), "machine": machine(str(device))}
+    about = {"device": str(device), "precision": precision_on(device, wanted), "machine": machine(str(device))}
     size = list(image_size(model.preprocessing, device))
     return [
         {"model": name, "way": way, "image": size, "seconds": round(took, 4), **about} for way, took in seconds.items()
@@ -85,7 +86,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    if best_device().type == "cpu":
+    if choose_device().type == "cpu":
         torch.set_num_threads(1)
     rows = []
     for name in options.models:

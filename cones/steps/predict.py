@@ -16,10 +16,10 @@ from cones.experiment.pipeline import Pipeline
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import read_json, sha256
 from cones.runtime.determinism import make_deterministic
-from cones.runtime.devices import best_device
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
+from cones.steps.device import device_for
 from cones.steps.tune import state_file
 from cones.steps.tuned import load_tuned
 from cones.training.state import State
@@ -203,11 +203,19 @@ def _refuse_overwriting(pictures: Sequence[Path], written: Sequence[Path]) -> No
 
 def _detect(plan: Plan, cell: Cell, state: State, sizes: dict[Path, tuple[int, int]], manifest: dict) -> list[dict]:
     """COCO results of the pictures, whose ids are their places from 1."""
-    device = best_device()
+    device, settings = device_for(plan, cell.model), plan.settings(cell)
     tuned = load_tuned(plan, cell, state, device)
     tuned.model.detections_per_image = manifest["detections_per_image"]
-    if not plan.settings(cell).tuning.exact_savings:
+    if not settings.tuning.exact_savings:
         disable_optimisations(tuned.model)
     pictures = LoosePictures(sizes, tuned.model.preprocessing)
     pyramids = LivePyramids(tuned.model, device)
-    return predict(tuned.model, tuned.prompt, pictures, pyramids, label="predict", detect=tuned.detect)
+    return predict(
+        tuned.model,
+        tuned.prompt,
+        pictures,
+        pyramids,
+        label="predict",
+        detect=tuned.detect,
+        precision=settings.scoring_precision,
+    )
