@@ -147,13 +147,12 @@ def cell_steps(plan: Plan) -> list[Step]:
 
 
 def shown_cells(plan: Plan, model: str, dataset: str) -> list[Cell]:
-    """The cells whose predictions on a dataset are shown side by side: those of the first grid that has any, with the
-    grid's first seed, in the order of its arms."""
+    """The cells whose predictions on a dataset are shown side by side: those of the first grid that has any, each arm
+    with its first seed there, in the order of the arms."""
     for grid in plan.suite.grids:
-        seed = plan.suite.seeds_of(grid)[0]
-        cells = [c for c in plan.cells(grid) if (c.model, c.dataset, c.seed) == (model, dataset, seed)]
+        cells = [cell for cell in plan.cells(grid) if (cell.model, cell.dataset) == (model, dataset)]
         if cells:
-            return cells
+            return [cell for cell in cells if cell.seed == plan.suite.seeds_of(grid, cell.arm)[0]]
     return []
 
 
