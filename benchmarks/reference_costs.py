@@ -35,13 +35,14 @@ from cones.methods.method import METHODS, TuningMethod
 from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.detector import GroundedDetector, ImageBatch
 from cones.models.language import LanguageFeatures
-from cones.models.stable_diffusion.shape import POSITIONS
+from cones.models.stable_diffusion.shape import POSITIONS, sd15_unet
 from cones.runtime.artifacts import load_tensors, read_json
 from cones.runtime.errors import ConesError
 from cones.steps.evaluate import evaluate_cell
 from cones.steps.text import encode_class_names
 from cones.steps.tune import tune_cell
 from cones.training.tuner import mark_trainable
+from cones.weights.shipped import FOLDER
 
 OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50", "gdino_t", "gdino_b")
 NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg"}  # and the dataset of the miniature suite
@@ -176,6 +177,7 @@ def drawn(name: str) -> dict:
     samples = {r.method: [each.sample for each in records if each.method == r.method] for r in records if r.sample}
     drawing, pictures = plan.suite.generation, RESULTS.glob(f"*/{name}/*/*/seed*/images/*/*.png")
     null = load_tensors(plan.text_states(name, drawing.dataset))[0]["null"]  # (1, L, D)
+    unet = FOLDER / name / "unet" / "diffusion_pytorch_model.safetensors"
     real = next(iter(load_tensors(plan.real_pictures(name, drawing.dataset))[0].values()))  # (P, D)
     return {
         "cells": len(records),
@@ -185,6 +187,7 @@ def drawn(name: str) -> dict:
         "job_seconds": JOB_SECONDS["nano"],
         "text_positions": null.shape[1],
         "text_width": null.shape[2],
+        "unet_parameters": sum(value.numel() for value in load_tensors(unet)[0].values()),
         "feature_width": real.shape[1],
         "picture_bytes": round(fmean(path.stat().st_size for path in pictures)),
     }
@@ -193,6 +196,8 @@ def drawn(name: str) -> dict:
 def drawing_operations() -> dict:
     """GFLOP of the parts of Stable Diffusion 1.5 at 512 pixels; CLIP B/32 and DINO S/16 look at its pictures."""
     part = read_json(Path(__file__).with_name("generation.json"))["gflop_of_parts"]
+    with torch.device("meta"):
+        unet_parameters = sum(parameter.numel() for parameter in sd15_unet().parameters())
     return {
         "gflop": {
             "encode": part["autoencoder, encode"],
@@ -205,6 +210,7 @@ def drawing_operations() -> dict:
         "job_seconds": JOB_SECONDS["official"],
         "text_positions": POSITIONS,
         "text_width": 768,
+        "unet_parameters": unet_parameters,
         "feature_width": 512 + 384,
         "picture_bytes": 2 * 512**2,  # an assumption: two bytes a pixel, as PNG files of photographs have
     }

@@ -11,11 +11,14 @@ METHOD = {
     "block": "fine_tuning",
     "inputs": ["stage1"],
     "trains_image_encoder": True,
+    "context": "cones.methods.contexts:FixedConceptContext",
 }
 
 
 class ConceptFinetuning(TuningMethod):
-    """Everything but the embeddings trains; there is no text encoder to train."""
+    """Everything but the embeddings trains; there is no text encoder to train. Of a generator its UNet trains."""
+
+    not_for_generators = None
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
         return FixedPrompt(prompt_inputs.concepts)

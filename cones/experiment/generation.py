@@ -15,6 +15,7 @@ class SubjectArm(Strict):
     """A named row: a method plus overrides of `generation.tuning`. An arm named like a method is that method."""
 
     method: str | None = None
+    stage1: str = Field("cones", description="the arm whose concept embedding stage 2 fixes")
     tuning: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -42,6 +43,9 @@ class Generation(Strict):
         for name in self.arms:
             if self.method(name) not in METHODS:
                 raise ValueError(f'arm "{name}" has no known method; {closest(self.method(name), METHODS)}')
+            first = self.arms[name].stage1
+            if self.has_stage1(name) and (first not in self.arms or self.method(first) != "cones"):
+                raise ValueError(f'arm "{name}" needs the arm "{first}" of cones, which is not in the suite')
         for name in self.figure_arms:
             if name not in self.drawing_arms:
                 raise ValueError(f'figure_arms: "{name}" draws nothing; {closest(name, self.drawing_arms)}')
@@ -49,6 +53,15 @@ class Generation(Strict):
 
     def method(self, arm: str) -> str:
         return self.arms[arm].method or arm
+
+    def has_stage1(self, arm: str) -> bool:
+        """Whether the arm fixes the concept embedding of another one, its `stage1`."""
+        return "stage1" in METHODS[self.method(arm)].inputs
+
+    def concept_settings(self, arm: str) -> SubjectTuning | None:
+        """The settings with which the concept embedding that an arm draws with was learnt; None without one."""
+        first = self.arms[arm].stage1 if self.has_stage1(arm) else arm
+        return self.settings(first) if self.method(first) == "cones" else None
 
     def settings(self, arm: str) -> SubjectTuning:
         where = f"generation: tuning of arms.{arm}"
@@ -71,5 +84,5 @@ class Generation(Strict):
     def is_degenerate(self, arm: str) -> bool:
         """Whether the arm is ConES with one bare vector: a softmax over one key is 1, so attention is
         the same at all places."""
-        settings = self.settings(arm)
-        return self.method(arm) == "cones" and (settings.mode, settings.tokens) == ("bare", 1)
+        settings = self.concept_settings(arm)
+        return settings is not None and (settings.mode, settings.tokens) == ("bare", 1)

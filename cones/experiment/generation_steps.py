@@ -44,6 +44,13 @@ def generation_steps(plan: Plan) -> list[Step]:
     pictures = {"manifest": Output(Job("prepare", dataset=generation.dataset), "manifest")}
     nouns = {"nouns": Output(Job("encode_nouns"), "text")}
 
+    def stage1(job: Job) -> dict[str, Input]:
+        """The concept embedding that the arm fixes, if it does."""
+        if not generation.has_stage1(job.arm):
+            return {}
+        first = Job("learn_subject", subject=job.subject, arm=generation.arms[job.arm].stage1, seed=job.seed)
+        return {"stage1": Output(first, "state"), "stage1_record": Output(first, "record")}
+
     def learnt(job: Job) -> dict[str, Input]:
         return {key: of_subject("learn_subject", job, key) for key in ("state", "record")}
 
@@ -69,7 +76,7 @@ def generation_steps(plan: Plan) -> list[Step]:
             name="learn_subject",
             outputs={"state": f"results/{subject}/state.safetensors", "record": f"results/{subject}/tuning.json"},
             log=f"logs/{subject}/learn.log",
-            inputs=lambda job: model | pictures | nouns,
+            inputs=lambda job: model | pictures | nouns | stage1(job),
             settings=settings,
         ),
         Step(

@@ -136,12 +136,18 @@ class Subjects:
     def _bytes_left(self, method: str, tuning: SubjectTuning, work: Work) -> int:
         """Bytes a cell leaves: float32 vectors, pictures, and records (a loss per step, two sha256 per picture)."""
         vectors = 4 * tuning.tokens * self.known["text_width"] if learns(method) else 0
+        vectors += 2 * self.known["unet_parameters"] if trains_unet(method) else 0
         pictures = work.images[1] * (self.known["picture_bytes"] + BYTES_PER_RECORDED_PICTURE)
         return vectors + pictures + RECORD_BYTES + work.steps[1] * BYTES_PER_STEP
 
 
 def learns(method: str) -> bool:
     return METHODS[method].is_tuned and METHODS[method].context is not None
+
+
+def trains_unet(method: str) -> bool:
+    """Whether it is stage 2, whose UNet trains with the embedding of stage 1 fixed."""
+    return learns(method) and "stage1" in METHODS[method].inputs
 
 
 def steps(method: str, tuning: SubjectTuning) -> tuple[int, int]:
@@ -167,8 +173,9 @@ def _operations(gflop: dict, method: str, tuning: SubjectTuning) -> tuple[float,
 
     Guided drawing repeats a short context to the length of the empty prompt, so it is never short.
     """
-    is_short = METHODS[method].inputs == () and tuning.mode != "slot"
+    is_short = set(METHODS[method].inputs) <= {"stage1"} and tuning.mode != "slot"
     sample = gflop["unet_and_back_short" if is_short else "unet_and_back"]
+    sample += gflop["unet"] if trains_unet(method) else 0  # gradients of weights cost about a pass more
     sample += gflop["text_and_back"] if "text_encoder" in METHODS[method].inputs else 0
     sample += 0 if tuning.cache_posteriors else gflop["encode"]
     return sample, gflop["unet"] + gflop["decode"] / passes_of_a_picture(tuning)

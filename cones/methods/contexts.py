@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cones.methods.method import METHODS, TuningMethod
+from cones.models.generator import SubjectEmbedding
 from cones.runtime.errors import ConesError
 
 Mode = Literal["bare", "slot", "bos"]
@@ -56,6 +57,7 @@ class SubjectInputs:
     null       (1, L, D) states of the empty prompt, computed once and stored
     class_rows (P, D) states of the class noun's word pieces, or None
     text       the text encoder, only for methods whose registry line asks for it
+    stage1     what stage 1 learnt of the subject, only for stage 2
     """
 
     class_word: str
@@ -67,13 +69,18 @@ class SubjectInputs:
     init_std: float = 1.0
     class_rows: Tensor | None = None
     text: TextParts | None = None
+    stage1: SubjectEmbedding | None = None
 
 
 class Context(nn.Module):
-    """The text conditioning of one method, named in its registry entry (`context`); only `vectors` (N, D) trains."""
+    """The text conditioning of one method, named in its registry entry (`context`).
+
+    `vectors` (N, D) train and nothing else, unless it `trains_unet`: then the UNet trains and the vectors are fixed.
+    """
 
     vectors: nn.Parameter | None
     mode: str = ""
+    trains_unet: bool = False
 
     def __init__(self):
         super().__init__()
@@ -225,6 +232,25 @@ class ConceptContext(Context):
         elif self.mode == "bos":
             vectors = torch.cat([null[:, :1], vectors], dim=1)  # (1, 1 + N, D)
         return vectors.expand(len(templates), -1, -1)
+
+
+class FixedConceptContext(ConceptContext):
+    """ConES, stage 2: the vectors of stage 1 where stage 1 had them, fixed."""
+
+    trains_unet = True
+
+    @classmethod
+    def started(cls, prompt_inputs: SubjectInputs) -> "FixedConceptContext":
+        stage1 = prompt_inputs.stage1
+        if stage1 is None or not stage1.mode:
+            raise ConesError(
+                "no concept embedding to fix",
+                found="nothing" if stage1 is None else f"what {stage1.method} learnt",
+                next_step="name an arm of cones in `stage1` of this arm",
+            )
+        context = cls(stage1.vectors, prompt_inputs.null, stage1.mode)
+        context.vectors.requires_grad_(False)
+        return context
 
 
 def spliced(text: TextParts, template: str, class_word: str, vectors: Tensor) -> Tensor:

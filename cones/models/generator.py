@@ -14,6 +14,8 @@ from cones.runtime.errors import ConesError
 if TYPE_CHECKING:
     from PIL import Image
 
+UNET = "unet."  # before the names of a tuned UNet's weights in a file
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -41,7 +43,8 @@ class Subject:
 class SubjectEmbedding:
     """What was learnt of a subject: vectors (N, D), or None where the class name says it all.
 
-    `method` is the registry's key; `mode` says how ConES places its vectors in the context (else "").
+    `method` is the registry's key; `mode` says how ConES places its vectors in the context (else ""); `unet` holds the
+    weights of the UNet where it was tuned for the subject, in half precision.
     """
 
     method: str
@@ -49,10 +52,12 @@ class SubjectEmbedding:
     vectors: Tensor | None = None
     mode: str = ""
     record: dict = field(default_factory=dict)
+    unet: dict[str, Tensor] = field(default_factory=dict)
 
     def save(self, path: Path, base: str) -> str:
         """Returns the sha256 of the file, which holds no record; `base` identifies the weights it was learnt on."""
         tensors = {} if self.vectors is None else {"vectors": self.vectors}
+        tensors |= {f"{UNET}{name}": value for name, value in self.unet.items()}
         metadata = {"method": self.method, "class_word": self.class_word, "mode": self.mode, "base": base}
         return save_tensors(path, tensors, metadata)
 
@@ -61,7 +66,9 @@ class SubjectEmbedding:
         """An embedding of other weights than `base`, or another file than was recorded, is refused."""
         tensors, metadata = load_tensors(path, expected_sha256=recorded_sha256)
         refuse_other_base(path, metadata["base"], base)
-        return cls(metadata["method"], metadata["class_word"], tensors.get("vectors"), metadata["mode"])
+        unet = {name.removeprefix(UNET): value for name, value in tensors.items() if name.startswith(UNET)}
+        vectors = tensors.get("vectors")
+        return cls(metadata["method"], metadata["class_word"], vectors, metadata["mode"], unet=unet)
 
 
 def refuse_other_base(file: Path, found: str, base: str) -> None:

@@ -103,11 +103,11 @@ def generation_table(cells: Sequence[SubjectCell], generation: Generation, reaso
             if arm in reasons:
                 rows.append({**key, "status": "unsupported", "notes": reasons[arm]})
                 continue
-            settings = generation.settings(arm)
-            if key["method"] == "cones":
-                key |= {"mode": settings.mode}
+            concept = generation.concept_settings(arm)
+            if concept is not None:
+                key |= {"mode": concept.mode}
             if key["method"] != "zero_shot":
-                key |= {"tokens": settings.tokens}
+                key |= {"tokens": (concept or generation.settings(arm)).tokens}
             mine = [cell for cell in cells if cell.arm == arm]
             equal = to_equal_probe(mine, cells, track)
             rows += _arm_rows(key | equal, mine, track, asked, is_degenerate=generation.is_degenerate(arm))
@@ -122,7 +122,7 @@ def _arm_rows(key: dict, cells: list[SubjectCell], track: str, asked: int, *, is
     count = f"{len(done)}/{asked}"
     holes = sorted({_reason(cell) for cell in cells if cell not in done})
     notes = [DEGENERATE] * (is_degenerate and track == "reconstruction")
-    notes += [SPLICED] * (key["method"] == "cones" and track == "editing")
+    notes += [SPLICED] * (key.get("mode") is not None and track == "editing")
     if not done:
         return [{**key, "status": "missing", "subjects": count, "notes": join_notes([*notes, *holes])}]
     cost = _cost([cell.learning for cell in done])

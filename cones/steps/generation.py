@@ -28,7 +28,7 @@ from cones.runtime.devices import peak_memory_bytes
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
 from cones.runtime.provenance import run_provenance
-from cones.runtime.verification import fingerprints
+from cones.runtime.verification import fingerprints, recorded_state
 from cones.steps.device import device_for
 from cones.training.subjects.loading import (
     base_of,
@@ -144,6 +144,7 @@ def learn_subject(run: GenerationRun, cell: Cell, *, identity: str = "") -> None
         return
     subject = run.subject(run.plan.subject_of(cell))
     method, tuning = run.generation.method(cell.arm), run.generation.settings(cell.arm)
+    stage1, inputs = _stage1(run, cell)
     generator = run.generator(with_text="text_encoder" in METHODS[method].inputs)
     learnt = generator.learn(
         subject,
@@ -154,17 +155,28 @@ def learn_subject(run: GenerationRun, cell: Cell, *, identity: str = "") -> None
         grids=cell.logs,
         base=run.base,
         identity=identity,
+        stage1=stage1,
     )
     record = {
         "method": method,
         "settings": tuning.model_dump(mode="json"),
         "weights": run.model_record.lock,
-        "inputs_sha256": {str(picture): sha256(picture) for picture in subject.pictures},
+        "inputs_sha256": {str(picture): sha256(picture) for picture in subject.pictures} | inputs,
         "sha256": {"state.safetensors": learnt.save(state, run.base)},
         "learning": {**learnt.record, "resident_parameters": generator.parameters, "device": str(generator.device)},
     }
     write_json(cell.folder / "tuning.json", record)
     log.info("%s: %s after %d passes", cell, method, learnt.record["passes"])
+
+
+def _stage1(run: GenerationRun, cell: Cell) -> tuple[SubjectEmbedding | None, dict[str, str]]:
+    """The embedding that the cell's arm fixes and {its file: sha256}; (None, {}) for an arm that fixes none."""
+    if not run.generation.has_stage1(cell.arm):
+        return None, {}
+    arm = run.generation.arms[cell.arm].stage1
+    folder = run.plan.subject_cell(run.plan.subject_of(cell), arm, cell.seed).folder
+    state, recorded = folder / "state.safetensors", recorded_state(folder)
+    return SubjectEmbedding.load(state, run.base, recorded), {str(state): recorded}
 
 
 def draw_subject(run: GenerationRun, cell: Cell) -> None:
@@ -182,7 +194,7 @@ def draw_subject(run: GenerationRun, cell: Cell) -> None:
         return
     recorded = tuning["sha256"]["state.safetensors"]
     embedding = SubjectEmbedding.load(cell.folder / "state.safetensors", run.base, recorded)
-    reads = bool(METHODS[embedding.method].inputs) or "editing" in run.generation.pictures
+    reads = bool(set(METHODS[embedding.method].inputs) - {"stage1"}) or "editing" in run.generation.pictures
     generator = run.generator(with_text=reads)
     drawing = {
         track: _draw_track(run, cell, folder / track, generator, embedding, track, count)

@@ -144,7 +144,7 @@ def test_which_methods_a_generator_carries():
         assert method.supports("glip_nano") is None
         for model in GENERATORS:
             carried = METHODS[name].context is not None
-            assert carried == (name in {"zero_shot", "textual_inversion", "cones"})
+            assert carried == (name in {"zero_shot", "textual_inversion", "cones", "cones_finetuned"})
             assert (method.supports(model) is None) == carried
     with pytest.raises(ConesError, match="DreamBooth"):
         Context.of("full_finetuning", SubjectInputs("dog", torch.Generator(), torch.zeros(1, 24, WIDTH)))

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from cones.cli.main import app
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.experiment.cell import Plan
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.step import Job
 from cones.miniature.icon_classifier import IconClassifier
 from cones.miniature.icons import Icon, paint_icon
 from cones.miniature.painter import generator_of
@@ -37,6 +39,7 @@ SUITE = {
             "zero_shot": None,
             "textual_inversion": None,
             "cones": {"tuning": {"mode": "bos"}},
+            "cones_finetuned": {"tuning": {"learning_rate": 1e-3}},
             "prompt_tuning": None,
         },
         "tuning": {"steps": 2, "accumulation": 1, "guidance": 2.0, "sampling_steps": 2, "tokens": 2},
@@ -112,7 +115,7 @@ def prepare():
 def test_from_pictures_to_numbers_and_figures(world):
     prepare()
     for subject in SUBJECTS:
-        for arm in ("zero_shot", "textual_inversion", "cones"):
+        for arm in ("zero_shot", "textual_inversion", "cones", "cones_finetuned"):
             for step in ("learn", "draw", "score"):
                 run(step, "--subject", subject, "--arm", arm)
     folder = world / "results/three/sd_nano/three-rex/cones/seed0"
@@ -137,12 +140,19 @@ def test_from_pictures_to_numbers_and_figures(world):
     alone = read_generation_metrics(world / "results/three/sd_nano/three-ming/cones/seed0/metrics.json")
     assert alone.tracks["reconstruction"].by_extractor["icon classifier"].other_subject is None
 
+    tuned = read_json(world / "results/three/sd_nano/three-rex/cones_finetuned/seed0/tuning.json")
+    state = str((folder / "state.safetensors").relative_to(world))
+    assert tuned["inputs_sha256"][state] == recorded["state.safetensors"]
+    assert tuned["learning"]["trained_values"] > 10_000
+    jobs = Pipeline(Plan.load("three")).inputs(Job("learn_subject", subject="rex", arm="cones_finetuned"))
+    assert jobs["stage1"].job.arm == "cones"
+
     make_output(Plan.load("three"), "generation")
     results = world / "results/three"
     _, rows = read_csv(results / "generation.csv")
     shown = [(row["track"], row["arm"], row["status"], row["subjects"]) for row in rows]
     arms = [("zero_shot", "done", "3/3"), ("textual_inversion", "done", "3/3"), ("cones", "done", "3/3")]
-    arms.append(("prompt_tuning", "unsupported", ""))
+    arms += [("cones_finetuned", "done", "3/3"), ("prompt_tuning", "unsupported", "")]
     assert shown == [(track, *arm) for track in ("reconstruction", "editing") for arm in arms]
     assert all(row["own_nearest"].endswith("/3") for row in rows if row["status"] == "done")
     assert {row["own_nearest_of_noun"][-2:] for row in rows if row["status"] == "done"} == {"/2"}
@@ -152,7 +162,8 @@ def test_from_pictures_to_numbers_and_figures(world):
     assert float(pair["mean"]) == pytest.approx(means["cones"] - means["textual_inversion"], abs=2e-4)
     for name in ("figure3.png", "figure3.pdf", "figure6.png", "figure6.pdf"):
         assert (results / name).stat().st_size > 5_000
-    assert "Prompt tuning" in (results / "generation.md").read_text()
+    page = (results / "generation.md").read_text()
+    assert "Prompt tuning" in page and "ConES (stage 2) (bos, 2 vectors)" in page
 
 
 def test_the_same_steps_give_the_same_bytes_and_other_weights_are_refused(world):
@@ -183,7 +194,7 @@ def test_a_skipped_dataset_is_a_row_with_its_reason(world):
     prepared({"status": "skipped", "reason": "a form is needed"})
     prepare()
     for subject in SUBJECTS:
-        for arm in ("zero_shot", "textual_inversion", "cones"):
+        for arm in ("zero_shot", "textual_inversion", "cones", "cones_finetuned"):
             for step in ("learn", "draw", "score"):
                 run(step, "--subject", subject, "--arm", arm)
     make_output(Plan.load("three"), "generation")

@@ -1,6 +1,7 @@
 """Stable Diffusion as a `Generator`: a frozen UNet and autoencoder, and a context that a method learns."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,10 @@ class TextStates:
 
 
 class StableDiffusion(Generator):
-    """Nothing of it trains. Without `text` it can learn and draw ConES's vectors, which need no text encoder."""
+    """Frozen but for the UNet while stage 2 tunes it for a subject; what was tuned goes with the subject's embedding.
+
+    Without `text` it can learn and draw ConES's vectors, which need no text encoder.
+    """
 
     def __init__(
         self,
@@ -81,13 +85,15 @@ class StableDiffusion(Generator):
         grids: Path | None = None,
         base: str = "",
         identity: str = "",
+        stage1: SubjectEmbedding | None = None,
     ) -> SubjectEmbedding:
         """The subject as the method says it; `folder` gets `resume.pt` while it lasts, `grids` the grids of samples.
+        `stage1` is the embedding that stage 2 fixes.
 
         `base` identifies the weights, `identity` all else that the step was made of; a checkpoint of other weights,
         pictures, method, settings or code is not taken up.
         """
-        context = Context.of(method, self.prompt_inputs(subject, tuning, seed)).to(self.device)
+        context = Context.of(method, self.prompt_inputs(subject, tuning, seed, stage1)).to(self.device)
         mode = context.mode
         if context.vectors is None:
             record = {"optimiser_steps": 0, "passes": 0, "seconds": 0.0, "trained_values": 0, "stored_bytes": 0}
@@ -96,10 +102,31 @@ class StableDiffusion(Generator):
             subject, context, tuning=tuning, seed=seed, folder=folder, inputs=f"{method} {base} {identity}"
         )
         learner.on_step = self._grids(subject, method, context, tuning, grids or folder)
-        learner.run()
+        unet = {}
+        if context.trains_unet:
+            with self.own_unet():
+                self.unet.requires_grad_(True)
+                learner.run()
+                unet = {name: value.detach().half().cpu() for name, value in learner.trained.items()}
+        else:
+            learner.run()
         learner.checkpoint.remove()
         vectors = context.vectors.detach().cpu().clone()
-        return SubjectEmbedding(method, subject.class_word, vectors, mode, {**learner.record(), "seed": seed})
+        record = {**learner.record(), "seed": seed}
+        return SubjectEmbedding(method, subject.class_word, vectors, mode, record, unet)
+
+    @contextlib.contextmanager
+    def own_unet(self, weights: dict[str, Tensor] | None = None) -> Iterator[None]:
+        """The UNet with these weights, if any are given, which inside may change; afterwards those it had before."""
+        before = {name: parameter.detach().clone() for name, parameter in self.unet.named_parameters()}
+        try:
+            for name, value in (weights or {}).items():
+                self.unet.get_parameter(name).data.copy_(value)
+            yield
+        finally:
+            self.unet.requires_grad_(False)
+            for name, value in before.items():
+                self.unet.get_parameter(name).data.copy_(value)
 
     def learner(
         self, subject: Subject, context: Context, *, tuning: SubjectTuning, seed: int, folder: Path, inputs: str
@@ -127,7 +154,9 @@ class StableDiffusion(Generator):
             checkpoint=folder / "resume.pt",
         )
 
-    def prompt_inputs(self, subject: Subject, tuning: SubjectTuning, seed: int) -> SubjectInputs:
+    def prompt_inputs(
+        self, subject: Subject, tuning: SubjectTuning, seed: int, stage1: SubjectEmbedding | None = None
+    ) -> SubjectInputs:
         return SubjectInputs(
             class_word=subject.class_word,
             generator=generator("vectors", subject.name, seed),
@@ -138,6 +167,7 @@ class StableDiffusion(Generator):
             init_std=tuning.init_std,
             class_rows=self.states.class_rows.get(subject.class_word),
             text=self.text,
+            stage1=stage1,
         )
 
     def _grids(self, subject: Subject, method: str, context: Context, tuning: SubjectTuning, folder: Path):
@@ -183,19 +213,21 @@ class StableDiffusion(Generator):
         noise = noise.repeat(len(prompts), 1, 1, 1).to(self.device)
         at_once = max(1, SAMPLING_POSITIONS // noise[0, 0].numel())
         drawn: list[Image.Image] = []
-        for part, context in zip(noise.split(at_once), contexts.split(at_once)):
-            with mixed_precision(self.device, precision):
-                latents = denoised(
-                    self.unet,
-                    self.scheduler,
-                    part,
-                    context,
-                    null.expand(len(part), -1, -1),
-                    guidance=guidance,
-                    steps=steps,
-                )
-                decoded = self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor).sample
-            drawn += to_images(decoded.float())
+        tuned = self.own_unet(embedding.unet) if embedding.unet else contextlib.nullcontext()
+        with tuned:
+            for part, context in zip(noise.split(at_once), contexts.split(at_once)):
+                with mixed_precision(self.device, precision):
+                    latents = denoised(
+                        self.unet,
+                        self.scheduler,
+                        part,
+                        context,
+                        null.expand(len(part), -1, -1),
+                        guidance=guidance,
+                        steps=steps,
+                    )
+                    decoded = self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor).sample
+                drawn += to_images(decoded.float())
         return [drawn[place : place + count] for place in range(0, len(drawn), count)]
 
     @torch.no_grad()

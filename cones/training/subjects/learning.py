@@ -35,7 +35,8 @@ class LearningRun(Progress):
 
 
 class SubjectLearner(TrainingLoop):
-    """Trains `context.vectors` against the frozen UNet and leaves them as they are after the last step."""
+    """Trains `context.vectors` against the frozen UNet, or the UNet with fixed vectors where the context says so, and
+    leaves what it trained as it is after the last step."""
 
     progress: LearningRun
     smallest_part = "one pass's draws"
@@ -61,10 +62,11 @@ class SubjectLearner(TrainingLoop):
         self.unet, self.scheduler, self.context, self.latents_of = unet, scheduler, context, latents_of
         self.draws, self.probe, self.tuning, self.on_step = draws, probe, tuning, on_step
         self.untimed_steps = ceil(WARM_UP_PASSES / tuning.accumulation)
+        trained = dict(unet.named_parameters()) if context.trains_unet else {"vectors": context.vectors}
         super().__init__(
-            trained={"vectors": context.vectors},
+            trained=trained,
             optimiser=torch.optim.AdamW(
-                [context.vectors], lr=tuning.learning_rate, betas=(0.9, 0.999), weight_decay=tuning.weight_decay
+                trained.values(), lr=tuning.learning_rate, betas=(0.9, 0.999), weight_decay=tuning.weight_decay
             ),
             progress=LearningRun(),
             checkpoint=checkpoint,
@@ -83,7 +85,8 @@ class SubjectLearner(TrainingLoop):
 
     def record(self) -> dict:
         """What all methods record of how learning went."""
-        run, vectors, accumulation = self.progress, self.context.vectors, self.tuning.accumulation
+        run, accumulation = self.progress, self.tuning.accumulation
+        vectors, trained = self.context.vectors, sum(parameter.numel() for parameter in self.trained.values())
         timed_passes = run.timed_steps * accumulation
         return {
             "optimiser_steps": run.step,
@@ -97,8 +100,8 @@ class SubjectLearner(TrainingLoop):
             "precision": self.precision,
             "skipped_steps": run.skipped_steps,
             "peak_memory_bytes": peak_memory_bytes(self.device),
-            "trained_values": vectors.numel(),
-            "stored_bytes": vectors.numel() * vectors.element_size(),
+            "trained_values": trained,
+            "stored_bytes": vectors.numel() * vectors.element_size() + (2 * trained if self.context.trains_unet else 0),
         }
 
     # ------------------------------------------------------------------------------------------------ one step
