@@ -28,7 +28,7 @@ class PromptTuning(TuningMethod):
             class_slots.append([(k, n) for n in range(tokens)] + pieces)
             stands_for_class.append([False] * tokens + [True] * len(pieces))
         return SoftCaption.of_classes(
-            said=class_slots,
+            class_slots=class_slots,
             stands_for_class=stands_for_class,
             vectors=random_vectors(prompt_inputs, prompt_inputs.text_encoder.width),
             prompt_inputs=prompt_inputs,

@@ -27,7 +27,7 @@ class TextualInversion(TuningMethod):
         classes, tokens = len(prompt_inputs.phrases), prompt_inputs.settings.tokens_per_class
         class_slots = [[(k, n) for n in range(tokens)] for k in range(classes)]
         return SoftCaption.of_classes(
-            said=class_slots,
+            class_slots=class_slots,
             stands_for_class=[[True] * tokens] * classes,
             vectors=random_vectors(prompt_inputs, prompt_inputs.text_encoder.width),
             prompt_inputs=prompt_inputs,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cones.runtime.errors import ConesError, said_by
+from cones.runtime.errors import ConesError, message_of
 
 AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
 TYPES = {
@@ -83,7 +83,9 @@ def read_header(path: Path) -> Volume:
         rows = _numbers(_first(keys, "TransformMatrix", "Rotation", "Orientation") or "1 0 0 0 1 0 0 0 1", float)
         type_name, file = keys["ElementType"], keys["ElementDataFile"]
     except (KeyError, ValueError) as error:
-        raise ConesError("not a usable MetaImage header", where=path, found=said_by(error), next_step=AGAIN) from None
+        raise ConesError(
+            "not a usable MetaImage header", where=path, found=message_of(error), next_step=AGAIN
+        ) from None
     if not (len(size) == len(spacing) == len(offset) == 3 and len(rows) == 9 and min(size) > 0 and min(spacing) > 0):
         raise ConesError(
             "not the header of a volume", where=path, expected="3 dimensions", found=keys["DimSize"], next_step=AGAIN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cones.forecast.forecast import Forecast, Line
 from cones.outputs.quantities import seconds, span
-from cones.outputs.sheet import said_once
+from cones.outputs.sheet import blank_repeats
 from cones.outputs.wording import NO_NUMBER
 from cones.runtime.progress import human_bytes
 
@@ -30,7 +30,7 @@ def print_forecast(forecast: Forecast, console: Console) -> None:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for place, head in enumerate(HEADS):
         table.add_column(head, justify="right" if 2 <= place <= 6 else "left", no_wrap=True)
-    for row in said_once([_row(line) for line in forecast.lines], 1):
+    for row in blank_repeats([_row(line) for line in forecast.lines], 1):
         table.add_row(*map(Text, row))
     console.print(Text(f"Suite {forecast.suite}: {', '.join(forecast.parts)}", style="bold"))
     console.print(table)

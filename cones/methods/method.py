@@ -47,7 +47,7 @@ class MethodEntry(Entry):
     )
     trains_image_encoder: bool = Field(False, description="then its image features are its own")
     context: str | None = Field(
-        None, description='"module:Class" of what a generator hears, where the method can draw pictures'
+        None, description='"module:Class" of the text conditioning of a generator, where the method can draw pictures'
     )
 
     @property

@@ -171,7 +171,7 @@ class SoftCaption(Prompt):
     def of_classes(
         cls,
         *,
-        said: list[list[int | tuple[int, int]]],
+        class_slots: list[list[int | tuple[int, int]]],
         stands_for_class: list[list[bool]],
         vectors: Tensor,
         prompt_inputs: PromptInputs,
@@ -179,14 +179,14 @@ class SoftCaption(Prompt):
         """A caption of all classes: [CLS], the slots of each class with "." between (and behind the last, if the
         family's captions end so), [SEP].
 
-        said             slots of each class: word-piece ids, or `(class, n)` for a vector
+        class_slots      slots of each class: word-piece ids, or `(class, n)` for a vector
         stands_for_class which of these slots are positives
         """
         tokenizer = prompt_inputs.tokenizer
         token_id = tokenizer.token_to_id
         slots: list[int | tuple[int, int]] = [token_id("[CLS]")]
         spans = []
-        for k, words in enumerate(said):
+        for k, words in enumerate(class_slots):
             slots += [token_id(".")] if k else []
             spans.append(len(slots))
             slots += words
@@ -195,7 +195,7 @@ class SoftCaption(Prompt):
         check_length(len(slots))
         pieces = torch.tensor([[-1 if isinstance(slot, tuple) else slot for slot in slots]])  # (1, L)
         phrases = tokenizer.phrases_of(pieces)
-        class_positions = torch.zeros(len(said), len(slots), dtype=torch.bool)  # (K, L)
+        class_positions = torch.zeros(len(class_slots), len(slots), dtype=torch.bool)  # (K, L)
         for row, start, positive in zip(class_positions, spans, stands_for_class):
             row[start : start + len(positive)] = torch.tensor(positive)
         return cls(

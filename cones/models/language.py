@@ -1,4 +1,4 @@
-"""What a detector hears: `LanguageFeatures`, captions made of class names, and where each class stands in them."""
+"""What a detector reads: `LanguageFeatures`, captions made of class names, and where each class stands in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def phrases_of(ids: Tensor, delimiters: Sequence[int]) -> Tensor:
 
 
 def phrase_pairs(phrases: Tensor) -> Tensor:
-    """phrases (B, L) -> (B, L, L) bool, True where two rows are of one phrase: only these hear one another."""
+    """phrases (B, L) -> (B, L, L) bool, True where two rows are of one phrase: only these attend to one another."""
     return phrases[:, :, None] == phrases[:, None, :]
 
 

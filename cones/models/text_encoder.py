@@ -25,7 +25,7 @@ class SelfAttention(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """hidden (B, L, D) -> (B, L, D).
 
-        mask (B, L) bool, which positions are heard; (B, L, L) bool, which are heard by each; None: all by all.
+        mask (B, L) bool, which positions are attended to; (B, L, L) bool, which by each; None: all by all.
         """
         batch, length, width = hidden.shape
 
@@ -37,8 +37,8 @@ class SelfAttention(nn.Module):
         if self.limit is not None:
             scores = scores.clamp(-self.limit, self.limit)
         if mask is not None:
-            heard = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]  # (B, 1, 1 or L, L)
-            scores = scores.masked_fill(~heard, torch.finfo(scores.dtype).min)
+            attended = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]  # (B, 1, 1 or L, L)
+            scores = scores.masked_fill(~attended, torch.finfo(scores.dtype).min)
         context = self.dropout(scores.softmax(dim=-1)) @ value  # (B, heads, L, D / heads)
         return context.transpose(1, 2).reshape(batch, length, width)  # (B, L, D)
 

@@ -133,7 +133,7 @@ def detail_sheet(columns: list[str], rows: list[Row], table: str, *, suite: str,
         beside={3 + n: BESIDE for n in range(len(names))} if with_paper else {},
         as_lines=True,
         in_section=2,
-        unsaid=1,  # every block names its model anew
+        not_in_markdown=1,  # every block names its model anew
         ours=frozenset(place for place, row in enumerate(rows) if row["method"] in CONES),
         hints={3 + n: "mean over datasets" if name == AVERAGE else name for n, name in enumerate(names)},
     )

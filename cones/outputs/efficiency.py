@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cones.methods.method import METHODS
 from cones.outputs.quantities import count, memory, of_text, seconds, span
 from cones.outputs.records import Record, grouped
-from cones.outputs.sheet import Sheet, said_once
+from cones.outputs.sheet import Sheet, blank_repeats
 from cones.outputs.wording import NO_NUMBER, Row, heading
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     return Sheet(
         heading(suite, title, what="What it cost"),
         [*heads, "peak memory, inference"],
-        said_once(body, 1),
+        blank_repeats(body, 1),
         LEGEND,
         names=2,
         empty="No cell is done yet.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cones.outputs.analysis.names import ISOLATED, TOGETHER
 from cones.outputs.labels import ISOLATED_NAMES, vectors_label
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import NO_NUMBER, Row, heading, join_notes, markers, numbered_notes, p_value
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     return Sheet(
         heading=heading(suite, title, what=WHAT),
         heads=heads,
-        rows=said_once(body, 1),
+        rows=blank_repeats(body, 1),
         legend=LEGEND,
         names=2,
         notes=numbers,

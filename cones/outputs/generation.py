@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cones.outputs.labels import arm_label
 from cones.outputs.quantities import count, memory, of_text, seconds
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.subject_numbers import cells_table, generation_table, pairs_table
 from cones.outputs.wording import NO_NUMBER, Row, heading, markers, numbered_notes
 
@@ -103,7 +103,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
             ]
         )
     what = "Personalised generation"
-    return Sheet(heading(suite, title, what=what), HEADS, said_once(body, 1), LEGEND, names=3, notes=notes)
+    return Sheet(heading(suite, title, what=what), HEADS, blank_repeats(body, 1), LEGEND, names=3, notes=notes)
 
 
 def _number(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cones.outputs.averages import per_dataset
 from cones.outputs.reference import GROUPS, paper
 from cones.outputs.rows import rows_of, shots_of, with_shots
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import (
     BLOCKS,
     NO_NUMBER,
@@ -176,7 +176,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     return Sheet(
         heading(suite, title, what="Ranks over datasets"),
         heads,
-        said_once(body, 2),
+        blank_repeats(body, 2),
         legend,
         names=3,
         notes=numbers,

@@ -33,7 +33,7 @@ class Sheet:
     as_lines    in text these are lines of their own below the row, named in its last name; else columns of their own
     in_section  the first so many names make the title of a section: in Markdown they are columns, in which a name is
                 not repeated; terminal and report put the title above its rows
-    unsaid      the first so many of these Markdown leaves out
+    not_in_markdown  the first so many of these Markdown leaves out
     ours        the rows of ConES, which the report marks
     hints       {column: a longer name}, which the report shows when the pointer is on the head
     on_data     what a reader must know of the data behind the numbers (`cones/outputs/data_notes.py`)
@@ -49,7 +49,7 @@ class Sheet:
     beside: dict[int, tuple[str, ...]] = field(default_factory=dict)
     as_lines: bool = False
     in_section: int = 0
-    unsaid: int = 0
+    not_in_markdown: int = 0
     ours: frozenset[int] = frozenset()
     hints: dict[int, str] = field(default_factory=dict)
     on_data: tuple[str, ...] = ()
@@ -107,13 +107,13 @@ def sheet_markdown(sheet: Sheet) -> str:
     sheet = as_text(trimmed(sheet))
     if not sheet.rows:
         return f"# {sheet.heading}\n\n{sheet.empty}\n"
-    rows = [row[sheet.unsaid :] for row in said_once(sheet.rows, sheet.in_section)]
+    rows = [row[sheet.not_in_markdown :] for row in blank_repeats(sheet.rows, sheet.in_section)]
     rule = ["---" if is_word else "--:" for is_word in sheet.are_words]
-    lines = [md_line(sheet.heads[sheet.unsaid :]), md_line(rule[sheet.unsaid :]), *map(md_line, rows)]
+    lines = [md_line(sheet.heads[sheet.not_in_markdown :]), md_line(rule[sheet.not_in_markdown :]), *map(md_line, rows)]
     return md_page(sheet.heading, "\n".join(lines), sheet.legend, sheet.notes, sheet.on_data)
 
 
-def said_once(rows: list[list[str]], columns: int) -> list[list[str]]:
+def blank_repeats(rows: list[list[str]], columns: int) -> list[list[str]]:
     """Blank the leading names that repeat those of the row above."""
     shown, above = [], None
     for row in rows:

@@ -10,7 +10,7 @@ from cones.evaluation.seeds import over_seeds
 from cones.methods.method import METHODS
 from cones.outputs.analysis.names import ALL, FPN, FUSED, MEASURES, Place
 from cones.outputs.reference import Reference, paper, stands_beside
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import (
     DIFFERENCE_MEANS,
     NO_NUMBER,
@@ -185,7 +185,7 @@ def _distances(rows: list[Row], suite: str, title: str | None) -> Sheet:
     return Sheet(
         heading=heading(suite, title, what=WHAT),
         heads=["model", "method", *(labels.get(name, name) for name in datasets), "average", NOTES],
-        rows=said_once(body, 1),
+        rows=blank_repeats(body, 1),
         legend=DEFINITION
         + [SPREAD_MEANS] * any(row["d_l2_spread"] for row in mine)
         + [DIFFERENCE_MEANS] * (stands_beside(suite)),
@@ -211,7 +211,7 @@ def _companions(rows: list[Row], suite: str, title: str | None) -> Sheet:
     return Sheet(
         heading=heading(suite, title, what=f"{WHAT}, companions"),
         heads=[*heads, "margin", "gap"],
-        rows=said_once(body, 3),
+        rows=blank_repeats(body, 3),
         legend=COMPANIONS,
         names=4,
     )

@@ -18,7 +18,7 @@ from cones.outputs.box_mask import (
 from cones.outputs.cells import ALL_LOSSES
 from cones.outputs.reference import Reference, paper, stands_beside
 from cones.outputs.rows import holes
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import Row, ap, heading, join_notes, markers, numbered_notes, published_lines
 
 if TYPE_CHECKING:
@@ -91,4 +91,6 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         *box_mask_legend(rows, list(KINDS), suite),
     ]
     named = 2 + len(LOSSES)
-    return Sheet(heading(suite, title, what="Table 4"), heads, said_once(body, 2), legend, names=named, notes=numbers)
+    return Sheet(
+        heading(suite, title, what="Table 4"), heads, blank_repeats(body, 2), legend, names=named, notes=numbers
+    )

@@ -8,7 +8,7 @@ from cones.evaluation.seeds import over_seeds, rounded, with_interval
 from cones.outputs.averages import scored, seeds_behind
 from cones.outputs.reference import Reference, paper, stands_beside
 from cones.outputs.rows import holes
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import (
     AP_MEANS,
     DIFFERENCE_MEANS,
@@ -128,7 +128,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     ]
     legend += [DIFFERENCE_MEANS] * beside
     return Sheet(
-        heading(suite, title, what="Table 5"), [*heads, NOTES], said_once(body, 1), legend, names=2, notes=numbers
+        heading(suite, title, what="Table 5"), [*heads, NOTES], blank_repeats(body, 1), legend, names=2, notes=numbers
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cones.data.findings import SAME_SPLITS, counted, findings, left_out
 from cones.data.registry import SPLITS, Dataset
 from cones.outputs.reference import GROUPS, Reference, paper
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import (
     NO_NUMBER,
     NOTE_SEPARATOR,
@@ -184,7 +184,13 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     ]
     heads = ["group", "dataset", *COUNTED, *CHANGED.values(), "groups", NOTES]
     return Sheet(
-        heading(suite, title, what="Table 7"), heads, said_once(body, 1), legend, names=2, notes=numbers, empty=EMPTY
+        heading(suite, title, what="Table 7"),
+        heads,
+        blank_repeats(body, 1),
+        legend,
+        names=2,
+        notes=numbers,
+        empty=EMPTY,
     )
 
 

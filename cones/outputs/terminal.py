@@ -8,7 +8,7 @@ from dataclasses import replace
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from cones.outputs.sheet import Score, Sheet, as_text, said_once, sections, trimmed
+from cones.outputs.sheet import Score, Sheet, as_text, blank_repeats, sections, trimmed
 from cones.outputs.wording import ON_DATA
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _print_sections(sheet: Sheet, console: Console) -> None:
 
 
 def _print_folded(sheet: Sheet, console: Console) -> None:
-    rows = said_once(sheet.rows, sheet.in_section)
+    rows = blank_repeats(sheet.rows, sheet.in_section)
     sheet = replace(sheet, rows=[[str(cell) for cell in row] for row in rows])
     for columns in _folded(sheet, console.width):
         console.print()
@@ -95,7 +95,7 @@ def _print_folded(sheet: Sheet, console: Console) -> None:
 
 def _folded(sheet: Sheet, width: int) -> Iterator[list[int]]:
     """The columns of each part: the names, and as many of the others as fit."""
-    names = list(range(sheet.unsaid, sheet.names))
+    names = list(range(sheet.not_in_markdown, sheet.names))
     part: list[int] = []
     for column in range(sheet.names, len(sheet.heads)):
         if part and _total(sheet, [*names, *part, column]) > width:

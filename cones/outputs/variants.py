@@ -8,7 +8,7 @@ from cones.methods.method import METHODS
 from cones.outputs.averages import per_dataset, seeds_behind
 from cones.outputs.reference import paper
 from cones.outputs.rows import holes
-from cones.outputs.sheet import NOTES, Sheet, said_once
+from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import AP_MEANS, Row, ap, heading, join_notes, markers, numbered_notes, signs
 
 if TYPE_CHECKING:
@@ -71,5 +71,5 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         *signs(rows, datasets),
     ]
     return Sheet(
-        heading(suite, title, what="Variants"), [*heads, NOTES], said_once(body, 1), legend, names=2, notes=numbers
+        heading(suite, title, what="Variants"), [*heads, NOTES], blank_repeats(body, 1), legend, names=2, notes=numbers
     )

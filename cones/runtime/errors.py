@@ -38,7 +38,7 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f'did you mean "{match[0]}"?' if match else f"choose one of: {', '.join(known)}"
 
 
-def said_by(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """The message of a parsing error in words; a KeyError alone holds nothing but the missing name."""
     return f'nothing named "{error.args[0]}"' if isinstance(error, KeyError) and error.args else str(error)
 

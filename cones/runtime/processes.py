@@ -24,7 +24,7 @@ class Processes:
         self.rank, self.size, self.device = rank, size, device
 
     @classmethod
-    def joined(cls, device: torch.device) -> "Processes":
+    def from_environment(cls, device: torch.device) -> "Processes":
         """The processes that `torchrun` started, or this one alone."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
             return cls()

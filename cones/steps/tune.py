@@ -84,7 +84,7 @@ def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
 
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:
     device, weights = device_for(plan, cell.model), plan.weights(cell.model)
-    ranks = Processes.joined(device)
+    ranks = Processes.from_environment(device)
     model = load_detector(cell.model, weights)
     model.detections_per_image = manifest["detections_per_image"]
     is_tuned = plan.method(cell.arm).is_tuned

@@ -57,7 +57,7 @@ def process(rank: int, data: Path, folder: Path) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(SIZE), "MASTER_ADDR": "127.0.0.1"}
     os.environ["MASTER_PORT"] = (folder / "port").read_text()
     torch.set_num_threads(1)
-    ranks = Processes.joined(torch.device("cpu"))
+    ranks = Processes.from_environment(torch.device("cpu"))
     torch.save(gradient_and_run(data, folder, ranks), folder / f"rank{rank}.pt")
     distributed.destroy_process_group()
 
@@ -92,7 +92,7 @@ def free_port() -> int:
 
 
 def test_a_process_alone_is_the_whole():
-    alone = Processes.joined(torch.device("cpu"))
+    alone = Processes.from_environment(torch.device("cpu"))
     assert (alone.rank, alone.size, alone.share([1, 2, 3])) == (0, 1, [1, 2, 3])
     assert alone.any(True) and not alone.any(False) and alone.first(lambda: 7.5) == 7.5
     assert Processes(1, 2).share([1, 2, 3]) == [2] and Processes(1, 2).share([1]) == []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cones.data.formats.records import NativeFiles, Object, Record
-from cones.runtime.errors import closest, said_by
+from cones.runtime.errors import closest, message_of
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "cityscapes"}
@@ -72,7 +72,7 @@ def _read(stem: str, split: str, picture: Path, file: Path, native: NativeFiles)
             "not the shape of Cityscapes polygons",
             file,
             expected="imgWidth, imgHeight, objects: [{label, polygon: [[x, y], …]}]",
-            found=said_by(error),
+            found=message_of(error),
             next_step=native.mend(),
         ) from None
     return Record(

@@ -70,7 +70,7 @@ def _read_map(file: Path, picture: Path, native: NativeFiles, parameters: Parame
     import numpy as np
 
     from cones.data.images import upright_size
-    from cones.runtime.errors import ConesError, said_by
+    from cones.runtime.errors import ConesError, message_of
 
     try:
         numbers = _read_text(file) if file.suffix == ".txt" else _read_matlab(file, parameters.key)
@@ -82,7 +82,7 @@ def _read_map(file: Path, picture: Path, native: NativeFiles, parameters: Parame
             "not a readable instance map",
             file,
             expected=f'a 2-D array "{parameters.key}"' if file.suffix != ".txt" else "width, height, then pixels",
-            found=said_by(error),
+            found=message_of(error),
             next_step=native.mend(),
         ) from None
     if numbers.shape != size[::-1]:

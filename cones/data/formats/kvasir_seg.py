@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cones.data.formats import masks
 from cones.data.formats.records import NativeFiles, Record
-from cones.runtime.errors import said_by
+from cones.runtime.errors import message_of
 
 FORMAT = {"name": "kvasir_seg"}
 VERSION = 1
@@ -43,6 +43,6 @@ def read_counts(file: Path, native: NativeFiles) -> dict[str, int] | None:
             "not the shape of Kvasir's boxes",
             file,
             expected='{"<id>": {"bbox": [{"xmin": …}, …]}}',
-            found=said_by(error),
+            found=message_of(error),
             next_step=native.mend(),
         ) from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cones.data.formats.records import NativeFiles, Object, Record
-from cones.runtime.errors import ConesError, said_by
+from cones.runtime.errors import ConesError, message_of
 from cones.runtime.strict import Strict
 
 FORMAT = {"name": "luna16"}
@@ -82,7 +82,7 @@ def read_nodules(file: Path, native: NativeFiles) -> list[Nodule]:
                 f"line {number} is no nodule",
                 file,
                 expected=",".join(COLUMNS),
-                found=said_by(error),
+                found=message_of(error),
                 next_step=native.mend(),
             ) from None
         nodules.append(Nodule(row["seriesuid"], counts[row["seriesuid"]], (x, y, z), diameter))

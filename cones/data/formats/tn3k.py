@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cones.data.formats import masks
 from cones.data.formats.records import NativeFiles, Record
-from cones.runtime.errors import said_by
+from cones.runtime.errors import message_of
 
 FORMAT = {"name": "tn3k"}
 VERSION = 1
@@ -49,7 +49,7 @@ def read_fold(file: Path, pictures: int, native: NativeFiles) -> list[str]:
             "not a fold file",
             file,
             expected='{"train": [positions], "val": [positions]}',
-            found=said_by(error),
+            found=message_of(error),
             next_step=native.mend(),
         ) from None
     if sorted(lists["train"] + lists["val"]) != list(range(pictures)):

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from cones.data.batches import normalised_pixels
 from cones.data.masks import boxes_of
 from cones.miniature.painter import generator_of
-from cones.miniature.pretraining.captions import Said, class_list, sentence
+from cones.miniature.pretraining.captions import LabelledCaption, class_list, sentence
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scenes import Scene, names_to_learn, paint_scene, shape_of_batch
 from cones.models.checkpoints import tokenizer_for
@@ -43,13 +43,13 @@ class SceneBatches(Dataset):
 
     def __getitem__(self, number: int) -> SceneBatch:
         ratio = shape_of_batch(scene_generator(self.recipe.seed, number, "shape"))
-        scenes, said = [], []
+        scenes, captions = [], []
         for place in range(self.recipe.batch_size):
             rng = scene_generator(self.recipe.seed, number, place)
             scene = paint_scene(rng, ratio, self.names)
             scenes.append(scene)
             in_words = rng.uniform() < self.recipe.sentences and scene.names
-            said.append(
+            captions.append(
                 sentence(self.tokenizer, scene.names, scene.place, rng)
                 if in_words
                 else class_list(self.tokenizer, scene.names, self.names, rng)
@@ -59,10 +59,10 @@ class SceneBatches(Dataset):
         batch = torch.zeros(len(pixels), 3, height, width)
         for row, each in zip(batch, pixels):
             row[:, : each.shape[1], : each.shape[2]] = each
-        targets = [self._target(scene, words.labels, number) for scene, words in zip(scenes, said)]
+        targets = [self._target(scene, words.labels, number) for scene, words in zip(scenes, captions)]
         images = ImageBatch(batch, [scene.pixels.shape[:2] for scene in scenes])
-        ids, mask, positions = _padded(said)
-        names = [words.names for words in said]
+        ids, mask, positions = _padded(captions)
+        names = [words.names for words in captions]
         return SceneBatch(images, targets, ids, mask, positions, self.tokenizer.phrases_of(ids), names)
 
     def _target(self, scene: Scene, labels: list[int], number: int) -> Target:
@@ -87,12 +87,12 @@ def scene_generator(*place: object) -> np.random.Generator:
     return generator_of(repr(("pretraining", *place)))
 
 
-def _padded(said: list[Said]) -> tuple[Tensor, Tensor, Tensor]:
-    length, classes = max(len(each.ids) for each in said), max(len(each.class_positions) for each in said)
-    ids = torch.zeros(len(said), length, dtype=torch.int64)
-    mask = torch.zeros(len(said), length, dtype=torch.bool)
-    positions = torch.zeros(len(said), classes, length, dtype=torch.bool)
-    for row, each in enumerate(said):
+def _padded(captions: list[LabelledCaption]) -> tuple[Tensor, Tensor, Tensor]:
+    length, classes = max(len(each.ids) for each in captions), max(len(each.class_positions) for each in captions)
+    ids = torch.zeros(len(captions), length, dtype=torch.int64)
+    mask = torch.zeros(len(captions), length, dtype=torch.bool)
+    positions = torch.zeros(len(captions), classes, length, dtype=torch.bool)
+    for row, each in enumerate(captions):
         own_classes, own_length = each.class_positions.shape
         ids[row, :own_length], mask[row, :own_length] = each.ids, True
         positions[row, :own_classes, :own_length] = each.class_positions

@@ -36,8 +36,8 @@ class BiAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """visual (B, V, C), text (B, L, D) -> their changes, (B, V, C) and (B, L, D).
 
-        mask (B, L) bool, the rows that the image hears, and visual_mask (B, V) bool, the image positions that the text
-        hears; None: all of them.
+        mask (B, L) bool, the rows that the image attends to, and visual_mask (B, V) bool, the image positions that the
+        text attends to; None: all of them.
         """
         folded = self.heads * text.shape[1] < self.inner if self.folded is None else self.folded
         return (self._folded if folded else self._plain)(visual, text, mask, visual_mask)
@@ -53,8 +53,8 @@ class BiAttention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(softmax over text, softmax over image positions) of the same scores, each over what its mask leaves."""
         scores = scores.clamp(-SCORE_LIMIT, SCORE_LIMIT)
-        heard = scores if visual_mask is None else scores.masked_fill(~visual_mask, -torch.inf)
-        over_visual = heard.softmax(dim=visual_dim)
+        attended = scores if visual_mask is None else scores.masked_fill(~visual_mask, -torch.inf)
+        over_visual = attended.softmax(dim=visual_dim)
         if mask is not None:
             scores = scores.masked_fill(~mask, max(-9e15, torch.finfo(scores.dtype).min))
         over_text = scores.softmax(dim=text_dim)

@@ -107,5 +107,5 @@ def _figures(sources: Sources) -> dict:
     for panel in shown:
         place = f"{panel.model}, {GROUPS[panel.group].title} ({panel.size})"
         label = f"AP by method, suite {sources.suite}, {place}; the numbers are in the tables"
-        by_model.setdefault(panel.model, []).append(Markup(panel_svg(panel, end, said=label)))
+        by_model.setdefault(panel.model, []).append(Markup(panel_svg(panel, end, label=label)))
     return {"models": by_model, "caption": what_marks_mean(shown) if shown else ""}

@@ -18,8 +18,8 @@ ON_PAGE = {
 }
 
 
-def panel_svg(panel: Panel, end: float, *, said: str) -> str:
-    """One panel as an `<svg>` element with the page's colours and width; `said` is its label for screen readers."""
+def panel_svg(panel: Panel, end: float, *, label: str) -> str:
+    """One panel as an `<svg>` element with the page's colours and width; `label` is its label for screen readers."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -29,7 +29,7 @@ def panel_svg(panel: Panel, end: float, *, said: str) -> str:
         draw_panel(figure.axes[0], panel, end, with_names=True)
         written = io.StringIO()
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(written.getvalue(), said)
+    return _for_page(written.getvalue(), label)
 
 
 def _for_page(svg: str, label: str) -> str:
