@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cones.outputs.wording import Row, is_whole, number
+from cones.outputs.files import Row
+from cones.outputs.wording import is_whole, number
 
 
 def best_in_section(rows: list[Row], names: list[str]) -> set[tuple[int, str]]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cones.outputs.averages import per_dataset, scored
+from cones.outputs.files import Row
 from cones.outputs.reference import stands_beside
-from cones.outputs.wording import DIFFERENCE_MEANS, Row, signs
+from cones.outputs.wording import DIFFERENCE_MEANS, signs
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -7,10 +7,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from cones.methods.method import METHODS
+from cones.outputs.files import Row
 from cones.outputs.quantities import count, memory, of_text, seconds, span
 from cones.outputs.records import Record, grouped
 from cones.outputs.sheet import Sheet, blank_repeats
-from cones.outputs.wording import NO_NUMBER, Row, heading
+from cones.outputs.wording import NO_NUMBER, heading
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.outputs.analysis.names import ISOLATED, TOGETHER
+from cones.outputs.files import Row
 from cones.outputs.labels import ISOLATED_NAMES, vectors_label
 from cones.outputs.sheet import NOTES, Sheet, blank_repeats
-from cones.outputs.wording import NO_NUMBER, Row, heading, join_notes, markers, numbered_notes, p_value
+from cones.outputs.wording import NO_NUMBER, heading, join_notes, markers, numbered_notes, p_value
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -12,9 +12,10 @@ import numpy as np
 from cones.outputs.analysis.blending import VectorSet
 from cones.outputs.analysis.maps import NEIGHBOURS, pca_map, umap_map
 from cones.outputs.analysis.points import MEDICAL, NATURAL, ClassPoints, count_of
+from cones.outputs.files import Row
 from cones.outputs.labels import vectors_label
 from cones.outputs.plotting import INK, LINE, PAGE_WIDTH, THEIRS, printing, save_figure
-from cones.outputs.wording import Row, heading
+from cones.outputs.wording import heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

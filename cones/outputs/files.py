@@ -6,13 +6,13 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.outputs.wording import Row
 from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 DECIMALS = 4
+Row = dict[str, str]  # of a CSV file: numbers as text, "" where there is none
 
 
 def cells_file(grid: str) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cones.outputs.files import Row
 from cones.outputs.labels import arm_label
 from cones.outputs.quantities import count, memory, of_text, seconds
 from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.subject_numbers import cells_table, generation_table, pairs_table
-from cones.outputs.wording import NO_NUMBER, Row, heading, markers, numbered_notes
+from cones.outputs.wording import NO_NUMBER, heading, markers, numbered_notes
 
 if TYPE_CHECKING:
     from pandas import DataFrame

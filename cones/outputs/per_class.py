@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cones.evaluation.seeds import over_seeds, rounded, with_interval
+from cones.outputs.files import Row
 from cones.outputs.reference import paper
 from cones.outputs.sheet import Sheet
-from cones.outputs.wording import NO_NUMBER, Row, heading, method_label
+from cones.outputs.wording import NO_NUMBER, heading, method_label
 
 if TYPE_CHECKING:
     from pandas import DataFrame

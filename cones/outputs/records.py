@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cones.methods.method import METHODS
-from cones.outputs.files import read_csv
-from cones.outputs.wording import Row, few_shot_label
+from cones.outputs.files import Row, read_csv
+from cones.outputs.wording import few_shot_label
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 

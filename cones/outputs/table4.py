@@ -16,10 +16,11 @@ from cones.outputs.box_mask import (
     remarks,
 )
 from cones.outputs.cells import ALL_LOSSES
+from cones.outputs.files import Row
 from cones.outputs.reference import Reference, paper, stands_beside
 from cones.outputs.rows import holes
 from cones.outputs.sheet import NOTES, Sheet, blank_repeats
-from cones.outputs.wording import Row, ap, heading, join_notes, markers, numbered_notes, published_lines
+from cones.outputs.wording import ap, heading, join_notes, markers, numbered_notes, published_lines
 
 if TYPE_CHECKING:
     from pandas import DataFrame

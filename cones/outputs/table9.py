@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from cones.models.glip.config import SIZES
 from cones.outputs.averages import per_dataset, seeds_behind
+from cones.outputs.files import Row
 from cones.outputs.reference import Reference, paper, stands_beside
 from cones.outputs.rows import holes
 from cones.outputs.sheet import NOTES, Sheet
-from cones.outputs.wording import AP_MEANS, Row, ap, heading, join_notes, markers, number, numbered_notes, signed, signs
+from cones.outputs.wording import AP_MEANS, ap, heading, join_notes, markers, number, numbered_notes, signed, signs
 from cones.runtime.artifacts import read_json
 from cones.weights.shipped import shipped
 

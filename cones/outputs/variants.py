@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from cones.methods.method import METHODS
 from cones.outputs.averages import per_dataset, seeds_behind
+from cones.outputs.files import Row
 from cones.outputs.reference import paper
 from cones.outputs.rows import holes
 from cones.outputs.sheet import NOTES, Sheet, blank_repeats
-from cones.outputs.wording import AP_MEANS, Row, ap, heading, join_notes, markers, numbered_notes, signs
+from cones.outputs.wording import AP_MEANS, ap, heading, join_notes, markers, numbered_notes, signs
 
 if TYPE_CHECKING:
     from pandas import DataFrame

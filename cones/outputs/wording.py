@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from cones.evaluation.seeds import rounded, with_interval
 from cones.methods.method import METHODS
+from cones.outputs.files import Row
 from cones.outputs.reference import stands_beside
-
-Row = dict[str, str]  # of a CSV file: numbers as text, "" where there is none
 
 
 class _Blocks(dict):

@@ -7,7 +7,7 @@ from cones.data.state import waiting
 from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.outputs import grids_of_methods, outputs_of, scored_grids
 from cones.experiment.suite import CONFIG_FOLDER, MAIN_GRID
-from cones.outputs.files import named
+from cones.outputs.files import Row, named
 from cones.outputs.reads.records import records_of
 from cones.outputs.records import Record
 from cones.outputs.report.figures import save_methods_figure
@@ -19,7 +19,6 @@ from cones.outputs.report.pictures import pictures_of
 from cones.outputs.report.rates import read_study
 from cones.outputs.report.sections import sections_of
 from cones.outputs.table1 import read_rows
-from cones.outputs.wording import Row
 from cones.runtime.artifacts import write_text
 from cones.runtime.errors import ConesError
 

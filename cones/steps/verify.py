@@ -13,9 +13,8 @@ from cones.evaluation.predictions import read_predictions
 from cones.experiment.outputs import GENERATION, OUTPUTS, Output
 from cones.outputs.analysis.embeddings import Embeddings
 from cones.outputs.cells import ALL_LOSSES, ExpectedCell, cells_csv, collect_cells
-from cones.outputs.files import cells_file, read_csv, to_csv
+from cones.outputs.files import Row, cells_file, read_csv, to_csv
 from cones.outputs.reads.scores import read_tables
-from cones.outputs.wording import Row
 from cones.runtime.artifacts import check_sha256, read_json, sha256
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import watched

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.outputs import Output
-from cones.outputs.files import cells_file, named
+from cones.outputs.files import Row, cells_file, named
 from cones.outputs.reads.scores import is_grid_begun
 from cones.outputs.records import Record, read_records
-from cones.outputs.wording import Row
 
 
 def inputs(plan: Plan, output: Output) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cones.outputs.files import Row
 from cones.outputs.records import Record
 from cones.outputs.reference import GROUPS, stands_beside
 from cones.outputs.report.files import TEMPLATES
@@ -16,7 +17,7 @@ from cones.outputs.report.sections import Section
 from cones.outputs.report.svg import panel_svg
 from cones.outputs.report.tables import table_view
 from cones.outputs.report.tuned import tuned_views
-from cones.outputs.wording import INCOMPARABLE, Row
+from cones.outputs.wording import INCOMPARABLE
 
 
 @dataclass(frozen=True)

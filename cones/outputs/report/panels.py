@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cones.outputs.files import Row
 from cones.outputs.reference import GROUPS
 from cones.outputs.table1 import groups_in
-from cones.outputs.wording import Row
 
 
 @dataclass(frozen=True)

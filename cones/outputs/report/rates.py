@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import fmean
 
 from cones.methods.method import METHODS
-from cones.outputs.files import read_csv
+from cones.outputs.files import Row, read_csv
 from cones.outputs.quantities import count, rate, span
 from cones.outputs.records import Record, grouped
-from cones.outputs.wording import NO_NUMBER, Row, number
+from cones.outputs.wording import NO_NUMBER, number
 from cones.runtime.errors import ConesError
 
 STUDY_COLUMNS = ("model", "method", "learning_rate", "dataset", "validation_ap", "chosen")

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cones.outputs.files import Row
 from cones.outputs.sheet import NOTES, Score, Sheet, sections
-from cones.outputs.wording import NO_NUMBER, Row
+from cones.outputs.wording import NO_NUMBER
 
 MANY = 8  # columns from which on a table is set small, and a number's interval stands below it
 FOLDED = 35  # rows from which on a table is closed at first
