@@ -106,7 +106,10 @@ def test_a_folder_that_prepare_would_refuse_is_said_to_be_so_and_the_entry_is_th
     (place / "My cells!/images/train/0.png").unlink()
     said = new_suite("../My cells!")
     assert "To mend first, preparing it will stop here: dataset my_cells" in said
-    assert "1 of 1 text files' pictures are missing; expected 0.*" in said
+    assert (
+        "images/train: 1 of 2 pictures of text files are missing; expected 0.*" in said
+        and "remove the text file" in said
+    )
     assert yaml.safe_load(Path("config/datasets/my_cells.yaml").read_text())["my_cells"]["access"] == "open"
 
 
