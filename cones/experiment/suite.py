@@ -308,7 +308,8 @@ def _texts(value: Any) -> list[str]:
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
-    A file with `like: <other suite>` holds what differs from that one; its grids and generation are its own.
+    A file with `like: <other suite>` holds what differs from that one; its grids and generation are its own, and its
+    registry files come beside those of the other, whose settings may name datasets of these.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -316,7 +317,11 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
         raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
     base = _read(path)
     if "like" in base:
-        base = merged({**_read(CONFIG_FOLDER / f"{base.pop('like')}.yaml"), "grids": None, "generation": None}, base)
+        other = _read(CONFIG_FOLDER / f"{base.pop('like')}.yaml")
+        own, theirs = base.get("registry", []), _texts(other.get("registry"))
+        base = merged({**other, "grids": None, "generation": None}, base)
+        if isinstance(own, list):  # else it is reported when the suite is parsed
+            base["registry"] = [*theirs, *(file for file in own if file not in theirs)]
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
     content = merged(base, overrides or {})
     load_plugins(_texts(content.get("plugins")), suite_file=path)
