@@ -12,17 +12,38 @@ from cones.runtime.errors import ConesError, closest
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The registry.")
 
 NameArgument = Annotated[str, typer.Argument(help="a dataset's id")]
-SourceOption = Annotated[str, typer.Option("--source", help="official, miniature or sample")]
-DataOption = Annotated[str, typer.Option("--data-dir", help="where fetched datasets lie")]
+SuiteOption = Annotated[
+    str | None, typer.Option("--suite", help="config/<suite>.yaml: its datasets, source and data folder")
+]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", help="official (the default without a suite), miniature or sample")
+]
+DataOption = Annotated[str | None, typer.Option("--data-dir", help="where fetched datasets lie; without a suite: data")]
 RegistryOption = Annotated[
     list[str] | None, typer.Option("--registry", help="a further registry file; may be repeated")
 ]
 WIDTH = 100
 
 
+def _places(
+    suite: str | None, source: str | None, data_dir: str | None, registry: list[str] | None
+) -> tuple[str, str, list[str]]:
+    """(source, data folder, registry files): as the options say, else as the suite does."""
+    if suite is None:
+        return source or "official", data_dir or "data", registry or []
+    from cones.experiment.suite import load_suite
+
+    loaded = load_suite(suite)
+    registries = [*loaded.registry, *(file for file in registry or () if file not in loaded.registry)]
+    return source or loaded.source, data_dir or loaded.data_dir, registries
+
+
 @app.command("list")
 def list_datasets(
-    source: SourceOption = "official", data_dir: DataOption = "data", registry: RegistryOption = None
+    suite: SuiteOption = None,
+    source: SourceOption = None,
+    data_dir: DataOption = None,
+    registry: RegistryOption = None,
 ) -> None:
     """All datasets: group, access, state, size and licence."""
     from rich.console import Console
@@ -31,8 +52,9 @@ def list_datasets(
 
     from cones.data.providers import Providers
 
+    source, data_dir, registry = _places(suite, source, data_dir, registry)
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", expand=True)
-    providers, entries = Providers(), load_registries(registry or ())
+    providers, entries = Providers(), load_registries(registry)
     rows = [_row(entry, source, data_dir, providers) for entry in entries.values()]
     for column, name in enumerate(COLUMNS):
         longest = max(len(text) for text in (name, *(row[column] for row in rows)))
@@ -71,8 +93,9 @@ def _row(entry: Dataset, source: str, data_dir: str, providers: Any) -> tuple[st
 @app.command()
 def show(
     name: NameArgument,
-    source: SourceOption = "official",
-    data_dir: DataOption = "data",
+    suite: SuiteOption = None,
+    source: SourceOption = None,
+    data_dir: DataOption = None,
     registry: RegistryOption = None,
 ) -> None:
     """One dataset in full: its entry, its state, and what came out once it is prepared, or how to prepare it."""
@@ -83,6 +106,8 @@ def show(
     from cones.data.download import dataset_dir
     from cones.data.state import state
 
+    named_by = suite if data_dir is None and registry is None else None
+    source, data_dir, registry = _places(suite, source, data_dir, registry)
     entry = _named(name, registry)
     dataset_state = state(entry, source, data_dir, mirror=_mirror(source))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -101,7 +126,7 @@ def show(
     is_ready = dataset_state.word == "ready"
     if not is_ready and source in entry.sources:
         table.add_row("")
-        table.add_row("prepare it", Text(preparing(name, source, data_dir, registry or ())))
+        table.add_row("prepare it", Text(preparing(name, source, data_dir, registry, named_by)))
     console = _console(Console)
     console.print(table)
     if is_ready:
@@ -112,8 +137,9 @@ def show(
 def preview(
     name: NameArgument,
     out: Annotated[str, typer.Argument(help="the PNG to write")],
-    source: SourceOption = "official",
-    data_dir: DataOption = "data",
+    suite: SuiteOption = None,
+    source: SourceOption = None,
+    data_dir: DataOption = None,
     registry: RegistryOption = None,
     pictures: Annotated[int, typer.Option(min=1, max=60)] = 9,
 ) -> None:
@@ -121,6 +147,7 @@ def preview(
     from cones.data import preview as drawing
     from cones.data.download import dataset_dir
 
+    source, data_dir, registry = _places(suite, source, data_dir, registry)
     entry = _named(name, registry)
     if not (dataset_dir(data_dir, source, name) / "manifest.json").exists():
         others = [key for key in entry.sources if (dataset_dir(data_dir, key, name) / "manifest.json").exists()]
@@ -132,10 +159,15 @@ def preview(
     typer.echo(f"written: {drawing.preview(entry, source, data_dir, out, pictures=pictures)}")
 
 
-def _named(name: str, registry: list[str] | None) -> Dataset:
-    entries = load_registries(registry or ())
+def _named(name: str, registry: list[str]) -> Dataset:
+    from cones.experiment.suite import CONFIG_FOLDER
+
+    entries = load_registries(registry)
     if name not in entries:
-        raise ConesError(f'no dataset "{name}"', where="the registry", next_step=closest(name, entries))
+        next_step = closest(name, entries)
+        if (CONFIG_FOLDER / f"{name}.yaml").is_file():
+            next_step = f"--suite {name}, if you mean the dataset of that suite"
+        raise ConesError(f'no dataset "{name}"', where="the registry", next_step=next_step)
     return entries[name]
 
 

@@ -29,7 +29,8 @@ def new_suite(
     print(f"{folder} is taken for {recognised.format['name']}, with {objects} (task: {recognised.task}):")
     for line in recognised.why:
         print(f"  {line}")
-    print(f"  {len(recognised.classes)} classes: {', '.join(recognised.classes)}")
+    count = len(recognised.classes)
+    print(f"  {count} {'class' if count == 1 else 'classes'}: {', '.join(recognised.classes)}")
     print(f"  splits: {new.split}")
     if new.images is not None:
         counted = (f"{split} {images} ({new.boxes[split]} objects)" for split, images in new.images.items())

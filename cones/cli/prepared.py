@@ -60,11 +60,12 @@ def _sizes(found: Statistics) -> list[str]:
     return lines
 
 
-def preparing(name: str, source: str, data_dir: str, registries: Sequence[str]) -> str:
-    """The command that prepares a dataset."""
+def preparing(name: str, source: str, data_dir: str, registries: Sequence[str], suite: str | None = None) -> str:
+    """The command that prepares a dataset; `suite` is one that says all of this by itself."""
     changed = {"registry": list(registries)} if registries else {}
     changed |= {"data_dir": data_dir} if data_dir != "data" else {}
-    options = ["--dataset", name, *(["--set", json.dumps(changed)] if changed else [])]
+    options = ["--suite", suite] if suite else ["--set", json.dumps(changed)] if changed else []
+    options = ["--dataset", name, *options]
     steps = [["draw", *options]] * (source == DRAWN)
     steps += [[step, *options, "--source", source] for step in ("fetch", "prepare")]
     return " && ".join(shlex.join(["python", "-m", "cones", *step]) for step in steps)

@@ -20,6 +20,7 @@ TINT = 0.4  # share of a mask's colour
 INK, PAPER, SOFT = (30, 30, 34), (255, 255, 255), (110, 110, 118)
 
 Colour = tuple[int, int, int]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def classes_of(objects: Sequence[dict]) -> list[int]:
@@ -64,10 +65,11 @@ def tile(
         corners = (left, top, max(left + 1, left + width - 1), max(top + 1, top + height - 1))
         draw.rectangle(corners, outline=colours[names[entry["category_id"]]], width=2)
     first = [next(entry for entry in ordered if entry["category_id"] == category) for category in classes_of(ordered)]
-    for entry in reversed([*first, *(entry for entry in ordered if entry not in first)][:labelled]):
+    taken: list[Box] = []
+    for entry in [*first, *(entry for entry in ordered if entry not in first)][:labelled]:
         name = names[entry["category_id"]]
         text = f"{name} {entry['score']:.2f}" if "score" in entry else name
-        _label(draw, text, [value * scale for value in entry["bbox"][:2]], colours[name], size)
+        taken.append(_label(draw, text, [value * scale for value in entry["bbox"]], colours[name], size, taken))
     if not caption:  # what is drawn stands on a page that says it in letters of its own
         return picture
     drawn = Image.new("RGB", (max(size[0], NARROWEST), size[1] + CAPTION), PAPER)
@@ -145,15 +147,29 @@ def _with_masks(
 
 
 def _label(
-    draw: ImageDraw.ImageDraw, text: str, corner: Sequence[float], colour: Colour, size: tuple[int, int]
-) -> None:
-    """Draw the text on its colour, above the box where there is room, else inside; never beyond the picture."""
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    box: Sequence[float],
+    colour: Colour,
+    size: tuple[int, int],
+    taken: Sequence[Box],
+) -> Box:
+    """Draw the text on its colour and return its place: above the box, inside it at the top, below it, or inside at the
+    bottom, whichever comes first that lies in the picture and covers no label in `taken`; where all do, the first that
+    lies in the picture."""
     font = _font(12)
     width, height = draw.textlength(text, font) + 6, 16
-    left = max(0, min(corner[0], size[0] - width))
-    top = corner[1] - height if corner[1] >= height else max(0, min(corner[1], size[1] - height))
-    draw.rectangle((left, top, left + width, top + height), fill=colour)
-    draw.text((left + 3, top + 1), text, _on(colour), font=font)
+    left, top, bottom = max(0, min(box[0], size[0] - width)), box[1], box[1] + box[3]
+    tops = [each for each in (top - height, top, bottom, bottom - height) if 0 <= each <= size[1] - height]
+    places = [(left, each, left + width, each + height) for each in tops or [max(0, min(top, size[1] - height))]]
+    place = next((each for each in places if not any(_overlap(each, other) for other in taken)), places[0])
+    draw.rectangle(place, fill=colour)
+    draw.text((place[0] + 3, place[1] + 1), text, _on(colour), font=font)
+    return place
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _head(title: str, about: Sequence[str], colours: Mapping[str, Colour], width: int) -> Image.Image:

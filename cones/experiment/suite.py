@@ -309,7 +309,7 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
     A file with `like: <other suite>` holds what differs from that one; its grids and generation are its own, and its
-    registries stand beside the other's.
+    registry files come beside those of the other, whose settings may name datasets of these.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -318,9 +318,10 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     base = _read(path)
     if "like" in base:
         other = _read(CONFIG_FOLDER / f"{base.pop('like')}.yaml")
-        registries = [*_texts(other.get("registry")), *_texts(base.get("registry"))]
+        own, theirs = base.get("registry", []), _texts(other.get("registry"))
         base = merged({**other, "grids": None, "generation": None}, base)
-        base |= {"registry": list(dict.fromkeys(registries))} if registries else {}
+        if isinstance(own, list):  # else it is reported when the suite is parsed
+            base["registry"] = [*theirs, *(file for file in own if file not in theirs)]
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
     content = merged(base, overrides or {})
     load_plugins(_texts(content.get("plugins")), suite_file=path)

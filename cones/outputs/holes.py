@@ -5,7 +5,11 @@ from pathlib import Path
 
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.pipeline import Pipeline
+from cones.experiment.stale import check_of_cells
 from cones.outputs.cells import last_line
+from cones.runtime.errors import ConesError
+
+Hole = tuple[str, Path | None]  # a reason, and the log that it stands in
 
 
 def log_of_failure(pipeline: Pipeline, cell: Cell) -> Path | None:
@@ -17,22 +21,43 @@ def log_of_failure(pipeline: Pipeline, cell: Cell) -> Path | None:
     return None
 
 
-def holes(plan: Plan, cells: list[Cell]) -> dict[Path | None, list[Cell]]:
-    """Group the cells without numbers: {log of the failure: its cells}; under None those that were not reached."""
-    cells_by_log: dict[Path | None, list[Cell]] = {}
+def has_numbers(pipeline: Pipeline, cell: Cell) -> bool:
+    """Whether a cell was scored, and no job that it depends on was run again after that and failed.
+
+    Such a job leaves no files that could differ from those that the cell was made of, yet the numbers are of what was
+    there before, such as a folder of pictures that has changed and cannot be read any more.
+    """
+    if not (cell.folder / "metrics.json").exists():
+        return False
+    run, log = cell.folder / "run.json", log_of_failure(pipeline, cell)
+    return log is None or not run.exists() or log.stat().st_mtime <= run.stat().st_mtime
+
+
+def holes(plan: Plan, cells: list[Cell]) -> dict[Hole, list[Cell]]:
+    """Group the cells that a table of the unfinished run shows no numbers of: {reason and log: its cells}."""
+    cells_by_hole: dict[Hole, list[Cell]] = {}
     pipeline = Pipeline(plan)
+    check = check_of_cells(pipeline)
     for cell in cells:
-        if not (cell.folder / "metrics.json").exists():
-            cells_by_log.setdefault(log_of_failure(pipeline, cell), []).append(cell)
-    return cells_by_log
+        if hole := _hole(pipeline, cell, check):
+            cells_by_hole.setdefault(hole, []).append(cell)
+    return cells_by_hole
 
 
-def lines_of(cells_by_log: dict[Path | None, list[Cell]]) -> Iterator[str]:
+def _hole(pipeline: Pipeline, cell: Cell, check) -> Hole | None:
+    if not has_numbers(pipeline, cell):
+        log = log_of_failure(pipeline, cell)
+        return last_line(log, longest=None) or "not reached", log
+    try:
+        check(cell)
+    except ConesError as error:
+        return f"error: {error}", None
+    return None
+
+
+def lines_of(cells_by_hole: dict[Hole, list[Cell]]) -> Iterator[str]:
     """Lines for a person: each reason once, with its log and the cells without numbers because of it."""
-    for log, cells in cells_by_log.items():
+    for (reason, log), cells in cells_by_hole.items():
         others = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
-        if log is None:
-            yield f"  not reached: {cells[0]}{others}"
-        else:
-            yield f"  {last_line(log, longest=None)}"
-            yield f"    {cells[0]}{others}; log: {log}"
+        yield f"  {reason}"
+        yield f"    {cells[0]}{others}" + (f"; log: {log}" if log else "")

@@ -65,7 +65,8 @@ def faults_of_cell(folder: Path, digest: Digest) -> Iterator[ConesError]:
         yield from _differs(folder / name, expected, digest, "is not the file that run.json records")
     for path, expected in inputs.items():
         if path.exists():
-            yield from _differs(path, expected, digest, f"changed after {folder} was made of it")
+            what = f"changed after {folder} was made of it"
+            yield from _differs(path, expected, digest, what, "run the workflow again: it makes the cell anew")
 
 
 def inputs_of(folder: Path) -> dict[Path, str]:
@@ -89,7 +90,7 @@ def _project_of(folder: Path) -> Path:
     return above[5] if len(above) > 5 and above[4].name == "results" else Path()
 
 
-def _differs(path: Path, expected: str, digest: Digest, what: str) -> Iterator[ConesError]:
+def _differs(path: Path, expected: str, digest: Digest, what: str, next_step: str = AGAIN) -> Iterator[ConesError]:
     try:
         actual = digest(path)
     except FileNotFoundError:
@@ -99,4 +100,4 @@ def _differs(path: Path, expected: str, digest: Digest, what: str) -> Iterator[C
         yield error
         return
     if actual != expected:
-        yield ConesError(what, where=path, expected=f"sha256 {expected}", found=actual, next_step=AGAIN)
+        yield ConesError(what, where=path, expected=f"sha256 {expected}", found=actual, next_step=next_step)

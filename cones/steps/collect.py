@@ -8,7 +8,7 @@ from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import check_of_cells
 from cones.outputs.cells import ExpectedCell, cells_csv, collect_cells
 from cones.outputs.files import cells_file, named
-from cones.outputs.holes import log_of_failure
+from cones.outputs.holes import has_numbers, log_of_failure
 from cones.runtime.artifacts import write_text
 from cones.runtime.errors import ConesError, closest
 
@@ -28,7 +28,11 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> Path:
     check = check_of_cells(pipeline)
     rows = collect_cells(
         expected,
-        {key: cell.folder / "metrics.json" for key, cell in cell_of.items()},
+        {
+            key: cell.folder / "metrics.json"
+            for key, cell in cell_of.items()
+            if not partial or has_numbers(pipeline, cell)
+        },
         {key: log_of_failure(pipeline, cell) for key, cell in cell_of.items()},
         suite=plan.suite.suite,
         check=lambda key: check(cell_of[key]),

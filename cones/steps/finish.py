@@ -33,8 +33,8 @@ def _report_failure(plan: Plan, overrides: dict) -> None:
     folder = RESULTS / plan.suite.suite
     begun = begun_grids(plan)
     where = ", ".join(map(str, _make_partial_outputs(plan, begun)))
-    if MAIN_GRID in begun:  # an empty table shows nothing
-        show_table(folder / partial_name(f"{MAIN_GRID}.csv"), title=plan.suite.title)
+    if (printed := _printed_grid(plan)) in begun:  # an empty table shows nothing
+        show_table(folder / partial_name(f"{printed}.csv"), title=plan.suite.title)
     if begun:
         (report,) = write_report(plan, overrides=overrides, partial=True)
         where = f"{where}; the report: {report}"
@@ -67,6 +67,16 @@ def begun_grids(plan: Plan) -> list[str]:
     return [grid for grid in scored_grids(plan.suite.parts) if is_grid_begun(plan, grid)]
 
 
+def _printed_grid(plan: Plan) -> str | None:
+    """The grid whose table is printed: Table 1, or where a suite has none, such as one of masks, its only one."""
+    grids = [
+        output.name
+        for output in outputs_of(plan.suite.parts)
+        if output.name in output.grids and output.reads == "scores"
+    ]
+    return MAIN_GRID if MAIN_GRID in grids else grids[0] if len(grids) == 1 else None
+
+
 def _report_success(plan: Plan, since: float) -> None:
     folder = RESULTS / plan.suite.suite
     for left in folder.glob(partial_name("*.*")):
@@ -75,10 +85,11 @@ def _report_success(plan: Plan, since: float) -> None:
     def is_new(path: Path) -> bool:
         return path.exists() and path.stat().st_mtime >= since
 
+    printed = _printed_grid(plan)
     for output in outputs_of(plan.suite.parts):
         table = folder / f"{output.name}.csv"
         if output.name in output.grids and output.reads == "scores" and is_new(table):
-            if output.name == MAIN_GRID:
+            if output.name == printed:
                 show_table(table, title=plan.suite.title)
             print(f"The table: {table} and .md beside it; every cell: {folder / cells_file(output.name)}")
     for output in outputs_of(plan.suite.parts):

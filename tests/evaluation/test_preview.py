@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from cones.cli.main import app
-from cones.data.drawing import MARGIN, TILE, class_colour
+from cones.data.drawing import MARGIN, TILE, _label, class_colour
 from cones.data.masks import encoded
 from cones.evaluation.coco_ap import evaluate_detections
 from cones.evaluation.metrics import CellKey, CellMetrics, Parameters, Scores, write_metrics
@@ -222,3 +222,11 @@ def test_all_arms_of_a_dataset_stand_side_by_side_and_a_skipped_one_says_why(tmp
     write_predictions(suite.folder / "predictions.json", [found(1, 0.5)])
     picture = suite.folder.parents[1] / "predictions.png"
     assert run(*only, arm=()) == f"written: {picture}\n" and picture.with_suffix(".made_of.json").exists()
+
+
+def test_labels_of_one_box_cover_each_other_only_where_there_is_no_room():
+    places, draw = [], ImageDraw.Draw(Image.new("RGB", (300, 200)))
+    for text in ("Lymphocyte 0.56", "nucleus 0.55", "platelet 0.53", "red cell 0.52", "one more 0.5"):
+        places.append(_label(draw, text, (100, 80, 90, 60), (0, 0, 0), (300, 200), places))
+    assert [top for _, top, _, _ in places] == [80 - 16, 80, 140, 140 - 16, 80 - 16]
+    assert _label(draw, "word", (-5, 0, 10, 300), (0, 0, 0), (300, 200), [])[:2] == (0, 0)

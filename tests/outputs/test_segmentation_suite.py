@@ -10,6 +10,7 @@ from cones.runtime.artifacts import write_json
 from cones.runtime.errors import ConesError
 from cones.steps.collect import collect_grid
 from cones.steps.compare import compare_arms, main_grid
+from cones.steps.finish import finish_run
 from cones.steps.report import write_report
 from tests.made import made_by
 from tests.outputs.report.suites import ROOT
@@ -63,6 +64,12 @@ def test_its_report_has_its_own_sections_and_no_table_1(plan):
         assert f'id="{section}"' in page and f'href="#{section}"' in page
     assert "45.0" in page and "35.0" in page and "uninext_nano" in page
     assert 'id="figure"' not in page and "Table 1:" not in page and "not in this suite" not in page
+
+
+def test_a_run_ends_in_its_only_table_printed(plan, capsys):
+    finish_run(plan, overrides={}, failed=False)
+    said = capsys.readouterr().out
+    assert said.startswith("Table 2 · suite: fuseg") and "The table: results/fuseg/table2.csv" in said
 
 
 def test_its_arms_are_compared_on_the_datasets_of_table_2(plan):

@@ -1,5 +1,6 @@
 """After a failed run the figures of class vectors, the distances and the costs show what there is, with reasons."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -59,3 +60,27 @@ def test_a_failed_run_leaves_figures_and_costs_of_what_there_is(tmp_path, monkey
     assert "figure4.partial.md" in capsys.readouterr().out
     finish_run(plan, overrides={}, failed=False)
     assert not list(folder.glob("*partial*"))
+
+
+def test_numbers_from_before_the_data_broke_are_in_no_table_and_the_reason_is_said_once(tmp_path, monkeypatch, capsys):
+    plan = finished(tmp_path, monkeypatch, suite="ci", outcomes=lambda cell: 40.0)
+    cells = list(plan.all_cells())
+    broken, changed = cells[0].dataset, next(cell for cell in cells if cell.dataset != cells[0].dataset)
+    log = Path(f"logs/data/miniature/{broken}/prepare.log")
+    log.parent.mkdir(parents=True)
+    log.write_text('error: labels/3.txt: unknown class "cel"\n')
+    (changed.folder / "metrics.json").write_text("{}")
+    run = cells[0].folder / "run.json"
+    os.utime(log, (run.stat().st_mtime + 60,) * 2)  # the data were prepared again after the cells had been scored
+    finish_run(plan, overrides={}, failed=True)
+    rows = read_csv("results/ci/table1_cells.partial.csv")[1]
+    without = {(row["dataset"], row["arm"]) for row in rows if not row["ap"]}
+    lost = [cell for cell in cells if cell.dataset == broken]
+    assert without == {(cell.dataset, cell.arm) for cell in [*lost, changed]}
+    assert {row["reason"] for row in rows if row["dataset"] == broken} == {log.read_text().strip()}
+    said = capsys.readouterr().out
+    assert f"Not complete. {len(without)} of {len(cells)} cells have no numbers:" in said
+    assert said.count(f"{log.read_text()}    {cells[0]} and {len(lost) - 1} more; log: {log}") == 1
+    os.utime(log, (run.stat().st_mtime - 60,) * 2)  # the data were deleted after a good run: the numbers stand
+    finish_run(plan, overrides={}, failed=True)
+    assert all(row["ap"] for row in read_csv("results/ci/table1_cells.partial.csv")[1] if row["dataset"] == broken)

@@ -75,6 +75,20 @@ def test_what_is_written_prepares_and_is_planned(place):
     assert {split: part["images"] for split, part in manifest["splits"].items()} == {"train": 2, "val": 1, "test": 1}
 
 
+def test_the_commands_about_datasets_know_those_of_a_suite(place):
+    new_suite("../My cells!")
+    shown = CliRunner().invoke(app, ["datasets", "show", "my_cells", "--suite", "my_cells"])
+    assert shown.exit_code == 0 and "3: red cell, white, Blé" in shown.stdout
+    command = " ".join(shown.stdout.rpartition("prepare it")[2].split())
+    assert command.startswith("python -m cones fetch --dataset my_cells --suite my_cells --source official && ")
+    for step in command.split(" && "):
+        assert CliRunner().invoke(app, step.split()[3:]).exit_code == 0, step
+    preview = CliRunner().invoke(app, ["datasets", "preview", "my_cells", "boxes.png", "--suite", "my_cells"])
+    assert preview.stdout == "written: boxes.png\n" and Path("boxes.png").stat().st_size > 1000
+    lost = CliRunner().invoke(app, ["datasets", "show", "my_cells"]).exception
+    assert isinstance(lost, ConesError) and lost.next_step == "--suite my_cells, if you mean the dataset of that suite"
+
+
 def test_the_lines_for_larger_models_work(place):
     new_suite("../My cells!")
     lines = Path("config/my_cells.yaml").read_text().splitlines()
@@ -106,7 +120,10 @@ def test_a_folder_that_prepare_would_refuse_is_said_to_be_so_and_the_entry_is_th
     (place / "My cells!/images/train/0.png").unlink()
     said = new_suite("../My cells!")
     assert "To mend first, preparing it will stop here: dataset my_cells" in said
-    assert "1 of 1 text files' pictures are missing; expected 0.*" in said
+    assert (
+        "images/train: 1 of 2 pictures of text files are missing; expected 0.*" in said
+        and "remove the text file" in said
+    )
     assert yaml.safe_load(Path("config/datasets/my_cells.yaml").read_text())["my_cells"]["access"] == "open"
 
 

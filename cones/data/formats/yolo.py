@@ -213,7 +213,9 @@ class _Pictures:
                 if file not in used and not self.native.skips(item) and stem != "classes":
                     lonely.append(f"{stem}.* (of {self.native.relative(file)})")
         if lonely:
-            self.native.leave_out_missing(lonely, len(lonely), self.root, what="text files' pictures")
+            listed = len(lonely) + sum(path is not None for path in used)
+            what, hint = "pictures of text files", "remove the text file"
+            self.native.leave_out_missing(lonely, listed, self.folders[0].folder, what=what, hint=hint)
         elif self.folders and not any(used):
             raise self.native.fault(
                 f"no picture of split {self.split} has a text file",

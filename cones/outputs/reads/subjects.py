@@ -14,7 +14,7 @@ from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.experiment.stale import check_of_cells
 from cones.methods.method import TuningMethod
 from cones.outputs.cells import check_identity, last_line
-from cones.outputs.holes import log_of_failure
+from cones.outputs.holes import has_numbers, log_of_failure
 from cones.outputs.subject_numbers import SubjectCell
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
@@ -67,7 +67,7 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> Subjects:
 def _subject_cell(pipeline: Pipeline, cell: Cell, check: Callable[[Cell], None], partial: bool) -> SubjectCell:
     plan = pipeline.plan
     file, key = cell.folder / "metrics.json", (plan.subject_of(cell), cell.arm, cell.seed)
-    if not file.exists():
+    if not file.exists() or (partial and not has_numbers(pipeline, cell)):
         return SubjectCell(*key, None, {}, last_line(log_of_failure(pipeline, cell)))
     try:
         metrics = read_generation_metrics(file)

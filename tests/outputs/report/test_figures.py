@@ -57,7 +57,7 @@ def test_the_papers_mean_is_marked_only_where_the_datasets_are_the_papers(tmp_pa
 
 def test_the_panel_of_the_page_takes_the_pages_colours(tmp_path, monkeypatch):
     (panel,) = shown(tmp_path, monkeypatch, datasets=["aquarium"])
-    svg = panel_svg(panel, 100.0, said='natural "quoted"')
+    svg = panel_svg(panel, 100.0, label='natural "quoted"')
     assert svg.startswith("<svg viewBox=") and svg.rstrip().endswith("</svg>")
     assert "var(--ours)" in svg and "var(--theirs)" in svg and "currentColor" in svg
     assert "ConES (stage 1)" in svg  # text, not shapes of letters
