@@ -294,7 +294,7 @@ def verify(
         raise ConesError(
             f"not all is as it was recorded ({result})",
             where=tree,
-            found=f"{len(result.faults)} faults",
+            found=f"{len(result.faults)} fault{'s' * (len(result.faults) != 1)}",
             next_step='do what each line above that begins with "off" says',
         )
     print(f"{tree}: {result}: all as recorded")
