@@ -30,7 +30,7 @@ PER_FOLDER = 3  # strikes: more would all fall into the last step, which they ke
 SECRET = "fake-t0ken-that-nobody-may-write"
 SECRETS = dict.fromkeys(("KAGGLE_API_TOKEN", "KAGGLE_KEY", "CITYSCAPES_PASSWORD", "HF_TOKEN"), SECRET)
 UNLIKE = ("run.json", "fetch.json")  # hold the time of day
-TIMES = ("seconds", "peak_memory_bytes")  # of tuning.json
+TIMES = ("seconds", "language_seconds", "peak_memory_bytes")  # of tuning.json
 
 
 @dataclass
