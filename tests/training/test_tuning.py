@@ -7,15 +7,11 @@ import torch
 from toy import ToyDetector, ToySegmenter, paint_split
 
 from baselines.linear_probing import LinearProbing
-from cones.data.batches import Split, View, groups_of_equal_size, resized
-from cones.data.fewshot import few_shot
-from cones.data.pyramids import LivePyramids
+from cones.data.batches import Split, View, groups_of_equal_size
 from cones.evaluation.coco_ap import average_precision
-from cones.evaluation.prediction import predict
 from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt
 from cones.methods.settings import CellSettings, Tuning
-from cones.models.detector import Detections
 from cones.models.language import ClassPhrase, LanguageFeatures
 from cones.models.losses import normalised
 from cones.runtime.artifacts import read_json, write_json
@@ -23,7 +19,6 @@ from cones.runtime.errors import ConesError
 from cones.steps.tune import choose_losses, choose_projections
 from cones.training import tuner as tuning
 from cones.training.checkpoint import Checkpoint
-from cones.training.optimiser import parameter_groups
 from cones.training.tuner import Tuner, mark_trainable
 
 PHRASES = [ClassPhrase(name) for name in "abc"]
@@ -331,62 +326,6 @@ def test_parts_that_never_train_stay_in_eval_mode(data, tmp_path):
     assert not tuner.model.body.training and tuner.model.dropout.training
 
 
-def test_groups_follow_the_published_bias_rule():
-    parameters = {
-        name: torch.nn.Parameter(torch.zeros(1))
-        for name in ("model.a.weight", "model.a.bias", "model.relative_position_bias_table", "prompt.text_encoder.w")
-    }
-    groups = parameter_groups(parameters, 1.0, Tuning())
-    rates = {
-        name: (group["lr"], group["weight_decay"])
-        for group in groups
-        for name, parameter in parameters.items()
-        if any(parameter is each for each in group["params"])
-    }
-    assert rates == {
-        "model.a.weight": (1.0, 0.05),
-        "model.a.bias": (2.0, 0.0),
-        "model.relative_position_bias_table": (2.0, 0.0),
-        "prompt.text_encoder.w": (0.1, 0.05),
-    }
-
-
-def test_groups_may_follow_another_rule():
-    """UNINEXT's: the backbone at a tenth, biases like all others; the first part of a name that fits counts."""
-    names = ("model.backbone.text_encoder.w", "model.backbone.bias", "model.head.bias", "prompt.text_encoder.w")
-    parameters = {name: torch.nn.Parameter(torch.zeros(1)) for name in names}
-    rule = Tuning(bias_lr_factor=1.0, bias_decay=True, lr_factors={"backbone": 0.1, "text_encoder": 0.5})
-    rates = {
-        name: (group["lr"], group["weight_decay"])
-        for group in parameter_groups(parameters, 2.0, rule)
-        for name, parameter in parameters.items()
-        if any(parameter is each for each in group["params"])
-    }
-    assert rates == dict(zip(names, [(0.2, 0.05), (0.2, 0.05), (2.0, 0.05), (1.0, 0.05)]))
-
-
-def test_a_view_scales_clips_and_mirrors_boxes(data):
-    model = ToyDetector()
-    split = Split(data, "train", preprocessing=model.preprocessing, inclusive=True)
-    plain, mirrored = split.sample(View(1, 128)), split.sample(View(1, 128, flip=True))
-    (x, y, w, h), width = split.coco["annotations"][1]["bbox"], plain.size[1]
-    image = split.images[1]
-    scale = torch.tensor([width / image["width"], plain.size[0] / image["height"]] * 2)  # docs/spec/glip.md 1.5
-    expected = torch.tensor([[x, y, x + w - 1, y + h - 1]]) * scale
-    torch.testing.assert_close(plain.target.boxes, expected)
-    torch.testing.assert_close(mirrored.target.boxes[:, [0, 2]], width - 1 - plain.target.boxes[:, [2, 0]])
-    bright = mirrored.pixels.sum(0)[: plain.size[0], : plain.size[1]] > 0.9
-    x1, _, x2, _ = mirrored.target.boxes[0].round().int().tolist()
-    assert bright[:, x1 : x2 + 1].any()
-
-
-def test_resize_rule():
-    assert resized(640, 480, 800, 1333) == (1066, 800)
-    assert resized(480, 640, 800, 1333) == (800, 1066)
-    assert resized(2000, 500, 800, 1333) == (1332, 333)
-    assert resized(800, 900, 800, 1333) == (800, 900)
-
-
 def test_mark_trainable_and_normalised_floor():
     model = ToyDetector()
     prompt = FixedPrompt(LanguageFeatures.of_tokens_per_class(torch.ones(3, 2, 8)))
@@ -396,24 +335,6 @@ def test_mark_trainable_and_normalised_floor():
     term = LossTerm(torch.tensor(6.0), torch.tensor(0.0))
     assert normalised({"x": term})["x"] == 6.0
     assert normalised({"x": term}, {"x": torch.tensor(3.0)})["x"] == 2.0
-
-
-def test_few_shot_quota_is_taken_by_every_class_an_image_shows():
-    coco = {
-        "categories": [{"id": 1}, {"id": 2}],
-        "annotations": [{"image_id": i, "category_id": c} for i, c in [(1, 1), (1, 2), (2, 1), (3, 2), (4, 2), (5, 1)]],
-    }
-    assert few_shot(coco, 1) == [1]
-    assert few_shot(coco, 2) == [1, 2, 3]
-    assert few_shot(coco, 2, seed=3) == few_shot(coco, 2, seed=3)
-    assert {tuple(few_shot(coco, 1, seed=seed)) for seed in range(9)} > {(1,)}
-
-
-def test_a_few_shot_split_has_fewer_images_and_their_boxes_only(data):
-    model = ToyDetector()
-    split = Split(data, "train", preprocessing=model.preprocessing, inclusive=False, shots=1)
-    assert 1 <= len(split) <= 3
-    assert {each["image_id"] for each in split.coco["annotations"]} == {image["id"] for image in split.images}
 
 
 def test_controls_start_from_the_text_or_never_train(data):
@@ -429,23 +350,3 @@ def test_controls_start_from_the_text_or_never_train(data):
     assert torch.equal(table(None).hidden, text.hidden) and table.vectors.requires_grad
     untrained = TuningMethod.load("cones_step0")
     assert mark_trainable(ToyDetector(), untrained.prompt(ToyDetector(), prompt_inputs), untrained) == {}
-
-
-def test_a_box_narrower_than_a_pixel_is_scored_as_one_without_width(tmp_path):
-    """A regressor gone astray predicts such boxes: with inclusive corners x2 < x1, and scaling must not fail on it."""
-
-    class Astray(ToyDetector):
-        inclusive_boxes = True
-
-        def detect(self, predictions, sizes=None):
-            box = torch.tensor([[5.0, 5.0, 4.1, 9.0]])  # 0.1 pixels wide
-            return [
-                Detections(box, torch.ones(1), torch.zeros(1, dtype=torch.int64)) for _ in predictions.pyramid.sizes
-            ]
-
-    paint_split(tmp_path, "test", images=2, seed=0, sizes=((200, 200),))  # shown at 64: enlarged three times
-    model = Astray()
-    split = Split(tmp_path, "test", preprocessing=model.preprocessing, inclusive=True)
-    language = LanguageFeatures.of_tokens_per_class(torch.ones(3, 1, model.text_width))
-    results = predict(model, FixedPrompt(language), split, LivePyramids(model, torch.device("cpu")), label="test")
-    assert results and all(result["bbox"][2] == 0 for result in results)
