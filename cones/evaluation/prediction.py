@@ -89,8 +89,8 @@ def detections(
     release_memory(device)
     half = len(samples) // 2
     halves = (samples[:half], samples[half:])
-    parts = (detections(model, prompt, pyramids, half, detect, precision) for half in halves)
-    return [detection for part in parts for detection in part]
+    found = (detections(model, prompt, pyramids, part, detect, precision) for part in halves)
+    return [detection for part in found for detection in part]
 
 
 def segmentations(masks: Tensor, image: dict) -> list[dict]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from cones.data.registry import DRAWN
 from cones.experiment.cell import Plan
+from cones.experiment.cell_steps import cell_of
+from cones.experiment.digests import model_of
 from cones.experiment.made_of import recorded
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
@@ -22,11 +24,11 @@ RUN: dict[str, Callable[[Plan, Job, str], None]] = {
     "fetch": lambda plan, job, identity: fetch_dataset(plan, job.dataset),
     "prepare": lambda plan, job, identity: prepare_dataset(plan, job.dataset),
     "checkpoint": lambda plan, job, identity: fetch_checkpoint(plan, job.name),
-    "weights": lambda plan, job, identity: make_weights(plan, _model_of(plan, job)),
+    "weights": lambda plan, job, identity: make_weights(plan, model_of(plan, job.weights)),
     "text_states": lambda plan, job, identity: encode_class_names(plan, job.model, job.dataset),
     "features": lambda plan, job, identity: compute_features(plan, job.model, job.dataset),
-    "tune": lambda plan, job, identity: tune_cell(plan, _cell_of(plan, job), identity=identity),
-    "evaluate": lambda plan, job, identity: evaluate_cell(plan, _cell_of(plan, job)),
+    "tune": lambda plan, job, identity: tune_cell(plan, cell_of(plan, job), identity=identity),
+    "evaluate": lambda plan, job, identity: evaluate_cell(plan, cell_of(plan, job)),
 }
 
 
@@ -63,11 +65,3 @@ class _Maker:
         jobs = [Job("draw", dataset=job.dataset, archive=archive.filename) for archive in archives]
         self._made.update(jobs)
         return jobs
-
-
-def _cell_of(plan: Plan, job: Job):
-    return plan.cell(job.model, job.dataset, job.arm, job.seed)
-
-
-def _model_of(plan: Plan, job: Job) -> str:
-    return next(model for model in plan.suite.models if plan.weights(model).stem == job.weights)
