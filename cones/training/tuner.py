@@ -82,13 +82,10 @@ class Tuner(TrainingLoop):
         self.scoring_precision = settings.scoring_precision
         trained = mark_trainable(model, prompt, method)
         groups = parameter_groups(trained, settings.learning_rate, self.tuning)
-        implementation = (
-            {"fused": True} if device.type == "cuda" else {"foreach": True}
-        )  # all parameters in a few calls
         shapes = {name: list(parameter.shape) for name, parameter in trained.items()}
         super().__init__(
             trained=trained,
-            optimiser=torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, **implementation),
+            optimiser=torch.optim.AdamW(groups, weight_decay=self.tuning.weight_decay, fused=True),
             progress=Progress(micro_batch=self.tuning.micro_batch),
             checkpoint=checkpoint,
             identity=settings_digest([settings.model_dump(mode="json"), seed, len(train), shapes, identity]),
