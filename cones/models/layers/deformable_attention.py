@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cones.models.layers.token_levels import Shapes
+from cones.models.layers.token_levels import Shapes, level_sizes
 from cones.models.layers.weighted_samples import read_grids, read_rows
 from cones.runtime.devices import full_precision
 
@@ -54,8 +54,7 @@ class DeformableAttention(nn.Module):
         weights = full_precision(self.attention_weights(query)).unflatten(-1, (self.heads, -1)).softmax(dim=-1)
         reference = reference[:, :, None, :, None]  # (B, Q, 1, levels, 1, 2 or 4)
         if reference.shape[-1] == 2:
-            sizes = offsets.new_tensor([(width, height) for height, width in shapes])  # (levels, 2)
-            places = reference + offsets / sizes[:, None]
+            places = reference + offsets / level_sizes(shapes, offsets.device)[:, None]
         else:
             places = reference[..., :2] + offsets / self.points * reference[..., 2:] * 0.5
         return self.output_proj(sample(value, shapes, places, weights).to(query.dtype))
