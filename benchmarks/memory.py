@@ -11,6 +11,7 @@ Writes benchmarks/memory.json and prints the rows of docs/scaling.md.
 import argparse
 import json
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ from cones.methods.method import TuningMethod
 from cones.models.checkpoints import build_detector, build_text_encoder
 from cones.models.detector import ImageBatch, Target
 from cones.models.language import LanguageFeatures
+from cones.models.layers import deformable_attention
+from cones.models.layers.weighted_samples import read_grids
 from cones.models.losses import normalised
 from cones.training.tuner import mark_trainable
 
@@ -57,7 +60,8 @@ def kept_bytes(detector, encoder, size: tuple[int, int]) -> int:
     phrases = (torch.arange(TEXT_ROWS) // 3 * 3)[None]
     mask = torch.ones(1, TEXT_ROWS, dtype=torch.bool)
     kept = Kept(nn.ModuleList([detector, encoder]))
-    with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor)
+    with hooks, mock.patch.object(deformable_attention, "read_rows", read_grids):  # as a GPU samples
         hidden = encoder(input_ids=torch.ones_like(phrases), mask=mask, phrases=phrases)
         language = LanguageFeatures(hidden, mask, positions, phrases)
         predictions = detector.ground(detector.encode_image(images), language, targets)

@@ -10,9 +10,10 @@ from cones.models.detector import FeaturePyramid, ImageBatch, Target
 from cones.models.grounding_dino.build import build_of_sizes
 from cones.models.grounding_dino.config import Weights
 from cones.models.grounding_dino.criterion import KINDS, suffixes, term_names
-from cones.models.grounding_dino.matching import match
+from cones.models.grounding_dino.matching import matching_cost
 from cones.models.grounding_dino.postprocess import class_scores, detect_one
 from cones.models.language import LanguageFeatures
+from cones.models.layers.matching import one_to_one
 from cones.models.losses import add_normalisers, normalised
 from tests.models.grounding_dino_reference import (
     CLS,
@@ -206,10 +207,11 @@ def test_matching_weighs_class_and_place_as_told_and_ignores_rows_of_no_object()
     boxes = torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.32, 0.3, 0.2, 0.2]])
     objects, positive = boxes[:1], torch.tensor([[False, True, True]])
     logits = torch.tensor([[9.0, -3.0, -3.0], [-9.0, 1.0, 1.0]])
-    assert match(logits, boxes, positive, objects, Weights(2.0, 5.0, 2.0))[0].tolist() == [1]
-    assert match(logits, boxes, positive, objects, Weights(0.0, 5.0, 2.0))[0].tolist() == [0]
+    weights = Weights(2.0, 5.0, 2.0), Weights(0.0, 5.0, 2.0)
+    by_class, by_place = one_to_one([matching_cost(logits, boxes, positive, objects, each) for each in weights])
+    assert by_class[0].tolist() == [1] and by_place[0].tolist() == [0]
     more = objects.repeat(3, 1)  # more objects than queries: each query serves one
-    queries, served = match(logits, boxes, positive.repeat(3, 1), more, Weights(2.0, 5.0, 2.0))
+    ((queries, served),) = one_to_one([matching_cost(logits, boxes, positive.repeat(3, 1), more, weights[0])])
     assert queries.tolist() == [0, 1] and len(set(served.tolist())) == 2
 
 

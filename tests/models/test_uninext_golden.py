@@ -182,14 +182,15 @@ class Matches:
 
     def __init__(self, monkeypatch):
         self.layers, self.proposals = [], []
-        for name, kept in (("add_layer", self.layers), ("add_proposals", self.proposals)):
-            monkeypatch.setattr(Criterion, name, self._filed(getattr(Criterion, name), kept))
+        for name, keep in (("match_layers", self.layers.extend), ("add_proposals", self.proposals.append)):
+            monkeypatch.setattr(Criterion, name, self._filed(getattr(Criterion, name), keep))
 
     @staticmethod
-    def _filed(method, kept):
+    def _filed(method, keep):
         def filed(*args):
-            kept.append(method(*args))
-            return kept[-1]
+            found = method(*args)
+            keep(found)
+            return found
 
         return filed
 

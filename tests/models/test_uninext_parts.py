@@ -8,6 +8,7 @@ import torch
 from cones.models.detector import Target
 from cones.models.layers.boxes import normalised_boxes, pairwise_giou, pairwise_iou, to_centres, to_corners
 from cones.models.layers.deformable_attention import sample
+from cones.models.layers.matching import one_to_one
 from cones.models.layers.proposals import proposal_boxes
 from cones.models.layers.token_levels import Levels
 from cones.models.uninext import denoising
@@ -15,7 +16,7 @@ from cones.models.uninext.criterion import dice_loss, kind_of, mask_targets, pai
 from cones.models.uninext.denoising import denoising_queries, pairs_hidden
 from cones.models.uninext.geometry import inverse_sigmoid, level_masks, positional_map
 from cones.models.uninext.masks import dynamic_masks
-from cones.models.uninext.matching import assign, hungarian, simota
+from cones.models.uninext.matching import assign, proposal_cost, simota, simota_table
 from cones.models.uninext.postprocess import class_scores
 
 
@@ -108,7 +109,7 @@ def crowd(queries, objects, words=4):
 
 def test_simota_serves_every_object_and_no_query_serves_two():
     logits, boxes, positive, objects = crowd(60, 7)
-    query, served = simota(logits, boxes, positive, objects)
+    ((query, served),) = simota([simota_table(logits, boxes, positive, objects)])
     assert query.tolist() == sorted(set(query.tolist()))
     assert set(served.tolist()) == set(range(7))
     numbers = pairwise_iou(to_corners(boxes), to_corners(objects)).topk(10, dim=0).values.sum(dim=0).int().clamp(min=1)
@@ -119,7 +120,7 @@ def test_simota_serves_every_object_and_no_query_serves_two():
 def test_simota_ends_with_few_queries(objects):
     """Either every object is served or no query is left; no query serves two."""
     logits, boxes, positive, wanted = crowd(12, objects)
-    query, served = simota(logits, boxes, positive, wanted)
+    ((query, served),) = simota([simota_table(logits, boxes, positive, wanted)])
     assert len(query) == len(set(query.tolist()))
     assert len(set(served.tolist())) == objects or len(query) == 12
 
@@ -136,16 +137,18 @@ def test_an_object_that_loses_its_query_gets_the_cheapest_free_one():
 def test_matching_ends_when_a_model_has_diverged():
     boxes, logits = torch.full((6, 4), torch.nan), torch.full((6, 3), torch.nan)
     objects, positive = torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.6, 0.6, 0.2, 0.2]]), torch.eye(3, dtype=torch.bool)[:2]
-    for _, served in (simota(logits, boxes, positive, objects), hungarian(logits[:, 0], boxes, objects)):
+    tables, costs = [simota_table(logits, boxes, positive, objects)], [proposal_cost(logits[:, 0], boxes, objects)]
+    for _, served in (*simota(tables), *one_to_one(costs)):
         assert sorted(served.tolist()) == [0, 1]
 
 
 def test_hungarian_gives_every_object_a_token_of_its_own():
     boxes = torch.rand(30, 4) * 0.3 + 0.2
     objects = boxes[[4, 11, 20]]
-    token, served = hungarian(torch.zeros(30), boxes, objects)
+    costs = [proposal_cost(torch.zeros(30), boxes, each) for each in (objects, objects[:0], objects[1:])]
+    (token, served), (none, _), (of_two, _) = one_to_one(costs)
     assert dict(zip(served.tolist(), token.tolist())) == {0: 4, 1: 11, 2: 20}
-    assert len(hungarian(torch.zeros(30), boxes, objects[:0])[0]) == 0
+    assert len(none) == 0 and of_two.tolist() == [11, 20]
 
 
 def truth(*boxes, size=(100, 200)):

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from cones.models.grounding_dino.config import Weights
 from cones.models.grounding_dino.decoder import QueryOutput
-from cones.models.grounding_dino.matching import match
+from cones.models.grounding_dino.matching import matching_cost
 from cones.models.layers.boxes import to_corners
+from cones.models.layers.matching import Match, one_to_one
 from cones.models.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
 from cones.runtime.devices import full_precision
 
@@ -57,20 +58,30 @@ def loss_terms(
     objects = rows.new_tensor(float(sum(len(truth.boxes) for truth in truths)), dtype=torch.float32)
     weights = {"loss_ce": loss.classification, "loss_bbox": loss.box, "loss_giou": loss.giou}
     wanted = [kind for kind, group in KINDS.items() if group in groups]
-    terms = {}
-    for output, suffix in zip(outputs, suffixes(len(outputs) - 1), strict=True):
-        sums = layer_sums(output, truths, rows, cost)
+    terms, matches = {}, match(outputs, truths, cost)
+    for output, served, suffix in zip(outputs, matches, suffixes(len(outputs) - 1), strict=True):
+        sums = layer_sums(output, served, truths, rows)
         terms |= {f"{kind}{suffix}": LossTerm(weights[kind] * sums[kind], objects) for kind in wanted}
     return terms
 
 
-def layer_sums(output: QueryOutput, truths: list[Truth], rows: Tensor, cost: Weights) -> dict[str, Tensor]:
-    """{kind: unweighted sum over all images}."""
+def match(outputs: list[QueryOutput], truths: list[Truth], cost: Weights) -> list[list[Match]]:
+    """Of each output, of each image: which query answers for which object, one to one."""
+    costs = [
+        matching_cost(logits, boxes, truth.positive, truth.boxes, cost)
+        for output in outputs
+        for logits, boxes, truth in zip(full_precision(output.logits), output.boxes, truths)
+    ]
+    matches = one_to_one(costs)
+    return [matches[first : first + len(truths)] for first in range(0, len(matches), len(truths))]
+
+
+def layer_sums(output: QueryOutput, matches: list[Match], truths: list[Truth], rows: Tensor) -> dict[str, Tensor]:
+    """{kind: unweighted sum over all images}; matches and truths of each image."""
     logits, boxes = full_precision(output.logits), output.boxes  # (B, Q, L), (B, Q, 4)
     positive = torch.zeros_like(logits)  # (B, Q, L)
     chosen, objects = [], []
-    for image, truth in enumerate(truths):
-        query, served = match(logits[image], boxes[image], truth.positive, truth.boxes, cost)
+    for image, (truth, (query, served)) in enumerate(zip(truths, matches)):
         positive[image, query] = truth.positive[served].to(logits.dtype)
         chosen.append(boxes[image, query])
         objects.append(truth.boxes[served])

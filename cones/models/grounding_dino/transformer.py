@@ -10,7 +10,7 @@ from cones.models.grounding_dino.selection import Proposals, select
 from cones.models.layers.box_head import box_head
 from cones.models.layers.levels import flatten_maps
 from cones.models.layers.swin import Swin
-from cones.models.layers.token_levels import Levels
+from cones.models.layers.token_levels import Levels, spread_over_levels
 
 
 class Transformer(nn.Module):
@@ -60,9 +60,8 @@ class Transformer(nn.Module):
 
     def encode(self, maps: list[Tensor], levels: Levels, hidden: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """maps[l] (B, C, H_l, W_l), hidden (B, L, D) -> memory (B, N, C), fused text (B, L, C)."""
-        tokens, shapes = flatten_maps(maps)
-        sizes = torch.tensor([height * width for height, width in shapes], device=tokens.device)
-        codes = image_codes(levels, tokens.shape[-1]) + self.level_embed.repeat_interleave(sizes, dim=0)
+        tokens, _ = flatten_maps(maps)
+        codes = image_codes(levels, tokens.shape[-1]) + spread_over_levels(self.level_embed, levels.shapes)
         return self.encoder(tokens, codes, levels, self.text_projection(hidden), rows)
 
     def propose(self, memory: Tensor, levels: Levels, text: Tensor, mask: Tensor | None) -> Proposals:

@@ -4,9 +4,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from cones.models.layers.token_levels import Shapes
+from cones.models.layers.token_levels import Shapes, level_sizes
+from cones.models.layers.weighted_samples import read_grids, read_rows
 from cones.runtime.devices import full_precision
 
 
@@ -54,27 +54,14 @@ class DeformableAttention(nn.Module):
         weights = full_precision(self.attention_weights(query)).unflatten(-1, (self.heads, -1)).softmax(dim=-1)
         reference = reference[:, :, None, :, None]  # (B, Q, 1, levels, 1, 2 or 4)
         if reference.shape[-1] == 2:
-            sizes = offsets.new_tensor([(width, height) for height, width in shapes])  # (levels, 2)
-            places = reference + offsets / sizes[:, None]
+            places = reference + offsets / level_sizes(shapes, offsets.device)[:, None]
         else:
             places = reference[..., :2] + offsets / self.points * reference[..., 2:] * 0.5
         return self.output_proj(sample(value, shapes, places, weights).to(query.dtype))
 
 
 def sample(value: Tensor, shapes: Shapes, places: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums of bilinear samples, zero outside, in full precision.
-
-    value (B, N, C), places (B, Q, heads, levels, points, 2) x, y in [0, 1], weights (B, Q, heads, levels * points)
-    -> (B, Q, C); head h reads the h-th part of the channels.
-    """
-    batch, queries, heads = places.shape[:3]
+    """Weighted sums of bilinear samples, in full precision; shapes as in `read_grids`."""
+    read = read_rows if value.device.type == "cpu" else read_grids
     with torch.autocast(value.device.type, enabled=False):
-        maps = full_precision(value).unflatten(-1, (heads, -1)).permute(0, 2, 3, 1).flatten(0, 1)  # (B * heads, d, N)
-        grids = (2 * places - 1).transpose(1, 2).flatten(0, 1)  # (B * heads, Q, levels, points, 2)
-        sampled = [
-            F.grid_sample(level.unflatten(-1, shape), grids[:, :, index], align_corners=False)
-            for index, (level, shape) in enumerate(zip(maps.split([h * w for h, w in shapes], dim=-1), shapes))
-        ]  # (B * heads, d, Q, points) each
-        share = weights.transpose(1, 2).reshape(batch * heads, 1, queries, -1)  # (B * heads, 1, Q, levels * points)
-        read = (torch.cat(sampled, dim=-1) * share).sum(dim=-1)  # (B * heads, d, Q)
-        return read.view(batch, -1, queries).transpose(1, 2)  # (B, Q, C)
+        return read(full_precision(value), shapes, places, weights)

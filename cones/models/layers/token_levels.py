@@ -1,7 +1,7 @@
 """The levels of a feature pyramid as transformers with several levels see them: padding, and where each token is."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -46,9 +46,21 @@ class Levels:
         centres = []
         for level, (height, width) in enumerate(self.shapes):
             ratio = self.valid_ratios[:, None, level]  # (B, 1, 2)
-            size = ratio.new_tensor([width, height])
+            size = level_sizes(self.shapes, ratio.device)[level].to(ratio.dtype)
             centres.append((grid(height, width, ratio.device) + 0.5).view(1, -1, 2) / (size * ratio))  # (B, H * W, 2)
         return torch.cat(centres, dim=1)[:, :, None] * self.valid_ratios[:, None]  # (B, N, levels, 2)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a cached constant must be usable in training, whoever asked for it first
+def level_sizes(shapes: Shapes, device: torch.device) -> Tensor:
+    """(levels, 2) float32: W, H of each level. Kept, since bringing it to a GPU waits for all that was asked before."""
+    return torch.tensor([(width, height) for height, width in shapes], dtype=torch.float32, device=device)
+
+
+def spread_over_levels(rows: Tensor, shapes: Shapes) -> Tensor:
+    """rows (levels, C) -> (N, C): of each token what its level has."""
+    return torch.cat([row.expand(height * width, -1) for row, (height, width) in zip(rows, shapes, strict=True)])
 
 
 def grid(height: int, width: int, device: torch.device) -> Tensor:

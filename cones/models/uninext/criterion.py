@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cones.models.layers.boxes import to_corners
-from cones.models.layers.matching import Match
+from cones.models.layers.matching import Match, one_to_one
 from cones.models.losses import giou_loss, sigmoid_focal_loss
 from cones.models.uninext.decoder import LayerOutput
 from cones.models.uninext.denoising import Denoising
-from cones.models.uninext.matching import hungarian, simota
+from cones.models.uninext.matching import proposal_cost, simota, simota_table
 from cones.models.uninext.selection import Proposals
 from cones.runtime.devices import full_precision
 
@@ -83,12 +83,20 @@ class Criterion:
         self.truths, self.words, self.groups, self.predict_masks = truths, words, groups, predict_masks
         self.sums: dict[str, Sums] = {}
 
-    def add_layer(self, layer: LayerOutput, suffix: str) -> list[Match]:
-        """The real queries of a decoder layer, matched by SimOTA; returns the matches of each image."""
-        matches = [
-            simota(logits, boxes, truth.positive, truth.boxes)
-            for logits, boxes, truth in zip(full_precision(layer.logits), layer.boxes, self.truths)
-        ]
+    def match_layers(self, layers: list[LayerOutput]) -> list[list[Match]]:
+        """The real queries of decoder layers, matched by SimOTA: of each layer, of each image."""
+        matches = simota(
+            [
+                simota_table(logits, boxes, truth.positive, truth.boxes)
+                for layer in layers
+                for logits, boxes, truth in zip(full_precision(layer.logits), layer.boxes, self.truths)
+            ]
+        )
+        images = len(self.truths)
+        return [matches[first : first + images] for first in range(0, len(matches), images)]
+
+    def add_layer(self, layer: LayerOutput, matches: list[Match], suffix: str) -> None:
+        """The real queries of a decoder layer, with the matches of each image."""
         image, query = flat(matches)
         count = counts(matches, layer.boxes)
         if "classification" in self.groups:
@@ -102,15 +110,15 @@ class Criterion:
             self._add(f"loss_boxiou{suffix}", quality, image, count)
         if "mask" in self.groups:
             self._masks(layer, matches, image, count, suffix)
-        return matches
 
     def add_proposals(self, proposals: Proposals) -> list[Match]:
         """Every image token as a candidate, matched one to one; returns the matches of each image."""
         boxes = proposals.boxes.sigmoid()  # (B, N, 4)
-        matches = [
-            hungarian(logits, box, truth.boxes)
+        costs = [
+            proposal_cost(logits, box, truth.boxes)
             for logits, box, truth in zip(full_precision(proposals.logits.detach()), boxes.detach(), self.truths)
         ]
+        matches = one_to_one(costs)
         image, token = flat(matches)
         count = counts(matches, boxes)
         if "classification" in self.groups:

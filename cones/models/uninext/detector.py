@@ -164,8 +164,10 @@ class UNINEXT(GroundedDetector):
         )
         denoising = outputs["denoising"]
         first = 0 if denoising is None else denoising.content.shape[1]
-        for layer, suffix in zip(outputs["layers"], suffixes(len(outputs["layers"]))):
-            criterion.add_layer(layer[first:], suffix)
+        real = [layer[first:] for layer in outputs["layers"]]
+        matches = criterion.match_layers(real)
+        for layer, queries, served, suffix in zip(outputs["layers"], real, matches, suffixes(len(real)), strict=True):
+            criterion.add_layer(queries, served, suffix)
             if denoising is not None:
                 criterion.add_denoising(layer[:first], denoising, suffix)
         criterion.add_proposals(outputs["proposals"])

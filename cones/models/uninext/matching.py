@@ -1,10 +1,10 @@
-"""Match queries to objects: SimOTA for decoder layers, Hungarian for proposals (docs/spec/uninext.md 11)."""
+"""What it costs to match queries with objects; SimOTA for decoder layers (docs/spec/uninext.md 11)."""
 
 import torch
 from torch import Tensor
 
 from cones.models.layers.boxes import pairwise_giou, pairwise_iou, to_corners
-from cones.models.layers.matching import UNKNOWN, Match, focal_cost, one_to_one
+from cones.models.layers.matching import Match, focal_cost, on_the_cpu
 from cones.runtime.devices import float32_product
 
 CENTRE_RADIUS = 2.5 / 32  # in shares of the image, whatever its size
@@ -12,22 +12,25 @@ NOT_INSIDE, FAR_FROM_ALL, TAKEN = 100.0, 10000.0, 100000.0  # added to a cost
 CANDIDATES = 10
 
 
+def simota(tables: list[Tensor]) -> list[Match]:
+    """Of each table of `simota_table` the queries that every object takes, and the object of each."""
+    return on_the_cpu(tables, lambda table: assign(table[:-1], table[-1].int()))
+
+
 @torch.no_grad()
-def simota(logits: Tensor, boxes: Tensor, positive: Tensor, objects: Tensor) -> Match:
+def simota_table(logits: Tensor, boxes: Tensor, positive: Tensor, objects: Tensor) -> Tensor:
     """logits (Q, L), boxes (Q, 4); positive (G, L) bool, objects (G, 4); boxes cx, cy, w, h in shares of the image.
 
-    Every object gets as many queries as its ten best IoUs add up to, at least one, if there are enough queries.
+    (Q + 1, G): what each pair costs, and in the last row how many queries each object gets: as many as its ten best
+    IoUs add up to, at least one.
     """
-    if len(objects) == 0:
-        empty = torch.empty(0, dtype=torch.int64, device=boxes.device)
-        return empty, empty
     share = positive.to(logits.dtype) / positive.sum(dim=1, keepdim=True)  # (G, L)
     cost = float32_product(focal_cost(logits), share.T)  # (Q, G)
     corners, wanted = to_corners(boxes), to_corners(objects)
     cost = cost - 3 * pairwise_giou(corners, wanted) + where_cost(boxes[:, :2], objects, wanted)
     iou = pairwise_iou(corners, wanted)
     numbers = iou.topk(min(CANDIDATES, len(iou)), dim=0).values.sum(dim=0).int().clamp(min=1)  # (G,)
-    return assign(cost, numbers)
+    return torch.cat([cost, numbers[None].to(cost.dtype)])
 
 
 def where_cost(centres: Tensor, objects: Tensor, corners: Tensor) -> Tensor:
@@ -43,8 +46,9 @@ def assign(cost: Tensor, numbers: Tensor) -> Match:
 
     An object left with none takes the cheapest free query, until every object has one or no query is free.
     """
-    cost = cost.nan_to_num(nan=UNKNOWN, posinf=UNKNOWN)
     taken = torch.zeros_like(cost, dtype=torch.bool)  # (Q, G)
+    if not len(numbers):
+        return taken.nonzero(as_tuple=True)
     for column, number in enumerate(numbers.tolist()):
         taken[cost[:, column].topk(min(number, len(cost)), largest=False).indices, column] = True
     keep_cheapest(taken, cost)
@@ -63,8 +67,7 @@ def keep_cheapest(taken: Tensor, cost: Tensor) -> None:
 
 
 @torch.no_grad()
-def hungarian(logits: Tensor, boxes: Tensor, objects: Tensor) -> Match:
-    """logits (N,) of being an object, boxes (N, 4) and objects (G, 4) cx, cy, w, h -> one token for each object."""
+def proposal_cost(logits: Tensor, boxes: Tensor, objects: Tensor) -> Tensor:
+    """logits (N,) of being an object, boxes (N, 4) and objects (G, 4) cx, cy, w, h -> (N, G) for `one_to_one`."""
     cost = 2 * focal_cost(logits)[:, None] + 5 * torch.cdist(boxes, objects, p=1)
-    cost = cost - 2 * pairwise_giou(to_corners(boxes), to_corners(objects))
-    return one_to_one(cost)
+    return cost - 2 * pairwise_giou(to_corners(boxes), to_corners(objects))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from cones.models.layers.levels import flatten_maps
-from cones.models.layers.token_levels import Levels
+from cones.models.layers.token_levels import Levels, spread_over_levels
 from cones.models.uninext.decoder import Decoder, LayerOutput, QueryHeads
 from cones.models.uninext.denoising import Denoising
 from cones.models.uninext.encoder import Encoder
@@ -29,10 +29,8 @@ class Transformer(nn.Module):
 
     def encode(self, maps: list[Tensor], levels: Levels, hidden: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """maps[l] (B, C, H_l, W_l), hidden (B, L, D), mask (B, L) bool or None -> memory (B, N, C), fused text."""
-        tokens, shapes = flatten_maps(maps)
-        sizes = torch.tensor([height * width for height, width in shapes], device=tokens.device)
-        embedded = self.level_embed.repeat_interleave(sizes, dim=0)  # (N, C)
-        positions = image_codes(levels, tokens.shape[-1]) + embedded
+        tokens, _ = flatten_maps(maps)
+        positions = image_codes(levels, tokens.shape[-1]) + spread_over_levels(self.level_embed, levels.shapes)
         return self.encoder(tokens, positions, levels, levels.padding_if_any, hidden, mask)
 
     def propose(self, memory: Tensor, levels: Levels, *, objectness: nn.Module, box_head: nn.Module) -> Proposals:

@@ -6,11 +6,12 @@ from models.tiny_diffusion import WIDTH, tiny_scheduler, tiny_unet
 
 from cones.models.glip.postprocess import class_scores as glip_scores
 from cones.models.grounding_dino.config import Weights
-from cones.models.grounding_dino.matching import match
+from cones.models.grounding_dino.matching import matching_cost
 from cones.models.grounding_dino.postprocess import class_scores as grounding_dino_scores
+from cones.models.layers.matching import one_to_one
 from cones.models.stable_diffusion.sampling import denoised
 from cones.models.uninext.masks import PARAMETERS, dynamic_masks
-from cones.models.uninext.matching import simota
+from cones.models.uninext.matching import simota, simota_table
 from cones.models.uninext.postprocess import class_scores as uninext_scores
 
 QUERIES, CLASSES, ROWS = 40, 3, 8
@@ -50,8 +51,10 @@ def test_the_cost_of_matching(device, positions, of):
 
     def queries():
         if of == "uninext":
-            return simota(logits, boxes, positions[:1], torch.tensor([[0.5, 0.5, 0.1, 0.1]], device=device))[0]
-        return match(logits, boxes, positions[:1], box, Weights(classification=1.0, box=5.0, giou=2.0))[0]
+            wanted = torch.tensor([[0.5, 0.5, 0.1, 0.1]], device=device)
+            return simota([simota_table(logits, boxes, positions[:1], wanted)])[0][0]
+        weights = Weights(classification=1.0, box=5.0, giou=2.0)
+        return one_to_one([matching_cost(logits, boxes, positions[:1], box, weights)])[0][0]
 
     with torch.autocast("cuda", dtype=torch.bfloat16):
         half = queries()
