@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cones.data.drawing import class_colours, write_picture
+from cones.data.few_pictures import read_split
 from cones.data.loose import LoosePictures, drawn_names, pictures_of, readable
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
@@ -171,7 +172,7 @@ def _own_threshold(plan: Plan, cell: Cell) -> float:
             where=cell.folder,
             next_step="give one, such as --threshold 0.3, or run the evaluation step of this cell",
         )
-    objects = read_json(plan.data_folder(cell.dataset) / "test.json")["annotations"]
+    objects = read_split(plan.data_folder(cell.dataset) / "test.json", plan.suite.pictures)["annotations"]
     least = threshold_of(read_predictions(file), sum(not annotation.get("iscrowd") for annotation in objects))
     if least == float("inf"):
         raise ConesError(

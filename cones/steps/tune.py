@@ -13,7 +13,7 @@ from cones.experiment.plugins import plugins_used
 from cones.methods.method import MethodEntry, PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.methods.starts import start_std
-from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
+from cones.models.checkpoints import load_text_encoder
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_named, family_of
 from cones.models.language import LanguageFeatures
@@ -25,6 +25,7 @@ from cones.runtime.errors import ConesError
 from cones.runtime.processes import Processes
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
+from cones.steps.base_model import base_detector, caption_tokenizer
 from cones.steps.device import device_for
 from cones.steps.text import phrases_of
 from cones.training.cost import count_parameters
@@ -85,7 +86,7 @@ def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:
     device, weights = device_for(plan, cell.model), plan.weights(cell.model)
     ranks = Processes.from_environment(device)
-    model = load_detector(cell.model, weights)
+    model = base_detector(plan, cell.model)
     model.detections_per_image = manifest["detections_per_image"]
     is_tuned = plan.method(cell.arm).is_tuned
     features = shared_features(plan, cell) if is_tuned else None  # only cells that are tuned read them here
@@ -247,6 +248,7 @@ def open_split(
         inclusive=model.inclusive_boxes,
         shots=tuning.shots if few_shot else None,
         shot_seed=tuning.shot_seed,
+        pictures=plan.suite.pictures,
         masks=masks or model.predicts_masks,
     )
 
@@ -282,7 +284,7 @@ def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptIn
     )
     if "text_encoder" in inputs:
         prompt_inputs.text_encoder = load_text_encoder(cell.model, weights)
-        prompt_inputs.tokenizer = tokenizer_for(cell.model)
+        prompt_inputs.tokenizer = caption_tokenizer(plan, cell.model)
         encoder_size = sum(parameter.numel() for parameter in prompt_inputs.text_encoder.parameters())
     if "stage1" in inputs:
         first = plan.stage1(cell)

@@ -12,7 +12,7 @@ from cones.experiment.pipeline import Pipeline
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
 from cones.forecast.targets import cells_of, parts_of
-from cones.forecast.work import Pictures, work
+from cones.forecast.work import Pictures, pictures, work
 from cones.runtime.artifacts import write_json
 from cones.runtime.errors import ConesError
 
@@ -129,6 +129,22 @@ def test_work_is_bounded_by_early_stop_and_budget():
     assert work(few.settings(few.cell("glip_t", "bccd", "cones", 0)), seen, rate, 1).steps == (ceil(15 * 2 / 4),) * 2
     untuned = plan.settings(plan.cell("glip_t", "bccd", "zero_shot", 0))
     assert work(untuned, seen, rate).images == (36, 36)
+
+
+def test_work_is_bounded_by_a_limit_of_steps_and_of_pictures():
+    seen, rate = Pictures(train=255, val=73, test=36, classes=3, is_counted=False), Rate(1.0, 0.1, "cpu", "measured")
+    plan = Plan.load("paper", {"tuning": {"max_steps": 70}, "pictures": 10})
+    done = work(plan.settings(plan.cell("glip_t", "bccd", "cones", 0)), seen, rate)
+    assert done.steps == (70, 70) and done.images == (2 * 73 + 36,) * 2  # the second epoch of 64 steps is validated
+    assert pictures(plan, "bccd") == Pictures(train=10, val=10, test=10, classes=3, is_counted=False)
+
+
+def test_a_smaller_size_at_test_costs_less(rates):
+    sizes = [
+        rates().of("glip_t", "bccd", plan.settings(plan.cell("glip_t", "bccd", "cones", 0))).image
+        for plan in (Plan.load("paper", {"models": {"glip_t": {"test_short_side": side}}}) for side in (None, 320))
+    ]
+    assert sizes[0] == pytest.approx(4 * sizes[1])
 
 
 def test_a_cell_has_the_jobs_that_its_grids_read():
