@@ -22,7 +22,7 @@ from cones.training.state import State
 
 def embed_cell(plan: Plan, cell: Cell) -> None:
     """Writes `embeddings.safetensors`. The boxes of a dataset are the same for every model, method and seed."""
-    make_deterministic()
+    make_deterministic(torch.device("cpu"))
     digest, path = recorded_state(cell.folder), cell.folder / EMBEDDINGS
     state = State.load(state_file(cell), digest)
     if state.skipped:

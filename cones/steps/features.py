@@ -12,7 +12,6 @@ from cones.evaluation.prediction import batches_at_test
 from cones.experiment.cell import Plan
 from cones.methods.settings import Tuning
 from cones.models.detector import FeaturePyramid, GroundedDetector
-from cones.runtime.determinism import make_deterministic
 from cones.runtime.devices import mixed_precision
 from cones.runtime.errors import ConesError
 from cones.runtime.precision import Precision
@@ -25,7 +24,6 @@ from cones.steps.tune import open_split
 
 def compute_features(plan: Plan, model_name: str, dataset: str) -> None:
     """Writes the shared features of a model and dataset; views that exceed the suite's budget are left to the cells."""
-    make_deterministic()
     index = plan.features(model_name, dataset)
     if index is None:
         raise ConesError(

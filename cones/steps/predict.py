@@ -16,7 +16,6 @@ from cones.experiment.made_of import difference, read_record
 from cones.experiment.pipeline import Pipeline
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import read_json, sha256
-from cones.runtime.determinism import make_deterministic
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
@@ -81,7 +80,6 @@ def predict_pictures(
     as many detections reach on its test split as this has objects. A picture that cannot be decoded is left out, with a
     fault. ConesError if the cell is not tuned, or is not of the weights and data that are here.
     """
-    make_deterministic()
     manifest, state = _usable(plan, cell)
     least = _own_threshold(plan, cell) if threshold is None else threshold
     named, others = pictures_of(places)

@@ -19,7 +19,7 @@ from cones.models.family import family_named, family_of
 from cones.models.language import LanguageFeatures
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import check_sha256, load_tensors, sha256, write_json
-from cones.runtime.determinism import generator, make_deterministic
+from cones.runtime.determinism import generator
 from cones.runtime.devices import peak_memory_bytes, precision_on
 from cones.runtime.errors import ConesError
 from cones.runtime.processes import Processes
@@ -42,7 +42,6 @@ def tune_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
     An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
-    make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
     if reason := _reason_to_skip(cell, method, manifest) or _reason_not_zero_shot(plan, cell):
