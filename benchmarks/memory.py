@@ -5,7 +5,7 @@
 Weights, gradients and two moments are 16 bytes a parameter. What the forward pass keeps is counted in float32, each
 storage once, at two small sizes, and grows with the area: its line gives the value at 800 x 1333. Weights are random:
 memory does not depend on them. No GPU is needed; what a library or an allocator takes besides is not in it.
-Writes benchmarks/memory.json and prints the rows of docs/scaling.md.
+Writes the rows of these models into benchmarks/memory.json and prints the rows of docs/scaling.md.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from cones.training.tuner import mark_trainable
 
 TEXT_ROWS = 60
 SMALL, LARGER, WANTED = (160, 288), (224, 384), (800, 1333)
-MODELS = ("gdino_t", "gdino_b", "mm_gdino_t", "mm_gdino_b", "mm_gdino_l")
+MODELS = ("glip_t", "glip_l", "uninext_r50", "gdino_t", "gdino_b", "mm_gdino_t", "mm_gdino_b", "mm_gdino_l")
 BYTES_OF_ADAMW = 16  # weights, gradients and two moments in float32
 
 
@@ -55,7 +55,11 @@ def kept_bytes(detector, encoder, size: tuple[int, int]) -> int:
     """Of one image of `size` (height, width) and a caption of `TEXT_ROWS` rows, up to the loss."""
     height, width = size
     images = ImageBatch(torch.randn(1, 3, height, width), [size])
-    targets = [Target(torch.tensor([[10.0, 10.0, 90.0, 120.0], [50.0, 30.0, 140.0, 150.0]]), torch.tensor([0, 1]), 0)]
+    boxes = torch.tensor([[10.0, 10.0, 90.0, 120.0], [50.0, 30.0, 140.0, 150.0]])
+    masks = torch.zeros(2, height, width, dtype=torch.bool)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist()):
+        mask[top:bottom, left:right] = True
+    targets = [Target(boxes, torch.tensor([0, 1]), 0, masks if detector.predicts_masks else None)]
     positions = torch.eye(TEXT_ROWS // 3, dtype=torch.bool).repeat_interleave(3, dim=1)[None]  # (1, K, L)
     phrases = (torch.arange(TEXT_ROWS) // 3 * 3)[None]
     mask = torch.ones(1, TEXT_ROWS, dtype=torch.bool)
@@ -95,8 +99,12 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS)
     models = parser.parse_args().models
     torch.set_num_threads(1)
-    report = {"text_rows": TEXT_ROWS, "torch": torch.__version__, "models": [measured(name) for name in models]}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    file = Path(__file__).with_suffix(".json")
+    rows = {row["model"]: row for row in json.loads(file.read_text())["models"]} if file.exists() else {}
+    rows |= {name: measured(name) for name in models}
+    ordered = [rows[name] for name in MODELS if name in rows]
+    report = {"text_rows": TEXT_ROWS, "torch": torch.__version__, "models": ordered}
+    file.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":

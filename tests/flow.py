@@ -29,10 +29,15 @@ class Workflow:
         python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return {**os.environ, "PATH": path, "PYTHONPATH": python_path}
 
-    def run(self, *arguments: str, check: bool = True) -> str:
+    def run(self, *arguments: str, check: bool = True, timeout: float = 600) -> str:
         """What snakemake printed; with `check` a failure of the run fails the test."""
         done = subprocess.run(
-            self.command(*arguments), cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
         said = done.stdout + done.stderr
         assert not check or done.returncode == 0, said[-4000:]

@@ -11,7 +11,7 @@ from cones.experiment.cell import Plan
 from cones.experiment.outputs import outputs_of
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs/running.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs/running.md", ROOT / "docs/paper_suite.md"]
 YOURS = "my_folder"  # the suite that a reader makes
 
 

@@ -34,6 +34,15 @@ CELL_FILES = (*SEALED, "run.json")
 FIELDS = {field.name for field in fields(Job)}
 
 
+def with_nulls(value: object) -> object:
+    """A value of `--config`, which Snakemake leaves as texts inside lists and mappings: `null` there is None."""
+    if isinstance(value, dict):
+        return {key: with_nulls(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [with_nulls(entry) for entry in value]
+    return None if value == "null" else value
+
+
 class Context:
     """The suite chosen by `--config suite=…`, with everything else in the config laid over its file."""
 
@@ -45,7 +54,7 @@ class Context:
     @classmethod
     def from_config(cls, config: dict, *, is_main: bool) -> "Context":
         """The context of a run's config; a mistake in config or registry ends the run with one line, no traceback."""
-        overrides = {key: value for key, value in config.items() if key != "suite"}
+        overrides = {key: with_nulls(value) for key, value in config.items() if key != "suite"}
         if "CONES_MIRROR" in os.environ:
             overrides.setdefault("mirror", os.environ["CONES_MIRROR"])
         try:

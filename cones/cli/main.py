@@ -288,6 +288,11 @@ def verify(
         print(f"off: {fault}")
     for path in sorted(result.absent):
         print(f"not compared, because it is not here: {path}")
+    for path, reason in sorted(result.stale.files.items()):
+        print(f"stale, so the workflow would make it again: {path}: {reason}")
+    if cells := result.stale.not_compared:
+        why = next(iter(cells.values()))
+        print(f"not compared with a config: {len(cells)} cell{'s' * (len(cells) != 1)}, the first because: {why}")
     for path in result.left:
         print(f"left by a process that was killed: {path}; nothing reads it, and the next write there removes it")
     if result.faults:

@@ -19,6 +19,7 @@ def plan(
         float, typer.Option(min=0.001, help="what a GPU sustains, where operations were only counted")
     ] = TFLOPS,
     epochs: Annotated[int | None, typer.Option(min=1, help="assume that every tuned cell takes so many")] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that share the work, each with jobs of its own")] = 1,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="finished cells cost what they did")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
@@ -31,6 +32,7 @@ def plan(
         datasets=dataset or [],
         tflops=tflops,
         epochs=epochs,
+        gpus=gpus,
         from_scratch=from_scratch,
         as_json=as_json,
     )

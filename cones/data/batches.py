@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cones.data.few_pictures import few_pictures
 from cones.data.fewshot import few_shot
 from cones.data.images import load_image
 from cones.data.masks import IouType, boxes_of, decoded
@@ -63,7 +64,8 @@ class Split:
     """One split of a prepared dataset (`<folder>/<name>.json`, images under `<folder>/raw/`).
 
     With `masks`, targets hold the objects' masks if every object of the split has one (`has_masks`). Resized pixels are
-    kept in memory up to `cache_mb`, so small sets are decoded once; masks stay as they are in the file.
+    kept in memory up to `cache_mb`, so small sets are decoded once; masks stay as they are in the file. Of it
+    (after the cut to few shots) at most `pictures` are used.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Split:
         inclusive: bool,
         shots: int | None = None,
         shot_seed: int | None = None,
+        pictures: int | None = None,
         masks: bool = False,
         cache_mb: int = 512,
     ):
@@ -84,6 +87,7 @@ class Split:
             kept = set(few_shot(self.coco, shots, shot_seed))
             self.coco["images"] = [image for image in self.coco["images"] if image["id"] in kept]
             self.coco["annotations"] = [a for a in self.coco["annotations"] if a["image_id"] in kept]
+        self.coco = few_pictures(self.coco, pictures)
         self.images = sorted(self.coco["images"], key=lambda image: image["id"])
         self.root = folder / "raw"
         self.preprocessing, self.inclusive = preprocessing, inclusive

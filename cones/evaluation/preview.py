@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cones.data.drawing import class_colours, side_by_side, tile, write_sheet
+from cones.data.few_pictures import read_split, scored_on
 from cones.data.preview import Candidate, annotated, choose
 from cones.evaluation.predictions import read_predictions
-from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
 
@@ -38,17 +38,19 @@ def preview_predictions(
     title: str,
     about: Sequence[str],
     pictures: int = 6,
+    of_split: int | None = None,
 ) -> Path:
     """Draw `pictures` rows of a prepared dataset's folder and a `predictions.json` into the PNG `out`.
 
     Several of these stand side by side, `{what is written below: file}`. The pictures are chosen by the annotations, so
     that all cells of a dataset show the same. Drawn are the best detections of the split, as many as it has objects:
     one threshold for all pictures of a file, which the sheet states, because scores of different models and methods do
-    not compare. ConesError if the detections are not of this split.
+    not compare. `of_split`: so many pictures of the split were looked at at most (`Suite.pictures`).
+    ConesError if the detections are not of this split.
     """
     data = Path(data)
     files = predictions if isinstance(predictions, Mapping) else {"predicted": predictions}
-    document = read_json(data / "test.json")
+    document = read_split(data / "test.json", of_split)
     shown = {word: _shown(document, file) for word, file in files.items()}
     colours = class_colours([category["name"] for category in document["categories"]])
     return write_sheet(
@@ -56,15 +58,17 @@ def preview_predictions(
         [_row(data / "raw", chosen, shown, colours) for chosen in _chosen(data / "test.json", document, pictures)],
         columns=2 if len(shown) == 1 else 1,
         title=title,
-        about=[*about, *_rules(shown)],
+        about=[*about, *_rules(shown, of_split)],
         colours=colours,
     )
 
 
-def pairs_of(data: str | Path, predictions: str | Path, pictures: int) -> tuple[list[Pair], list[str], str]:
+def pairs_of(
+    data: str | Path, predictions: str | Path, pictures: int, of_split: int | None = None
+) -> tuple[list[Pair], list[str], str]:
     """(pairs, names of the classes, which detections are shown): what `preview_predictions` draws of one file."""
     data = Path(data)
-    document = read_json(data / "test.json")
+    document = read_split(data / "test.json", of_split)
     shown = _shown(document, predictions)
     pairs = [
         Pair(data / "raw" / chosen.image["file_name"], chosen.objects, shown.of_image.get(chosen.image["id"], []))
@@ -113,13 +117,13 @@ def _check_ids(document: dict, results: Sequence[dict], where: object) -> None:
             )
 
 
-def _rules(shown: Mapping[str, _Shown]) -> list[str]:
+def _rules(shown: Mapping[str, _Shown], of_split: int | None) -> list[str]:
     """What is drawn of the detections: a line each."""
     if len(shown) == 1:
         (word,) = shown
         return [f"left annotated, right {word}: {_rule(shown[word])}"]
     lines = [f"{word}: {_rule(detections)}" for word, detections in shown.items()]
-    return ["left annotated, then predicted by each arm, with its AP on the whole test split", *lines]
+    return [f"left annotated, then predicted by each arm, with its AP on {scored_on(of_split)}", *lines]
 
 
 def _rule(shown: _Shown) -> str:

@@ -15,7 +15,7 @@ from cones.experiment.plugins import plugin_digests
 from cones.experiment.suite import CONFIG_FOLDER, Suite, cell_settings, load_suite
 from cones.methods.method import METHODS, Input, MethodEntry
 from cones.methods.settings import CellSettings
-from cones.models.family import is_nano
+from cones.models.family import family_of, is_nano
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.provenance import settings_digest
@@ -89,6 +89,7 @@ class Plan:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         for cell in plan.all_cells():
             _check_caption(plan, cell, file)
+            _check_rows(plan, cell, file)
         return plan
 
     def check(self, *, model: str | None = None, dataset: str | None = None, where: str | None = None) -> None:
@@ -260,6 +261,30 @@ def _check_caption(plan: Plan, cell: Cell, file: Path) -> None:
             if 2 * classes < CAPTION_POSITIONS
             else "leave this arm out, or take fewer classes",
         )
+
+
+def _check_rows(plan: Plan, cell: Cell, file: Path) -> None:
+    """ConesError if vectors that stand for the text encoder's output are more rows than the model takes, or than the
+    published way pads a text to (`exact_savings: false`)."""
+    entry = plan.method(cell.arm)
+    if not entry.has_vectors or "text_encoder" in entry.inputs:
+        return
+    classes = len(plan.registry[cell.dataset].classes)
+    tokens = plan.suite.arms[cell.arm].tokens_per_class or plan.suite.models[cell.model].tokens_per_class
+    limit = family_of(cell.model).text_rows or CAPTION_POSITIONS
+    if classes * tokens <= limit:  # nearly always; settings of all cells would take a step half a second
+        return
+    if family_of(cell.model).text_rows is None and plan.settings(cell).tuning.exact_savings:
+        return
+    raise ConesError(
+        "the vectors of all classes are more rows than the model takes",
+        where=f"{file}: {cell.model}, {cell.dataset}, {cell.arm}",
+        expected=f"at most {limit} rows",
+        found=f"{classes} classes with {tokens} vectors each: {classes * tokens}",
+        next_step=f"set `tokens_per_class: {limit // classes}` for this arm"
+        if classes <= limit
+        else "leave this arm out, or take fewer classes",
+    )
 
 
 def _check_subjects(dataset: Dataset) -> None:

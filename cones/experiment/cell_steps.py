@@ -134,6 +134,8 @@ def cell_steps(plan: Plan) -> list[Step]:
             settings=lambda job: {
                 "boxes": plan.compares_boxes(cell_of(plan, job)),
                 "prompts": plan.suite.prompts,
+                "test_short_side": plan.suite.models[job.model].test_short_side,
+                "pictures": plan.suite.pictures,
             },
         ),
         Step(
@@ -141,7 +143,7 @@ def cell_steps(plan: Plan) -> list[Step]:
             outputs={"picture": "results/{suite}/{model}/{dataset}/predictions.png"},
             log="logs/{suite}/{model}/{dataset}/preview.log",
             inputs=shown,
-            settings=lambda job: {"title": plan.suite.title},
+            settings=lambda job: {"title": plan.suite.title, "pictures": plan.suite.pictures},
         ),
     ]
 

@@ -145,7 +145,8 @@ def shared_views(plan: Plan, model: str, dataset: str) -> dict | None:
     settings = sorted({settings_digest(plan.settings(cell).tuning) for cell in cells})
     of_model = plan.settings(cells[0])
     precisions = [of_model.precision, of_model.scoring_precision]
-    return {"tuning": settings, "budget": plan.feature_budget(), "precisions": precisions}
+    views = {"test_short_side": of_model.test_short_side, "pictures": of_model.pictures}
+    return {"tuning": settings, "budget": plan.feature_budget(), "precisions": precisions, **views}
 
 
 def pretrained_given(name: str) -> str:

@@ -37,6 +37,9 @@ class Model(Strict):
     scoring_precision: Precision | None = Field(
         None, description="in which a GPU validates and detects; default: that of the model's family"
     )
+    test_short_side: int | None = Field(
+        None, ge=1, description="short side of pictures in validation and at test, pixels; default: the model's own"
+    )
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this model")
 
     @field_validator("learning_rate", "start_std")
@@ -133,6 +136,9 @@ class Suite(Strict):
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
     )
     tuning: Tuning = Tuning()
+    pictures: int | None = Field(
+        None, ge=1, description="of a split at most, those with objects first: to see a whole suite run in little time"
+    )
     dataset_tuning: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="dataset -> overrides of `tuning` that its protocol asks for"
     )
@@ -271,6 +277,8 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | N
         ),
         precision=model.precision or family.precision,
         scoring_precision=model.scoring_precision or family.scoring_precision,
+        test_short_side=model.test_short_side,
+        pictures=suite.pictures,
         loss_groups=arm.loss_groups,
         projections=arm.projections,
     )

@@ -39,6 +39,7 @@ class Forecast:
 
     jobs           counted from nothing, {rule: jobs}
     seconds        of the remaining cells, by device
+    gpus           GPUs that share the seconds of a GPU, in jobs of one each
     parts          the grids, and "generation", behind the targets
     subjects       what remains to be learnt and drawn; None where no target needs a subject's cell
     cannot_draw    arms of generation that are rows of its table and no work
@@ -56,6 +57,7 @@ class Forecast:
     subjects: Drawn | None
     cannot_draw: list[str]
     seconds: dict[str, tuple[float, float]]
+    gpus: int = 1
 
     @property
     def cells(self) -> int:
@@ -91,6 +93,7 @@ def forecast(
     datasets: Sequence[str] = (),
     tflops: float,
     epochs: int | None = None,
+    gpus: int = 1,
     from_scratch: bool = False,
 ) -> Forecast:
     """Forecast the cost of the targets (default: everything the suite makes), of all their datasets or of some.
@@ -136,6 +139,7 @@ def forecast(
         subjects=remain if generation else None,
         cannot_draw=[arm for arm in generation.arms if arm not in generation.drawing_arms] if generation else [],
         seconds=by_device,
+        gpus=gpus,
     )
 
 

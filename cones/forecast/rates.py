@@ -55,7 +55,7 @@ def mean_area(tuning: Tuning) -> float:
 
 def budget(tuning: Tuning) -> tuple:
     """The settings that decide after how many epochs tuning ends."""
-    return tuning.max_epochs, tuning.early_stop, tuning.selection
+    return tuning.max_epochs, tuning.max_steps, tuning.early_stop, tuning.selection
 
 
 def read_records(results: Path, models: Iterable[str]) -> Iterator[Record]:
@@ -114,7 +114,8 @@ class Rates:
             image_passes, text_passes = passes(settings.method)
             images = sum(gflop[name] for name in image_passes) * mean_area(tuning) / at
             step = tuning.batch_size * (images + text_passes * gflop["text"]) / speed
-        image = (gflop["encode"] + gflop["ground"]) * known["test_short_side"] ** 2 / at / speed
+        test_side = settings.test_short_side or known["test_short_side"]
+        image = (gflop["encode"] + gflop["ground"]) * test_side**2 / at / speed
         return Rate(step, image, f"GPU at {self.tflops:g} TFLOP/s", "counted")
 
 

@@ -68,6 +68,9 @@ def _sums(forecast: Forecast) -> list[tuple[str, str]]:
         rows.append(("subjects", f"{text} in {todo.sampling_passes:,} sampling passes"))
     for device, took in forecast.seconds.items():
         rows.append(("time", f"{span(took, seconds)} on one {'core' if device == 'cpu' else device}"))
+        if device != "cpu" and forecast.gpus > 1:
+            share = tuple(value / forecast.gpus for value in took)
+            rows.append(("", f"{span(share, seconds)} on {forecast.gpus} of them, as long as each has a job"))
     disk = f"{human_bytes(forecast.data_bytes)} of data and weights, {human_bytes(forecast.result_bytes)} of results"
     if forecast.feature_bytes:
         disk += f", shared image features up to {human_bytes(forecast.feature_bytes)}"

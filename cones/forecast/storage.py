@@ -13,7 +13,7 @@ from cones.forecast.work import Pictures
 from cones.models.generators import SHIPPED
 from cones.runtime.errors import ConesError
 from cones.runtime.strict import read_yaml
-from cones.weights.official import needed, official_files, variable_of
+from cones.weights.official import needed, official_files, variable_of, why_by_hand
 from cones.weights.pretrained import pretrained_models, record_file, resolve
 
 SIZES = Path(__file__).with_name("sizes.yaml")
@@ -72,8 +72,10 @@ def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, 
         status = "ready" if (folder / f"{name}.json").exists() else "to fetch"
         if status != "ready" and ((folder / archive.filename).exists() or os.environ.get(variable_of(name))):
             status = "placed"
+        reason = why_by_hand(name, archive) if status == "to fetch" else None
         size = archive.size or 8 * parameters.get(name, 0)
-        sources.append(Source(name, "checkpoint", status, None, size, archive.size is not None))
+        status = "needs a browser" if reason else status
+        sources.append(Source(name, "checkpoint", status, reason, size, archive.size is not None))
     return sources
 
 

@@ -1,7 +1,8 @@
 """The work of a cell: pictures of its dataset, optimiser steps, detected images, and bytes of its results."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from cones.data.registry import SPLITS
 from cones.experiment.cell import Cell, Plan
@@ -51,17 +52,23 @@ class Share:
 
 
 def pictures(plan: Plan, dataset: str) -> Pictures | None:
-    """Pictures and classes of a dataset; None for files of the user's own that are neither prepared nor described."""
+    """Pictures that the suite uses and classes of a dataset; None for files of the user's own that are neither prepared
+    nor described."""
     entry = plan.registry[dataset]
     try:
         splits = read_json(plan.data_folder(dataset) / "manifest.json")["splits"]
-        return Pictures(*(splits[split]["images"] for split in SPLITS), len(entry.classes), True)
+        counts = (splits[split]["images"] for split in SPLITS)
+        return Pictures(*_at_most(plan.suite.pictures, counts), len(entry.classes), True)
     except (ConesError, KeyError, TypeError):
         expected = entry.source(plan.suite.source).expected
     if expected is None:
         return None
-    images = expected.images
-    return Pictures(images.train, images.val, images.test, len(entry.classes), False)
+    counts = (getattr(expected.images, split) for split in SPLITS)
+    return Pictures(*_at_most(plan.suite.pictures, counts), len(entry.classes), False)
+
+
+def _at_most(limit: int | None, counts: Iterable[int]) -> list[int]:
+    return [count if limit is None else min(count, limit) for count in counts]
 
 
 def epochs(tuning: Tuning, rate: Rate, assumed: int | None) -> tuple[float, float]:
@@ -85,7 +92,9 @@ def work(
         train, val = (min(count, tuning.shots * seen.classes) for count in (train, val))
     per_epoch = ceil(train * tuning.copies / tuning.batch_size)
     bounds = epochs(tuning, rate, assumed_epochs)
-    steps = tuple(round(count * per_epoch) for count in bounds)
+    if tuning.max_steps is not None and per_epoch:
+        bounds = tuple(min(count, ceil(tuning.max_steps / per_epoch)) for count in bounds)
+    steps = tuple(round(min(count * per_epoch, tuning.max_steps or inf)) for count in bounds)
     return Work(steps, tuple(round(count * val) + test for count in bounds))
 
 

@@ -26,6 +26,9 @@ class Tuning(Strict):
     """The budget and protocol of every tuned method; the defaults are GLIP's fine-tuning (docs/spec/glip.md 10)."""
 
     max_epochs: int = Field(200, ge=0, description="passes over the (copied) training set at most")
+    max_steps: int | None = Field(
+        None, ge=1, description="optimiser steps at most, over all epochs; the epoch they end in is validated too"
+    )
     copies: int = Field(1, ge=1, description="times each training image is listed per epoch")
     batch_size: int = Field(4, ge=1, description="images per optimiser step, over all micro-batches")
     micro_batch: int = Field(4, ge=1, description="images per forward pass at most; does not change the numbers")
@@ -71,5 +74,7 @@ class CellSettings(Strict):
     tuning: Tuning
     precision: Precision = "bfloat16"  # of a GPU
     scoring_precision: Precision = "bfloat16"
+    test_short_side: int | None = None  # None: the model's own
+    pictures: int | None = None  # of a split at most
     loss_groups: tuple[LossGroup, ...] | None = None
     projections: str | None = None

@@ -39,6 +39,7 @@ class FamilyEntry(Entry):
     nano: tuple[Name, ...] = Field((), description="of `models`, those so small that a GPU does not pay")
     precision: Precision = Field("bfloat16", description="in which a GPU trains them, unless a suite says otherwise")
     scoring_precision: Precision = Field("bfloat16", description="in which a GPU detects with them, likewise")
+    text_rows: int | None = Field(None, description="the most rows of language that they take; None: any number")
     vocabulary: str | None = Field(None, description="the official file that the text encoders of those need")
 
     @property

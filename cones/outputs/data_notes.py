@@ -43,8 +43,8 @@ def data_notes(plan: Plan, output: Output) -> list[str]:
     """The notes on an output's datasets, equal ones together: `bccd, cpm17: 1 picture in two splits`.
 
     What was left out or is shared (`of_every_table`), splits that are the same pictures or have no box to validate on,
-    with what that means for the weights that are kept, and which cells are few-shot. A dataset that is not prepared
-    has no numbers and no notes.
+    with what that means for the weights that are kept, which cells are few-shot, and what the suite cuts short. A
+    dataset that is not prepared has no numbers and no notes.
     """
     behind = cells_behind(plan, output)
     named: dict[str, list[str]] = {}
@@ -57,7 +57,8 @@ def data_notes(plan: Plan, output: Output) -> list[str]:
         selections = {plan.settings(cell).tuning.selection for cell in tuned}
         for note in (*of_every_table(manifest), *_on_splits(manifest, selections)):
             named.setdefault(note, []).append(dataset)
-    return [*(f"{', '.join(names)}: {note}" for note, names in named.items()), *_few_shot(plan, behind)]
+    of_datasets = (f"{', '.join(names)}: {note}" for note, names in named.items())
+    return [*of_datasets, *_few_shot(plan, behind), *_cut_short(plan, behind)]
 
 
 def _on_splits(manifest: dict, selections: set[str]) -> Iterator[str]:
@@ -86,6 +87,25 @@ def _few_shot(plan: Plan, behind: dict[str, list[Cell]]) -> Iterator[str]:
         whose = [f"{', '.join(arms)} on {', '.join(datasets)}" for datasets, arms in where.items()]
         everywhere = "everything that is tuned here" if len(few) == len(tuned) else "; ".join(whose)
         yield f"few-shot, about {count} image{'s' * (count != 1)} per class in train and val: {everywhere}"
+
+
+def _cut_short(plan: Plan, behind: dict[str, list[Cell]]) -> Iterator[str]:
+    """Notes on what the suite makes smaller than data and models are: pictures of a split, their size, steps."""
+    cells = [cell for cells in behind.values() for cell in cells]
+    if cells and (pictures := plan.suite.pictures):
+        yield f"at most {pictures} pictures of each split are used, those with objects first, in the order of their ids"
+    sides: dict[int, dict[str, None]] = {}
+    steps: dict[int, dict[str, None]] = {}
+    for cell in cells:
+        settings = plan.settings(cell)
+        if settings.test_short_side:
+            sides.setdefault(settings.test_short_side, {})[cell.model] = None
+        if settings.tuning.max_steps and plan.method(cell.arm).is_tuned:
+            steps.setdefault(settings.tuning.max_steps, {})[cell.model] = None
+    for side, models in sides.items():
+        yield f"pictures are tested with a short side of {side} pixels: {', '.join(models)}"
+    for count, models in steps.items():
+        yield f"tuning ends after {count} optimiser step{'s' * (count != 1)} at most: {', '.join(models)}"
 
 
 def write_data_notes(csv: Path, notes: Sequence[str]) -> Path:

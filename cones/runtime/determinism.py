@@ -5,7 +5,6 @@ seeded by that place's name, such as ("order", seed, epoch). Resuming needs no r
 """
 
 import hashlib
-import os
 
 import torch
 
@@ -19,9 +18,11 @@ def generator(*place: object) -> torch.Generator:
     return torch.Generator().manual_seed(seed_of(*place))
 
 
-def make_deterministic() -> None:
-    """Set PyTorch to bit-equal runs on one CPU machine; on a GPU as far as PyTorch can (docs/reproducibility.md)."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+def make_deterministic(device: torch.device) -> None:
+    """Set PyTorch to bit-equal runs where they are promised, on a CPU (docs/reproducibility.md).
+
+    A GPU keeps its fastest algorithms: they cost speed, and some operations have no other.
+    """
+    torch.backends.cudnn.benchmark = False  # pictures have many shapes, each of which it would search anew
+    torch.use_deterministic_algorithms(device.type == "cpu", warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # only helps to find bugs, and slows every allocation

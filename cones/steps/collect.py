@@ -16,6 +16,7 @@ from cones.runtime.errors import ConesError, closest
 def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> Path:
     """Write the cells of one grid of the suite; with `partial` what there is so far, with reasons.
 
+    A cell whose data or other inputs were made again since, and failed, has no numbers and that reason (`has_numbers`).
     A cell that is not what its `run.json` says, or not what the plan would make now, is refused (with `partial`: is a
     hole, with the reason).
     """
@@ -28,11 +29,7 @@ def collect_grid(plan: Plan, grid: str, *, partial: bool = False) -> Path:
     check = check_of_cells(pipeline)
     rows = collect_cells(
         expected,
-        {
-            key: cell.folder / "metrics.json"
-            for key, cell in cell_of.items()
-            if not partial or has_numbers(pipeline, cell)
-        },
+        {key: cell.folder / "metrics.json" for key, cell in cell_of.items() if has_numbers(pipeline, cell)},
         {key: log_of_failure(pipeline, cell) for key, cell in cell_of.items()},
         suite=plan.suite.suite,
         check=lambda key: check(cell_of[key]),

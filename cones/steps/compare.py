@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from cones.data.few_pictures import read_split
 from cones.evaluation.bootstrap import DRAWS, Difference, paired_bootstrap
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.outputs import grids_of_methods, scored_grids
 from cones.experiment.suite import CONFIG_FOLDER, MAIN_GRID
-from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
 
@@ -52,7 +52,10 @@ def _difference(plan: Plan, cells: list[Cell], draws: int) -> Difference | str:
     results = [read_predictions(cell.folder / "predictions.json") for cell in cells]
     try:
         return paired_bootstrap(
-            read_json(folder / "test.json"), *results, manifest["detections_per_image"], draws=draws
+            read_split(folder / "test.json", plan.suite.pictures),
+            *results,
+            manifest["detections_per_image"],
+            draws=draws,
         )
     except ConesError as error:
         return str(error)

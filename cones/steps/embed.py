@@ -5,13 +5,14 @@ import torch
 from cones.data.batches import View, batch_of
 from cones.experiment.cell import Cell, Plan
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
-from cones.models.checkpoints import load_text_encoder, tokenizer_for
+from cones.models.checkpoints import load_text_encoder
 from cones.outputs.analysis.boxes import box_vectors
 from cones.outputs.analysis.embeddings import Embeddings, class_vectors
 from cones.outputs.analysis.names import EMBEDDINGS, ISOLATED, TOGETHER
 from cones.runtime.determinism import generator, make_deterministic
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
+from cones.steps.base_model import caption_tokenizer
 from cones.steps.device import device_for
 from cones.steps.text import phrases_of
 from cones.steps.tune import open_split, state_file
@@ -21,7 +22,7 @@ from cones.training.state import State
 
 def embed_cell(plan: Plan, cell: Cell) -> None:
     """Writes `embeddings.safetensors`. The boxes of a dataset are the same for every model, method and seed."""
-    make_deterministic()
+    make_deterministic(torch.device("cpu"))
     digest, path = recorded_state(cell.folder), cell.folder / EMBEDDINGS
     state = State.load(state_file(cell), digest)
     if state.skipped:
@@ -54,7 +55,8 @@ def class_vectors_of(plan: Plan, cell: Cell, state: State) -> torch.Tensor:
 
 def isolated_names(plan: Plan, cell: Cell) -> torch.Tensor:
     """The class vectors (K, D) of each class name alone in a caption, free of what the classes of a caption share."""
-    encoder, tokenizer = load_text_encoder(cell.model, plan.weights(cell.model)).eval(), tokenizer_for(cell.model)
+    encoder = load_text_encoder(cell.model, plan.weights(cell.model)).eval()
+    tokenizer = caption_tokenizer(plan, cell.model)
     vectors = []
     with torch.no_grad():
         for phrase in phrases_of(plan.manifest(cell.dataset), plan.suite.prompts):

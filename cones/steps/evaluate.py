@@ -12,7 +12,6 @@ from cones.evaluation.predictions import write_predictions
 from cones.experiment.cell import Cell, Plan
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import read_json, write_json
-from cones.runtime.determinism import make_deterministic
 from cones.runtime.devices import peak_memory_bytes, precision_on
 from cones.runtime.progress import log
 from cones.runtime.provenance import run_provenance
@@ -28,7 +27,6 @@ def evaluate_cell(plan: Plan, cell: Cell) -> None:
 
     `run.json` comes last: it seals the cell with the sha256 of its other files.
     """
-    make_deterministic()
     manifest = plan.manifest(cell.dataset)
     tuning = read_json(cell.folder / "tuning.json")
     digest = recorded_state(cell.folder)

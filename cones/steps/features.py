@@ -11,21 +11,19 @@ from cones.data.pyramids import FrozenPyramids, LivePyramids, split_batch
 from cones.evaluation.prediction import batches_at_test
 from cones.experiment.cell import Plan
 from cones.methods.settings import Tuning
-from cones.models.checkpoints import load_detector
 from cones.models.detector import FeaturePyramid, GroundedDetector
-from cones.runtime.determinism import make_deterministic
 from cones.runtime.devices import mixed_precision
 from cones.runtime.errors import ConesError
 from cones.runtime.precision import Precision
 from cones.runtime.progress import log, watched
 from cones.runtime.provenance import settings_digest
+from cones.steps.base_model import base_detector
 from cones.steps.device import device_for
 from cones.steps.tune import open_split
 
 
 def compute_features(plan: Plan, model_name: str, dataset: str) -> None:
     """Writes the shared features of a model and dataset; views that exceed the suite's budget are left to the cells."""
-    make_deterministic()
     index = plan.features(model_name, dataset)
     if index is None:
         raise ConesError(
@@ -38,7 +36,7 @@ def compute_features(plan: Plan, model_name: str, dataset: str) -> None:
         write_pyramids(index, [], budget=0)
         return
     device = device_for(plan, model_name)
-    model = load_detector(model_name, plan.weights(model_name)).to(device).eval()
+    model = base_detector(plan, model_name).to(device).eval()
     budget = plan.feature_budget()
     stored = write_pyramids(index, pyramids_of(plan, model_name, dataset, model, device), budget=budget)
     log.info("%s: %d views, at most %.2f GB", index, stored, budget / 1e9)

@@ -23,7 +23,6 @@ from cones.models.generator import Subject, SubjectEmbedding
 from cones.models.generators import TRACKS, Track
 from cones.models.stable_diffusion.prompts import CLASS_PROMPT, editing_prompts, without_identifier
 from cones.runtime.artifacts import load_tensors, read_json, replacing_directory, save_tensors, sha256, write_json
-from cones.runtime.determinism import make_deterministic
 from cones.runtime.devices import peak_memory_bytes
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
@@ -121,7 +120,6 @@ def look_at_real_pictures(run: GenerationRun) -> None:
     if run.reason:
         save_tensors(run.real_pictures, {}, {"skipped": run.reason})
         return
-    make_deterministic()
     rows = {}
     for name, extractor in extractors_of(run.generation.model, run.device).items():
         for subject in run.described:
@@ -135,7 +133,6 @@ def learn_subject(run: GenerationRun, cell: Cell, *, identity: str = "") -> None
 
     An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
-    make_deterministic()
     state = cell.folder / "state.safetensors"
     if run.reason:
         log.info("skipped: %s", run.reason)
@@ -184,7 +181,6 @@ def draw_subject(run: GenerationRun, cell: Cell) -> None:
 
     Equal numbers start every method and prompt from equal noise. `drawing.json` says how long it took, per track.
     """
-    make_deterministic()
     folder = cell.folder / "images"
     tuning = read_json(cell.folder / "tuning.json")
     if "skipped" in tuning:
@@ -237,7 +233,6 @@ def score_subject(run: GenerationRun, cell: Cell) -> None:
 
     `run.json` comes last: it seals the cell with the sha256 of its other files, pictures included.
     """
-    make_deterministic()
     tuning, drawing = (read_json(cell.folder / file) for file in ("tuning.json", "drawing.json"))
     device, name = run.device, run.plan.subject_of(cell)
     common = {"cell": CellKey(**vars(cell), method=run.generation.method(cell.arm)), "subject": name}

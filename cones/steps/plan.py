@@ -15,11 +15,14 @@ def print_plan(
     datasets: Sequence[str],
     tflops: float,
     epochs: int | None,
+    gpus: int = 1,
     from_scratch: bool,
     as_json: bool,
 ) -> None:
     """Print the forecast as a table, or with `as_json` as one JSON document; arguments as in `forecast`."""
-    costs = forecast(plan, targets, datasets=datasets, tflops=tflops, epochs=epochs, from_scratch=from_scratch)
+    costs = forecast(
+        plan, targets, datasets=datasets, tflops=tflops, epochs=epochs, gpus=gpus, from_scratch=from_scratch
+    )
     if as_json:
         print(json.dumps({**forecast_json(costs), "tflops": tflops}, indent=2, allow_nan=False))
         return

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cones.data.drawing import class_colours, write_picture
+from cones.data.few_pictures import read_split
 from cones.data.loose import LoosePictures, drawn_names, pictures_of, readable
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
@@ -15,7 +16,6 @@ from cones.experiment.made_of import difference, read_record
 from cones.experiment.pipeline import Pipeline
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import read_json, sha256
-from cones.runtime.determinism import make_deterministic
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
@@ -80,7 +80,6 @@ def predict_pictures(
     as many detections reach on its test split as this has objects. A picture that cannot be decoded is left out, with a
     fault. ConesError if the cell is not tuned, or is not of the weights and data that are here.
     """
-    make_deterministic()
     manifest, state = _usable(plan, cell)
     least = _own_threshold(plan, cell) if threshold is None else threshold
     named, others = pictures_of(places)
@@ -171,7 +170,7 @@ def _own_threshold(plan: Plan, cell: Cell) -> float:
             where=cell.folder,
             next_step="give one, such as --threshold 0.3, or run the evaluation step of this cell",
         )
-    objects = read_json(plan.data_folder(cell.dataset) / "test.json")["annotations"]
+    objects = read_split(plan.data_folder(cell.dataset) / "test.json", plan.suite.pictures)["annotations"]
     least = threshold_of(read_predictions(file), sum(not annotation.get("iscrowd") for annotation in objects))
     if least == float("inf"):
         raise ConesError(

@@ -35,7 +35,7 @@ def pretrain(model: str, folder: Path) -> None:
             where="python -m cones pretrain",
             next_step=closest(model, [*RECIPES, SD_NANO]),
         )
-    make_deterministic()
+    make_deterministic(torch.device("cpu"))
     torch.set_num_threads(1)
     recipe, checkpoint = RECIPES[model], folder / f"{model}.resume.pt"
     trainer = Pretrainer(model=model, recipe=recipe, checkpoint=checkpoint)

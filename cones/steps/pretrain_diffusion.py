@@ -27,7 +27,7 @@ SEED = 0
 def pretrain_diffusion(folder: Path) -> None:
     """Writes `<folder>/sd_nano/` (a pipeline directory, half precision, classifier and record.json inside) and
     `sd_nano.png`, the caption grid; an interrupted run goes on where it was, from files in `sd_nano.work/`."""
-    make_deterministic()
+    make_deterministic(torch.device("cpu"))
     torch.set_num_threads(1)
     work = folder / f"{NAME}.work"
     icons, pictures = painted_icons(SEED, recipe.PICTURES, recipe.SIDE, work / "pictures.npy")

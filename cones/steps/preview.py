@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cones.data.few_pictures import scored_on
 from cones.evaluation.metrics import CellMetrics, read_metrics
 from cones.evaluation.preview import preview_predictions
 from cones.experiment.cell import Cell, Plan
@@ -19,13 +20,15 @@ def preview_cell(plan: Plan, cell: Cell, out: Path | None = None, *, pictures: i
             found=metrics.reason,
             next_step="mend that reason and run again, or choose another cell",
         )
+    part = scored_on(plan.suite.pictures)
     return preview_predictions(
         plan.data_folder(cell.dataset),
         cell.folder / "predictions.json",
         out or cell.folder / "preview.png",
         title=f"{plan.manifest(cell.dataset)['paper_name']} · {cell.arm}",
-        about=[f"suite {cell.suite}: {plan.suite.title}", f"{cell} · {_scores(metrics)} on the whole test split"],
+        about=[f"suite {cell.suite}: {plan.suite.title}", f"{cell} · {_scores(metrics)} on {part}"],
         pictures=pictures,
+        of_split=plan.suite.pictures,
     )
 
 
@@ -51,6 +54,7 @@ def preview_dataset(plan: Plan, model: str, dataset: str, out: Path | None = Non
         title=f"{plan.manifest(dataset)['paper_name']} · {model}",
         about=[f"suite {plan.suite.suite}: {plan.suite.title}", *skipped],
         pictures=pictures,
+        of_split=plan.suite.pictures,
     )
 
 

@@ -4,10 +4,11 @@ import torch
 
 from cones.experiment.cell import Plan
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
-from cones.models.checkpoints import load_text_encoder, tokenizer_for
+from cones.models.checkpoints import load_text_encoder
 from cones.models.language import ClassPhrase
 from cones.runtime.artifacts import save_tensors, sha256
 from cones.runtime.progress import log
+from cones.steps.base_model import caption_tokenizer
 
 
 def phrases_of(manifest: dict, prompts: str) -> list[ClassPhrase]:
@@ -20,7 +21,7 @@ def encode_class_names(plan: Plan, model: str, dataset: str) -> None:
     """Writes `hidden (1, L, D)`, `mask`, `class_positions` and, for some families, `phrases` of the caption of all
     class names."""
     phrases = phrases_of(plan.manifest(dataset), plan.suite.prompts)
-    encoder, tokenizer = load_text_encoder(model, plan.weights(model)).eval(), tokenizer_for(model)
+    encoder, tokenizer = load_text_encoder(model, plan.weights(model)).eval(), caption_tokenizer(plan, model)
     for phrase in phrases:
         if tokenizer.divides(text := f"{phrase.prefix}{phrase.name}{phrase.suffix}"):
             log.warning('%s reads "%s" of %s as several phrases, as published: it has "." or "?"', model, text, dataset)

@@ -13,18 +13,19 @@ from cones.experiment.plugins import plugins_used
 from cones.methods.method import MethodEntry, PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.methods.starts import start_std
-from cones.models.checkpoints import load_detector, load_text_encoder, tokenizer_for
+from cones.models.checkpoints import load_text_encoder
 from cones.models.detector import GroundedDetector
 from cones.models.family import family_named, family_of
 from cones.models.language import LanguageFeatures
 from cones.models.optimisations import disable_optimisations
 from cones.runtime.artifacts import check_sha256, load_tensors, sha256, write_json
-from cones.runtime.determinism import generator, make_deterministic
+from cones.runtime.determinism import generator
 from cones.runtime.devices import peak_memory_bytes, precision_on
 from cones.runtime.errors import ConesError
 from cones.runtime.processes import Processes
 from cones.runtime.progress import log
 from cones.runtime.verification import recorded_state
+from cones.steps.base_model import base_detector, caption_tokenizer
 from cones.steps.device import device_for
 from cones.steps.text import phrases_of
 from cones.training.cost import count_parameters
@@ -41,7 +42,6 @@ def tune_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
     An interrupted run of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
-    make_deterministic()
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
     if reason := _reason_to_skip(cell, method, manifest) or _reason_not_zero_shot(plan, cell):
@@ -85,7 +85,7 @@ def _require_validation(plan: Plan, cell: Cell, manifest: dict) -> None:
 def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity: str) -> None:
     device, weights = device_for(plan, cell.model), plan.weights(cell.model)
     ranks = Processes.from_environment(device)
-    model = load_detector(cell.model, weights)
+    model = base_detector(plan, cell.model)
     model.detections_per_image = manifest["detections_per_image"]
     is_tuned = plan.method(cell.arm).is_tuned
     features = shared_features(plan, cell) if is_tuned else None  # only cells that are tuned read them here
@@ -247,6 +247,7 @@ def open_split(
         inclusive=model.inclusive_boxes,
         shots=tuning.shots if few_shot else None,
         shot_seed=tuning.shot_seed,
+        pictures=plan.suite.pictures,
         masks=masks or model.predicts_masks,
     )
 
@@ -282,7 +283,7 @@ def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptIn
     )
     if "text_encoder" in inputs:
         prompt_inputs.text_encoder = load_text_encoder(cell.model, weights)
-        prompt_inputs.tokenizer = tokenizer_for(cell.model)
+        prompt_inputs.tokenizer = caption_tokenizer(plan, cell.model)
         encoder_size = sum(parameter.numel() for parameter in prompt_inputs.text_encoder.parameters())
     if "stage1" in inputs:
         first = plan.stage1(cell)

@@ -8,9 +8,9 @@ from cones.evaluation.prediction import Detect
 from cones.experiment.cell import Cell, Plan
 from cones.methods.method import TuningMethod
 from cones.methods.prompts import FixedPrompt, Prompt
-from cones.models.checkpoints import load_detector
 from cones.models.detector import GroundedDetector
 from cones.runtime.errors import ConesError
+from cones.steps.base_model import base_detector
 from cones.steps.tune import gather, state_file
 from cones.training.state import State
 
@@ -40,7 +40,7 @@ def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> Tu
     again as it was made for tuning, of files with the same content.
     """
     method, where, weights = TuningMethod.load(plan.settings(cell).method), state_file(cell), plan.weights(cell.model)
-    model = load_detector(cell.model, weights)
+    model = base_detector(plan, cell.model)
     prompt_inputs, files, _ = gather(plan, cell, for_prompt=state.remake is not None)
     method.extend(model, prompt_inputs)
     state.apply_to(model, where=where, base_sha256=files[weights])

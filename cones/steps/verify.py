@@ -1,4 +1,4 @@
-"""Step `verify`: check a finished tree again, without config or model, and name every fault."""
+"""Step `verify`: check a finished tree again, without a model, and name every fault and every stale result."""
 
 import contextlib
 import hashlib
@@ -20,6 +20,7 @@ from cones.runtime.errors import ConesError
 from cones.runtime.progress import watched
 from cones.runtime.temporary import left_over
 from cones.runtime.verification import Digests, faults_of_cell, inputs_of
+from cones.steps.stale_cells import StaleCells, stale_cells
 
 GENERATED = "tracks"  # only the metrics of personalised generation have this key
 
@@ -34,6 +35,7 @@ class Found:
     absent: set[Path] = field(default_factory=set)  # inputs that are not on this machine: not compared
     left: list[Path] = field(default_factory=list)  # what killed processes were writing; nothing reads it
     faults: list[ConesError] = field(default_factory=list)
+    stale: StaleCells = field(default_factory=StaleCells)  # whole, but not what would be made now; no faults
 
     def __str__(self) -> str:
         counts = ((self.cells, "cell"), (self.datasets, "dataset"), (self.tables, "table"))
@@ -46,13 +48,18 @@ def verify(root: Path) -> Found:
     Of each cell: every file against the sha256 in `run.json`, its inputs where they are on this machine, schemas, and
     that the numbers stand in their place. Of each dataset the cells were made of: splits and pictures against its
     manifest. Of each grid: the list of its cells, made again from these, and the tables that are there, made again from
-    the list. ConesError if there is nothing to check.
+    the list. Cells without a fault are compared with the config as well, where it is. ConesError if there is nothing to
+    check.
     """
     result, digest = Found(), Digests(states=True)
+    whole = []
     folders = sorted({path.parent for name in ("metrics.json", "run.json") for path in root.rglob(name)})
     for folder in watched(folders, label="cells"):
         result.cells += 1
-        result.faults += [*faults_of_cell(folder, digest), *_faults(_check_content, folder)]
+        faults = [*faults_of_cell(folder, digest), *_faults(_check_content, folder)]
+        result.faults += faults
+        whole += [] if faults else [folder]
+    result.stale = stale_cells(whole)
     for path in sorted(_inputs(folders)):
         if not path.exists():
             result.absent.add(path)

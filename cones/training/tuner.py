@@ -122,13 +122,24 @@ class Tuner(TrainingLoop):
                 where=self.train_split.root.parent,
                 next_step="look at manifest.json there: what was dropped, and why",
             )
-        while self.progress.epoch < self.tuning.max_epochs and self.progress.below_best < self.tuning.early_stop:
+        while not self._is_over():
             self._epoch()
             self._validate()
             self.save_if_due(at_least=0)
         self._put_back(self.best)
         self._evaluation_mode()
         return self.progress
+
+    def _is_over(self) -> bool:
+        """Whether the budget of epochs or steps, or the patience, is at its end. An epoch that began is validated."""
+        progress, tuning = self.progress, self.tuning
+        if progress.epoch >= tuning.max_epochs or progress.below_best >= tuning.early_stop:
+            return True
+        return not progress.step_in_epoch and self._steps_left() == 0
+
+    def _steps_left(self) -> int | None:
+        """Optimiser steps that `max_steps` leaves; None without it."""
+        return None if self.tuning.max_steps is None else max(self.tuning.max_steps - self.progress.step, 0)
 
     # ------------------------------------------------------------------------------------------------ one epoch
 
@@ -152,7 +163,8 @@ class Tuner(TrainingLoop):
                 self.method.before_epoch(self.model, self.prompt, progress.epoch, self._training_images)
         self.method.set_modes(self.model, self.prompt)
         self._keep_frozen_parts_in_eval_mode()
-        batches = [self.ranks.share(batch) for batch in self._batches(progress.epoch)[progress.step_in_epoch :]]
+        batches = self._batches(progress.epoch)[progress.step_in_epoch :][: self._steps_left()]
+        batches = [self.ranks.share(batch) for batch in batches]
         label = f"epoch {progress.epoch + 1} of at most {self.tuning.max_epochs}"
         self.train(ahead(self._samples, batches, device_type=self.device.type), label=label, total=len(batches))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LIST = Path(__file__).with_suffix(".yaml")
 HUB = re.compile(r"https://huggingface\.co/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+SHARED_FOLDER = re.compile(r"https://[\w-]+\.sharepoint\.com/:f:/.+")
 HUB_WEIGHTS = "model.safetensors"  # the file of weights in a directory of the hub's layout
 
 
@@ -106,6 +107,14 @@ def fetch_official(
     write_json(folder / f"{name}.json", result)
     log.info("%s: verified, sha256 %s", target, record["sha256"])
     return result
+
+
+def why_by_hand(name: str, archive: Archive) -> str | None:
+    """Why only a person can get a file, and what to do; None if it can be downloaded."""
+    if archive.urls and not all(map(SHARED_FOLDER.fullmatch, archive.urls)):
+        return None
+    where = f"in a shared folder that only a browser opens: {archive.urls[0]}" if archive.urls else "at no address"
+    return f"{where}; save it as checkpoints/official/{archive.filename}, or set {variable_of(name)} to it"
 
 
 def variable_of(name: str) -> str:

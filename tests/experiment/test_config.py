@@ -107,3 +107,30 @@ def test_a_model_is_trained_and_scored_as_its_family_is_unless_the_suite_says_ot
         ("bfloat16", "float32"),
         ("float16", "float32"),
     ]
+
+
+COUNTED = {"arms": ["zero_shot", "cones"], "datasets": ["bccd"], "grids": {"table1": {}}}  # three classes
+
+
+def with_vectors(model: str, tokens: int, **tuning) -> dict:
+    rates = {"learning_rate": {"cones": 0.1}, "tokens_per_class": tokens, "tuning": tuning}
+    return {**COUNTED, "models": {model: rates}, "grids": {"table1": {"models": [model]}}}
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "tuning", "cure"),
+    [
+        ("grounding_dino_nano", 86, {}, "set `tokens_per_class: 85` for this arm"),
+        ("glip_nano", 86, {"exact_savings": False}, "set `tokens_per_class: 85` for this arm"),  # padded to 256 rows
+    ],
+)
+def test_more_rows_of_vectors_than_a_model_takes_are_refused_when_planned(model, tokens, tuning, cure):
+    Plan.load("ci", with_vectors(model, tokens - 1, **tuning))
+    with pytest.raises(ConesError) as caught:
+        Plan.load("ci", with_vectors(model, tokens, **tuning))
+    said = str(caught.value)
+    assert f"{model}, bccd, cones" in said and "3 classes with 86 vectors each: 258" in said and cure in said
+
+
+def test_a_model_without_a_limit_takes_any_number_of_rows():
+    Plan.load("ci", with_vectors("glip_nano", 200))

@@ -1,6 +1,7 @@
 """`cones verify`, loading and collecting believe nothing that is not as it was recorded."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from cones.cli import main as cli
 from cones.experiment.cell import Plan
+from cones.outputs.files import read_csv
 from cones.runtime.artifacts import load_tensors
 from cones.runtime.errors import ConesError
 from cones.steps.collect import collect_grid
@@ -96,6 +98,47 @@ def test_what_a_killed_process_left_is_named_and_is_no_fault(tree, capsys):
     cli.verify(Path("results"))
     assert f"left by a process that was killed: {left}; nothing reads it" in capsys.readouterr().out
     assert left.exists()
+
+
+def test_results_of_other_settings_are_named_as_stale_and_are_no_faults(tree, capsys):
+    change(Path("config/ci.yaml"), "max_epochs: 1", "max_epochs: 2")
+    cli.verify(Path("results"))
+    said = capsys.readouterr().out.splitlines()
+    of_cells = "stale, so the workflow would make it again: results/"
+    stale = [line for line in said if line.startswith(of_cells)]
+    assert len(stale) == 4 and all(line.endswith("tuning.max_epochs was 1, is 2") for line in stale)  # 2 cells, 2 steps
+    assert any(f"{CELL}/tuning.json" in line for line in stale) and said[-1].endswith("all as recorded")
+
+
+def test_a_result_without_a_record_of_its_own_is_stale(tree):
+    (CELL / "tuning.made_of.json").unlink()
+    assert verify(Path("results")).stale.files == {CELL / "tuning.json": "it is not recorded what it was made of"}
+
+
+def test_cells_that_the_config_lacks_and_those_of_another_place_are_not_compared(tree, tmp_path, monkeypatch, capsys):
+    run = CELL / "run.json"
+    content = json.loads(run.read_text())
+    run.write_text(json.dumps({**content, "overrides": {**OVERRIDES, "arms": ["zero_shot"]}}))
+    found = verify(Path("results")).stale
+    assert list(found.not_compared) == [CELL] and 'arm "cones" is not in' in found.not_compared[CELL]
+    assert not found.files
+    monkeypatch.chdir(tmp_path)
+    cli.verify(tree / "results")
+    assert "not compared with a config: 2 cells, the first because: " in capsys.readouterr().out
+
+
+def test_tables_by_hand_take_no_cell_whose_data_were_prepared_again_and_failed(tree):
+    plan, log = Plan.load("ci", OVERRIDES), Path("logs/data/miniature/bccd/prepare.log")
+    (DATA / "manifest.json").unlink()
+    log.write_text('error: labels/3.txt: unknown class "cel"\n')
+    finished_at = (CELL / "run.json").stat().st_mtime
+    os.utime(log, (finished_at - 60,) * 2)  # deleted after a good run: the numbers stand
+    collect_grid(plan, "table1")
+    assert {row["status"] for row in read_csv(Path("results/ci/table1_cells.csv"))[1]} == {"done"}
+    os.utime(log, (finished_at + 60,) * 2)
+    collect_grid(plan, "table1")
+    rows = read_csv(Path("results/ci/table1_cells.csv"))[1]
+    assert {(row["status"], row["reason"]) for row in rows} == {("failed", log.read_text().strip())}
 
 
 def test_a_folder_without_results_is_one_line(tmp_path):

@@ -1,7 +1,9 @@
 """The forecast reckons from records before tables, knows what waits for a person, and sums nothing it does not know."""
 
 import json
+import re
 from math import ceil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +14,7 @@ from cones.experiment.pipeline import Pipeline
 from cones.forecast.forecast import forecast
 from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
 from cones.forecast.targets import cells_of, parts_of
-from cones.forecast.work import Pictures, work
+from cones.forecast.work import Pictures, pictures, work
 from cones.runtime.artifacts import write_json
 from cones.runtime.errors import ConesError
 
@@ -131,6 +133,22 @@ def test_work_is_bounded_by_early_stop_and_budget():
     assert work(untuned, seen, rate).images == (36, 36)
 
 
+def test_work_is_bounded_by_a_limit_of_steps_and_of_pictures():
+    seen, rate = Pictures(train=255, val=73, test=36, classes=3, is_counted=False), Rate(1.0, 0.1, "cpu", "measured")
+    plan = Plan.load("paper", {"tuning": {"max_steps": 70}, "pictures": 10})
+    done = work(plan.settings(plan.cell("glip_t", "bccd", "cones", 0)), seen, rate)
+    assert done.steps == (70, 70) and done.images == (2 * 73 + 36,) * 2  # the second epoch of 64 steps is validated
+    assert pictures(plan, "bccd") == Pictures(train=10, val=10, test=10, classes=3, is_counted=False)
+
+
+def test_a_smaller_size_at_test_costs_less(rates):
+    sizes = [
+        rates().of("glip_t", "bccd", plan.settings(plan.cell("glip_t", "bccd", "cones", 0))).image
+        for plan in (Plan.load("paper", {"models": {"glip_t": {"test_short_side": side}}}) for side in (None, 320))
+    ]
+    assert sizes[0] == pytest.approx(4 * sizes[1])
+
+
 def test_a_cell_has_the_jobs_that_its_grids_read():
     plan = Plan.load("miniature")
     of = {cell.arm: jobs for cell, jobs in cells_of(plan, plan.suite.grids, ["tn3k"]).items() if not cell.seed}
@@ -189,11 +207,24 @@ def test_the_paper_suite_says_what_must_be_downloaded_and_what_placed_by_hand(he
     states = {source.name: source.state for source in found.sources}
     assert states["bccd"] == states["glip_t"] == "to fetch"
     assert "dfuc2020" in [source.name for source in found.by_hand] and states["dfuc2020"] == "needs form"
+    (uninext,) = (source for source in found.by_hand if source.name == "uninext_r50")
+    assert uninext.state == "needs a browser" and "sharepoint.com" in uninext.reason
+    assert (
+        "checkpoints/official/uninext_image_joint_r50.pth" in uninext.reason and "CONES_UNINEXT_R50" in uninext.reason
+    )
     glip = next(source for source in found.sources if source.name == "glip_t")
     assert (glip.bytes, glip.is_exact, glip.kind) == (3_710_104_213, True, "checkpoint")
     assert found.download_bytes > 10e9 and found.cells == len(plan.all_cells()) + len(plan.subject_cells())
     most = [next(iter(forecast(plan, tflops=speed).seconds.values()))[1] for speed in (30, 15, 1e9)]
     assert most[1] - most[2] == pytest.approx(2 * (most[0] - most[2]), rel=1e-3)  # but for the start of the jobs
+
+
+def test_a_checkpoint_that_a_person_has_placed_waits_for_nobody(here):
+    place = Path("checkpoints/official/uninext_image_joint_r50.pth")
+    place.parent.mkdir(parents=True)
+    place.touch()
+    found = forecast(Plan.load("paper"), ["table2"], tflops=30)
+    assert "uninext_r50" not in [source.name for source in found.by_hand]
 
 
 def test_own_files_of_unknown_number_are_in_no_sum(here, monkeypatch, tmp_path):
@@ -210,3 +241,12 @@ def test_the_command_prints_a_table_or_json(here, monkeypatch):
     document = json.loads(CliRunner().invoke(app, ["plan", "table2", "--json"]).output)
     assert (document["cells"], document["parts"], document["jobs"]["tune"]) == (21, ["table2"], 21)
     assert document["seconds"]["cpu"][0] < document["seconds"]["cpu"][1]
+
+
+def test_several_gpus_share_what_one_would_take(here, monkeypatch):
+    monkeypatch.delenv("CONES_SUITE", raising=False)
+    asked = ["plan", "table2", "--suite", "paper", "--epochs", "12"]
+    of = {gpus: CliRunner().invoke(app, [*asked, "--gpus", gpus]).output for gpus in ("1", "4")}
+    hours = [float(number) for number in re.findall(r"([\d.]+) h on", of["4"])]
+    assert "of them" not in of["1"] and re.search(r"h on 4 of them, as long as each has a job", of["4"])
+    assert hours[1] == pytest.approx(hours[0] / 4, rel=0.05)

@@ -7,7 +7,14 @@ import pytest
 
 from tests.gpu.device import FOLDER, run_on_device
 
-PARTS = ["glip_nano-", "glip_nano_a-", "uninext_nano-", "grounding_dino_nano-", "not test_a_cell"]
+PARTS = [
+    "glip_nano-",
+    "glip_nano_a-",
+    "uninext_nano-",
+    "grounding_dino_nano-",
+    "full_size",
+    "not test_a_cell and not full_size",
+]
 
 
 def run(*arguments: str) -> None:

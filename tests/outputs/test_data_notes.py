@@ -112,6 +112,17 @@ def test_few_shot_cells_are_named(plan):
     assert note.endswith(" on bccd") and "zero_shot" not in note
 
 
+def test_what_the_suite_cuts_short_is_said_of_the_cells_that_it_concerns(plan):
+    small = {"glip_nano": {"test_short_side": 96, "tuning": {"max_steps": 1}}}
+    short = Plan.load("miniature", {"datasets": ["bccd"], "pictures": 4, "models": small})
+    of_split = "at most 4 pictures of each split are used, those with objects first, in the order of their ids"
+    size = "pictures are tested with a short side of 96 pixels: glip_nano"
+    assert notes_of(short) == [of_split, size, "tuning ends after 1 optimiser step at most: glip_nano"]
+    assert notes_of(short, "table2") == [of_split]  # another model
+    untuned = {"datasets": ["bccd"], "models": small, "grids": {"table1": {"arms": ["zero_shot"]}}}
+    assert notes_of(Plan.load("miniature", untuned)) == [size]
+
+
 def test_the_report_has_a_section_of_what_was_left_out_only_where_something_was(plan):
     prepare(plan, "bccd")
     make_output(plan, "table7")

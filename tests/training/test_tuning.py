@@ -106,6 +106,30 @@ def test_an_interrupted_run_resumes_to_the_same_bits(data, tmp_path, monkeypatch
     assert result.history == reference.history
 
 
+@pytest.mark.parametrize(
+    ("max_steps", "steps", "epochs"), [(None, 12, 3), (1, 1, 1), (4, 4, 1), (6, 6, 2), (99, 12, 3)]
+)
+def test_a_budget_of_steps_ends_tuning_and_the_epoch_it_ends_in_is_validated(data, tmp_path, max_steps, steps, epochs):
+    tuner = make_tuner(data, tmp_path, max_steps=max_steps, early_stop=99)
+    progress = tuner.run()
+    assert (progress.step, progress.epoch) == (steps, epochs)
+    assert [epoch["epoch"] for epoch in progress.history] == list(range(1, epochs + 1))
+    assert all(epoch["val_ap"] is not None for epoch in progress.history)
+
+
+def test_a_run_killed_between_its_last_step_and_validation_ends_the_same(data, tmp_path, monkeypatch):
+    reference = make_tuner(data, tmp_path / "whole", max_steps=6)
+    reference.run()
+    cut = make_tuner(data, tmp_path / "cut", max_steps=6)
+    monkeypatch.setattr(Checkpoint, "is_due", lambda *_, **__: True)
+    validate = cut._validate
+    monkeypatch.setattr(cut, "_validate", lambda: 1 / 0 if cut.progress.step == 6 else validate())
+    with pytest.raises(ZeroDivisionError):
+        cut.run()
+    again = make_tuner(data, tmp_path / "cut", max_steps=6)
+    assert again.run().history == reference.progress.history and states_equal(reference, again)
+
+
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(data, tmp_path):
     first = make_tuner(data, tmp_path, max_epochs=1)
     first.run()

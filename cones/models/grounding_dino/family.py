@@ -35,6 +35,7 @@ MODEL = {
     ],
     "nano": ["grounding_dino_nano"],
     "official": "official.yaml",
+    "text_rows": 256,  # as published
     "vocabulary": "bert-base-uncased",
 }
 

@@ -67,7 +67,7 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> Subjects:
 def _subject_cell(pipeline: Pipeline, cell: Cell, check: Callable[[Cell], None], partial: bool) -> SubjectCell:
     plan = pipeline.plan
     file, key = cell.folder / "metrics.json", (plan.subject_of(cell), cell.arm, cell.seed)
-    if not file.exists() or (partial and not has_numbers(pipeline, cell)):
+    if not has_numbers(pipeline, cell):
         return SubjectCell(*key, None, {}, last_line(log_of_failure(pipeline, cell)))
     try:
         metrics = read_generation_metrics(file)

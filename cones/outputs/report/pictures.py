@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cones.data.few_pictures import scored_on
 from cones.experiment.cell import Cell, Plan
 from cones.outputs.records import Record, grouped
 from cones.outputs.wording import number
@@ -50,7 +51,7 @@ class OfDataset:
 
     dataset: str
     method: str = ""  # as tables print it
-    about: str = ""  # the cell, and its scores on the whole test split
+    about: str = ""  # the cell, and its scores on the test split
     rule: str = ""  # which of its detections are drawn
     classes: tuple[tuple[str, str], ...] = ()  # (name, "#rrggbb") of what the pictures show
     pairs: tuple[Beside, ...] = ()
@@ -116,13 +117,13 @@ def _of_cell(plan: Plan, cell: Cell, record: Record, name: str) -> OfDataset:
     if reason := _why_absent(data):
         return OfDataset(name, reason=reason)
     _check(data, cell, record)
-    pairs, classes, rule = pairs_of(data, cell.folder / "predictions.json", PAIRS)
+    pairs, classes, rule = pairs_of(data, cell.folder / "predictions.json", PAIRS, plan.suite.pictures)
     colours = class_colours(classes)
     there = {entry["category_id"] for pair in pairs for entry in (*pair.annotated, *pair.predicted)}
     return OfDataset(
         name,
         method=record.label,
-        about=f"suite: {cell.suite} · {cell} · {_scores(record)}",
+        about=f"suite: {cell.suite} · {cell} · {_scores(record)} on {scored_on(plan.suite.pictures)}",
         rule=rule,
         classes=tuple(
             (classes[place - 1], "#{:02x}{:02x}{:02x}".format(*colours[classes[place - 1]])) for place in sorted(there)
@@ -174,7 +175,7 @@ def _half(file: Path, objects: Sequence[dict], word: str, colours: Mapping) -> H
 
 def _scores(record: Record) -> str:
     box, mask = number(record.row["ap"]), record.row["mask_ap"]
-    return f"box AP {box}{f', mask AP {number(mask)}' if mask else ''} on the whole test split"
+    return f"box AP {box}{f', mask AP {number(mask)}' if mask else ''}"
 
 
 def _command(cell: Cell) -> str:
