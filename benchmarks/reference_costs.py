@@ -44,7 +44,7 @@ from cones.steps.tune import tune_cell
 from cones.training.tuner import mark_trainable
 from cones.weights.shipped import FOLDER
 
-OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50", "gdino_t", "gdino_b")
+OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50", "gdino_t", "gdino_b", "mm_gdino_l")
 NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg"}  # and the dataset of the miniature suite
 DRAWING = ("sd_nano", "sd15")
 EPOCHS = 6
@@ -54,6 +54,7 @@ LIKE = {
     **dict.fromkeys(("mm_gdino_t", "mm_gdino_t_goldg", "mm_gdino_t_grit", "mm_gdino_t_grit_v3det"), "gdino_t"),
     **dict.fromkeys(("llmdet_t",), "gdino_t"),
     **dict.fromkeys(("mm_gdino_b", "mm_gdino_b_all", "llmdet_b"), "gdino_b"),
+    **dict.fromkeys(("mm_gdino_l_all", "llmdet_l"), "mm_gdino_l"),
 }
 HEIGHT, WIDTH, TEXT_ROWS = 320, 544, 16
 JOB_SECONDS = {"nano": 0.5, "official": 20.0}  # a warm start; an assumption: imports, and gigabytes of weights to read

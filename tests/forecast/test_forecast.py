@@ -15,6 +15,7 @@ from cones.forecast.forecast import forecast
 from cones.forecast.rates import Rate, Rates, mean_area, passes, read_records
 from cones.forecast.targets import cells_of, parts_of
 from cones.forecast.work import Pictures, pictures, work
+from cones.models.family import FAMILIES, is_nano
 from cones.runtime.artifacts import write_json
 from cones.runtime.errors import ConesError
 
@@ -101,6 +102,15 @@ def test_measured_seconds_are_scaled_and_a_model_may_be_like_another(rates):
     settings = plan.settings(plan.cell("glip_nano", "bccd", "cones", 0))
     assert rates().of("glip_nano_a", "bccd", settings) == Rate(pytest.approx(0.1 * 2 * 4), 0.02, "cpu", "measured")
     assert rates().of("unheard_of", "bccd", settings) is None
+
+
+def test_the_shipped_table_knows_every_size_with_an_official_checkpoint():
+    models = [name for entry in FAMILIES.values() if entry.official for name in entry.models if not is_nano(name)]
+    known = {name: Rates([]).known(name) for name in models}
+    assert len(known) > 10 and [name for name, entry in known.items() if entry is None] == []
+    assert (
+        known["llmdet_l"] == known["mm_gdino_l"] and known["mm_gdino_l"]["parameters"] > known["gdino_b"]["parameters"]
+    )
 
 
 def test_records_go_before_the_table_and_those_of_the_dataset_before_others(here, rates):
