@@ -247,9 +247,9 @@ def test_own_files_of_unknown_number_are_in_no_sum(here, monkeypatch, tmp_path):
 def test_the_command_prints_a_table_or_json(here, monkeypatch):
     monkeypatch.delenv("CONES_SUITE", raising=False)
     said = CliRunner().invoke(app, ["plan", "results/table2.csv", "--epochs", "3"]).output
-    assert "uninext_nano" in said and "21, of which 0 are done" in said and "42 tune" not in said
+    assert "uninext_nano" in said and "57, of which 0 are done" in said and "114 tune" not in said
     document = json.loads(CliRunner().invoke(app, ["plan", "table2", "--json"]).output)
-    assert (document["cells"], document["parts"], document["jobs"]["tune"]) == (21, ["table2"], 21)
+    assert (document["cells"], document["parts"], document["jobs"]["tune"]) == (57, ["table2"], 57)
     assert document["seconds"]["cpu"][0] < document["seconds"]["cpu"][1]
 
 
