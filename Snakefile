@@ -20,19 +20,24 @@ context = begin(workflow, config)
 plan, steps = context.plan, context.pipeline.steps
 
 
+def one_of(names) -> str:
+    """An expression for one of these names; for none if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
     suite=plan.suite.suite,
     source=plan.suite.source,
-    model="|".join(plan.suite.models),
-    dataset="|".join(plan.suite.all_datasets),
-    arm="|".join(map(re.escape, plan.suite.arms)),
+    model=one_of(plan.suite.models),
+    dataset=one_of(plan.suite.all_datasets),
+    arm=one_of(plan.suite.arms),
     seed=r"\d+",
     table="|".join(map(re.escape, OUTPUTS)),
     figure="|".join(
         re.escape(figure) for output in OUTPUTS.values() for figure in output.figures
     ),
     name="[A-Za-z0-9_-]+",
-    weights="|".join(plan.weights(model).stem for model in plan.suite.models),
+    weights=one_of(plan.weights(model).stem for model in plan.suite.all_models),
 
 
 rule all:
@@ -57,7 +62,12 @@ if plan.suite.generation:
     include: "workflow/rules/generate.smk"
 
 
-if context.scored_grids:
+if plan.suite.classification:
+
+    include: "workflow/rules/classify.smk"
+
+
+if context.has_report:
 
     include: "workflow/rules/report.smk"
 

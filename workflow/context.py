@@ -102,6 +102,10 @@ class Context:
         """The GPUs of a job: one, if its model computes on a GPU."""
         return int(self.plan.wants_gpu(getattr(wildcards, "model", None) or self.plan.suite.generation.model))
 
+    def gpus_of_any(self, models: Iterable[str]) -> int:
+        """The GPUs of a job that computes where any of these models does."""
+        return int(any(map(self.plan.wants_gpu, models)))
+
     def model_of(self, weights: str) -> str:
         """The model whose base weights a file holds, by the file's stem."""
         return digests.model_of(self.plan, weights)
@@ -154,7 +158,12 @@ class Context:
         """The tables and figures in `results/` that the suite makes, and the report of its cells."""
         tables = [f"{output.name}.csv" for output in self.outputs]
         figures = [f"{figure}.pdf" for output in self.outputs for figure in output.figures]
-        return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * bool(self.scored_grids))]
+        return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * self.has_report)]
+
+    @property
+    def has_report(self) -> bool:
+        """Whether there are cells with scores to report on."""
+        return bool(self.scored_grids or self.plan.suite.classification)
 
     def output_inputs(self, output: Output) -> list[str]:
         """The input files of an output."""

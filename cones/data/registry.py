@@ -27,6 +27,7 @@ REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
 GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
+CLASSIFICATION = "classification"  # one class a picture
 PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2")
 
 SplitName = Literal["train", "val", "test"]

@@ -13,38 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.methods.method import METHODS, Selection
+from cones.methods.settings import Recipe
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
 from cones.runtime.errors import ConesError
-from cones.runtime.strict import Strict
 
 Reads = Literal["pooled", "patches", "text_encoder", "image_encoder"]
 """What a method reads of the model: stored features of images (one vector each, or all positions too), or an encoder
 that takes part in training or scoring. Hand-written texts through the frozen text encoder are at hand for every method."""
-
-
-class Recipe(Strict):
-    """How a classifier is trained: the published values of a method, which a suite or an arm may override."""
-
-    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: float = Field(2e-3, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(5e-4, ge=0, description="adamw's is apart from the gradient, that of the others in it")
-    eps: float = Field(1e-8, gt=0, description="of adam and adamw")
-    epochs: int = Field(50, ge=0)
-    max_steps: int | None = Field(None, ge=1, description="optimiser steps at most, whatever the epochs ask for")
-    batch_size: int = Field(32, ge=1, description="images per optimiser step")
-    schedule: Literal["constant", "cosine", "cosine_per_step"] = Field(
-        "cosine", description="to zero over all epochs, epoch by epoch or step by step"
-    )
-    warmup_epochs: int = Field(1, ge=0, description="first epochs at the constant `warmup_rate`")
-    warmup_rate: float = Field(1e-5, gt=0)
-    options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name")
 
 
 @dataclass

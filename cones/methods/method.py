@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Input = Literal["text_states", "text_encoder", "stage1"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
+Features = Literal["patches", "views", "self_supervised"]
 
 
 class MethodEntry(Entry):
@@ -48,6 +49,12 @@ class MethodEntry(Entry):
     trains_image_encoder: bool = Field(False, description="then its image features are its own")
     context: str | None = Field(
         None, description='"module:Class" of the text conditioning of a generator, where the method can draw pictures'
+    )
+    classifier: str | None = Field(None, description="name of its class for models with two encoders, if it has one")
+    features: tuple[Features, ...] = Field(
+        (),
+        description="what its classifier reads beside one vector per image: the vectors of all positions, those of"
+        " augmented passes over the training images, those of a network trained without labels",
     )
 
     @property
