@@ -333,8 +333,8 @@ def _texts(value: Any) -> list[str]:
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
-    A file with `like: <other suite>` holds what differs from that one; its grids, generation and classification are its own, and its
-    registry files come beside those of the other, whose settings may name datasets of these.
+    A file with `like: <other suite>` holds what differs from that one; its grids, generation and classification are
+    its own, and its registry files come beside those of the other, whose settings may name datasets of these.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The settings of a cell: the tuning budget and protocol that all methods share, and those of its method; the recipe of a classifier."""
+"""The settings of a cell: the tuning budget and protocol all methods share, and its method's; a classifier's recipe."""
 
 from typing import Annotated, Any, Literal
 
