@@ -1,8 +1,8 @@
 """The seam of methods that classify images with a model of two encoders.
 
-A method says which module turns images into class logits, what of it trains and by which recipe; all else is shared. The
-registry entry of a method (`cones/methods/method.py`) names its class for such models as `classifier`, beside `class`,
-its class for detectors: one file serves both.
+A method says which module turns images into class logits, what of it trains and by which recipe; all else is shared.
+The registry entry of a method (`cones/methods/method.py`) names its class for such models as `classifier`, beside
+`class`, its class for detectors: one file serves both.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from torch.nn import functional as F
 from cones.methods.method import METHODS, Selection
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
-from cones.runtime.errors import ConesError
+from cones.runtime.errors import ConesError, closest
 from cones.runtime.strict import Strict
 
-Reads = Literal["pooled", "patches", "text_encoder", "image_encoder"]
-"""What a method reads of the model: stored features of images (one vector each, or all positions too), or an encoder
-that takes part in training or scoring. Hand-written texts through the frozen text encoder are at hand for every method."""
+Reads = Literal["pooled", "patches", "self_supervised", "text_encoder", "image_encoder"]
+"""What a method reads of the model: stored features of images (one vector each, or all positions too, or those of a
+second, self-supervised encoder as `ImageFeatures.second`), or an encoder that takes part in training or scoring.
+Hand-written texts through the frozen text encoder are at hand for every method."""
 
 
 class Recipe(Strict):
@@ -44,6 +45,7 @@ class Recipe(Strict):
     )
     warmup_epochs: int = Field(1, ge=0, description="first epochs at the constant `warmup_rate`")
     warmup_rate: float = Field(1e-5, gt=0)
+    clip_norm: float | None = Field(None, gt=0, description="greatest norm of all gradients together")
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name")
 
 
@@ -66,6 +68,7 @@ class LabelledFeatures:
 class ClassifierInputs:
     """What a method makes its classifier of.
 
+    dataset     name of the data set in its registry, for methods that read texts written for it
     names       K class names as they stand in texts (underscores are spaces)
     template    the set's own hand-written template, such as "a photo of a {}, a type of pet."
     text        frozen text features: `text(texts)` -> (len(texts), d), not normalised
@@ -75,7 +78,7 @@ class ClassifierInputs:
     encoder     the model, where the method reads an encoder, else None; tokenizer beside it
     generator   seeded by the cell: the only source of random starts
     concepts    (K, N, d) vectors of stage 1, for its second stage
-    extra       files of other steps by name, such as the self-supervised features of SVL-Adapter
+    extra       files of other steps by name
     """
 
     names: Sequence[str]
@@ -91,6 +94,7 @@ class ClassifierInputs:
     tokenizer: object | None = None
     concepts: Tensor | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    dataset: str = ""
 
     def class_texts(self) -> Tensor:
         """(K, d) each class name in the set's template, through the frozen text encoder, not normalised."""
@@ -108,10 +112,16 @@ class Classifier(nn.Module):
 
 @dataclass
 class Choice:
-    """Numbers chosen on validation after training: what was taken, and everything that was tried with its accuracy."""
+    """Numbers chosen on validation after training.
+
+    taken  what was chosen
+    tried  settings with their accuracy in per cent; of a grid of two numbers, the best second for each first
+    ties   settings as good on validation as the one taken, itself not counted
+    """
 
     taken: dict[str, float]
     tried: list[dict[str, float]] = field(default_factory=list)
+    ties: int = 0
 
 
 Tune = Callable[[Classifier], None]
@@ -122,7 +132,8 @@ class ClassifierMethod(ABC):
     """How images become class logits, and what trains.
 
     reads          what it needs of the model
-    recipe         its published values, with their source in the method's docstring
+    recipe         its published values, with their source in the method's docstring; its `options` name every number
+                   of the method's own
     selection      which labels chose anything: validation's, none, or test as published
     labels         "train" if it needs the labels of the few training images, "none" if it does not
     unseen_classes whether it can score classes that had no training image (`for_classes`); otherwise tables print "–"
@@ -151,6 +162,17 @@ class ClassifierMethod(ABC):
     def supports(self, model_name: str, setting: str) -> str | None:
         """None, or the reason why the method cannot be run with this model or in this setting; tables print it."""
         return None
+
+    def options(self, inputs: ClassifierInputs) -> dict[str, Any]:
+        """The method's own numbers: the published ones, overridden by those of the cell. ConesError for a name that the
+        method does not know."""
+        if unknown := sorted(set(inputs.recipe.options) - set(self.recipe.options)):
+            raise ConesError(
+                f'the method has no option "{unknown[0]}"',
+                where=f"{type(self).__name__}: recipe.options",
+                next_step=closest(unknown[0], self.recipe.options) if self.recipe.options else "remove it",
+            )
+        return {**self.recipe.options, **inputs.recipe.options}
 
     @abstractmethod
     def classifier(self, inputs: ClassifierInputs) -> Classifier:

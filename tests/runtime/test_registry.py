@@ -93,5 +93,5 @@ def test_every_class_that_an_entry_names_has_to_be_there(tools, tmp_path):
 
     tools.entry_class = TwoClasses
     write(tmp_path, "saw", "TOOL = {'name': 'saw', 'label': 'S'}\nclass Saw:\n    pass\n")
-    with pytest.raises(ConesError, match='saw.py: there is no class "Blade"'):
+    with pytest.raises(ConesError, match=r'saw.py: there is no class "Blade"'):
         tools.add("saw", "saw")
