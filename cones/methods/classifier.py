@@ -124,6 +124,19 @@ class Choice:
     ties: int = 0
 
 
+def choice(option: str, value: object, known: Sequence[str | None]) -> str | None:
+    """The value of a method's option, one of those it knows; else ConesError."""
+    if value not in known:
+        raise ConesError(
+            "unknown value",
+            where=f"recipe.options.{option}",
+            expected=" or ".join(map(str, known)),
+            found=value,
+            next_step="correct it",
+        )
+    return value
+
+
 Tune = Callable[[Classifier], None]
 """Trains a classifier's parameters by the recipe, in place; progress, checkpoints and guards are its business."""
 
