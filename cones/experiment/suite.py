@@ -215,11 +215,12 @@ class Suite(Strict):
         for arm_name in arms:
             arm = self.arms[arm_name]
             method = arm.method or arm_name
-            if "stage1" in METHODS[method].inputs and arm.stage1 not in self.arms:
+            entry = METHODS[method]
+            if "stage1" in entry.inputs and arm.stage1 not in self.arms:
                 raise ValueError(f'arm "{arm_name}" needs the arm "{arm.stage1}", which is not in the suite')
             for model in models:
                 rates = self.models[model].learning_rate
-                if METHODS[method].is_tuned and arm.learning_rate is None and method not in rates:
+                if entry.class_name and entry.is_tuned and arm.learning_rate is None and method not in rates:
                     raise ValueError(f'models.{model}.learning_rate has no value for "{method}" (arm "{arm_name}")')
 
     def grid(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

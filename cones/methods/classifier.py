@@ -1,8 +1,8 @@
 """The seam of methods that classify images with a model of two encoders.
 
-A method says which module turns images into class logits, what of it trains and by which recipe; all else is shared. The
-registry entry of a method (`cones/methods/method.py`) names its class for such models as `classifier`, beside `class`,
-its class for detectors: one file serves both.
+A method says which module turns images into class logits, what of it trains and by which recipe; all else is shared.
+The registry entry of a method (`cones/methods/method.py`) names its class for such models as `classifier`, beside
+`class`, its class for detectors: one file serves both.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from cones.methods.method import METHODS, Selection
 from cones.methods.settings import Recipe
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
-from cones.runtime.errors import ConesError
+from cones.runtime.errors import ConesError, closest
 
-Reads = Literal["pooled", "patches", "text_encoder", "image_encoder"]
-"""What a method reads of the model: stored features of images (one vector each, or all positions too), or an encoder
-that takes part in training or scoring. Hand-written texts through the frozen text encoder are at hand for every method."""
+Reads = Literal["pooled", "patches", "self_supervised", "text_encoder", "image_encoder"]
+"""What a method reads of the model: stored features of images (one vector each, or all positions too, or those of a
+second, self-supervised encoder as `ImageFeatures.second`), or an encoder that takes part in training or scoring.
+Hand-written texts through the frozen text encoder are at hand for every method."""
 
 
 @dataclass
@@ -46,6 +47,7 @@ class LabelledFeatures:
 class ClassifierInputs:
     """What a method makes its classifier of.
 
+    dataset     name of the data set in its registry, for methods that read texts written for it
     names       K class names as they stand in texts (underscores are spaces)
     template    the set's own hand-written template, such as "a photo of a {}, a type of pet."
     text        frozen text features: `text(texts)` -> (len(texts), d), not normalised
@@ -55,7 +57,7 @@ class ClassifierInputs:
     encoder     the model, where the method reads an encoder, else None; tokenizer beside it
     generator   seeded by the cell: the only source of random starts
     concepts    (K, N, d) vectors of stage 1, for its second stage
-    extra       files of other steps by name, such as the self-supervised features of SVL-Adapter
+    extra       files of other steps by name
     """
 
     names: Sequence[str]
@@ -71,6 +73,7 @@ class ClassifierInputs:
     tokenizer: object | None = None
     concepts: Tensor | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    dataset: str = ""
 
     def class_texts(self) -> Tensor:
         """(K, d) each class name in the set's template, through the frozen text encoder, not normalised."""
@@ -88,10 +91,29 @@ class Classifier(nn.Module):
 
 @dataclass
 class Choice:
-    """Numbers chosen on validation after training: what was taken, and everything that was tried with its accuracy."""
+    """Numbers chosen on validation after training.
+
+    taken  what was chosen
+    tried  settings with their accuracy in per cent; of a grid of two numbers, the best second for each first
+    ties   settings as good on validation as the one taken, itself not counted
+    """
 
     taken: dict[str, float]
     tried: list[dict[str, float]] = field(default_factory=list)
+    ties: int = 0
+
+
+def choice(option: str, value: object, known: Sequence[str | None]) -> str | None:
+    """The value of a method's option, one of those it knows; else ConesError."""
+    if value not in known:
+        raise ConesError(
+            "unknown value",
+            where=f"recipe.options.{option}",
+            expected=" or ".join(map(str, known)),
+            found=value,
+            next_step="correct it",
+        )
+    return value
 
 
 Tune = Callable[[Classifier], None]
@@ -102,7 +124,8 @@ class ClassifierMethod(ABC):
     """How images become class logits, and what trains.
 
     reads          what it needs of the model
-    recipe         its published values, with their source in the method's docstring
+    recipe         its published values, with their source in the method's docstring; its `options` name every number
+                   of the method's own
     selection      which labels chose anything: validation's, none, or test as published
     labels         "train" if it needs the labels of the few training images, "none" if it does not
     unseen_classes whether it can score classes that had no training image (`for_classes`); otherwise tables print "–"
@@ -131,6 +154,17 @@ class ClassifierMethod(ABC):
     def supports(self, model_name: str, setting: str) -> str | None:
         """None, or the reason why the method cannot be run with this model or in this setting; tables print it."""
         return None
+
+    def options(self, inputs: ClassifierInputs) -> dict[str, Any]:
+        """The method's own numbers: the published ones, overridden by those of the cell. ConesError for a name that the
+        method does not know."""
+        if unknown := sorted(set(inputs.recipe.options) - set(self.recipe.options)):
+            raise ConesError(
+                f'the method has no option "{unknown[0]}"',
+                where=f"{type(self).__name__}: recipe.options",
+                next_step=closest(unknown[0], self.recipe.options) if self.recipe.options else "remove it",
+            )
+        return {**self.recipe.options, **inputs.recipe.options}
 
     @abstractmethod
     def classifier(self, inputs: ClassifierInputs) -> Classifier:

@@ -91,4 +91,5 @@ class Recipe(Strict):
     )
     warmup_epochs: int = Field(1, ge=0, description="first epochs at the constant `warmup_rate`")
     warmup_rate: float = Field(1e-5, gt=0)
+    clip_norm: float | None = Field(None, gt=0, description="greatest norm of all gradients together")
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name")

@@ -26,20 +26,26 @@ class ImageFeatures:
 
     pooled   (B, d) one vector per image
     patches  (B, P, d) one vector per position, row by row, or None where nobody asked for them
+    second   (B, e) what another, self-supervised encoder says of the same images, or None
     """
 
     pooled: Tensor
     patches: Tensor | None = None
+    second: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pooled)
 
     def __getitem__(self, rows: Tensor | slice) -> "ImageFeatures":
-        return ImageFeatures(self.pooled[rows], None if self.patches is None else self.patches[rows])
+        return self._each(lambda features: features[rows])
 
     def to(self, device: torch.device) -> "ImageFeatures":
-        patches = None if self.patches is None else to_device(self.patches, device)
-        return ImageFeatures(to_device(self.pooled, device), patches)
+        return self._each(lambda features: to_device(features, device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "ImageFeatures":
+        return ImageFeatures(
+            *(None if part is None else change(part) for part in (self.pooled, self.patches, self.second))
+        )
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,8 @@ class DualEncoder(nn.Module):
     image_width     of a row in the image encoder, or None if it reads no sequence that tokens could join (a ResNet)
     image_blocks    blocks that tokens may enter, counted from 0 (`BlockTokens`); text_blocks: of the text encoder
     picture_format  how pictures enter
+    image_prefix    how the names of the image encoder's parameters begin; all others are of the text encoder, but
+                    for logit_scale
     logit_scale     parameter, the natural logarithm of what cosines are multiplied by
     additions       prefixes ending in "." of what a method has added (see `cones/models/additions.py`)
     """
@@ -109,6 +117,7 @@ class DualEncoder(nn.Module):
     image_blocks: int
     text_blocks: int
     picture_format: PictureFormat
+    image_prefix: str = "visual."
     logit_scale: nn.Parameter
     additions: tuple[str, ...] = ()
 
