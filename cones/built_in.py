@@ -16,6 +16,20 @@ METHODS = {
     "added_table": "baselines.added_table",
     "cones_text_init": "baselines.controls",
     "cones_step0": "baselines.controls",
+    # for models with two encoders alone
+    "zero_shot_ensemble": "baselines.zero_shot",
+    "zs_linear_probe": "baselines.adapters.zs_linear_probe",
+    "taskres": "baselines.adapters.taskres",
+    "clip_adapter": "baselines.adapters.clip_adapter",
+    "tip_adapter": "baselines.adapters.tip_adapter",
+    "tip_adapter_f": "baselines.adapters.tip_adapter",
+    "svl_adapter": "baselines.adapters.svl_adapter",
+    "vt_clip": "baselines.adapters.vt_clip",
+    "calip": "baselines.training_free.calip",
+    "cupl": "baselines.training_free.cupl",
+    "vcd": "baselines.training_free.vcd",
+    "wise_ft": "baselines.weights.wise_ft",
+    "wise_ft_full": "baselines.weights.wise_ft",
 }
 
 MODELS = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,12 @@ class LabelledFeatures:
         return len(self.labels)
 
 
+class Texts(Protocol):
+    """The frozen text encoder."""
+
+    def __call__(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor: ...
+
+
 @dataclass
 class ClassifierInputs:
     """What a method makes its classifier of.
@@ -50,7 +56,8 @@ class ClassifierInputs:
     dataset     name of the data set in its registry, for methods that read texts written for it
     names       K class names as they stand in texts (underscores are spaces)
     template    the set's own hand-written template, such as "a photo of a {}, a type of pet."
-    text        frozen text features: `text(texts)` -> (len(texts), d), not normalised
+    text        frozen text features: `text(texts)` -> (len(texts), d), not normalised; `text(texts, truncate=True)`
+                cuts texts that are too long, which are refused otherwise
     logit_scale exp of the model's logit scale
     train, val  the few labelled images; their features as the method's `reads` asks
     unlabelled  features of all training images in order, without labels, for methods that use them
@@ -62,7 +69,7 @@ class ClassifierInputs:
 
     names: Sequence[str]
     template: str
-    text: Callable[[Sequence[str]], Tensor]
+    text: Texts
     logit_scale: float
     recipe: Recipe
     generator: torch.Generator

@@ -1,4 +1,8 @@
-"""Numbers of a method chosen on the labels of the validation images: the first of the best settings of a grid."""
+"""Numbers of a method chosen on the labels of the validation images: the first of the best settings of a grid.
+
+As in the published loops a setting replaces the best one only if it is better than that and than no right answer at
+all: where none is ever right, all numbers are 0.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -20,9 +24,8 @@ def percent(right: Tensor | int, images: int) -> float:
 def first_best(name: str, values: Sequence[float], logits: Callable[[float], Tensor], labels: Tensor) -> Choice:
     """The first of the values with the most right answers; `logits(value)` are (n, K)."""
     right = torch.stack([right_answers(logits(value), labels) for value in values])
-    best = int(right.argmax())
     return Choice(
-        taken={name: values[best]},
+        taken={name: values[int(right.argmax())] if right.any() else 0.0},
         tried=[{name: value, "accuracy": percent(one, len(labels))} for value, one in zip(values, right)],
         ties=int((right == right.max()).sum()) - 1,
     )
@@ -40,7 +43,7 @@ def first_best_pair(
     right = torch.stack([right_answers(logits(value), labels) for value in outer])  # (outer, inner)
     each = right.max(1)
     row = int(each.values.argmax())
-    best = outer[row], inner[int(right[row].argmax())]
+    best = (outer[row], inner[int(right[row].argmax())]) if right.any() else (0.0, 0.0)
     tried = [
         {names[0]: value, names[1]: inner[int(one.argmax())], "accuracy": percent(one.max(), len(labels))}
         for value, one in zip(outer, right)
