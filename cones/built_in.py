@@ -78,5 +78,10 @@ OUTPUTS = {
     "starts": "cones.outputs.variants",
     "variants": "cones.outputs.variants",
     "generation": "cones.outputs.generation",
+    "survey": "cones.outputs.survey",
+    "survey_ranks": "cones.outputs.survey_ranks",
+    "survey_few_shot": "cones.outputs.survey_few_shot",
+    "survey_base_to_new": "cones.outputs.survey_base_to_new",
+    "survey_shift": "cones.outputs.survey_shift",
     "efficiency": "cones.outputs.efficiency",
 }

@@ -26,6 +26,7 @@ from cones.runtime.errors import ConesError
 METHOD = {
     "name": "svl_adapter",
     "classifier": "SVLAdapter",
+    "features": ["self_supervised"],
     "label": "SVL-Adapter",
     "block": "adapters",
     "has_vectors": False,

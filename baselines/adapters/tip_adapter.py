@@ -25,6 +25,7 @@ METHOD = [
     {
         "name": "tip_adapter",
         "classifier": "TipAdapter",
+        "features": ["views"],
         "label": "Tip-Adapter",
         "block": "adapters",
         "is_tuned": False,
@@ -33,6 +34,7 @@ METHOD = [
     {
         "name": "tip_adapter_f",
         "classifier": "TipAdapterF",
+        "features": ["views"],
         "label": "Tip-Adapter-F",
         "block": "adapters",
         "has_vectors": False,

@@ -16,6 +16,7 @@ from cones.models.dual_encoder import ImageFeatures, unit
 METHOD = {
     "name": "vt_clip",
     "classifier": "VTCLIP",
+    "features": ["patches"],
     "label": "VT-CLIP",
     "block": "adapters",
     "has_vectors": False,

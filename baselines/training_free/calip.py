@@ -21,6 +21,7 @@ from cones.models.dual_encoder import ImageFeatures, unit
 METHOD = {
     "name": "calip",
     "classifier": "CALIP",
+    "features": ["patches"],
     "label": "CALIP",
     "block": "training_free",
     "is_tuned": False,

@@ -79,4 +79,3 @@ def classification_steps(plan: Plan) -> list[Step]:
             settings=classify_settings,
         ),
     ]
-

@@ -30,6 +30,7 @@ from cones.models.dual_encoder import DualEncoder
 from cones.runtime.artifacts import load_tensors, save_tensors, sha256, write_json
 from cones.runtime.determinism import generator, make_deterministic
 from cones.runtime.devices import peak_memory_bytes, to_device
+from cones.runtime.errors import ConesError
 from cones.runtime.progress import log
 from cones.runtime.provenance import run_provenance
 from cones.runtime.strict import parse
@@ -99,10 +100,21 @@ class CellFit:
         self.plan, self.cell = plan, cell
         self.setting, self.entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
         self.method = ClassifierMethod.load(self.entry.name)
+        self._check_features()
         self.datasets = {name: LabelledDataset(plan, cell, name) for name in targets_of(plan, cell)}
         self.own = self.datasets[self.setting.dataset]
         self.weights = plan.weights(cell.model)
         self.texts = FrozenTexts(self._encoder, lambda: tokenizer_for(cell.model), self.device)
+
+    def _check_features(self) -> None:
+        """ConesError if the method reads stored features that its registry entry does not name."""
+        for kind in sorted(self.method.reads & {"patches", "self_supervised"}):
+            if kind not in self.entry.features:
+                raise ConesError(
+                    f'the method reads "{kind}", and its registry entry does not say so',
+                    where=f"{self.entry.module}: METHOD",
+                    next_step=f'add "features": ["{kind}"] there: the workflow makes their file',
+                )
 
     @cached_property
     def device(self) -> torch.device:
@@ -232,8 +244,10 @@ class CellFit:
 
     def _trained(self, before: dict[str, Tensor], tensors: dict[str, Tensor], choice: Choice | None) -> Trained:
         learnt = sum(value.numel() for value in self.classifier.parameters() if value.requires_grad)
+        chosen = choice.taken if choice else {}
         for name, value in self.classifier.named_buffers():  # of a method with a solver of its own
-            if value.is_floating_point() and not (name in before and torch.equal(value, before[name])):
+            is_chosen = name.rpartition(".")[2] in chosen
+            if value.is_floating_point() and not is_chosen and not torch.equal(value, before.get(name, value[..., :0])):
                 learnt += value.numel()
         return Trained(
             values=learnt,
@@ -242,7 +256,7 @@ class CellFit:
             train_images=len(self.few.train) if self.method.labels == "train" else 0,
             val_images=len(self.few.val) if self.method.selection == "val" else 0,
             short_classes=self.few.short if self.method.labels == "train" else {},
-            chosen=dict(choice.taken) if choice else {},
+            chosen=dict(chosen),
             labels=self.method.labels,
             selection=self.method.selection,
             note=self.method.label_note,
