@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from cones.cli import datasets as cli_datasets
 from cones.cli import classification as cli_classification
+from cones.cli import datasets as cli_datasets
 from cones.cli import generation as cli_generation
 from cones.cli import new_suite as cli_new_suite
 from cones.cli import plan as cli_plan
