@@ -62,7 +62,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     heads = ["model", "fitted on", "method", *names, NOTES]
     legend = [
         *LEGEND,
-        "source: its own test images; the other columns: test images of other datasets, never trained on.",
+        "source: its own test images; the other columns: test images of datasets never trained on.",
     ]
     what = "Shifted and other datasets"
     return Sheet(heading(suite, title, what=what), heads, blank_repeats(body, 2), legend, names=3, notes=notes)
