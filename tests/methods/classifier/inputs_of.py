@@ -21,7 +21,7 @@ def labelled(images: Tensor | ImageFeatures, labels: Tensor, views: Tensor | Non
 
 
 def inputs_of(
-    text: Tensor,
+    class_texts: Tensor,
     train: Tensor | ImageFeatures,
     labels: Tensor = LABELS,
     *,
@@ -31,9 +31,9 @@ def inputs_of(
     recipe: Recipe | None = None,
     **others,
 ) -> ClassifierInputs:
-    """Inputs whose class texts are the rows of `text` (K, d), in order; without validation unless it is given."""
-    names = tuple(f"class {number}" for number in range(len(text))) if len(text) != 3 else NAMES
-    rows = {f"a photo of a {name}.": row for name, row in zip(names, text)}
+    """Inputs whose class texts are the rows of `class_texts` (K, d), in order; without validation unless it is given."""
+    names = tuple(f"class {number}" for number in range(len(class_texts))) if len(class_texts) != 3 else NAMES
+    rows = {f"a photo of a {name}.": row for name, row in zip(names, class_texts)}
     given = {
         "names": names,
         "template": "a photo of a {}.",
@@ -42,7 +42,7 @@ def inputs_of(
         "recipe": recipe or Recipe(),
         "generator": torch.Generator().manual_seed(0),
         "train": labelled(train, labels, views),
-        "val": val or labelled(torch.zeros(0, text.shape[1]), torch.zeros(0, dtype=torch.int64)),
+        "val": val or labelled(torch.zeros(0, class_texts.shape[1]), torch.zeros(0, dtype=torch.int64)),
     }
     return ClassifierInputs(**{**given, **others})
 
