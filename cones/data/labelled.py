@@ -71,7 +71,6 @@ def prepare_labelled(
     }
     place = {name: label for label, name in enumerate(names)}
     items = {split: sorted([f"raw/{files[item]}", place[labels[item]]] for item in splits[split]) for split in SPLITS}
-    every = "".join(f"{files[item]} {contents[item]}\n" for item in sorted(files))
     return {
         "status": "ready",
         "reason": None,
@@ -79,7 +78,7 @@ def prepare_labelled(
         "texts": texts,
         "same_splits": spec.split.aliases,
         "report": findings,
-        "pictures_sha256": hashlib.sha256(every.encode()).hexdigest(),
+        "pictures_sha256": pictures_digest({files[item]: contents[item] for item in files}),
     }
 
 
@@ -106,6 +105,17 @@ def write_items(
         "items": {"file": ITEMS, "sha256": sha256(folder / ITEMS)},
         "splits": splits,
     }
+
+
+def content_digest(content: bytes) -> str:
+    """What tells the files of two pictures apart."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def pictures_digest(contents: Mapping[str, str]) -> str:
+    """sha256 over {file relative to raw/: digest of its content}, as the manifest holds it."""
+    every = "".join(f"{file} {contents[file]}\n" for file in sorted(contents))
+    return hashlib.sha256(every.encode()).hexdigest()
 
 
 def _require_classes(dataset: Dataset, names: Mapping[str, object], native: NativeFiles) -> None:
@@ -204,7 +214,7 @@ def _contents(files: Mapping[str, str], native: NativeFiles) -> dict[str, str]:
             return ConesError("the picture is missing")
         except ConesError as error:
             return error
-        return hashlib.blake2b(content, digest_size=16).hexdigest()
+        return content_digest(content)
 
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip(files, pool.map(check, files)))

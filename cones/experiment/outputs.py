@@ -46,6 +46,7 @@ class Output(Entry):
         (), description="pictures that the report keeps folded and results/ leaves out"
     )
     further: tuple[str, ...] = Field((), description="CSV files beside <name>.csv")
+    decimals: int = Field(4, ge=0, description="of the numbers in its CSV files")
 
     @model_validator(mode="after")
     def _reads_something(self) -> "Output":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cones.evaluation.classification_metrics import ClassificationMetrics
 from cones.experiment.cell import Cell
 from cones.experiment.classification import Setting
-from cones.outputs.files import read_csv, to_csv
+from cones.outputs.files import read_csv
 from cones.runtime.errors import ConesError
 
 if TYPE_CHECKING:
@@ -48,10 +48,6 @@ def cells_table(cells: Sequence[ClassifiedCell]) -> DataFrame:
 
     rows = [row for one in cells for row in _rows(one)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(WHOLE, "Int64"))
-
-
-def cells_csv(table: DataFrame) -> str:
-    return to_csv(table, decimals=DECIMALS)
 
 
 def read_cells_table(path: str | Path) -> DataFrame:

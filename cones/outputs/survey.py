@@ -35,6 +35,7 @@ OUTPUT = {
     "about": "The same few labelled images for every method: how many answers are right, and at what cost?",
     "figures": ["survey_pareto"],
     "further": ["survey_cells.csv"],
+    "decimals": 7,
 }
 COST = ("trained_values", "stored_bytes", "text_encoder", "seconds_per_step", "fit_seconds", "seconds_per_image")
 WHOLE = ("trained_values", "stored_bytes", "text_encoder", "shots")

@@ -34,6 +34,7 @@ OUTPUT = {
     "about": "Half of the classes have labelled images: what is left of the other half?",
     "figures": ["survey_base_to_new"],
     "further": ["survey_base_to_new_cells.csv"],
+    "decimals": 7,
 }
 HALVES = ("base", "new")
 

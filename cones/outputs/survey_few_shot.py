@@ -35,6 +35,7 @@ OUTPUT = {
     "about": "How much does each method gain from more labelled images?",
     "figures": ["survey_few_shot"],
     "further": ["survey_few_shot_cells.csv"],
+    "decimals": 7,
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cones.outputs.files import Row
 from cones.outputs.plotting import INK, LINE, OURS, PAGE_WIDTH, THEIRS, UNTUNED, printing, save_figure
+from cones.outputs.quantities import count, seconds
 from cones.outputs.survey_numbers import ALL, label_of, names_in
 from cones.outputs.wording import heading
 
@@ -36,9 +37,12 @@ def save_pareto(rows: list[Row], png: Path, *, suite: str, title: str) -> list[P
     whole = [row for row in rows if row[f"{ALL}_accuracy"] and int(row["shots"]) == shots and _has_all(row)]
     with printing():
         figure, places = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.4), sharey=True, layout="constrained")
+        written_as = {"trained_values": count, "fit_seconds": seconds}
         for axes, (column, name) in zip(places, PARETO):
             mine = [row for row in whole if row[column]]
             axes.set_xscale("symlog", linthresh=1.0 if column == "trained_values" else 0.001)
+            axes.xaxis.set_major_formatter(lambda value, _, written=written_as[column]: written(value))
+            axes.tick_params(axis="x", labelrotation=30)
             _points(axes, [(float(row[column]), float(row[f"{ALL}_accuracy"]), row) for row in mine])
             axes.set_xlabel(name)
         places[0].set_ylabel("top-1 accuracy, mean over datasets (%)")
@@ -78,14 +82,17 @@ def save_curves(rows: list[Row], png: Path, *, suite: str, title: str) -> list[P
                 )
             axes.set_xscale("log", base=2)
             axes.set_xticks([int(number) for number in shots], shots)
+            axes.set_xlabel("labelled images a class")
+            low, high = axes.get_ylim()
+            axes.set_ylim(max(low, 0), min(high, 102))
             _plain(axes)
             axes.set_title("mean over datasets" if dataset == ALL else dataset, fontsize=7.5, color=INK)
         for axes in list(places.flat)[len(datasets) :]:
             axes.set_axis_off()
         handles, names = places.flat[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=6.5)
-        figure.supxlabel("labelled images a class", fontsize=7.5)
-        figure.supylabel("top-1 accuracy (%)", fontsize=7.5)
+        for axes in places[:, 0]:
+            axes.set_ylabel("top-1 accuracy (%)")
         _title(figure, suite, title, "Accuracy over shots")
         written = save_figure(figure, png)
         plt.close(figure)
@@ -112,7 +119,7 @@ def save_base_to_new(rows: list[Row], png: Path, *, suite: str, title: str) -> l
             axes.set_xlim(low, high)
         axes.set_xlabel("new classes (%)")
         axes.set_ylabel("base classes (%)")
-        _title(figure, suite, title, "Base and new classes")
+        _title(figure, suite, title, "Base and new classes", letters=70)
         written = save_figure(figure, png)
         plt.close(figure)
     return written
@@ -152,7 +159,8 @@ def _has_all(row: Row) -> bool:
     return done == asked
 
 
-def _title(figure, suite: str, title: str, what: str) -> None:
+def _title(figure, suite: str, title: str, what: str, letters: int = 110) -> None:
+    """What is shown, and of which suite, in lines of so many letters."""
     import textwrap
 
-    figure.suptitle("\n".join(textwrap.wrap(heading(suite, title, what=what), 110)), fontsize=7, color=INK)
+    figure.suptitle("\n".join(textwrap.wrap(heading(suite, title, what=what), letters)), fontsize=7, color=INK)

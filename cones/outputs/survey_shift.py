@@ -19,6 +19,7 @@ OUTPUT = {
     "title": "Shifted and other datasets",
     "about": "Fitted on one dataset: what is left on images that look different, or on other classes?",
     "further": ["survey_shift_cells.csv"],
+    "decimals": 7,
 }
 SOURCE = "source"
 

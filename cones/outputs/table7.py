@@ -183,7 +183,8 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         "left out: boxes, pictures and others that the files list and no split holds. clipped: boxes that reached out"
         " of their pictures. shared pictures: in two splits. groups: what must not be torn, such as a patient; in"
         " brackets those that are in two splits.",
-        f"{NO_NUMBER}: not counted, no boxes where a picture has one class, or not printed in the paper; the notes say why ours is missing.",
+        f"{NO_NUMBER}: not counted, no boxes where a picture has one class, or not printed in the paper; the notes say"
+        " why ours is missing.",
     ]
     heads = ["group", "dataset", *COUNTED, *CHANGED.values(), "groups", NOTES]
     return Sheet(
