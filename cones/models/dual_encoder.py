@@ -1,6 +1,7 @@
-"""The seam of a model with two encoders, such as CLIP: images and texts become vectors of one space, compared by cosine."""
+"""The seam of a model with two encoders, such as CLIP: images and texts as vectors of one space, compared by cosine."""
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -41,24 +42,80 @@ class ImageFeatures:
         return ImageFeatures(to_device(self.pooled, device), patches)
 
 
+@dataclass(frozen=True)
+class BlockTokens:
+    """Vectors that a method puts into an encoder's sequence, block by block; they get no positions.
+
+    by_block           {block: (n, w) or (B, n, w)}: what is in the sequence when that block begins, in place of the
+                       tokens that were there. A function receives the rows without tokens (B, rows, w) and returns
+                       the tokens. Before a block that is not named nothing changes: tokens stay as the block before
+                       it left them.
+    before_first_norm  of an image encoder: tokens of block 0 join before the norm that comes first, not after it
+
+    In an image encoder tokens stand behind the class token and all patches (no row has a mask: their place changes
+    nothing). In a text encoder they replace the rows 1 … n behind the start token, so that tokens of block 0 replace
+    word vectors that have their positions; learned word vectors with positions go into `embeddings` instead.
+    """
+
+    by_block: Mapping[int, Tensor | Callable[[Tensor], Tensor]]
+    before_first_norm: bool = False
+
+    def behind(self, block: int, hidden: Tensor, own: int) -> Tensor:
+        """(B, L, w) of which the first `own` rows are no tokens -> (B, own + n, w)."""
+        if block not in self.by_block:
+            return hidden
+        rows = hidden[:, :own]
+        return torch.cat([rows, self._at(block, rows)], dim=1)
+
+    def in_place(self, block: int, hidden: Tensor) -> Tensor:
+        """(K, L, w) -> (K, L, w) with other rows 1 … n. ValueError if there are not as many."""
+        if block not in self.by_block:
+            return hidden
+        tokens = self._at(block, hidden)
+        if (count := tokens.shape[1]) >= hidden.shape[1]:
+            raise ValueError(f"{count} tokens do not fit behind the start of texts of {hidden.shape[1]} rows")
+        return torch.cat([hidden[:, :1], tokens, hidden[:, 1 + count :]], dim=1)
+
+    def refuse_unknown_blocks(self, blocks: int) -> None:
+        """ValueError if a block is named that an encoder of so many has not."""
+        if unknown := sorted(set(self.by_block) - set(range(blocks))):
+            raise ValueError(f"tokens for the blocks {unknown} of an encoder of {blocks}")
+
+    def _at(self, block: int, rows: Tensor) -> Tensor:
+        """(B, n, w)."""
+        tokens = self.by_block[block]
+        if not isinstance(tokens, Tensor):
+            tokens = tokens(rows)
+        return tokens.expand(len(rows), -1, -1).to(rows.dtype)
+
+
 class DualEncoder(nn.Module):
     """image -> (d,), text -> (d,); logits = exp(logit_scale) * cosine.
 
     width           d of the shared space
     text_width      w of the text encoder's input vectors
     context_length  positions of a text, start and end included
+    image_width     of a row in the image encoder, or None if it reads no sequence that tokens could join (a ResNet)
+    image_blocks    blocks that tokens may enter, counted from 0 (`BlockTokens`); text_blocks: of the text encoder
     picture_format  how pictures enter
     logit_scale     parameter, the natural logarithm of what cosines are multiplied by
+    additions       prefixes ending in "." of what a method has added (see `cones/models/additions.py`)
     """
 
     width: int
     text_width: int
     context_length: int
+    image_width: int | None
+    image_blocks: int
+    text_blocks: int
     picture_format: PictureFormat
     logit_scale: nn.Parameter
+    additions: tuple[str, ...] = ()
 
     @abstractmethod
-    def encode_image(self, pixels: Tensor, *, patches: bool = False) -> ImageFeatures:
+    def encode_image(
+        self, pixels: Tensor, *, patches: bool = False, tokens: BlockTokens | None = None
+    ) -> ImageFeatures:
         """pixels (B, 3, side, side), normalised. `patches` asks for the vectors of all positions too."""
 
     @abstractmethod
@@ -66,7 +123,7 @@ class DualEncoder(nn.Module):
         """Token ids (K, L) -> word vectors (K, L, w), before positions are added."""
 
     @abstractmethod
-    def encode_text(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+    def encode_text(self, embeddings: Tensor, ends: Tensor, *, tokens: BlockTokens | None = None) -> Tensor:
         """Word vectors (K, L, w) and the row of each text's end token (K,) -> (K, d), not normalised."""
 
 
