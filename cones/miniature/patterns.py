@@ -8,9 +8,8 @@ from cones.miniature.backgrounds import grid
 from cones.miniature.canvas import Canvas, Colour, mix, noise, smooth
 from cones.miniature.scenes import develop
 
-Field = Callable[
-    [np.ndarray, np.ndarray, np.random.Generator], np.ndarray
-]  # (x, y) in marks -> 0 … 1, where the marks are
+# (x, y, rng) -> (h, w) of 0 … 1, where the marks are; x and y (h, w) count marks
+Field = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 MARK = (8, 16)  # pixels from one mark to the next
 
 

@@ -1,4 +1,4 @@
-"""The painted pictures of `clip_nano`'s pretraining: picture i is a function of its number, painted once into a file."""
+"""The pictures that `clip_nano` learns from: picture i is a function of its number, painted once into a file."""
 
 from pathlib import Path
 
