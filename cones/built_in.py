@@ -43,6 +43,7 @@ FORMATS = {
     "kvasir_seg": "cones.data.formats.kvasir_seg",
     "cityscapes": "cones.data.formats.cityscapes",
     "dreambooth": "cones.data.formats.dreambooth",
+    "class_folders": "cones.data.formats.class_folders",
 }
 
 # in the order of the report
