@@ -5,7 +5,7 @@ from PIL import Image
 
 from cones.miniature import backgrounds as at
 from cones.miniature.canvas import Canvas
-from cones.miniature.classification.pages import SIDE, labelled
+from cones.miniature.classification.pages import SIDE, labelled, turn
 from cones.miniature.icons import COLOURS
 from cones.miniature.painter import Painted, Painter
 from cones.miniature.patterns import paint_pattern
@@ -24,14 +24,14 @@ PARTS = (96, 176)  # of it, what a picture shows
 
 def patterns(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
     """A pattern in two colours."""
-    name = classes[index % len(classes)]
-    words = rng.choice(list(COLOURS), 2, replace=False)
-    return labelled(paint_pattern(name, rng, SIDE, tuple(COLOURS[word] for word in words)).image(), name)
+    name, _ = turn(classes, index)
+    colours = rng.choice(list(COLOURS), 2, replace=False)
+    return labelled(paint_pattern(name, rng, SIDE, tuple(COLOURS[word] for word in colours)).image(), name)
 
 
 def places(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
     """A place, or a part of it."""
-    name = classes[index % len(classes)]
+    name, _ = turn(classes, index)
     canvas = Canvas(LARGE, LARGE)
     PLACES[name](canvas, rng)
     develop(canvas, rng)

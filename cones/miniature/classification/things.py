@@ -6,7 +6,7 @@ import numpy as np
 
 from cones.miniature.backgrounds import BACKGROUNDS
 from cones.miniature.canvas import Canvas
-from cones.miniature.classification.pages import SIDE, labelled
+from cones.miniature.classification.pages import SIDE, labelled, turn
 from cones.miniature.icons import FIGURES, Icon, paint_icon, random_icon
 from cones.miniature.natural import thermal
 from cones.miniature.painter import Painted, Painter
@@ -20,9 +20,9 @@ def names(finish: Callable[[Canvas, np.random.Generator], None] | None = None) -
     """Portraits of world 0, one class after the other; `finish` is the camera that they are seen through."""
 
     def paint(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
-        name = classes[index % len(classes)]
+        name, words = turn(classes, index)
         background = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))]
-        canvas = paint_portrait(DRAWN_AS.get(name, name), rng, SIDE, background=background)
+        canvas = paint_portrait(DRAWN_AS.get(words, words), rng, SIDE, background=background)
         if finish:
             finish(canvas, rng)
         return labelled(canvas.image(), name)
@@ -37,10 +37,10 @@ def negative(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def icons(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
     """Icons of the classes in any colours, patterns and places."""
-    name = classes[index % len(classes)]
+    name, words = turn(classes, index)
     said = random_icon(rng)
-    figure = int(rng.integers(len(FIGURES[name])))
-    icon = Icon(name, said.main, said.second, said.pattern, said.place, figure)
+    figure = int(rng.integers(len(FIGURES[words])))
+    icon = Icon(words, said.main, said.second, said.pattern, said.place, figure)
     picture, _ = paint_icon(icon, rng, SIDE)
     return labelled(picture, name)
 
