@@ -58,7 +58,8 @@ class PictureBatches:
 
     def __getitem__(self, number: int) -> PictureBatch:
         rng = self._generator("batch", number)
-        kind = kind_of_batch(rng, self.recipe.bleached, self.recipe.grey)
+        risen = min(number / (self.recipe.bleached_by * self.recipe.steps), 1.0)
+        kind = kind_of_batch(rng, risen * self.recipe.bleached, self.recipe.grey)
         chosen = self._numbers(number)
         subjects = [self.subjects[k] for k in chosen]
         captions = [caption(subject, rng, colours=kind == "colour") for subject in subjects]
