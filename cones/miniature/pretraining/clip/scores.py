@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cones.data.registry import DRAWN, Dataset
+from cones.data.registry import Dataset
 from cones.miniature.archives import SEED, paint_pages
 from cones.miniature.classification.layouts import class_of
 from cones.miniature.layouts import Page, jpeg
