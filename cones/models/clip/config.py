@@ -1,8 +1,9 @@
 """The sizes of the CLIP models. Config objects stop at the builder in `build`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from cones.models.text_sizes import NANO_VOCABULARY
+NANO_VOCABULARY = Path(__file__).with_name("nano_vocab.txt")  # WordPiece: that of the nano detectors and more words
 
 MEAN_RGB, STD_RGB = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 BPE_ENTRIES = 49408  # of OpenAI's vocabulary, start and end of a text among them
