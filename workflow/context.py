@@ -11,6 +11,7 @@ from snakemake.io import ancient, local
 
 from cones.experiment import digests
 from cones.experiment.cell import RESULTS, Cell, Plan
+from cones.experiment.classification_cells import asked_for
 from cones.experiment.outputs import Output, grids_of_methods, outputs_of, scored_grids
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
@@ -156,8 +157,9 @@ class Context:
 
     def targets(self) -> list[str]:
         """The tables and figures in `results/` that the suite makes, and the report of its cells."""
-        tables = [f"{output.name}.csv" for output in self.outputs]
-        figures = [f"{figure}.pdf" for output in self.outputs for figure in output.figures]
+        wanted = [output for output in self.outputs if asked_for(self.plan, output)]
+        tables = [f"{output.name}.csv" for output in wanted]
+        figures = [f"{figure}.pdf" for output in wanted for figure in output.figures]
         return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * self.has_report)]
 
     @property
@@ -186,7 +188,7 @@ class Context:
         """The input files of the report: tables, figures, lists and provenance of cells, and what pictures show."""
         grids = self.scored_grids
         cells = self._cells(grids)
-        files = [name for output in self.outputs for name in output.files]
+        files = [name for output in self.outputs if asked_for(self.plan, output) for name in output.files]
         shown = self._cells(grids_of_methods(self.plan.suite.parts)) if self.plan.suite.report.pictures else {}
         return [
             *self._in_suite([*map(cells_file, grids), *files]),

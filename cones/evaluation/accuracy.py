@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from cones.evaluation.seeds import OverSeeds, over_seeds
 from cones.runtime.errors import ConesError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Accuracy(NamedTuple):

@@ -86,6 +86,8 @@ class ClassificationGrid(Strict):
         default_factory=dict, description="dataset -> others whose test images its cells are scored on too"
     )
 
+    on_request: bool = Field(False, description="true: its table is no part of `all`, and made when it is asked for")
+
     _arms_by_name = field_validator("arms", mode="before")(lambda value: value if value is None else by_name(value))
 
 

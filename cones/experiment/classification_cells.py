@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cones.experiment.classification import Setting
+from cones.experiment.outputs import CLASSIFICATION, Output
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
 
@@ -28,12 +29,21 @@ def grid_cells(plan: Plan, grid: str) -> list[Cell]:
     return cells
 
 
-def classification_cells(plan: Plan) -> list[Cell]:
-    """The cells of every grid, each once; none of a suite without the section."""
+def classification_cells(plan: Plan, *, on_request: bool = True) -> list[Cell]:
+    """The cells of every grid, each once, with or without those on request; none of a suite without the section."""
     if plan.suite.classification is None:
         return []
     grids = plan.suite.classification.grids
-    return list(dict.fromkeys(cell for grid in grids for cell in grid_cells(plan, grid)))
+    wanted = [name for name, grid in grids.items() if on_request or not grid.on_request]
+    return list(dict.fromkeys(cell for grid in wanted for cell in grid_cells(plan, grid)))
+
+
+def asked_for(plan: Plan, output: Output) -> bool:
+    """Whether an output belongs to `all`: unless every grid that it reads is made on request."""
+    if output.reads != CLASSIFICATION:
+        return True
+    grids = plan.suite.classification.grids if plan.suite.classification else {}
+    return any(not grids[part].on_request for part in output.parts_in(plan.suite.parts))
 
 
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:

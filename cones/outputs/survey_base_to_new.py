@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cones.evaluation.accuracy import harmonic_mean
 from cones.outputs.files import Row
 from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.survey_numbers import (
@@ -77,9 +78,7 @@ def _why(arm: Arm, dataset: str) -> list[str]:
 
 def harmonic(base: float | None, new: float | None) -> float | None:
     """The harmonic mean of two percentages; None without either, 0 where one is 0."""
-    if base is None or new is None:
-        return None
-    return 2 * base * new / (base + new) if base + new else 0.0
+    return None if base is None or new is None else harmonic_mean(base, new)
 
 
 def further(cells: DataFrame, *, suite: str) -> dict[str, DataFrame]:

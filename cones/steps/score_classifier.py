@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cones.data.classification import load_pixels
+from cones.evaluation.accuracy import accuracy, first_choices
 from cones.evaluation.classification_metrics import TargetScore
 from cones.methods.classifier import Classifier
 from cones.runtime.devices import to_device
@@ -74,35 +75,30 @@ def score(
 
 
 def _answers(target: Target, logits: Tensor, seconds: float, *, where: object) -> Scored:
-    if not torch.isfinite(logits).all():
+    try:
+        predicted = first_choices(logits)
+    except ConesError as error:
         raise ConesError(
-            "a logit is not finite",
+            error.what,
             where=where,
-            found=f"on the test images of {target.key}",
+            found=f"on {target.key}: {error.found}",
             next_step="lower the learning rate of this arm's recipe",
-        )
-    probability, predicted = logits.softmax(1).max(1)
+        ) from None
+    probability = logits.softmax(1).gather(1, predicted[:, None])[:, 0]
     return Scored(target, predicted.tolist(), [round(value, 4) for value in probability.tolist()], seconds, None)
 
 
 def target_score(scored: Scored) -> TargetScore:
     """Top-1 accuracy in per cent, over all test images and class by class."""
     target = scored.target
+    counts = {"images": len(target.items), "classes": len(target.classes)}
     if scored.predicted is None:
-        return TargetScore(accuracy=None, reason=scored.reason, images=len(target.items), classes=len(target.classes))
-    labels = labels_of(target.items)
-    right = torch.tensor(scored.predicted) == labels
-    per_class, absent = {}, []
-    for label, name in enumerate(target.classes):
-        mine = labels == label
-        if mine.any():
-            per_class[name] = round(100 * float(right[mine].double().mean()), 4)
-        else:
-            absent.append(name)
+        return TargetScore(accuracy=None, reason=scored.reason, **counts)
+    found = accuracy(torch.tensor(scored.predicted), labels_of(target.items), target.classes)
+    per_class = {name: value for name, value in zip(target.classes, found.per_class) if value is not None}
     return TargetScore(
-        accuracy=round(100 * float(right.double().mean()), 4),
-        images=len(labels),
-        classes=len(target.classes),
-        per_class=per_class,
-        absent=tuple(absent),
+        accuracy=round(found.top1, 4),
+        per_class={name: round(value, 4) for name, value in per_class.items()},
+        absent=tuple(found.absent),
+        **counts,
     )
