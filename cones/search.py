@@ -70,13 +70,12 @@ class ConceptClassifier(ClassifierMethod):
     )
 
     def classifier(self, inputs: ClassifierInputs) -> ClassVectors:
-        own, text = self.options(inputs), inputs.class_texts()
-        shape = len(text), own["tokens_per_class"], text.shape[1]
+        own, images = self.options(inputs), inputs.train.features.pooled
+        shape = len(inputs.names), own["tokens_per_class"], images.shape[1]
         noise = own["start_std"] * torch.randn(shape, generator=inputs.generator)  # (K, N, d)
-        start = choice("start", own["start"], ("random", "text"))
-        if start == "random":
-            vectors = noise.to(text)
-        else:
-            vectors = text[:, None].expand(shape)
-            vectors = vectors + text.std() * noise.to(text) if own["tokens_per_class"] > 1 else vectors
+        vectors = noise.to(images)
+        if choice("start", own["start"], ("random", "text")) == "text":  # from random no text encoder is built
+            text = inputs.class_texts()
+            moved = text.std() * noise.to(text) if own["tokens_per_class"] > 1 else 0
+            vectors = text[:, None].expand(shape) + moved
         return ClassVectors(vectors, inputs.logit_scale, trains=True)
