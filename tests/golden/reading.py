@@ -96,7 +96,7 @@ class GoldenFile:
     def _stride(self, key: str) -> tuple[tuple[int, ...], int] | None:
         for shape, stride in STRIDED:
             if key + stride in self.content:
-                return tuple(int(n) for n in self.content[key + shape]), int(self.content[key + stride])
+                return tuple(int(n) for n in self.content[key + shape]), self.content[key + stride].item()
         return None
 
     def _take(self, key: str) -> None:
