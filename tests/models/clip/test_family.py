@@ -1,9 +1,18 @@
 """CLIP as a family of the registry: sizes, start values, and the kind that keeps detectors and it apart."""
 
+import json
+
 import pytest
 import torch
 
-from cones.models.checkpoints import build_detector, build_dual_encoder, initial_state, load_detector, tokenizer_for
+from cones.models.checkpoints import (
+    build_detector,
+    build_dual_encoder,
+    expected_state,
+    initial_state,
+    load_detector,
+    tokenizer_for,
+)
 from cones.models.clip.config import SIZES
 from cones.models.family import FAMILIES, dual_encoder_family_named, family_named, is_dual_encoder, is_nano
 from cones.runtime.errors import ConesError
@@ -25,6 +34,24 @@ def test_the_published_sizes_have_the_published_counts():
         assert (model.context_length, model.picture_format.side) == (77, 224)
         assert (model.image_width is None) == (name == "clip_rn50")
     assert set(FAMILIES["clip"].models) == set(SIZES) == {*PARAMETERS, "clip_nano"}
+
+
+def safetensors_size(state):
+    """Bytes of a file with such tensors and no metadata: names, types, shapes and places of all count."""
+    header, place = {}, 0
+    for name, value in sorted(state.items(), key=lambda item: (-item[1].element_size(), item[0])):
+        end = place + value.numel() * value.element_size()
+        kind = {torch.float32: "F32", torch.int64: "I64"}[value.dtype]
+        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [place, end]}
+        place = end
+    length = len(json.dumps(header, separators=(",", ":")))
+    return 8 + length + -length % 8 + place
+
+
+@pytest.mark.parametrize("name", ["clip_vit_b16", "clip_vit_b32", "clip_rn50"])
+def test_the_published_files_are_as_long_as_ours_to_the_byte(name):
+    """So are names and shapes, if not one by one: a name that is longer by eight letters would show."""
+    assert safetensors_size(expected_state(name)) == official_files()[name].size
 
 
 def test_the_nano_model_is_the_one_of_the_trial():
