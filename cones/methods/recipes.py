@@ -15,7 +15,7 @@ def optimiser_of(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.op
     The decay of sgd and adam is part of the gradient and passes through their moments; that of adamw is taken from the
     parameter. Sgd has neither dampening nor Nesterov's step (Dassl's and PyTorch's defaults); betas are 0.9 and 0.999.
     """
-    common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum, **common)
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW

@@ -5,6 +5,7 @@
         start = golden["start"]
 
 Leaving the block fails if a key was neither read nor compared: a file that is read in part proves a part only.
+Keys, where their numbers come from, and tolerances: clip/FORMAT-A.md to FORMAT-D.md.
 """
 
 from pathlib import Path
@@ -96,7 +97,7 @@ class GoldenFile:
     def _stride(self, key: str) -> tuple[tuple[int, ...], int] | None:
         for shape, stride in STRIDED:
             if key + stride in self.content:
-                return tuple(int(n) for n in self.content[key + shape]), int(self.content[key + stride])
+                return tuple(int(n) for n in self.content[key + shape]), self.content[key + stride].item()
         return None
 
     def _take(self, key: str) -> None:

@@ -31,7 +31,7 @@ def inputs_of(
     recipe: Recipe | None = None,
     **others,
 ) -> ClassifierInputs:
-    """Inputs whose class texts are the rows of `class_texts` (K, d), in order; without validation unless it is given."""
+    """Inputs whose class texts are the rows of `class_texts` (K, d); without validation unless it is given."""
     names = tuple(f"class {number}" for number in range(len(class_texts))) if len(class_texts) != 3 else NAMES
     rows = {f"a photo of a {name}.": row for name, row in zip(names, class_texts)}
     given = {
