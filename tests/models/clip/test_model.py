@@ -298,6 +298,19 @@ def test_the_pooled_vector_is_the_same_whether_positions_are_asked_for_or_not():
         torch.testing.assert_close(alone.pooled, whole.pooled, rtol=0, atol=1e-5)
 
 
+def test_an_image_encoder_may_be_given_some_patches_in_any_order():
+    """What patch dropping in pretraining does: rows have their positions before they are chosen."""
+    visual, pixels = golden_clip(TINY_VIT).visual, golden_images("test", 3)
+    with torch.no_grad():
+        rows, whole = visual.embed(pixels), visual(pixels).pooled
+        order = torch.randperm(16, generator=torch.Generator().manual_seed(0)) + 1
+        mixed = visual.encode(torch.cat([rows[:, :1], rows[:, order]], dim=1)).pooled
+        some = visual.encode(torch.cat([rows[:, :1], rows[:, order[:8]]], dim=1), patches=True)
+    torch.testing.assert_close(mixed, whole, rtol=0, atol=1e-4)
+    assert some.patches.shape == (3, 8, 64)
+    assert (some.pooled - whole).abs().max() > 0.1
+
+
 def test_what_stands_behind_the_end_changes_nothing():
     model = golden_clip(TINY_VIT)
     ids, ends = GoldenFile("clip_vit")["tokens"], GoldenFile("clip_vit")["eot"]
