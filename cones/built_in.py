@@ -45,6 +45,9 @@ FORMATS = {
     "cityscapes": "cones.data.formats.cityscapes",
     "dreambooth": "cones.data.formats.dreambooth",
     "class_folders": "cones.data.formats.class_folders",
+    "coop_split": "cones.data.formats.coop_split",
+    "fgvc_aircraft": "cones.data.formats.fgvc_aircraft",
+    "imagenet_folders": "cones.data.formats.imagenet_folders",
 }
 
 # in the order of the report

@@ -219,7 +219,7 @@ class Dataset(Strict):
     manual_prompts: list[Phrase] | None = None
     home: str
     licence: str
-    access: Literal["open", "gdrive", "kaggle", "login", "request"]
+    access: Literal["open", "gdrive", "kaggle", "login", "request", "gone"]
     detections_per_image: PositiveInt = 100
     notes: list[str] = Field(default_factory=list)
     sources: dict[SourceName, Source] = Field(min_length=1)
