@@ -54,8 +54,8 @@ def load_picture(path: str | Path) -> Picture:
 
 
 def require_decodable(path: str | Path, content: bytes) -> None:
-    """ConesError naming the file if these bytes of it do not decode to their end. A JPEG is decoded small, which reads
-    all of its data in a third of the time."""
+    """ConesError naming the file if these bytes of it do not decode to their end. A JPEG is decoded small, which is
+    faster and reads all of its data as well."""
     with _decoding(Path(path), content):
         pass
 

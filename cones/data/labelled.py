@@ -22,6 +22,7 @@ from cones.runtime.errors import ConesError, closest
 ITEMS = "items.json"
 MOST_SHOTS = 16  # training pictures a class that the largest few-shot setting takes
 READERS = 4  # threads; decoding and hashing release the interpreter's lock
+AT_ONCE = 10_000  # pictures handed to them, so that a million do not wait in memory
 FEW = f"a class with fewer than {MOST_SHOTS} training pictures: 16 shots take all it has"
 TWO_CLASSES = "a picture that has another class elsewhere, both kept"
 UNTESTED = "a class without a test picture: it is left out of means over classes"
@@ -216,8 +217,11 @@ def _contents(files: Mapping[str, str], native: NativeFiles) -> dict[str, str]:
             return error
         return content_digest(content)
 
+    items, found = list(files), {}
     with ThreadPoolExecutor(READERS) as pool:
-        found = dict(zip(files, pool.map(check, files)))
+        for start in range(0, len(items), AT_ONCE):
+            part = items[start : start + AT_ONCE]
+            found.update(zip(part, pool.map(check, part)))
     broken = {item: error for item, error in found.items() if isinstance(error, ConesError)}
     if broken:
         first, error = next(iter(sorted(broken.items())))

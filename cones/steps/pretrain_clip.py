@@ -5,15 +5,17 @@ from pathlib import Path
 
 import torch
 
+from cones.data.registry import load_registry
 from cones.miniature.pretraining.clip.pictures import painted_pictures
 from cones.miniature.pretraining.clip.recipe import CLIP_NANO
+from cones.miniature.pretraining.clip.scores import scores_of
 from cones.miniature.pretraining.clip.training import ContrastivePretrainer
-from cones.models.clip.config import NANO_VOCABULARY, SIZES
-from cones.models.clip.tokenizer import load_word_piece_tokenizer
+from cones.models.checkpoints import tokenizer_for
 from cones.runtime.artifacts import save_tensors, write_json
 from cones.runtime.determinism import make_deterministic
 
 NAME = "clip_nano"
+SETS = "config/datasets/classification_miniature.yaml"
 
 
 def pretrain_clip(folder: Path) -> None:
@@ -27,12 +29,14 @@ def pretrain_clip(folder: Path) -> None:
         model=NAME,
         recipe=recipe,
         pictures=painted_pictures(recipe.seed, recipe.pictures, cache),
-        tokenizer=load_word_piece_tokenizer(NANO_VOCABULARY, SIZES[NAME].text.context),
+        tokenizer=tokenizer_for(NAME),
         checkpoint=checkpoint,
     )
     run = trainer.run()
     weights = folder / f"{NAME}.safetensors"
     state = {name: value.half() for name, value in trainer.model.state_dict().items()}
+    trainer.model.load_state_dict(state)  # what is shipped is what is scored: the values of half precision
+    scores = {name: scores_of(trainer.model, tokenizer_for(NAME), entry) for name, entry in load_registry(SETS).items()}
     digest = save_tensors(weights, state, {"recipe": f"python -m cones pretrain {NAME}"})
     record = {
         "model": NAME,
@@ -44,6 +48,7 @@ def pretrain_clip(folder: Path) -> None:
         "minutes": round(run.seconds / 60, 1),
         "loss_curve": run.curve,
         "validation": run.validation,
+        "drawn_sets": scores,
     }
     write_json(folder / f"{NAME}.json", record)
     checkpoint.unlink(missing_ok=True)

@@ -12,8 +12,9 @@ from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.preview import preview
 from cones.data.registry import load_registries, load_registry
+from cones.runtime.errors import ConesError
 from tests.data.labelled_pictures import class_tree, labelled
-from tests.data.made_up import write_tree
+from tests.data.made_up import write_tree, zipped
 from tests.data.own import SPLITS
 from tests.data.test_label_files import LINES, coop, imagenet
 
@@ -157,3 +158,25 @@ def test_a_preview_shows_every_class_before_any_twice(tmp_path, monkeypatch):
     preview(dataset, "official", tmp_path / "data", tmp_path / "sheet.png", pictures=5)
     assert [caption.split(" · ")[1] for caption in captions] == ["Sea Lion", "cat", "dog", "Sea Lion", "cat"]
     assert sum(found.counts()) == 18
+
+
+def test_archives_are_unpacked_beside_their_split_file(tmp_path, registry):
+    files = coop(place="2750", file="split_zhou_EuroSAT.json")
+    split = files.pop("split_zhou_EuroSAT.json")
+    placed = {"EuroSAT.zip": zipped(files), "split_zhou_EuroSAT.json": split}
+    write_tree(tmp_path / "drop/eurosat", placed)
+    fetch(registry["eurosat"], "official", tmp_path)
+    manifest = prepare(registry["eurosat"], "official", tmp_path)
+    assert manifest["template"] == "a centered satellite photo of {}." and manifest["classes"] == ["dog", "house_cat"]
+    assert [manifest["splits"][split]["images"] for split in SPLITS] == [2, 1, 2]
+    folder = tmp_path / "official/eurosat"
+    assert all((folder / item.path).is_file() for items in read_items(folder).values() for item in items)
+
+
+def test_a_medical_set_of_another_size_is_refused(tmp_path, registry):
+    files = coop(place="BTMRI/BTMRI", file="BTMRI/split_BTMRI.json")
+    write_tree(tmp_path / "drop/btmri", {"BTMRI.zip": zipped(files)})
+    fetch(registry["btmri"], "official", tmp_path)
+    with pytest.raises(ConesError, match=r"expected train 2854, val 1141, test 1717; found train 2, val 1, test 2"):
+        prepare(registry["btmri"], "official", tmp_path)
+    assert not (tmp_path / "official/btmri/manifest.json").exists()

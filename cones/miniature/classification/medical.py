@@ -44,12 +44,13 @@ def opacities(rng: np.random.Generator, classes: list[str], index: int) -> Paint
             x = radiograph.SIDE * (0.5 + rng.choice((-1, 1)) * rng.uniform(0.18, 0.27))
             y = radiograph.SIDE * rng.uniform(0.26, 0.62)
             view = (round(x - part / 2), round(y - part / 2), round(x + part / 2), round(y + part / 2))
-            if _shows(view, film, words):
+            if shows(view, film, words):
                 picture = film.image.crop(view).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
                 return labelled(picture, name)
 
 
-def _shows(view: tuple[int, int, int, int], film: Painted, words: str) -> bool:
+def shows(view: tuple[int, int, int, int], film: Painted, words: str) -> bool:
+    """Whether a view (left, top, right, bottom) of a film is one of class `words`."""
     left, top, right, bottom = view
     boxes = [one.box for one in film.objects]
     if words == HEALTHY:

@@ -1,6 +1,6 @@
 """Batches of described pictures; each a function of recipe and number."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -15,9 +15,7 @@ from cones.miniature.pretraining.clip.pictures import subject_number
 from cones.miniature.pretraining.clip.recipe import ClipRecipe
 from cones.miniature.pretraining.clip.subjects import Subject
 from cones.miniature.pretraining.hardships import weathered
-from cones.models.dual_encoder import PictureFormat
-
-Tokenizer = Callable[[Sequence[str]], tuple[Tensor, Tensor]]  # K texts -> ids (K, L), the end's row of each (K,)
+from cones.models.dual_encoder import PictureFormat, Tokenizer
 
 
 @dataclass

@@ -12,8 +12,8 @@ from cones.data.registry import Dataset
 from cones.miniature.archives import SEED, paint_pages
 from cones.miniature.classification.layouts import class_of
 from cones.miniature.layouts import Page, jpeg
-from cones.miniature.pretraining.clip.batches import Tokenizer, normalised
-from cones.models.dual_encoder import DualEncoder, scaled_cosines, unit
+from cones.miniature.pretraining.clip.batches import normalised
+from cones.models.dual_encoder import DualEncoder, Tokenizer, scaled_cosines, unit
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # of the logistic regression, `C` of scikit-learn; the best on validation is taken
 

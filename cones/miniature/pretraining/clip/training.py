@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cones.miniature.pretraining.clip.batches import PictureBatch, PictureBatches, Tokenizer
+from cones.miniature.pretraining.clip.batches import PictureBatch, PictureBatches
 from cones.miniature.pretraining.clip.recipe import ClipRecipe
 from cones.miniature.pretraining.clip.validation import NamingTest
 from cones.miniature.pretraining.curve import PretrainingRun
-from cones.models.clip.build import build_clip
+from cones.models.checkpoints import build_dual_encoder
 from cones.models.clip.vit import VisionTransformer
-from cones.models.dual_encoder import scaled_cosines
+from cones.models.dual_encoder import Tokenizer, scaled_cosines
 from cones.runtime.determinism import seed_of
 from cones.runtime.progress import log
 from cones.runtime.provenance import settings_digest
@@ -38,7 +38,7 @@ class ContrastivePretrainer(TrainingLoop):
         self.name, self.recipe, self.clip_norm = model, recipe, recipe.clip_norm
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of("pretraining", recipe.seed))
-            self.model = build_clip(model).train()
+            self.model = build_dual_encoder(model).train()
         self.batches = PictureBatches(recipe, pictures, tokenizer, self.model.picture_format)
         self.validation = NamingTest(tokenizer, self.model.picture_format.side)
         trained = dict(self.model.named_parameters())

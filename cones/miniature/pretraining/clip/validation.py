@@ -11,13 +11,13 @@ from torch import Tensor
 
 from cones.miniature.objects import EMBLEMS, class_names
 from cones.miniature.painter import generator_of
-from cones.miniature.pretraining.clip.batches import Tokenizer, normalised
+from cones.miniature.pretraining.clip.batches import normalised
 from cones.miniature.pretraining.clip.bleaching import bleach
 from cones.miniature.pretraining.clip.captions import FIRST
 from cones.miniature.pretraining.clip.pictures import paint_subject
 from cones.miniature.pretraining.clip.subjects import PLACES, Subject
 from cones.miniature.pretraining.scenes import EMBLEM_WORLD
-from cones.models.dual_encoder import DualEncoder, scaled_cosines
+from cones.models.dual_encoder import DualEncoder, Tokenizer, scaled_cosines
 from cones.models.language import clean_class_name
 
 FIRST_WORLD = 5000  # beyond the worlds of training; emblems have one world only, their pieces are new
