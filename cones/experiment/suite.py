@@ -331,6 +331,19 @@ def _texts(value: Any) -> list[str]:
     return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list | tuple) else []
 
 
+def _check_kind(model: str, kind: str, where: str) -> None:
+    """ConesError for an unknown model, or one of the other kind."""
+    entry = family_of(model, where=where)
+    if entry.kind != kind:
+        names = {"detector": "detector", "dual_encoder": "model with two encoders"}
+        other = "classification.models" if entry.kind == "dual_encoder" else "models"
+        raise ConesError(
+            f'the model "{model}" is no {names[kind]}',
+            where=where,
+            next_step=f"name it under `{other}`, or take it out",
+        )
+
+
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
@@ -353,9 +366,9 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     load_plugins(_texts(content.get("plugins")), suite_file=path)
     suite = parse(Suite, content, where=where)
     for model in suite.models:
-        family_of(model, where=f"{path}: models")
+        _check_kind(model, "detector", f"{path}: models")
     for model in suite.classification.models if suite.classification else ():
-        family_of(model, where=f"{path}: classification.models")
+        _check_kind(model, "dual_encoder", f"{path}: classification.models")
     for grid in suite.grids:
         models, datasets, arms = suite.grid(grid)
         for model, arm, dataset in product(models, arms, (None, *filter(suite.dataset_tuning.get, datasets))):
