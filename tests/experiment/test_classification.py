@@ -162,7 +162,7 @@ def test_a_labelled_set_is_no_set_for_a_detector(tiny, tmp_path):
     suite = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
     suite |= {"suite": "mixed", "source": "official", "registry": ["config/tiny_sets.yaml"], "datasets": ["shapes"]}
     (tmp_path / "config/mixed.yaml").write_text(yaml.safe_dump(suite))
-    with pytest.raises(ConesError, match='"shapes" is of the task classification.*classification.datasets'):
+    with pytest.raises(ConesError, match=r'"shapes" is of the task classification.*classification.datasets'):
         Plan.load("mixed")
 
 
