@@ -56,11 +56,12 @@ class ZeroShotStartedProbe(ClassifierMethod):
     )
 
     def classifier(self, inputs: ClassifierInputs) -> ClassVectors:
-        own, text = self.options(inputs), inputs.class_texts()
-        vectors = text
-        if choice("start", own["start"], ("text", "random")) == "random":
-            vectors = (torch.randn(text.shape, generator=inputs.generator) * (2 / text.shape[1]) ** 0.5).to(text)
-        if choice("constraint", own["constraint"], (None, "l2")) is None:
+        own = self.options(inputs)
+        is_random = choice("start", own["start"], ("text", "random")) == "random"
+        is_held = choice("constraint", own["constraint"], (None, "l2")) is not None
+        text = inputs.class_texts() if is_held or not is_random else None
+        vectors = random_rows(inputs) if is_random else text
+        if not is_held:
             return ClassVectors(vectors, inputs.logit_scale, trains=True)
         return AnchoredVectors(vectors, inputs.logit_scale, text, own_probabilities(text, inputs))
 
@@ -70,6 +71,13 @@ class ZeroShotStartedProbe(ClassifierMethod):
             count = terms["cross_entropy"].normaliser
             terms["constraint"] = LossTerm(classifier.penalty() * count, count)
         return terms
+
+
+def random_rows(inputs: ClassifierInputs) -> Tensor:
+    """(K, d) from N(0, 2/d); no text is encoded for them."""
+    images = inputs.train.features.pooled
+    shape = len(inputs.names), images.shape[1]
+    return (torch.randn(shape, generator=inputs.generator) * (2 / shape[1]) ** 0.5).to(images)
 
 
 def own_probabilities(text: Tensor, inputs: ClassifierInputs) -> Tensor:
