@@ -5,13 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from cones.miniature.backgrounds import BACKGROUNDS
-from cones.miniature.canvas import Canvas
+from cones.miniature.canvas import LUMA, Canvas
 from cones.miniature.classification.pages import SIDE, labelled, turn
 from cones.miniature.icons import FIGURES, Icon, paint_icon, random_icon
 from cones.miniature.natural import thermal
 from cones.miniature.painter import Painted, Painter
 from cones.miniature.portraits import paint_portrait
-from cones.miniature.pretraining.hardships import LUMA
 
 DRAWN_AS = {"cottontail rabbit": "cottontail-rabbit", "chicken of the woods": "CoW"}  # class -> what is painted
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from cones.miniature.pretraining.hardships import LUMA
+from cones.miniature.canvas import LUMA
 
 KINDS = ("grey", "hue", "colour")
 
