@@ -14,15 +14,11 @@ from cones.outputs import digests as output_digests
 from cones.experiment.outputs import OUTPUTS
 from cones.runtime.provenance import code_digest
 from workflow.begin import begin
+from workflow.context import one_of
 from workflow.rate_limit import drop_default_rate_limit
 
 context = begin(workflow, config)
 plan, steps = context.plan, context.pipeline.steps
-
-
-def one_of(names) -> str:
-    """An expression for one of these names; for none if there are none."""
-    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 wildcard_constraints:
@@ -32,10 +28,8 @@ wildcard_constraints:
     dataset=one_of(plan.suite.all_datasets),
     arm=one_of(plan.suite.arms),
     seed=r"\d+",
-    table="|".join(map(re.escape, OUTPUTS)),
-    figure="|".join(
-        re.escape(figure) for output in OUTPUTS.values() for figure in output.figures
-    ),
+    table=one_of(OUTPUTS),
+    figure=one_of(figure for output in OUTPUTS.values() for figure in output.figures),
     name="[A-Za-z0-9_-]+",
     weights=one_of(plan.weights(model).stem for model in plan.suite.all_models),
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -33,6 +34,11 @@ from workflow.missing_files import sentinel
 
 CELL_FILES = (*SEALED, "run.json")
 FIELDS = {field.name for field in fields(Job)}
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A regular expression for one of these names; for none if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 class Context:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cones.experiment.cell import FEATURES, Cell, Plan
 from cones.experiment.classification import Setting
 from cones.experiment.outputs import CLASSIFICATION, Output
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
 
-if TYPE_CHECKING:
-    from cones.experiment.cell import Cell, Plan
-
-FEATURES = Path("features")
-
 
 def grid_cells(plan: Plan, grid: str) -> list[Cell]:
     """The cells of one grid: models, arms, settings, seeds."""
-    from cones.experiment.cell import Cell
-
     section, cells = plan.classification, []
     for model in section.grids[grid].models or section.models:
         for arm in section.grids[grid].arms or section.arms:
@@ -48,8 +42,6 @@ def asked_for(plan: Plan, output: Output) -> bool:
 
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:
     """A cell of the section, or one that fixes its first stage; ConesError for a name that is not in it."""
-    from cones.experiment.cell import Cell
-
     section = plan.classification
     for kind, name, known in (
         ("model", model, section.models),
@@ -71,8 +63,6 @@ def method_of(plan: Plan, arm: str) -> MethodEntry:
 
 def stage1_of(plan: Plan, cell: Cell) -> Cell | None:
     """The cell whose concept embeddings this one fixes, if it fixes any."""
-    from cones.experiment.cell import Cell
-
     if not plan.classification.has_stage1(cell.arm):
         return None
     first = plan.classification.arms[cell.arm].stage1
