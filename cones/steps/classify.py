@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -71,7 +71,10 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
 
 class FrozenTexts:
-    """Texts through the frozen text encoder, which is built when a text is asked for: `texts(list) -> (n, d)`."""
+    """Texts through the frozen text encoder, which is built when a text is asked for: `texts(list) -> (n, d)`.
+
+    `truncate` cuts texts that are too long for it, which are refused without.
+    """
 
     def __init__(self, load: Callable[[], DualEncoder], tokenizer: Callable[[], object], device: torch.device):
         self._load, self._tokenizer, self.device = load, tokenizer, device
@@ -83,9 +86,9 @@ class FrozenTexts:
         return self._load(), self._tokenizer()
 
     @torch.no_grad()
-    def __call__(self, texts) -> Tensor:
+    def __call__(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor:
         encoder, tokenizer = self._parts
-        ids, ends = tokenizer(list(texts))
+        ids, ends = tokenizer(list(texts), truncate=truncate)
         parts = []
         for at in range(0, len(ids), 256):
             part, end = ids[at : at + 256].to(self.device), ends[at : at + 256].to(self.device)
