@@ -14,6 +14,7 @@ from cones.outputs import digests as output_digests
 from cones.experiment.outputs import OUTPUTS
 from cones.runtime.provenance import code_digest
 from workflow.begin import begin
+from workflow.context import one_of
 from workflow.rate_limit import drop_default_rate_limit
 
 context = begin(workflow, config)
@@ -23,16 +24,14 @@ plan, steps = context.plan, context.pipeline.steps
 wildcard_constraints:
     suite=plan.suite.suite,
     source=plan.suite.source,
-    model="|".join(plan.suite.models),
-    dataset="|".join(plan.suite.all_datasets),
-    arm="|".join(map(re.escape, plan.suite.arms)),
+    model=one_of(plan.suite.models),
+    dataset=one_of(plan.suite.all_datasets),
+    arm=one_of(plan.suite.arms),
     seed=r"\d+",
-    table="|".join(map(re.escape, OUTPUTS)),
-    figure="|".join(
-        re.escape(figure) for output in OUTPUTS.values() for figure in output.figures
-    ),
+    table=one_of(OUTPUTS),
+    figure=one_of(figure for output in OUTPUTS.values() for figure in output.figures),
     name="[A-Za-z0-9_-]+",
-    weights="|".join(plan.weights(model).stem for model in plan.suite.models),
+    weights=one_of(plan.weights(model).stem for model in plan.suite.all_models),
 
 
 rule all:
@@ -57,7 +56,12 @@ if plan.suite.generation:
     include: "workflow/rules/generate.smk"
 
 
-if context.scored_grids:
+if plan.suite.classification:
+
+    include: "workflow/rules/classify.smk"
+
+
+if context.has_report:
 
     include: "workflow/rules/report.smk"
 

@@ -1,1 +1,1 @@
-"""The methods that the paper compares ConES with, one file each; each makes the language features in another way."""
+"""The methods that ConES is compared with, one file each: the paper's, and in folders those for two encoders alone."""

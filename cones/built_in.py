@@ -16,12 +16,27 @@ METHODS = {
     "added_table": "baselines.added_table",
     "cones_text_init": "baselines.controls",
     "cones_step0": "baselines.controls",
+    # for models with two encoders alone
+    "zero_shot_ensemble": "baselines.zero_shot",
+    "zs_linear_probe": "baselines.adapters.zs_linear_probe",
+    "taskres": "baselines.adapters.taskres",
+    "clip_adapter": "baselines.adapters.clip_adapter",
+    "tip_adapter": "baselines.adapters.tip_adapter",
+    "tip_adapter_f": "baselines.adapters.tip_adapter",
+    "svl_adapter": "baselines.adapters.svl_adapter",
+    "vt_clip": "baselines.adapters.vt_clip",
+    "calip": "baselines.training_free.calip",
+    "cupl": "baselines.training_free.cupl",
+    "vcd": "baselines.training_free.vcd",
+    "wise_ft": "baselines.weights.wise_ft",
+    "wise_ft_full": "baselines.weights.wise_ft",
 }
 
 MODELS = {
     "glip": "cones.models.glip.family",
     "uninext": "cones.models.uninext.family",
     "grounding_dino": "cones.models.grounding_dino.family",
+    "clip": "cones.models.clip.family",
 }
 
 FORMATS = {
@@ -43,6 +58,10 @@ FORMATS = {
     "kvasir_seg": "cones.data.formats.kvasir_seg",
     "cityscapes": "cones.data.formats.cityscapes",
     "dreambooth": "cones.data.formats.dreambooth",
+    "class_folders": "cones.data.formats.class_folders",
+    "coop_split": "cones.data.formats.coop_split",
+    "fgvc_aircraft": "cones.data.formats.fgvc_aircraft",
+    "imagenet_folders": "cones.data.formats.imagenet_folders",
 }
 
 # in the order of the report
@@ -63,5 +82,10 @@ OUTPUTS = {
     "starts": "cones.outputs.variants",
     "variants": "cones.outputs.variants",
     "generation": "cones.outputs.generation",
+    "survey": "cones.outputs.survey",
+    "survey_ranks": "cones.outputs.survey_ranks",
+    "survey_few_shot": "cones.outputs.survey_few_shot",
+    "survey_base_to_new": "cones.outputs.survey_base_to_new",
+    "survey_shift": "cones.outputs.survey_shift",
     "efficiency": "cones.outputs.efficiency",
 }

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from cones.methods.class_vectors import ClassVectors
+from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe, choice
 from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt, PromptContext, random_vectors
 from cones.models.detector import GroundedDetector
@@ -11,6 +13,7 @@ from cones.models.language import LanguageFeatures
 METHOD = {
     "name": "cones",
     "class": "ConceptEmbeddingSearch",
+    "classifier": "ConceptClassifier",
     "label": "ConES (stage 1)",
     "block": "peft",
     "start_std": 1.0,
@@ -42,3 +45,37 @@ class ConceptEmbeddingSearch(TuningMethod):
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name == "prompt.vectors"
+
+
+class ConceptClassifier(ClassifierMethod):
+    """With two encoders: K classes x N free vectors in the place of the text encoder's output, N > 1 by the mean of
+    their cosines. Against TaskRes (`baselines/adapters/taskres.py`) nothing ties the vectors to a class name.
+
+    tokens_per_class  N
+    start             random, as in the paper, or text: the class name in the set's template
+    start_std         of random starts; of N > 1 vectors that start from one text, the share of the text's own standard
+                      deviation by which they are moved apart, as equal vectors would stay equal
+
+    No rate was published for such models; this one is that of TaskRes, without its decay.
+    """
+
+    recipe = Recipe(
+        optimiser="adam",
+        learning_rate=2e-3,
+        weight_decay=0.0,
+        epochs=100,
+        batch_size=32,
+        warmup_epochs=0,
+        options={"tokens_per_class": 1, "start": "random", "start_std": 1.0},
+    )
+
+    def classifier(self, inputs: ClassifierInputs) -> ClassVectors:
+        own, images = self.options(inputs), inputs.train.features.pooled
+        shape = len(inputs.names), own["tokens_per_class"], images.shape[1]
+        noise = own["start_std"] * torch.randn(shape, generator=inputs.generator)  # (K, N, d)
+        vectors = noise.to(images)
+        if choice("start", own["start"], ("random", "text")) == "text":  # from random no text encoder is built
+            text = inputs.class_texts()
+            moved = text.std() * noise.to(text) if own["tokens_per_class"] > 1 else 0
+            vectors = text[:, None].expand(shape) + moved
+        return ClassVectors(vectors, inputs.logit_scale, trains=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from snakemake.io import ancient, local
 
 from cones.experiment import digests
 from cones.experiment.cell import RESULTS, Cell, Plan
+from cones.experiment.classification_cells import asked_for
 from cones.experiment.outputs import Output, grids_of_methods, outputs_of, scored_grids
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
@@ -41,6 +43,11 @@ def with_nulls(value: object) -> object:
     if isinstance(value, list):
         return [with_nulls(entry) for entry in value]
     return None if value == "null" else value
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A regular expression for one of these names; for none if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 class Context:
@@ -111,6 +118,10 @@ class Context:
         """The GPUs of a job: one, if its model computes on a GPU."""
         return int(self.plan.wants_gpu(getattr(wildcards, "model", None) or self.plan.suite.generation.model))
 
+    def gpus_of_any(self, models: Iterable[str]) -> int:
+        """The GPUs of a job that computes where any of these models does."""
+        return int(any(map(self.plan.wants_gpu, models)))
+
     def model_of(self, weights: str) -> str:
         """The model whose base weights a file holds, by the file's stem."""
         return digests.model_of(self.plan, weights)
@@ -161,9 +172,15 @@ class Context:
 
     def targets(self) -> list[str]:
         """The tables and figures in `results/` that the suite makes, and the report of its cells."""
-        tables = [f"{output.name}.csv" for output in self.outputs]
-        figures = [f"{figure}.pdf" for output in self.outputs for figure in output.figures]
-        return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * bool(self.scored_grids))]
+        wanted = [output for output in self.outputs if asked_for(self.plan, output)]
+        tables = [f"{output.name}.csv" for output in wanted]
+        figures = [f"{figure}.pdf" for output in wanted for figure in output.figures]
+        return [f"results/{name}" for name in (*tables, *figures, *[PAGE] * self.has_report)]
+
+    @property
+    def has_report(self) -> bool:
+        """Whether there are cells with scores to report on."""
+        return bool(self.scored_grids or self.plan.suite.classification)
 
     def output_inputs(self, output: Output) -> list[str]:
         """The input files of an output."""
@@ -186,7 +203,7 @@ class Context:
         """The input files of the report: tables, figures, lists and provenance of cells, and what pictures show."""
         grids = self.scored_grids
         cells = self._cells(grids)
-        files = [name for output in self.outputs for name in output.files]
+        files = [name for output in self.outputs if asked_for(self.plan, output) for name in output.files]
         shown = self._cells(grids_of_methods(self.plan.suite.parts)) if self.plan.suite.report.pictures else {}
         return [
             *self._in_suite([*map(cells_file, grids), *files]),

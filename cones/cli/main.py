@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from cones.cli import classification as cli_classification
 from cones.cli import datasets as cli_datasets
 from cones.cli import generation as cli_generation
 from cones.cli import new_suite as cli_new_suite
@@ -28,6 +29,9 @@ app = typer.Typer(
 )
 
 app.add_typer(cli_datasets.app, name="datasets", help="List the datasets, show one, or draw a preview of it.")
+app.add_typer(
+    cli_classification.app, name="classification", help="Encode images and fit classifiers with models of two encoders."
+)
 app.add_typer(cli_generation.app, name="generation", help="Learn, draw and score subjects with Stable Diffusion.")
 app.command()(cli_plan.plan)
 app.command()(cli_predict.predict)

@@ -5,6 +5,12 @@ from typing import Annotated
 
 import typer
 
+OBJECTS = {
+    "detection": "boxes",
+    "instance_segmentation": "boxes and masks",
+    "classification": "one class for each picture",
+}
+
 
 def new_suite(
     folder: Annotated[Path, typer.Argument(help="pictures with their annotations, as some tool wrote them")],
@@ -25,7 +31,7 @@ def new_suite(
 
     new = write_suite(folder, name=name, format_name=format_name, task=task)
     recognised = new.recognised
-    objects = {"detection": "boxes", "instance_segmentation": "boxes and masks"}[recognised.task]
+    objects = OBJECTS[recognised.task]
     print(f"{folder} is taken for {recognised.format['name']}, with {objects} (task: {recognised.task}):")
     for line in recognised.why:
         print(f"  {line}")
@@ -33,14 +39,23 @@ def new_suite(
     print(f"  {count} {'class' if count == 1 else 'classes'}: {', '.join(recognised.classes)}")
     print(f"  splits: {new.split}")
     if new.images is not None:
-        counted = (f"{split} {images} ({new.boxes[split]} objects)" for split, images in new.images.items())
+        counted = (
+            f"{split} {images}" + (f" ({new.boxes[split]} objects)" if new.suite else "")
+            for split, images in new.images.items()
+        )
         print(f"  pictures: {', '.join(counted)}")
     print("What the files do not say:")
     for line in new.unknown:
         print(f"  {line}")
-    print(f"written: {new.entry} (the dataset), {new.suite} (the suite; it says which lines take a larger model)")
+    if new.suite is None:
+        print(f"written: {new.entry} (the dataset)")
+    else:
+        print(f"written: {new.entry} (the dataset), {new.suite} (the suite; it says which lines take a larger model)")
     if new.fault is not None:
         print(f"To mend first, preparing it will stop here: {new.fault}")
+    if new.suite is None:
+        print(f"Name it in a suite: {new.entry} under `registry`, {new.name} among the datasets of `classification`")
+        return
     print_plan(new.plan(), [new.table], datasets=[], tflops=TFLOPS, epochs=None, from_scratch=False, as_json=False)
     picture = f"results/{new.name}/{new.model}/{new.name}/predictions.png"
     print(f"Run it: snakemake --cores all results/{new.name}/{new.table}.csv {picture} --config suite={new.name}")

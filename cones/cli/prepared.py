@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.data.registry import DRAWN, SPLITS
+from cones.data.registry import CLASSIFICATION, DRAWN, SPLITS
+
+MOST_CLASSES = 60  # that a table of a terminal lists
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,12 +29,37 @@ def print_prepared(folder: Path, console: Console) -> None:
     from cones.runtime.artifacts import read_json
 
     manifest = read_json(folder / "manifest.json")
+    if manifest["task"] == CLASSIFICATION:
+        console.print()
+        console.print(_pictures_of_classes(manifest))
+        console.print()
+        for line in summary(manifest)[1:]:
+            console.print(Text(line))
+        return
     found = statistics(folder, manifest)
     console.print()
     console.print(_boxes(found))
     console.print()
     for line in (*_sizes(found), *summary(manifest)[1:]):
         console.print(Text(line))
+
+
+def _pictures_of_classes(manifest: dict) -> Table:
+    """Pictures of each class by split, and what texts call it where that is another word; of many the first classes."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("prepared", *SPLITS, "in texts"):
+        table.add_column(name, justify="right" if name in SPLITS else "left", overflow="fold")
+    splits = manifest["splits"]
+    table.add_row(Text("pictures", style="bold"), *(f"{splits[split]['images']:,}" for split in SPLITS), "")
+    for name, text in list(zip(manifest["classes"], manifest["texts"]))[:MOST_CLASSES]:
+        counts = (f"{splits[split]['per_class'][name]:,}" for split in SPLITS)
+        table.add_row(Text(f"  {name}"), *counts, Text("" if text == name else text))
+    if (more := len(manifest["classes"]) - MOST_CLASSES) > 0:
+        table.add_row(Text(f"  … {more} more", style="dim"))
+    return table
 
 
 def _boxes(found: Statistics) -> Table:

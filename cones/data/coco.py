@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from cones.data.boxes import shape_of
-from cones.data.formats.records import NativeFiles, Record
+from cones.data.formats.records import EXAMPLES, NativeFiles, Record
 from cones.data.images import Picture, load_picture
 from cones.data.turning import ORIENTATIONS, Turned, frames
 from cones.runtime.errors import ConesError
 
 DARK = 32  # of 255: a scan of 12 bits in a file of 16 is nowhere brighter than 15
-EXAMPLES = 50  # faults named in the report, of each kind; all are counted
 
 
 @dataclass
@@ -54,6 +53,11 @@ class ValidatedDataset:
     report: Report
     pictures_sha256: str = ""  # of all picture files: paths and contents
     contents: dict[str, str] = field(default_factory=dict)  # item id -> digest of its pixels; not of one-value pictures
+
+    @property
+    def files(self) -> dict[str, str]:
+        """{item id: file of the picture}"""
+        return {item: image["file_name"] for item, image in self.images.items()}
 
     def with_annotations(self) -> Iterator[tuple[dict, dict]]:
         """(COCO image, COCO annotation) of every annotation."""

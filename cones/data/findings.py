@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from cones.data.registry import SPLITS
+from cones.data.registry import CLASSIFICATION, SPLITS
 
 # kind in the manifest's `report` -> what it counts, in the singular and the plural
 KINDS = {
@@ -106,11 +106,14 @@ def summary(manifest: Mapping) -> list[str]:
     """Lines about a prepared dataset: its counts, then one for each finding with the first examples."""
     splits, groups = manifest["splits"], manifest["report"].get("groups")
     images = ", ".join(f"{split} {splits[split]['images']}" for split in SPLITS)
-    boxes = sum(splits[split]["boxes"] for split in SPLITS)
+    if manifest.get("task") == CLASSIFICATION:
+        what = f"{len(manifest['classes'])} classes"
+    else:
+        what = f"{sum(splits[split]['boxes'] for split in SPLITS)} boxes"
     grouped = f", {groups['count']} groups" if groups else ""
     found = findings(manifest)
     return [
-        f"{images} pictures, {boxes} boxes{grouped}",
+        f"{images} pictures, {what}{grouped}",
         *(f"{finding.text}{_shown(finding.examples)}" for finding in found),
         *["nothing dropped, changed or left out"] * (not found),
     ]

@@ -1,5 +1,6 @@
 """Decoding of pictures of any format to upright 8-bit RGB; no other module opens pictures."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from cones.runtime.errors import ConesError
 
 AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
 ORIENTATION = 0x0112  # EXIF's tag
+SMALL = (64, 64)  # to which a JPEG may be decoded that is only checked
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
@@ -51,6 +53,13 @@ def load_picture(path: str | Path) -> Picture:
         return Picture(rgb, picture.size, orientation, frames, picture.mode in DEEP_GREY)
 
 
+def require_decodable(path: str | Path, content: bytes) -> None:
+    """ConesError naming the file if these bytes of it do not decode to their end. A JPEG is decoded small, which is
+    faster and reads all of its data as well."""
+    with _decoding(Path(path), content):
+        pass
+
+
 def open_upright(path: str | Path) -> Image.Image:
     """Decode `path` completely and turn it upright, in the mode it has: for masks, whose pixels are numbers.
 
@@ -61,13 +70,17 @@ def open_upright(path: str | Path) -> Image.Image:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[Image.Image]:
-    """The decoded picture as it is stored; any decoding fault becomes a ConesError that names the file."""
+def _decoding(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
+    """The decoded picture as it is stored, or small where its `content` is given; any decoding fault becomes a
+    ConesError that names the file."""
     try:
-        if path.stat().st_size == 0:
+        if (path.stat().st_size if content is None else len(content)) == 0:
             raise ConesError("the picture is empty (0 bytes)", where=path, next_step=AGAIN)
-        with warnings.catch_warnings(), Image.open(path) as picture:
+        file = path if content is None else io.BytesIO(content)
+        with warnings.catch_warnings(), Image.open(file) as picture:
             warnings.simplefilter("ignore")  # odd EXIF or ICC blocks; pixels that cannot be decoded still raise
+            if content is not None:
+                picture.draft("RGB", SMALL)
             picture.load()
             yield picture
     except FileNotFoundError:

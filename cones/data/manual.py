@@ -6,11 +6,17 @@ from pathlib import Path
 from cones.data.providers.base import Missing
 from cones.data.registry import Archive, Dataset
 
-STATUS = {"login": "needs_login", "kaggle": "needs_kaggle_token", "request": "needs_request"}
+STATUS = {
+    "login": "needs_login",
+    "kaggle": "needs_kaggle_token",
+    "request": "needs_request",
+    "gone": "needs_a_copy",
+}
 WHY = {
     "login": "the provider hands the files out only to registered users",
     "kaggle": "Kaggle hands the files out only with a personal token",
     "request": "the provider mails a link after a signed agreement",
+    "gone": "the provider's address is dead; `datasets show` says where others found a copy",
 }
 
 

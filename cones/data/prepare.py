@@ -9,14 +9,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from cones.data import coco, soundness
+from pydantic import BaseModel
+
+from cones.data import coco, labelled, soundness
 from cones.data.checksums import assert_unchanged
 from cones.data.download import USABLE, dataset_dir
 from cones.data.findings import summary
 from cones.data.formats import FORMATS, converter_named
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
-from cones.data.registry import GENERATION, SPLITS, Dataset, Source
+from cones.data.registry import CLASSIFICATION, GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
 from cones.data.trees import describe
 from cones.data.unpack import unpack
@@ -32,6 +34,9 @@ log = logging.getLogger(__name__)
 
 def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_validation: bool = False) -> dict:
     """Turn fetched files into canonical COCO splits; returns the manifest, which is written last.
+
+    For classification the pictures and their labels are `items.json`, and a split's file holds its counts
+    (`cones/data/labelled.py`).
 
     `selects_on_validation`: the weights that are best on the validation split will be kept, so there must be one.
 
@@ -71,6 +76,10 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
     converter = converter_named(spec.format.name, where=f"dataset {dataset.id}")
     parameters = parse(converter.Parameters, spec.format.parameters, where=f"dataset {dataset.id}: format")
     native, records = _convert(dataset, spec, folder, fetched, parameters)
+    if dataset.task == CLASSIFICATION:
+        names = converter.class_names(native, parameters)
+        found = labelled.prepare_labelled(dataset, source, spec, native, records, names, folder)
+        return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
     records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
     groups = {record.item_id: record.group for record in records}
     splits = split_items(
@@ -86,10 +95,9 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
     validated = _validated(dataset, spec, [record for record in records if record.item_id in chosen], native)
     soundness.require_what_is_needed(dataset, splits, validated, native, selects_on_validation=selects_on_validation)
     findings = {
-        "leaks": soundness.leaks(splits, validated, spec, native),
+        "leaks": soundness.leaks(splits, validated.contents, validated.files, spec, native),
         "groups": soundness.torn_groups(splits, groups, spec, native),
-        "excluded": _counted(sorted(native.excluded)),
-        "missing": _counted(native.missing),
+        **native.left_out(),
     }
     write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
     documents = {split: validated.document(splits[split]) for split in SPLITS}
@@ -104,11 +112,18 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         "reason": None,
         "splits": written,
         "same_splits": spec.split.aliases,
-        "report": {**validated.report.summary(), **findings, **_notes(native)},
+        "report": {**validated.report.summary(), **findings},
         "pictures_sha256": validated.pictures_sha256,
+        **_how(spec, parameters),
+    }
+
+
+def _how(spec: Source, parameters: BaseModel) -> dict:
+    """How files became splits: the converter with its parameters, and the rule."""
+    return {
         "converter": {
             "name": spec.format.name,
-            "version": converter.VERSION,
+            "version": converter_named(spec.format.name, where="format").VERSION,
             "parameters": parameters.model_dump(mode="json"),
             **_digest_of_plugin(spec.format.name),
         },
@@ -125,10 +140,6 @@ def _validated(dataset: Dataset, spec: Source, records: list[Record], native: Na
     soundness.note_oddities(validated, native)
     _assert_boxes(dataset, spec, validated)
     return validated
-
-
-def _counted(names: list[str]) -> dict:
-    return {"count": len(names), "examples": names[: coco.EXAMPLES]}
 
 
 def _digest_of_plugin(format_name: str) -> dict:
@@ -162,18 +173,17 @@ def _convert(
     return dataclasses.replace(native, pictures=folder / "raw"), records
 
 
-def _notes(native: NativeFiles) -> dict:
-    """The converter's notes in the manifest's form."""
-    return {"notes": {what: _counted(files) for what, files in native.notes.items()}}
-
-
 def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
-    empty = {"images": [], "annotations": [], "categories": coco.categories(dataset.classes)}
+    if dataset.task == CLASSIFICATION:
+        written = labelled.write_items(dataset, source, folder, dataset.classes, {split: [] for split in SPLITS})
+    else:
+        empty = {"images": [], "annotations": [], "categories": coco.categories(dataset.classes)}
+        written = {"splits": _write_splits(dataset, source, folder, dict.fromkeys(SPLITS, empty))}
     return {
         **_head(dataset, source, fetched),
+        **written,
         "status": "skipped",
         "reason": f"{fetched['status']}: {fetched['reason']}",
-        "splits": _write_splits(dataset, source, folder, dict.fromkeys(SPLITS, empty)),
     }
 
 

@@ -1,5 +1,6 @@
 """A preview of a prepared dataset: several of its pictures with boxes, masks and class names drawn over them."""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from pathlib import Path
 
 from cones.data.download import dataset_dir
 from cones.data.drawing import class_colours, classes_of, tile, write_sheet
-from cones.data.registry import SPLITS, Dataset
+from cones.data.registry import CLASSIFICATION, SPLITS, Dataset
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
+
+SMALL_TILE = (200, 200)  # of a labelled picture at most, pixels
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Candidate:
 
 
 def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path, *, pictures: int = 9) -> Path:
-    """Draw `pictures` pictures (chosen so that every class is shown, always the same ones) into the PNG `out`.
+    """Draw `pictures` pictures (chosen so that every class is shown, always the same ones) into the PNG `out`. Labelled
+    pictures are shown class by class, each with its class below.
 
     ConesError if the dataset is not prepared.
     """
@@ -35,6 +39,8 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
             found=manifest["reason"],
             next_step=f"python -m cones datasets show {dataset.id} says how to get them",
         )
+    if manifest["task"] == CLASSIFICATION:
+        return _class_sheet(dataset, source, manifest, folder, out, pictures)
     candidates = [
         Candidate(image, objects, kinds=(Path(image["file_name"]).parent, split))
         for split in SPLITS
@@ -59,6 +65,24 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
         title=dataset.paper_name,
         about=[f"{dataset.id} · source {source} · images: {counts} · {boxes} boxes"],
         colours=colours,
+    )
+
+
+def _class_sheet(dataset: Dataset, source: str, manifest: dict, folder: Path, out: str | Path, pictures: int) -> Path:
+    """Labelled pictures: the first of every class, then the second, as many as asked for."""
+    of_class: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for split in reversed(SPLITS):
+        for path, label in read_json(folder / manifest["items"]["file"])[split]:
+            of_class[label].append((split, path))
+    rounds = itertools.zip_longest(*([(label, *one) for one in of_class[label]] for label in sorted(of_class)))
+    chosen = itertools.islice((one for turn in rounds for one in turn if one), pictures)
+    texts, shown = manifest["texts"], []
+    for label, split, path in chosen:
+        shown.append(tile(folder / path, [], {}, f"{split} · {texts[label]} · {Path(path).name}", room=SMALL_TILE))
+    counts = ", ".join(f"{split} {manifest['splits'][split]['images']}" for split in SPLITS)
+    about = f"{dataset.id} · source {source} · images: {counts} · {len(texts)} classes"
+    return write_sheet(
+        out, shown, columns=4, title=dataset.paper_name, about=[about, f"“{dataset.sentence}”"], colours={}
     )
 
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from cones.data.addresses import checked
+from cones.data.archive import Archive, inside
 from cones.data.formats import converter_named
 from cones.data.variants import laid_over_original
 from cones.runtime.errors import ConesError, closest, kind_of
@@ -27,17 +28,11 @@ REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
 GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
-PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2")
+CLASSIFICATION = "classification"  # one class a picture
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
 ID_PATTERN = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)?")
-
-
-def _inside(path: str) -> str:
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
-        raise ValueError("must be a relative path with / and without ..")
-    return path
 
 
 def _not_blank(name: str) -> str:
@@ -57,34 +52,6 @@ class Phrase(Strict):
     suffix: str = ""
 
 
-class Archive(Strict):
-    """One file to fetch. `strip` is a leading folder inside it that is left out (GitHub zips have one).
-
-    `urls` are addresses in order of preference; `cones/data/addresses.py` knows their forms (https, gdrive, kaggle …).
-    """
-
-    filename: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    urls: list[str] = Field(default_factory=list)
-    size: PositiveInt | None = None
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
-    strip: str | None = None
-    into: str | None = None
-
-    _addresses = field_validator("urls")(lambda urls: [checked(url) for url in urls])
-    _paths = field_validator("strip", "into")(lambda path: path if path is None else _inside(path))
-
-    @property
-    def is_packed(self) -> bool:
-        """Whether the file is unpacked; others, such as a CSV, are part of the unpacked tree under their own name."""
-        return PurePosixPath(self.filename).suffix.lower() in PACKED
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether a checksum is known beforehand; without one the first download is trusted and recorded."""
-        return bool(self.sha256 or self.md5)
-
-
 class Format(BaseModel):
     """The native format's name and its parameters, which the converter of that name checks."""
 
@@ -92,7 +59,7 @@ class Format(BaseModel):
     name: str
 
     @model_validator(mode="after")
-    def _reads_inside(self):
+    def _readsinside(self):
         """ValueError if a parameter is a path that leads out of the unpacked files."""
         todo: list[Any] = list(self.parameters.items())
         while todo:
@@ -117,7 +84,7 @@ class PatientColumn(Strict):
     item: str  # the item's id, or the name of its picture
     patient: str
 
-    _path = field_validator("file")(_inside)
+    _path = field_validator("file")(inside)
 
 
 class SplitRule(Strict):
@@ -129,18 +96,27 @@ class SplitRule(Strict):
     `lists` does the same by item ids: {test: kvasir_test_ids.txt} is a file in `cones/data/lists/`, one id a line.
     `leave_rest`: what `stable_cut` does not need stays unused, instead of being an error.
     `scale`: `group_cut` keeps the ratio of the expected counts if fewer items are there, instead of being an error.
+    `per_class_50_20_30` cuts each class by itself: half train, a fifth val, the rest test, each number rounded.
     `patients` says what must stay in one split: a regular expression on the item id (its first group, else all that it
     matches), or a column of a CSV file. `holdout80` and `test20_then_holdout80` then divide patients, not pictures.
     """
 
-    rule: Literal["as_shipped", "stable_cut", "holdout80", "test20_then_holdout80", "group_cut", "group_fill"]
+    rule: Literal[
+        "as_shipped",
+        "stable_cut",
+        "holdout80",
+        "test20_then_holdout80",
+        "per_class_50_20_30",
+        "group_cut",
+        "group_fill",
+    ]
     shipped: dict[SplitName, str] = Field(default_factory=dict)
     lists: dict[SplitName, str] = Field(default_factory=dict)
     leave_rest: bool = False
     scale: bool = False
     patients: PatientColumn | str | None = None
 
-    _paths = field_validator("lists")(lambda lists: {split: _inside(name) for split, name in lists.items()})
+    _paths = field_validator("lists")(lambda lists: {split: inside(name) for split, name in lists.items()})
 
     @model_validator(mode="after")
     def _complete(self):
@@ -184,7 +160,8 @@ class Expected(Strict):
     boxes: int | None = Field(None, ge=0)
 
 
-RULES_WITHOUT_COUNTS = ("as_shipped", "holdout80", "test20_then_holdout80")
+RULES_WITHOUT_COUNTS = ("as_shipped", "holdout80", "test20_then_holdout80", "per_class_50_20_30")
+MISSING_COUNTS = "`expected` is missing: images per split, such as {images: {train: 80, val: 20}}"
 
 
 class Source(Strict):
@@ -208,8 +185,8 @@ class Source(Strict):
     def _has_one_origin(self):
         if bool(self.archives) == bool(self.folder):
             raise ValueError("give either `archives` or `folder`")
-        if self.expected is None and (self.archives or self.split.rule not in RULES_WITHOUT_COUNTS):
-            raise ValueError("`expected` is missing: images per split, such as {images: {train: 80, val: 20}}")
+        if self.expected is None and self.split.rule not in RULES_WITHOUT_COUNTS:
+            raise ValueError(MISSING_COUNTS)
         return self
 
     @model_validator(mode="after")
@@ -223,6 +200,9 @@ class Source(Strict):
 class Dataset(Strict):
     """One entry of the registry. `id` is its key; `classes` in this order get the category ids 1..K.
 
+    For classification `classes` may be left out: they are those of the files, in the files' order. `texts` says how a
+    text names a class, where that is not its name with spaces for underscores; `template` is the sentence around it.
+
     An entry with `variant_of: <id>` holds what differs from another one (`cones/data/variants.py`). Files that a person
     places are looked for where those of the original lie, and items are put in its order.
     """
@@ -231,13 +211,15 @@ class Dataset(Strict):
     variant_of: str | None = None
     paper_name: str
     group: Literal["natural", "non_radiology", "radiology", "segmentation", "generation"]
-    task: Literal["detection", "instance_segmentation", "personalised_generation"]
-    classes: list[ClassName] = Field(min_length=1)
+    task: Literal["detection", "instance_segmentation", "personalised_generation", "classification"]
+    classes: list[ClassName] = Field(default_factory=list)
+    template: str | None = None
+    texts: dict[str, ClassName] = Field(default_factory=dict)
     prompts: list[Phrase] | None = None
     manual_prompts: list[Phrase] | None = None
     home: str
     licence: str
-    access: Literal["open", "gdrive", "kaggle", "login", "request"]
+    access: Literal["open", "gdrive", "kaggle", "login", "request", "gone"]
     detections_per_image: PositiveInt = 100
     notes: list[str] = Field(default_factory=list)
     sources: dict[SourceName, Source] = Field(min_length=1)
@@ -251,6 +233,22 @@ class Dataset(Strict):
         return value
 
     @model_validator(mode="after")
+    def _says_what_its_task_needs(self):
+        if self.task == CLASSIFICATION:
+            if (self.template or "{}").count("{}") != 1:
+                raise ValueError("`template` must hold {} once, where the class name goes: a photo of a {}.")
+            if self.classes and (unknown := sorted(set(self.texts) - set(self.classes))):
+                raise ValueError(f"`texts` names what is no class: {unknown[0]}")
+            return self
+        if not self.classes:
+            raise ValueError("`classes` is missing or empty: name at least one class")
+        if self.template is not None or self.texts:
+            raise ValueError("`template` and `texts` are for `task: classification`; captions are said by `prompts`")
+        if any(source.archives and source.expected is None for source in self.sources.values()):
+            raise ValueError(MISSING_COUNTS)
+        return self
+
+    @model_validator(mode="after")
     def _classes_and_prompts_agree(self):
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("a class name is listed twice")
@@ -259,6 +257,15 @@ class Dataset(Strict):
             if phrases is not None and len(phrases) != len(self.classes):
                 raise ValueError(f"{key} must have one phrase for each of the {len(self.classes)} classes, in order")
         return self
+
+    @property
+    def sentence(self) -> str:
+        """The template of its texts, by default CLIP's "a photo of a {}."."""
+        return self.template or "a photo of a {}."
+
+    def text_of(self, name: str) -> str:
+        """How a text names a class: as `texts` says, else its name with spaces for underscores."""
+        return self.texts.get(name, " ".join(name.replace("_", " ").split()))
 
     @property
     def original(self) -> str:
@@ -348,9 +355,27 @@ def _entry(dataset_id: str, value: Any, path: str | Path, known: Mapping[str, An
     for name, source in entry.sources.items():
         location = f"{where}: sources.{name}.format"
         written = Written(path, (dataset_id, "sources", name, "format"))
-        schema = converter_named(source.format.name, where=location).Parameters
+        converter = converter_named(source.format.name, where=location)
+        _require_format_of_task(entry, converter, location)
+        schema = converter.Parameters
         parse(schema, source.format.parameters, where=location, written=written)
     return entry
+
+
+def _require_format_of_task(entry: Dataset, converter: ModuleType, where: str) -> None:
+    """ConesError if a format of labelled pictures is named for another task, or the other way round."""
+    is_labelled = hasattr(converter, "class_names")
+    if is_labelled != (entry.task == CLASSIFICATION):
+        raise ConesError(
+            "this format gives pictures one class each, and no boxes"
+            if is_labelled
+            else "this format has no classes of whole pictures",
+            where=f"{where}.name",
+            found=f"{converter.FORMAT['name']} with task {entry.task}",
+            next_step="set `task: classification`, or take another format"
+            if is_labelled
+            else "take a format of docs/datasets.md for classification, such as class_folders, or another task",
+        )
 
 
 def _inherit(sources: Any) -> Any:

@@ -174,20 +174,22 @@ def _require_masks(validated: ValidatedDataset, native: NativeFiles) -> None:
             )
 
 
-def leaks(splits: Splits, validated: ValidatedDataset, spec: Source, native: NativeFiles) -> dict:
+def leaks(
+    splits: Splits, contents: Mapping[str, str], files: Mapping[str, str], spec: Source, native: NativeFiles
+) -> dict:
     """`{"count", "examples"}` of pictures that stand in two splits; refused in a folder of one's own.
 
-    The same pixels count, whatever the file is called. Splits that are declared to be the same files (test: val), and
-    pictures of one value, do not.
+    `contents` holds a digest by item id, `files` the picture's file; what a file is called does not count. Splits that
+    are declared to be the same files (test: val), and items without a digest, do not either.
     """
     same = spec.split.aliases
     where = defaultdict(list)
     for split in SPLITS:
         for item in splits[split] if split not in same else ():
-            if content := validated.contents.get(item):
+            if content := contents.get(item):
                 where[content].append((split, item))
     shared = [places for places in where.values() if len({split for split, _ in places}) > 1]
-    examples = [[f"{split}: {validated.images[item]['file_name']}" for split, item in places] for places in shared]
+    examples = [[f"{split}: {files[item]}" for split, item in places] for places in shared]
     if shared and native.own and not spec.allow_leaks:
         pairs = {frozenset(pair) for places in shared for pair in itertools.combinations({s for s, _ in places}, 2)}
         between = "; ".join(

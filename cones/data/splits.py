@@ -5,7 +5,7 @@ Items are put in a stable order (a hash of dataset and item, no seed) and cut by
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cones.data.registry import REGISTRY, SPLITS, ImageCounts, SplitRule
@@ -33,6 +33,14 @@ def test20_then_holdout80(ordered: Sequence[str]) -> dict[str, list[str]]:
 
 
 test20_then_holdout80.__test__ = False  # a rule of the paper, not a test for pytest to collect
+
+
+def per_class_50_20_30(ordered: Sequence[str]) -> dict[str, list[str]]:
+    """The first half train, the next fifth val, the rest test, counts rounded to even as Python does (500 ->
+    250/100/150): the arithmetic of CoOp's own splits (KaiyangZhou/CoOp datasets/dtd.py), in our stable order."""
+    train = round(0.5 * len(ordered))
+    val = train + round(0.2 * len(ordered))
+    return {"train": list(ordered[:train]), "val": list(ordered[train:val]), "test": list(ordered[val:])}
 
 
 def stable_cut(ordered: Sequence[str], counts: ImageCounts) -> dict[str, list[str]]:
@@ -72,13 +80,16 @@ def split_items(
     rule: SplitRule,
     expected: ImageCounts | None,
     groups: Mapping[str, str | None] | None = None,
+    labels: Mapping[str, str] | None = None,
     registry: str = REGISTRY,
 ) -> dict[str, list[str]]:
     """`{train, val, test: item ids}` of `(item id, native split)` pairs, asserted against the expected counts if known.
 
     `groups[item id]` is what the group rules keep together, such as the patient; an item without one is its own. With
     `rule.patients` the rules that know no counts keep them together too. Every item must land somewhere, unless the
-    rule says otherwise; raises ConesError with expected and found counts. `registry` is the file that messages name;
+    rule says otherwise; raises ConesError with expected and found counts. `labels[item id]` is the class of a whole
+    picture: the rules that know no counts then divide each class by itself, and there may be nothing to train on, as in
+    a set that others are only scored on. `registry` is the file that messages name;
     `order_of` the dataset in whose stable order the items are put, if not their own.
     """
     order_of = order_of or dataset_id
@@ -103,14 +114,13 @@ def split_items(
         splits = {"group_cut": group_cut, "group_fill": group_fill}[rule.rule](grouped, expected)
     else:
         whole = _in_groups(order_of, remaining_items, groups or {}) if rule.patients else [[item] for item in pool]
-        dealt = {"holdout80": holdout80, "test20_then_holdout80": test20_then_holdout80}[rule.rule](whole)
-        splits = {split: [item for group in dealt[split] for item in group] for split in SPLITS}
+        splits = _dealt(whole, WITHOUT_COUNTS[rule.rule], {} if rule.patients else labels or {})
     for split, ids in shipped.items():
         splits[split] = splits[split] + ids
     splits = {split: stable_order(order_of, splits[split]) for split in SPLITS}
     if expected:
         _assert_counts(dataset_id, splits, expected, registry)
-    elif not splits["train"]:
+    elif not splits["train"] and labels is None:
         raise ConesError(
             "nothing is left to train on",
             where=f"dataset {dataset_id}",
@@ -118,6 +128,25 @@ def split_items(
             next_step=f"correct `split` of this source in {registry}"
             + (" (test20_then_holdout80 needs five patients)" if rule.patients else ""),
         )
+    return splits
+
+
+WITHOUT_COUNTS = {
+    "holdout80": holdout80,
+    "test20_then_holdout80": test20_then_holdout80,
+    "per_class_50_20_30": per_class_50_20_30,
+}
+
+
+def _dealt(groups: Sequence[Sequence[str]], rule: Callable, labels: Mapping[str, str]) -> dict[str, list[str]]:
+    """The groups divided by a rule without counts; where items have `labels`, each class by itself."""
+    of_label: dict[str | None, list[Sequence[str]]] = {}
+    for group in groups:
+        of_label.setdefault(labels.get(group[0]), []).append(group)
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for label in sorted(of_label, key=str):
+        for split, dealt in rule(of_label[label]).items():
+            splits[split] += [item for group in dealt for item in group]
     return splits
 
 

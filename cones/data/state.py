@@ -11,7 +11,12 @@ from cones.data.registry import DRAWN, Dataset
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
-WORDS = {"needs_kaggle_token": "needs token", "needs_login": "needs login", "needs_request": "needs form"}
+WORDS = {
+    "needs_kaggle_token": "needs token",
+    "needs_login": "needs login",
+    "needs_request": "needs form",
+    "needs_a_copy": "needs a copy",
+}
 
 
 class State(NamedTuple):

@@ -8,7 +8,8 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from cones.data.registry import Dataset, load_registries
+from cones.data.registry import CLASSIFICATION, Dataset, load_registries
+from cones.experiment.classification import Classification
 from cones.experiment.generation import Generation
 from cones.experiment.outputs import grids_read_by
 from cones.experiment.plugins import plugin_digests
@@ -87,6 +88,7 @@ class Plan:
             _check_named_subjects(loaded.generation, registry[loaded.generation.dataset], file)
         for dataset in loaded.all_datasets:
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
+        _check_tasks(loaded, registry, file)
         for cell in plan.all_cells():
             _check_caption(plan, cell, file)
             _check_rows(plan, cell, file)
@@ -95,7 +97,7 @@ class Plan:
     def check(self, *, model: str | None = None, dataset: str | None = None, where: str | None = None) -> None:
         """ConesError if the suite has no such model, or the registry no such dataset; `where` the name stands."""
         if model is not None:
-            _refuse_unknown("model", model, self.suite.models, f"{CONFIG_FOLDER / self.suite.suite}.yaml: models")
+            _refuse_unknown("model", model, self.suite.all_models, f"{CONFIG_FOLDER / self.suite.suite}.yaml: models")
         if dataset is not None:
             _refuse_unknown(
                 "dataset", dataset, self.registry, where, " or ".join(["datasets.yaml", *self.suite.registry])
@@ -129,6 +131,17 @@ class Plan:
                 next_step="choose one that does, such as --suite miniature, or add a section `generation`",
             )
         return self.suite.generation
+
+    @property
+    def classification(self) -> Classification:
+        """The suite's section `classification`; ConesError if it has none."""
+        if self.suite.classification is None:
+            raise ConesError(
+                "the suite classifies no images",
+                where=f"{CONFIG_FOLDER / self.suite.suite}.yaml",
+                next_step="choose one that does, such as --suite miniature, or add a section `classification`",
+            )
+        return self.suite.classification
 
     def subject_cells(self) -> list[Cell]:
         """The cells of the suite's generation, arm by arm: a subject is a dataset, `dreambooth-dog6`."""
@@ -187,7 +200,7 @@ class Plan:
 
     def weights(self, model: str) -> Path:
         """File of the base weights; random weights have one per seed, apart from that of the official weights."""
-        seed = self.suite.models[model].initial_seed
+        seed = self.suite.all_models[model].initial_seed
         return CHECKPOINTS / f"{model}{'' if seed is None else f'-seed{seed}'}.safetensors"
 
     def text_states(self, model: str, dataset: str) -> Path:
@@ -297,6 +310,20 @@ def _check_subjects(dataset: Dataset) -> None:
                 expected="letters, digits, _, + and -",
                 found=f'"{name}"',
                 next_step="rename it in the registry, or choose another generation.dataset",
+            )
+
+
+def _check_tasks(suite: Suite, registry: dict[str, Dataset], file: Path) -> None:
+    """ConesError if a detector is asked for a dataset of another task than its own, or a classifier for one."""
+    detected = {dataset for grid in suite.grids for dataset in suite.grid(grid)[1]}
+    classified = set(suite.classification.datasets) if suite.classification else set()
+    for dataset in (*detected, *classified):
+        task, is_classified = registry[dataset].task, dataset in classified
+        if (task == CLASSIFICATION) != is_classified or dataset in detected & classified:
+            raise ConesError(
+                f'dataset "{dataset}" is of the task {task}',
+                where=f"{file}: {'classification.datasets' if is_classified else 'datasets'}",
+                next_step="name it under `classification.datasets`" if task == CLASSIFICATION else "take it out there",
             )
 
 

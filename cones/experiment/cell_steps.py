@@ -22,7 +22,7 @@ def weights_steps(plan: Plan) -> list[Step]:
 
     def weights_inputs(job: Job) -> dict[str, Input]:
         model = model_of(job)
-        if plan.suite.models[model].initial_seed is None and (files := shipped(model)):
+        if plan.suite.all_models[model].initial_seed is None and (files := shipped(model)):
             return {"shipped": [os.path.relpath(path) for path in files]}
         return {"official": [Output(Job("checkpoint", name=name), "record") for name in needed(plan.suite, [model])]}
 
@@ -39,7 +39,7 @@ def weights_steps(plan: Plan) -> list[Step]:
             outputs={"weights": "checkpoints/{weights}.safetensors"},
             log="logs/checkpoints/{weights}.log",
             inputs=weights_inputs,
-            settings=lambda job: {"initial_seed": plan.suite.models[model_of(job)].initial_seed},
+            settings=lambda job: {"initial_seed": plan.suite.all_models[model_of(job)].initial_seed},
         ),
     ]
 

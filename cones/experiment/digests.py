@@ -44,6 +44,9 @@ CODE_OF = {
     "learn_subject": "cones.training.subjects.learning",
     "draw_subject": "cones.training.subjects.generator",
     "score_subject": "cones.steps.generation",
+    "encode_images": "cones.steps.encode_images",
+    "self_supervise": "cones.steps.self_supervise",
+    "classify": "cones.steps.classify",
 }
 
 
@@ -70,10 +73,12 @@ def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
         return (FORMATS.module(plan.registry[job.dataset].source(plan.suite.source).format.name),)
     if job.step == "weights":
         return (family_of(model_of(plan, job.weights)).module,)
-    if job.step in ("text_states", "features"):
+    if job.step in ("text_states", "features", "encode_images"):
         return (family_of(job.model).module,)
     if job.step in ("tune", "evaluate", "embed"):
         return plan.method(job.arm).module, family_of(job.model).module
+    if job.step == "classify":
+        return METHODS[plan.classification.method(job.arm)].module, family_of(job.model).module
     if job.step in ("look_at_real_pictures", "score_subject") and plan.generation.model == SHIPPED:
         return (OWN_OF_SHIPPED,)
     if job.step == "learn_subject":
@@ -83,7 +88,7 @@ def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
 
 def model_of(plan: Plan, weights: str) -> str:
     """The model whose base weights a file holds, by the file's stem."""
-    return next(model for model in plan.suite.models if plan.weights(model).stem == weights)
+    return next(model for model in plan.suite.all_models if plan.weights(model).stem == weights)
 
 
 def pretraining_code(model: str) -> str:

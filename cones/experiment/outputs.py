@@ -13,8 +13,9 @@ from cones.runtime.registry import Entry, Registry
 from cones.runtime.strict import Name
 
 # what an output may read; `cones/outputs/reads/` has a module for each
-Reads = Literal["scores", "records", "classes", "vectors", "boxes", "manifests", "subjects"]
+Reads = Literal["scores", "records", "classes", "vectors", "boxes", "manifests", "subjects", "classification"]
 GENERATION = "generation"  # the part of a suite whose cells are subjects; all others are its grids
+CLASSIFICATION = "classification"  # what an output reads whose grids are those of the section of this name
 
 
 class Output(Entry):
@@ -30,7 +31,7 @@ class Output(Entry):
         description="scores: the rows of <grid>_cells.csv; records: what every cell of a table of methods recorded of"
         " itself; classes: the AP of each class of these cells; vectors, boxes: the class vectors of cells, and their"
         " boxes' features; manifests: the datasets;"
-        " subjects: the cells of personalised generation"
+        " subjects: the cells of personalised generation; classification: the cells of a grid of the survey"
     )
     grids: tuple[str, ...] = Field((), description='grids whose cells it reads, or "generation"; made if any is there')
     also: tuple[str, ...] = Field((), description="grids that it reads too, where the suite has them")
@@ -45,10 +46,11 @@ class Output(Entry):
         (), description="pictures that the report keeps folded and results/ leaves out"
     )
     further: tuple[str, ...] = Field((), description="CSV files beside <name>.csv")
+    decimals: int = Field(4, ge=0, description="of the numbers in its CSV files")
 
     @model_validator(mode="after")
     def _reads_something(self) -> "Output":
-        if self.reads in ("scores", "vectors", "boxes", "subjects") and not self.grids:
+        if self.reads in ("scores", "vectors", "boxes", "subjects", "classification") and not self.grids:
             raise ValueError(f'an output that reads "{self.reads}" names the grids whose cells these are: grids')
         return self
 
@@ -105,18 +107,27 @@ def grids_of_methods(parts: Collection[str]) -> tuple[str, ...]:
 
 
 def is_read(grid: str) -> bool:
-    """Whether some output reads a grid of that name."""
+    """Whether some output reads a detectors' grid of that name."""
     if grid == GENERATION:
         return False
     is_own = grid in OUTPUTS and grid in OUTPUTS[grid].grids  # true of most: no other file is looked into
-    return is_own or grid in known_grids()
+    return OUTPUTS[grid].reads != CLASSIFICATION if is_own else grid in known_grids()
 
 
 def known_grids() -> Iterator[str]:
-    """Every grid that some output reads: what a suite may name."""
+    """Every grid of detectors that some output reads: what a suite may name."""
     yield from dict.fromkeys(
-        grid for output in OUTPUTS.values() for grid in (*output.grids, *output.also) if grid != GENERATION
+        grid
+        for output in OUTPUTS.values()
+        for grid in (*output.grids, *output.also)
+        if grid != GENERATION and output.reads != CLASSIFICATION
     )
+
+
+def classification_grids() -> tuple[str, ...]:
+    """Every grid of `classification` that some output reads: what that section may name."""
+    outputs = [output for output in OUTPUTS.values() if output.reads == CLASSIFICATION]
+    return tuple(dict.fromkeys(grid for output in outputs for grid in (*output.grids, *output.also)))
 
 
 def _in_order(parts: Collection[str], outputs: Iterable[Output]) -> tuple[str, ...]:

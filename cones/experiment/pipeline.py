@@ -11,6 +11,8 @@ from pathlib import Path
 
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.cell_steps import cell_steps, job_of_cell, weights_steps
+from cones.experiment.classification_cells import classification_cells
+from cones.experiment.classification_steps import classification_steps
 from cones.experiment.data_steps import data_steps
 from cones.experiment.digests import PLANNED, code, code_modules
 from cones.experiment.generation_steps import find_step, generation_steps
@@ -28,6 +30,8 @@ class Pipeline:
         steps = [*data_steps(plan), *weights_steps(plan), *cell_steps(plan), find_step()]
         if plan.suite.generation:
             steps += generation_steps(plan)
+        if plan.suite.classification:
+            steps += classification_steps(plan)
         self.steps: dict[str, Step] = {step.name: step for step in steps}
         self._code: dict[tuple, str] = {}
 
@@ -56,14 +60,16 @@ class Pipeline:
     # ------------------------------------------------------------------------------------------------------- jobs
 
     def job_of(self, step: str, cell: Cell) -> Job:
-        """The job of a step for a cell of a grid or of a subject."""
+        """The job of a step for a cell of a grid, of classification or of a subject."""
         if step not in SUBJECT_STEPS:
             return job_of_cell(step, cell)
         return Job(step, subject=self.plan.subject_of(cell), arm=cell.arm, seed=cell.seed)
 
     def scoring(self, cell: Cell) -> Job:
         """The job that writes a cell's metrics."""
-        generation = self.plan.suite.generation
+        generation, classification = self.plan.suite.generation, self.plan.suite.classification
+        if classification and cell.model in classification.models:
+            return self.job_of("classify", cell)
         return self.job_of("score_subject" if generation and cell.model == generation.model else "evaluate", cell)
 
     def needs(self, job: Job) -> list[Job]:
@@ -86,6 +92,7 @@ class Pipeline:
         last = [job_of_cell(step, cell) for cell in cells for step in ("evaluate", "embed")]
         shown = dict.fromkeys((cell.model, cell.dataset) for cell in cells)
         last += [Job("preview", model=model, dataset=dataset) for model, dataset in shown]
+        last += [job_of_cell("classify", cell) for cell in classification_cells(self.plan)]
         return list(self.behind([*last, *(self.job_of("score_subject", cell) for cell in subjects)]))
 
     # ------------------------------------------------------------------------------------------------- what decides

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from cones.experiment.classification import Classification, ClassificationModel
 from cones.experiment.generation import Generation
 from cones.experiment.outputs import GENERATION, is_read, known_grids
 from cones.experiment.plugins import load_plugins
@@ -123,14 +124,15 @@ class Suite(Strict):
         (), description="files and packages with methods, models, formats or tables of your own, relative to this file"
     )
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    datasets: tuple[str, ...] = Field(min_length=1)
-    models: dict[Name, Model] = Field(min_length=1)
-    arms: dict[Name, Arm] = Field(min_length=1)
+    datasets: tuple[str, ...] = ()
+    models: dict[Name, Model] = Field(default_factory=dict, description="detectors")
+    arms: dict[Name, Arm] = Field(default_factory=dict)
     grids: dict[str, Grid] = Field(
         {MAIN_GRID: Grid()},
         description="table or figure that reads it -> its cells; without it Table 1 has every model, dataset and arm",
     )
     generation: Generation | None = Field(None, description="pictures of subjects: generation.csv, Figures 3 and 6")
+    classification: Classification | None = Field(None, description="models with two encoders: survey.csv and others")
     report: Report = Report()
     prompts: Literal["plain", "glip_manual"] = Field(
         "plain", description="class names, or GLIP's hand-written phrases where a dataset has them"
@@ -174,6 +176,14 @@ class Suite(Strict):
         """`grids: null`, in a suite like another, is one grid of everything; `grids: {}` is none."""
         return {MAIN_GRID: {}} if value is None else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_detectors(cls, content: Any) -> Any:
+        """A suite that classifies alone, without detectors, has no grid of detectors."""
+        if isinstance(content, dict) and content.get("classification") and not content.get("models"):
+            return {**content, "grids": content.get("grids") or {}}
+        return content
+
     @model_validator(mode="after")
     def _consistent(self) -> "Suite":
         for name, arm in self.arms.items():
@@ -188,13 +198,18 @@ class Suite(Strict):
             self._check_grid(name)
         if self.device == "cpu" and not self.allow_cpu:
             raise ValueError("device is cpu, and allow_cpu is false: change one of them")
-        if not self.grids and not self.generation:
-            raise ValueError("neither a grid nor generation: there is nothing to do")
+        if not self.grids and not self.generation and not self.classification:
+            raise ValueError("neither a grid nor generation nor classification: there is nothing to do")
+        if self.classification and (twice := self.models.keys() & self.classification.models.keys()):
+            raise ValueError(f'classification.models: "{sorted(twice)[0]}" is one of the detectors under `models`')
         return self
 
     def _check_grid(self, name: str) -> None:
         """ValueError if a grid names what the suite lacks, a tuned arm has no learning rate, or stage 2 no stage 1."""
-        models, _, arms = self.grid(name)
+        models, datasets, arms = self.grid(name)
+        for kind, what in (("models", models), ("datasets", datasets), ("arms", arms)):
+            if not what:
+                raise ValueError(f"grids.{name}: the suite has no {kind}; name some, or say `grids: {{}}`")
         for kind, named, known in (("model", models, self.models), ("arm", arms, self.arms)):
             for entry in named:
                 if entry not in known:
@@ -206,11 +221,12 @@ class Suite(Strict):
         for arm_name in arms:
             arm = self.arms[arm_name]
             method = arm.method or arm_name
-            if "stage1" in METHODS[method].inputs and arm.stage1 not in self.arms:
+            entry = METHODS[method]
+            if "stage1" in entry.inputs and arm.stage1 not in self.arms:
                 raise ValueError(f'arm "{arm_name}" needs the arm "{arm.stage1}", which is not in the suite')
             for model in models:
                 rates = self.models[model].learning_rate
-                if METHODS[method].is_tuned and arm.learning_rate is None and method not in rates:
+                if entry.class_name and entry.is_tuned and arm.learning_rate is None and method not in rates:
                     raise ValueError(f'models.{model}.learning_rate has no value for "{method}" (arm "{arm_name}")')
 
     def grid(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -227,7 +243,14 @@ class Suite(Strict):
     def all_datasets(self) -> tuple[str, ...]:
         """The datasets of every grid and of generation, in the order in which they first come up."""
         drawn = [self.generation.dataset] if self.generation else []
-        return tuple(dict.fromkeys([*(dataset for name in self.grids for dataset in self.grid(name)[1]), *drawn]))
+        classified = self.classification.datasets if self.classification else ()
+        detected = (dataset for name in self.grids for dataset in self.grid(name)[1])
+        return tuple(dict.fromkeys([*detected, *drawn, *classified]))
+
+    @property
+    def all_models(self) -> dict[str, Model | ClassificationModel]:
+        """The models that have a file of base weights: the detectors, and those with two encoders."""
+        return {**self.models, **(self.classification.models if self.classification else {})}
 
     @property
     def named_datasets(self) -> Iterator[tuple[str, str]]:
@@ -237,12 +260,15 @@ class Suite(Strict):
             yield from ((f"grids.{key}.datasets", name) for name in grid.datasets or ())
         if self.generation:
             yield "generation.dataset", self.generation.dataset
+        if self.classification:
+            yield from (("classification.datasets", name) for name in self.classification.datasets)
         yield from (("dataset_tuning", name) for name in self.dataset_tuning)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What the suite makes: its grids, and "generation" if it draws pictures."""
-        return (*self.grids, *([GENERATION] if self.generation else []))
+        """What the suite makes: its grids, "generation" if it draws pictures, and the grids of `classification`."""
+        classified = self.classification.grids if self.classification else ()
+        return (*self.grids, *([GENERATION] if self.generation else []), *classified)
 
     def seeds_of(self, name: str, arm: str) -> tuple[int, ...]:
         """The seeds of an arm in a grid."""
@@ -313,11 +339,24 @@ def _texts(value: Any) -> list[str]:
     return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list | tuple) else []
 
 
+def _check_kind(model: str, kind: str, where: str) -> None:
+    """ConesError for an unknown model, or one of the other kind."""
+    entry = family_of(model, where=where)
+    if entry.kind != kind:
+        names = {"detector": "detector", "dual_encoder": "model with two encoders"}
+        other = "classification.models" if entry.kind == "dual_encoder" else "models"
+        raise ConesError(
+            f'the model "{model}" is no {names[kind]}',
+            where=where,
+            next_step=f"name it under `{other}`, or take it out",
+        )
+
+
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
-    A file with `like: <other suite>` holds what differs from that one; its grids and generation are its own, and its
-    registry files come beside those of the other, whose settings may name datasets of these.
+    A file with `like: <other suite>` holds what differs from that one; its grids, generation and classification are
+    its own, and its registry files come beside those of the other, whose settings may name datasets of these.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -327,7 +366,7 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     if "like" in base:
         other = _read(CONFIG_FOLDER / f"{base.pop('like')}.yaml")
         own, theirs = base.get("registry", []), _texts(other.get("registry"))
-        base = merged({**other, "grids": None, "generation": None}, base)
+        base = merged({**other, "grids": None, "generation": None, "classification": None}, base)
         if isinstance(own, list):  # else it is reported when the suite is parsed
             base["registry"] = [*theirs, *(file for file in own if file not in theirs)]
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
@@ -335,11 +374,16 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     load_plugins(_texts(content.get("plugins")), suite_file=path)
     suite = parse(Suite, content, where=where)
     for model in suite.models:
-        family_of(model, where=f"{path}: models")
+        _check_kind(model, "detector", f"{path}: models")
+    for model in suite.classification.models if suite.classification else ():
+        _check_kind(model, "dual_encoder", f"{path}: classification.models")
     for grid in suite.grids:
         models, datasets, arms = suite.grid(grid)
         for model, arm, dataset in product(models, arms, (None, *filter(suite.dataset_tuning.get, datasets))):
             cell_settings(suite, model, arm, dataset)
     for arm in suite.generation.arms if suite.generation else ():
         suite.generation.settings(arm)
+    if suite.classification:
+        for model, arm in product(suite.classification.models, suite.classification.arms):
+            suite.classification.recipe_of(model, arm)
     return suite

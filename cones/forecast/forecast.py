@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cones.experiment.cell import RESULTS, Cell, Plan
+from cones.experiment.classification_cells import targets_of
 from cones.experiment.pipeline import Pipeline
+from cones.forecast.classified import ClassifiedCells
 from cones.forecast.rates import Rates, read_records
 from cones.forecast.storage import Source, checkpoint_sources, dataset_sources, pretrained_sources
 from cones.forecast.subjects import Drawn, Subjects, read_subject_records
-from cones.forecast.targets import cells_of, is_done, jobs, parts_of, subjects_of
+from cones.forecast.targets import cells_of, classified_of, is_done, jobs, parts_of, subjects_of
 from cones.forecast.work import Pictures, Share, bytes_left, pictures, work
 
 
@@ -105,21 +107,26 @@ def forecast(
     parts = parts_of(plan, targets)
     cells, drawn = cells_of(plan, parts, datasets), subjects_of(plan, parts, datasets)
     generation = plan.suite.generation if drawn else None
+    classified = classified_of(plan, parts, datasets)
     needed = [cell.dataset for cell in cells] + ([generation.dataset] if generation else [])
+    needed += [dataset for cell in classified for dataset in targets_of(plan, cell)]
     seen = {name: pictures(plan, name) for name in dict.fromkeys(needed)}
-    models = dict.fromkeys(cell.model for cell in cells)
+    models = dict.fromkeys(cell.model for cell in (*cells, *classified))
     rates = Rates(read_records(RESULTS, models), tflops=tflops)
     subjects = _subjects(plan, rates) if generation else None
+    timed = ClassifiedCells(RESULTS, {cell.model for cell in classified})
     pipeline = Pipeline(plan)
     lines: dict[tuple[str, str], Line] = {}
     by_device: dict[str, tuple[float, float]] = {}
     remain = Drawn()
-    for cell, its_jobs in {**cells, **drawn}.items():
+    for cell, its_jobs in {**cells, **drawn, **classified}.items():
         line = lines.setdefault((cell.model, cell.arm), Line(cell.model, cell.arm))
         done = is_done(pipeline, cell, its_jobs) and not from_scratch
         line.cells, line.done = line.cells + 1, line.done + done
         if cell in drawn:
             share = subjects.share(cell, len(its_jobs))
+        elif cell in classified:
+            share = timed.share(plan, cell)
         else:
             share = _share(plan, cell, seen[cell.dataset], rates, epochs, its_jobs)
         _add(share, line, by_device, done)
@@ -132,7 +139,7 @@ def forecast(
         suite=plan.suite.suite,
         parts=parts,
         lines=sorted(lines.values(), key=lambda line: order.index(line.model)),
-        jobs=jobs(pipeline, {**cells, **drawn}),
+        jobs=jobs(pipeline, {**cells, **drawn, **classified}),
         sources=[*sources, *(pretrained_sources(generation) if generation else [])],
         feature_bytes=int(plan.suite.feature_cache_gb * 1e9) if cells else 0,
         shared_bytes=subjects.shared_bytes(seen[generation.dataset]) if generation else 0,

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from cones.experiment.cell import Cell, Plan
+from cones.experiment.classification import Setting
+from cones.experiment.classification_cells import grid_cells, stage1_of
 from cones.experiment.outputs import OUTPUTS, embedded_grids, scored_grids
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.experiment.suite import MAIN_GRID
@@ -20,7 +22,7 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
         if output.reads != "manifests"
         for name in output.files
     }
-    made |= {"all": plan.suite.parts, "report": plan.suite.parts if scored_grids(plan.suite.parts) else ()}
+    made |= {"all": parts_of_all(plan), "report": plan.suite.parts if scored_grids(plan.suite.parts) else ()}
     made |= {"figure_methods": plan.suite.parts if MAIN_GRID in plan.suite.grids else ()}  # comes with the report
     wanted: dict[str, None] = {}
     for target in targets or ("all",):
@@ -37,6 +39,12 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
             )
         wanted |= dict.fromkeys(there)
     return list(wanted)
+
+
+def parts_of_all(plan: Plan) -> tuple[str, ...]:
+    """What `all` makes: every part of the suite but the grids that are made on request."""
+    grids = plan.suite.classification.grids if plan.suite.classification else {}
+    return tuple(part for part in plan.suite.parts if part not in grids or not grids[part].on_request)
 
 
 def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
@@ -66,6 +74,17 @@ def subjects_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) 
     if generation is None or "generation" not in parts or (datasets and generation.dataset not in datasets):
         return {}
     return {cell: set(SUBJECT_STEPS) for cell in plan.subject_cells()}
+
+
+def classified_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
+    """{cell of classification among these parts: its jobs}, with the cells that their stage 2 starts from."""
+    if plan.suite.classification is None:
+        return {}
+    grids = [part for part in parts if part in plan.suite.classification.grids]
+    cells = dict.fromkeys(cell for grid in grids for cell in grid_cells(plan, grid))
+    first = [stage1 for cell in cells if (stage1 := stage1_of(plan, cell))]
+    wanted = (cell for cell in dict.fromkeys([*cells, *first]))
+    return {cell: {"classify"} for cell in wanted if not datasets or Setting.of(cell.dataset).dataset in datasets}
 
 
 def is_done(pipeline: Pipeline, cell: Cell, its_jobs: Iterable[str]) -> bool:

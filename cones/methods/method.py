@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cones.methods.settings import StartStd
 from cones.models.generators import GENERATORS
+from cones.runtime.errors import ConesError
 from cones.runtime.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 Input = Literal["text_states", "text_encoder", "stage1"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
+Features = Literal["patches", "views", "self_supervised"]
 
 
 class MethodEntry(Entry):
     """The literal METHOD of a method's file: its label, the files of other steps it reads, and its properties."""
 
-    class_name: str = Field(alias="class")
+    class_name: str | None = Field(None, alias="class", description="its class for detectors, a `TuningMethod`")
+    classifier: str | None = Field(
+        None, description="its class for models with two encoders, a `ClassifierMethod` (cones/methods/classifier.py)"
+    )
     label: str = Field(description="as tables and figures print it")
     block: str = Field(description="of Table 1: zero_shot, peft, fine_tuning, control, or a title of its own")
     inputs: tuple[Input, ...] = Field((), description="files of other steps")
@@ -49,11 +54,26 @@ class MethodEntry(Entry):
     context: str | None = Field(
         None, description='"module:Class" of the text conditioning of a generator, where the method can draw pictures'
     )
+    features: tuple[Features, ...] = Field(
+        (),
+        description="what its classifier reads beside one vector per image: the vectors of all positions, those of"
+        " augmented passes over the training images, those of a network trained without labels",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_class(self) -> MethodEntry:
+        if not self.class_names:
+            raise ValueError("needs `class`, its class for detectors, or `classifier`, for models with two encoders")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.class_name, self.classifier) if name)
 
     @property
     def of_cells(self) -> dict:
-        """The fields that a cell's result depends on: all but those that only tables show."""
-        return self.model_dump(mode="json", exclude={"label", "block"})
+        """The fields that the result of a detector's cell depends on: all but those that only tables show."""
+        return self.model_dump(mode="json", exclude={"label", "block", "classifier", "features"})
 
 
 METHODS: Registry[MethodEntry] = Registry(
@@ -108,7 +128,8 @@ class TuningMethod(ABC):
 
     @staticmethod
     def load(name: str) -> TuningMethod:
-        return METHODS.make(name, TuningMethod)
+        """The method of a name; one that has no form for detectors supports no model."""
+        return METHODS.make(name, TuningMethod) if METHODS.find(name).class_name else NotForDetectors()
 
     def supports(self, model_name: str) -> str | None:
         """None, or the reason why this model cannot carry the method; tables print it."""
@@ -164,3 +185,16 @@ class TuningMethod(ABC):
     def needs_prompt_at_test(self, prompt: Prompt) -> bool:
         """Whether scoring needs the prompt itself, and not only its final language features."""
         return not prompt.is_static or self.detect is not None
+
+
+class NotForDetectors(TuningMethod):
+    """Stands for a method that only models with two encoders can carry: it says so, and does nothing else."""
+
+    def supports(self, model_name: str) -> str:
+        return "defined for models with two encoders only (`classification` of a suite)"
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> Prompt:
+        raise ConesError(self.supports(""), next_step="take its arm out of the grids of detectors")
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return False

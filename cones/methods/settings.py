@@ -1,6 +1,6 @@
-"""The settings of a cell: the tuning budget and protocol that all methods share, and those of its method."""
+"""The settings of a cell: the tuning budget and protocol all methods share, and its method's; a classifier's recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -78,3 +78,23 @@ class CellSettings(Strict):
     pictures: int | None = None  # of a split at most
     loss_groups: tuple[LossGroup, ...] | None = None
     projections: str | None = None
+
+
+class Recipe(Strict):
+    """How a classifier is trained: the published values of a method, which a suite or an arm may override."""
+
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = Field(2e-3, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(5e-4, ge=0, description="adamw's is apart from the gradient, that of the others in it")
+    eps: float = Field(1e-8, gt=0, description="of adam and adamw")
+    epochs: int = Field(50, ge=0)
+    max_steps: int | None = Field(None, ge=1, description="optimiser steps at most, whatever the epochs ask for")
+    batch_size: int = Field(32, ge=1, description="images per optimiser step")
+    schedule: Literal["constant", "cosine", "cosine_per_step"] = Field(
+        "cosine", description="to zero over all epochs, epoch by epoch or step by step"
+    )
+    warmup_epochs: int = Field(1, ge=0, description="first epochs at the constant `warmup_rate`")
+    warmup_rate: float = Field(1e-5, gt=0)
+    clip_norm: float | None = Field(None, gt=0, description="greatest norm of all gradients together")
+    options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name")

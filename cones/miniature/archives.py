@@ -7,6 +7,7 @@ from pathlib import Path
 from cones.data.download import miniature_mirror
 from cones.data.registry import DRAWN, SPLITS, Dataset, Source
 from cones.miniature import cells, cityscapes, dreambooth, layouts, medical, natural, odinw, sealife
+from cones.miniature.classification import drawings as classification
 from cones.miniature.layouts import Page
 from cones.miniature.painter import Painter, generator
 from cones.runtime.artifacts import replacing
@@ -27,6 +28,7 @@ DRAWINGS: dict[str, tuple[Painter, Layout]] = {
     "cityscapes": (cityscapes.paint, cityscapes.layout),
     "dreambooth": (dreambooth.paint, dreambooth.layout),
     **medical.DRAWINGS,
+    **classification.DRAWINGS,
 }
 
 

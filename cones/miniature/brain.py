@@ -30,6 +30,11 @@ def paint(rng: np.random.Generator, classes: list[str], index: int) -> Stack:
     return Stack(middle.image, middle.objects, slices)
 
 
+def paint_slice(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
+    """The middle slice of one head alone."""
+    return _Head(rng).slice(rng, classes[0], SLICES // 2)
+
+
 class _Head:
     """What the slices of one subject have in common."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[float, float, float]  # 0–255
+LUMA = np.float32([0.299, 0.587, 0.114])  # brightness of red, green and blue
 VISIBLE = 0.35  # alpha from which a pixel counts for the box
 FINE = 4  # sprites are drawn this many times larger and averaged down
 

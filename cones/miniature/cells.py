@@ -6,6 +6,7 @@ from cones.miniature.canvas import Canvas, blob, mix, noise, smooth
 from cones.miniature.painter import Drawn, Painted
 
 WIDTH, HEIGHT = 192, 144
+PLASM = (214, 200, 226), (184, 164, 210)
 
 
 def paint(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
@@ -17,7 +18,7 @@ def paint(rng: np.random.Generator, classes: list[str], index: int) -> Painted:
     drawn: list[Drawn] = []
     plan = [("WBC", (1, 1, 1, 2, 0)[index % 5]), ("Platelets", 1 + index % 3), ("RBC", int(rng.integers(7, 14)))]
     radii = {"WBC": (18, 24), "Platelets": (4.2, 6), "RBC": (11, 14.5)}
-    look = {"WBC": _white_cell, "Platelets": _platelet, "RBC": _red_cell}
+    look = {"WBC": white_cell, "Platelets": platelet, "RBC": red_cell}
     spots = []
     for name, count in plan:
         for _ in range(count):
@@ -46,7 +47,7 @@ def _wobble(rng, strength: float) -> list[tuple[float, float]]:
     return [(rng.uniform(0, strength) / (k + 1), rng.uniform(0, 2 * np.pi)) for k in range(3)]
 
 
-def _red_cell(canvas, rng, x, y, radius):
+def red_cell(canvas, rng, x, y, radius):
     cell = blob(x, y, radius, radius * rng.uniform(0.86, 1), angle=rng.uniform(0, np.pi), wobble=_wobble(rng, 0.045))
     hue = rng.uniform(-1, 1)
     body = np.array([226 + 5 * hue, 158 + 9 * hue, 156 + 6 * hue], np.float32)
@@ -58,13 +59,14 @@ def _red_cell(canvas, rng, x, y, radius):
     return cell.patch
 
 
-def _white_cell(canvas, rng, x, y, radius):
+def white_cell(canvas, rng, x, y, radius, *, lobes: int | None = None, plasm=PLASM, grain: float = 7):
+    """`lobes` of its nucleus, 1 to 4 where that is left to chance; the colours of its plasm from the middle outwards,
+    and how much its granules show."""
     cell = blob(x, y, radius, radius * rng.uniform(0.88, 1), angle=rng.uniform(0, np.pi), wobble=_wobble(rng, 0.06))
     side = cell.radius.shape[0]
     granules = noise(rng, side, side, 18)
-    plasm = mix((214, 200, 226), (184, 164, 210), smooth(0.3, 1.0, cell.radius)) + 7 * granules[..., None]
-    canvas.paint(cell.patch, plasm, opacity=0.94)
-    lobes, turn = int(rng.integers(1, 5)), rng.uniform(0, 2 * np.pi)
+    canvas.paint(cell.patch, mix(*plasm, smooth(0.3, 1.0, cell.radius)) + grain * granules[..., None], opacity=0.94)
+    lobes, turn = lobes or int(rng.integers(1, 5)), rng.uniform(0, 2 * np.pi)
     for lobe in range(lobes):
         angle = turn + lobe * 2 * np.pi / lobes * rng.uniform(0.7, 1)
         away = 0 if lobes == 1 else radius * 0.36
@@ -83,7 +85,7 @@ def _white_cell(canvas, rng, x, y, radius):
     return cell.patch
 
 
-def _platelet(canvas, rng, x, y, radius):
+def platelet(canvas, rng, x, y, radius):
     cell = blob(x, y, radius, radius * rng.uniform(0.7, 1), angle=rng.uniform(0, np.pi), wobble=_wobble(rng, 0.16))
     colour = mix((112, 66, 146), (178, 142, 196), smooth(0.15, 1.0, cell.radius))
     canvas.paint(cell.patch, colour + 12 * noise(rng, *cell.radius.shape, 6)[..., None])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cones.data.findings import of_every_table
 from cones.experiment.cell import Cell, Plan
-from cones.experiment.outputs import GENERATION, Output
+from cones.experiment.classification_cells import grid_cells, targets_of
+from cones.experiment.outputs import CLASSIFICATION, GENERATION, Output
 from cones.outputs.files import data_notes_file
 from cones.runtime.artifacts import read_json, write_json
 from cones.runtime.errors import ConesError
@@ -17,7 +18,7 @@ NOT_RECORDED = "what was left out of the data is not recorded beside this file: 
 
 
 def cells_behind(plan: Plan, output: Output) -> dict[str, list[Cell]]:
-    """{dataset: its cells} of all datasets that an output shows; those of generation have no cells here.
+    """{dataset: its cells} of all datasets that an output shows; generation's and classification's have no cells here.
 
     Empty for an output that reads the datasets' manifests, as it says everything itself.
     """
@@ -27,6 +28,9 @@ def cells_behind(plan: Plan, output: Output) -> dict[str, list[Cell]]:
     for part in output.parts_in(plan.suite.parts):
         if part == GENERATION:
             behind.setdefault(plan.generation.dataset, [])
+            continue
+        if output.reads == CLASSIFICATION:
+            behind |= {dataset: [] for cell in grid_cells(plan, part) for dataset in targets_of(plan, cell)}
             continue
         for cell in plan.cells(part):
             if not output.groups or plan.registry[cell.dataset].group in output.groups:

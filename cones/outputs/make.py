@@ -61,7 +61,7 @@ def write_output(
     `on_data`: what a reader must know of the data behind the numbers.
     """
     module, csv = output.load(), folder / named(f"{output.name}.csv", partial)
-    write_text(csv, to_csv(module.frame(source, suite=suite)))
+    write_text(csv, to_csv(module.frame(source, suite=suite), output.decimals))
     rows = read_csv(csv)[1]
     notes = write_data_notes(csv, on_data)
     sheets = sheets_of(output, csv, suite=suite, title=title)
@@ -69,7 +69,7 @@ def write_output(
     written = [csv, csv.with_suffix(".md"), notes]
     for name, table in module.further(source, suite=suite).items() if output.further else ():
         written.append(folder / named(name, partial))
-        write_text(written[-1], to_csv(table))
+        write_text(written[-1], to_csv(table, output.decimals))
     if pictures := (*output.figures, *output.supplement):
         files = {stem: folder / named(f"{stem}.png", partial) for stem in pictures}
         written += module.draw(source, rows, files, suite=suite, title=title)

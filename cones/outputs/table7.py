@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.data.findings import SAME_SPLITS, counted, findings, left_out
-from cones.data.registry import SPLITS, Dataset
+from cones.data.registry import CLASSIFICATION, SPLITS, Dataset
 from cones.outputs.reference import GROUPS, Reference, paper
 from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import (
@@ -83,7 +83,8 @@ def paper_row(entry: Dataset, reference: Reference) -> dict | None:
 
 def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Reference) -> dict:
     is_own = source in entry.sources and entry.source(source).folder is not None
-    published, counts = None if is_own else paper_row(entry, reference), _counts(manifest)
+    is_of_paper = not is_own and entry.task != CLASSIFICATION
+    published, counts = paper_row(entry, reference) if is_of_paper else None, _counts(manifest)
     row = {
         "suite": suite,
         "source": source,
@@ -91,7 +92,7 @@ def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Ref
         "paper_name": entry.paper_name,
         "group": entry.group,
         "own": "yes" if is_own else None,
-        "classes": len(entry.classes),
+        "classes": len(entry.classes) or None,
         "paper_row": published["dataset"] if published else "",
         **counts,
     }
@@ -113,11 +114,13 @@ def _counts(manifest: Path) -> dict:
     if content["status"] != "ready":
         return {"status": f"{content['status']}: {content['reason']}"}
     images = {split: content["splits"][split]["images"] for split in SPLITS}
+    is_labelled = content["task"] == CLASSIFICATION
     groups = content.get("report", {}).get("groups") or {}
     return {
         "status": "ready",
         **images,
-        "boxes": sum(content["splits"][split]["boxes"] for split in SPLITS),
+        "boxes": None if is_labelled else sum(content["splits"][split]["boxes"] for split in SPLITS),
+        **({"classes": len(content["classes"])} if is_labelled else {}),
         "left_out": left_out(content),
         "clipped": counted(content, "clipped"),
         "shared": counted(content, "leaks", SAME_SPLITS),
@@ -180,7 +183,8 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         "left out: boxes, pictures and others that the files list and no split holds. clipped: boxes that reached out"
         " of their pictures. shared pictures: in two splits. groups: what must not be torn, such as a patient; in"
         " brackets those that are in two splits.",
-        f"{NO_NUMBER}: not counted, or not printed in the paper; the notes say why ours is missing.",
+        f"{NO_NUMBER}: not counted, no boxes where a picture has one class, or not printed in the paper; the notes say"
+        " why ours is missing.",
     ]
     heads = ["group", "dataset", *COUNTED, *CHANGED.values(), "groups", NOTES]
     return Sheet(

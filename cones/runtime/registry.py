@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field
@@ -36,10 +37,20 @@ class Entry(Strict):
         """ "module:Class", or "module"."""
         return f"{self.module}:{self.class_name}" if self.class_name else self.module
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Every class of its file that the entry names."""
+        return (self.class_name,) if self.class_name else ()
+
     def load(self) -> Any:
-        """The class (or module). The only place where the entry's file is imported."""
+        """The class (or module)."""
+        loaded = self.import_module()
+        return getattr(loaded, self.class_name) if self.class_name else loaded
+
+    def import_module(self) -> ModuleType:
+        """The entry's file, imported: the only place where it is."""
         try:
-            loaded = importlib.import_module(self.module)
+            return importlib.import_module(self.module)
         except ImportError as error:
             raise ConesError(
                 "cannot be imported",
@@ -47,7 +58,6 @@ class Entry(Strict):
                 found=error,
                 next_step="install what it needs, or correct the import",
             ) from error
-        return getattr(loaded, self.class_name) if self.class_name else loaded
 
 
 E = TypeVar("E", bound=Entry)
@@ -208,21 +218,23 @@ def _tree_of(name: str, source: str) -> ast.Module:
 
 
 def _refuse_missing_class(entry: Entry, path: Path) -> None:
-    """ConesError, before anything is run, if the class that an entry names is not defined or imported in its file."""
+    """ConesError, before anything is run, if a class that an entry names is not defined or imported in its file."""
     source = path.read_text(encoding="utf-8")
-    if entry.class_name is None or re.search(rf"^class {entry.class_name}\b", source, re.MULTILINE):
+    missing = [name for name in entry.class_names if not re.search(rf"^class {name}\b", source, re.MULTILINE)]
+    if not missing:
         return
     nodes = list(ast.walk(ast.parse(source)))
     classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
     imported = {
         alias.asname or alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    if entry.class_name not in classes | imported and "*" not in imported:
-        raise ConesError(
-            f'there is no class "{entry.class_name}"',
-            where=path,
-            next_step=closest(entry.class_name, classes) if classes else "write it",
-        )
+    for name in missing:
+        if name not in classes | imported and "*" not in imported:
+            raise ConesError(
+                f'there is no class "{name}"',
+                where=path,
+                next_step=closest(name, classes) if classes else "write it",
+            )
 
 
 @functools.cache

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from cones.data.state import waiting
 from cones.experiment.cell import RESULTS, Plan
-from cones.experiment.outputs import outputs_of, scored_grids
+from cones.experiment.classification_cells import classification_cells
+from cones.experiment.outputs import CLASSIFICATION, outputs_of, scored_grids
 from cones.experiment.suite import MAIN_GRID
 from cones.outputs.files import cells_file, partial_name
 from cones.outputs.holes import holes, lines_of
@@ -38,7 +39,7 @@ def _report_failure(plan: Plan, overrides: dict) -> None:
     if begun:
         (report,) = write_report(plan, overrides=overrides, partial=True)
         where = f"{where}; the report: {report}"
-    cells = [*plan.all_cells(), *plan.subject_cells()]
+    cells = [*plan.all_cells(), *plan.subject_cells(), *classification_cells(plan, on_request=False)]
     missing = holes(plan, cells)
     count = sum(map(len, missing.values()))
     if count:
@@ -88,7 +89,7 @@ def _report_success(plan: Plan, since: float) -> None:
     printed = _printed_grid(plan)
     for output in outputs_of(plan.suite.parts):
         table = folder / f"{output.name}.csv"
-        if output.name in output.grids and output.reads == "scores" and is_new(table):
+        if output.name in output.grids and output.reads in ("scores", CLASSIFICATION) and is_new(table):
             if output.name == printed:
                 show_table(table, title=plan.suite.title)
             print(f"The table: {table} and .md beside it; every cell: {folder / cells_file(output.name)}")

@@ -14,7 +14,7 @@ from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
 from cones.data.recognise import Recognised, recognise
 from cones.data.recognise.layout import split_rule
-from cones.data.registry import SPLITS, Dataset, Expected, ImageCounts, load_registry
+from cones.data.registry import CLASSIFICATION, SPLITS, Dataset, Expected, ImageCounts, load_registry
 from cones.data.splits import split_items
 from cones.experiment.cell import Plan
 from cones.experiment.suite import CONFIG_FOLDER
@@ -61,13 +61,16 @@ ENTRY = """\
 
 @dataclass(frozen=True)
 class NewSuite:
-    """What was written and why. `images` and `boxes` per split where they could be counted; `fault` stops `prepare`."""
+    """What was written and why. `images` and `boxes` per split where they could be counted; `fault` stops `prepare`.
+
+    Labelled pictures get an entry alone: `suite`, `table` and `model` are None.
+    """
 
     name: str
     entry: Path
-    suite: Path
-    table: str
-    model: str
+    suite: Path | None
+    table: str | None
+    model: str | None
     recognised: Recognised
     split: str
     unknown: tuple[str, ...]
@@ -113,15 +116,26 @@ def new_suite(
     entry = _entry_text(folder, name, recognised, rule, unknown)
     dataset = _checked(entry, name, entry_file)
     images, boxes, fault = _counts(dataset, folder, entry_file)
-    table, nano, _ = MODELS[recognised.task]
     write_text(entry_file, entry)
+    if recognised.task == CLASSIFICATION:
+        return NewSuite(name, entry_file, None, None, None, recognised, split, unknown, images, boxes, fault)
+    table, nano, _ = MODELS[recognised.task]
     write_text(suite_file, _suite_text(folder, name, entry_file, recognised.task))
     return NewSuite(name, entry_file, suite_file, table, nano, recognised, split, unknown, images, boxes, fault)
 
 
 def _with_task(recognised: Recognised, task: str) -> Recognised:
+    if task == recognised.task:
+        return recognised
     if task not in MODELS:
         raise ConesError("no such task", where="--task", found=task, next_step=f"choose one of: {', '.join(MODELS)}")
+    if recognised.task == CLASSIFICATION:
+        raise ConesError(
+            "these pictures have one class each, and no boxes or masks",
+            where="--task",
+            found=task,
+            next_step="leave --task out, or point to a folder with annotations",
+        )
     kept = {key: value for key, value in recognised.format.items() if key != "keep_masks"}
     return dataclasses.replace(recognised, task=task, format=recognised.format if task != "detection" else kept)
 
@@ -147,7 +161,7 @@ def _unknown(recognised: Recognised, rule: dict) -> tuple[str, ...]:
     lines = [*recognised.unknown]
     if rule["rule"] != "as_shipped" and not recognised.slices:
         lines.append(PATIENTS)
-    if recognised.task == "detection":
+    if recognised.task != "instance_segmentation":
         lines.append(f"which average of Table 1 it joins: `group` is written {_group(recognised)}")
     return (*lines, "where it is from and under which licence: `home`, `licence`")
 
@@ -237,10 +251,12 @@ def _counts(
         parameters = parse(converter.Parameters, spec.format.parameters, where=file)
         records: list[Record] = list(converter.convert(native, parameters))
         records = with_patients(records, spec.split.patients, native)
+        labels = {record.item_id: record.label for record in records}
         splits = split_items(
             dataset_id=dataset.id,
             items=[(record.item_id, record.split) for record in records],
             groups={record.item_id: record.group for record in records},
+            labels=labels if dataset.task == CLASSIFICATION else None,
             rule=spec.split,
             expected=None,
             registry=str(file),

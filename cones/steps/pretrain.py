@@ -16,6 +16,7 @@ from cones.runtime.determinism import make_deterministic
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.progress import log
 
+CLIP_NANO = "clip_nano"
 SCORED = ("aquarium", *sorted(PAINTERS))
 SCORED_WITH_MASKS = ("cityscapes", "dfuc2022", "kvasir_seg")
 
@@ -23,8 +24,13 @@ SCORED_WITH_MASKS = ("cityscapes", "dfuc2022", "kvasir_seg")
 def pretrain(model: str, folder: Path) -> None:
     """Writes `<folder>/<model>.safetensors` and `<model>.json`; an interrupted run goes on where it was.
 
-    `sd_nano` is no detector: a pipeline directory of its own (`cones/steps/pretrain_diffusion.py`).
+    `sd_nano` is no detector: a pipeline directory of its own (`cones/steps/pretrain_diffusion.py`); nor is `clip_nano`,
+    which learns to tell which text belongs to which picture (`cones/steps/pretrain_clip.py`).
     """
+    if model == CLIP_NANO:
+        from cones.steps.pretrain_clip import pretrain_clip
+
+        return pretrain_clip(folder)
     if model == SD_NANO:
         from cones.steps.pretrain_diffusion import pretrain_diffusion
 
@@ -33,7 +39,7 @@ def pretrain(model: str, folder: Path) -> None:
         raise ConesError(
             f'there is no recipe for a model "{model}"',
             where="python -m cones pretrain",
-            next_step=closest(model, [*RECIPES, SD_NANO]),
+            next_step=closest(model, [*RECIPES, SD_NANO, CLIP_NANO]),
         )
     make_deterministic(torch.device("cpu"))
     torch.set_num_threads(1)

@@ -7,12 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cones.data.classification import read_items
+from cones.data.labelled import content_digest, pictures_digest
+from cones.data.registry import CLASSIFICATION
+from cones.evaluation.classification_metrics import read_classification_metrics
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
-from cones.experiment.outputs import GENERATION, OUTPUTS, Output
+from cones.experiment.cell import Cell
+from cones.experiment.classification import Setting
+from cones.experiment.outputs import GENERATION, OUTPUTS, Output, classification_grids
+from cones.outputs import classified
 from cones.outputs.analysis.embeddings import Embeddings
 from cones.outputs.cells import ALL_LOSSES, ExpectedCell, cells_csv, collect_cells
+from cones.outputs.classified import KEYS, ClassifiedCell, cells_table, read_cells_table
 from cones.outputs.files import Row, cells_file, read_csv, to_csv
 from cones.outputs.reads.scores import read_tables
 from cones.runtime.artifacts import check_sha256, read_json, sha256
@@ -22,7 +30,7 @@ from cones.runtime.temporary import left_over
 from cones.runtime.verification import Digests, faults_of_cell, inputs_of
 from cones.steps.stale_cells import StaleCells, stale_cells
 
-GENERATED = "tracks"  # only the metrics of personalised generation have this key
+GENERATED, CLASSIFIED = "tracks", "targets"  # only the metrics of generation, and of classification, have this key
 
 
 @dataclass
@@ -74,6 +82,9 @@ def verify(root: Path) -> Found:
             if output.reads == "scores" and (table := folder / f"{output.name}.csv").exists():
                 result.tables += 1
                 result.faults += _faults(_check_table, table, output)
+            if output.reads == "classification" and (table := folder / f"{output.name}.csv").exists():
+                result.tables += 1
+                result.faults += _faults(_check_survey, table, output)
     result.left = sorted(path for folder, _, _ in os.walk(root) for path in left_over(Path(folder)))
     if not folders and not result.tables:
         raise ConesError("there is no cell and no table", where=root, next_step="name a folder such as results/ci")
@@ -101,7 +112,9 @@ def _check_content(folder: Path) -> None:
     metrics = folder / "metrics.json"
     content = read_json(metrics)
     is_drawn = isinstance(content, dict) and GENERATED in content
-    cell = (read_generation_metrics if is_drawn else read_metrics)(metrics).cell
+    is_classified = isinstance(content, dict) and CLASSIFIED in content
+    read = read_generation_metrics if is_drawn else read_classification_metrics if is_classified else read_metrics
+    cell = read(metrics).cell
     here, recorded = folder.parts[-5:], (cell.suite, cell.model, cell.dataset, cell.arm, f"seed{cell.seed}")
     if here != recorded[-len(here) :]:
         raise ConesError(
@@ -110,7 +123,7 @@ def _check_content(folder: Path) -> None:
             expected="/".join(recorded),
             next_step="move the folder where it belongs, or delete it and run again",
         )
-    if is_drawn:
+    if is_drawn or is_classified:
         return
     read_predictions(folder / "predictions.json")
     embeddings = folder / "embeddings.safetensors"
@@ -121,6 +134,9 @@ def _check_content(folder: Path) -> None:
 def _check_dataset(manifest: Path) -> None:
     """Check the splits of a prepared dataset and all their pictures against its manifest."""
     content, images = read_json(manifest), {}
+    if content["task"] == CLASSIFICATION:
+        _check_labelled(manifest.parent, content)
+        return
     for split in content["splits"].values():
         check_sha256(manifest.parent / split["file"], split["sha256"])
         images |= {image["id"]: image["file_name"] for image in read_json(manifest.parent / split["file"])["images"]}
@@ -142,9 +158,30 @@ def _check_dataset(manifest: Path) -> None:
         )
 
 
+def _check_labelled(folder: Path, manifest: dict) -> None:
+    """Check the items of a dataset of labelled pictures, and every picture."""
+    if manifest["status"] != "ready":
+        return
+    check_sha256(folder / manifest["items"]["file"], manifest["items"]["sha256"])
+    if "pictures_sha256" not in manifest:  # a shifted copy, whose pictures are those of another
+        return
+    paths = {item.path for items in read_items(folder).values() for item in items}
+    if missing := sorted(path for path in paths if not (folder / path).exists()):
+        raise ConesError("the picture is missing", where=folder / missing[0], next_step="prepare the dataset again")
+    found = pictures_digest({path.removeprefix("raw/"): content_digest((folder / path).read_bytes()) for path in paths})
+    if found != manifest["pictures_sha256"]:
+        raise ConesError(
+            "a picture is not the one that was prepared",
+            where=folder / "raw",
+            expected=f"sha256 {manifest['pictures_sha256']} over all pictures",
+            found=found,
+            next_step="delete manifest.json and run again",
+        )
+
+
 def _is_of_scores(cells: Path) -> bool:
-    """Whether a list of cells holds scores; that of personalised generation has other columns."""
-    return cells.name != cells_file(GENERATION)
+    """Whether a list of cells holds scores of detectors; those of generation and classification have other columns."""
+    return cells.name not in map(cells_file, (GENERATION, *classification_grids()))
 
 
 def _check_cells(cells: Path) -> None:
@@ -162,6 +199,25 @@ def _check_table(table: Path, output: Output) -> None:
     paths = [table.with_name(cells_file(grid)) for grid in (*output.grids, *output.also)]
     cells = read_tables([path for path in paths if path.exists()])
     _compare(table, to_csv(output.load().frame(cells, suite=table.parent.name)))
+
+
+def _check_survey(table: Path, output: Output) -> None:
+    """Compare a table of classification, and the list of its grid's cells, with what the cells say."""
+    suite = table.parent
+    for grid in output.grids:
+        cells, known = suite / cells_file(grid), {}
+        listed = read_cells_table(cells)
+        keys = listed[list(KEYS)].drop_duplicates().itertuples(index=False)
+        for key in keys:
+            setting = str(Setting(key.dataset, key.setting, int(key.shots)))
+            cell = Cell(key.suite, key.model, setting, key.arm, int(key.seed))
+            folder = suite / cell.model / cell.dataset / cell.arm / f"seed{cell.seed}"
+            is_there = (folder / "metrics.json").exists() and (folder / "run.json").exists()
+            metrics = read_classification_metrics(folder / "metrics.json") if is_there else None
+            run = read_json(folder / "run.json") if is_there else {}
+            known[cell] = ClassifiedCell(cell, key.method, metrics, run)
+        _compare(cells, to_csv(cells_table(list(known.values())), classified.DECIMALS))
+        _compare(table, to_csv(output.load().frame(listed, suite=suite.name), output.decimals))
 
 
 def _compare(path: Path, text: str) -> None:

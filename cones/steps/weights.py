@@ -23,7 +23,7 @@ def make_weights(plan: Plan, model: str) -> None:
     """
     from cones.models.checkpoints import convert_official, initial_state
 
-    seed, path = plan.suite.models[model].initial_seed, plan.weights(model)
+    seed, path = plan.suite.all_models[model].initial_seed, plan.weights(model)
     if seed is not None:
         state, recipe = initial_state(model, seed), f"random weights, seed {seed}"
     elif files := shipped(model):

@@ -41,7 +41,7 @@ def official_files() -> dict[str, Archive]:
 
 def needed(suite: Suite, models: Iterable[str]) -> list[str]:
     """Official files behind models of a suite: those that neither start at random nor ship, and their vocabularies."""
-    files = [name for name in models if suite.models[name].initial_seed is None and not shipped(name)]
+    files = [name for name in models if suite.all_models[name].initial_seed is None and not shipped(name)]
     vocabularies = dict.fromkeys(family_of(name).vocabulary for name in files)
     return [*files, *filter(None, vocabularies)]
 

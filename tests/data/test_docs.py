@@ -13,6 +13,7 @@ from cones.data.prepare import prepare
 from cones.data.registry import load_registry
 from cones.experiment.cell import Plan
 from tests.data import exports
+from tests.data.labelled_pictures import class_tree
 from tests.data.made_up import OBJECT, XML, jpeg, write_tree
 from tests.data.own import SPLITS, noise
 from tests.data.test_others_masks import png
@@ -50,6 +51,8 @@ def files_of(kind: str) -> dict[str, bytes]:
         labels[2:9, 3:12], labels[12:20, 20:30], labels[0, 0] = 1, 2, 255
         pictures = {f"images/{n}.png": noise(n) for n in range(6)}
         return pictures | {f"masks/{n}.png": png(Image.fromarray(labels)) for n in range(6)}
+    if kind == "my_plants":
+        return class_tree((2, 1, 1), classes=("sp_14", "red_moss"))
     write, quirks = {
         "my_yolo": (exports.yolo, {"paths with .."}),
         "my_voc": (exports.voc, {"one folder"}),
@@ -83,12 +86,13 @@ def test_the_example_of_a_format_is_whole_and_works(tmp_path, kind):
     dataset = load_registry(tmp_path / "mine.yaml")[kind]
     fetch(dataset, "official", tmp_path / "data")
     manifest = prepare(dataset, "official", tmp_path / "data", selects_on_validation=True)
-    assert all(manifest["splits"][split]["images"] and manifest["splits"][split]["boxes"] for split in SPLITS)
+    kinds = ("images",) if kind == "my_plants" else ("images", "boxes")
+    assert all(manifest["splits"][split][count] for split in SPLITS for count in kinds)
 
 
 def test_every_format_that_people_have_has_an_example():
     named = {entry[name]["sources"]["official"]["format"]["name"] for name, entry in ENTRIES.items()}
-    assert named == {"voc", "coco", "yolo", "labelme", "cvat", "csv_boxes", "masks", "nifti", "dicom"}
+    assert named == {"voc", "coco", "yolo", "labelme", "cvat", "csv_boxes", "masks", "nifti", "dicom", "class_folders"}
 
 
 def test_the_suite_beside_the_example_is_a_plan(tmp_path, monkeypatch):

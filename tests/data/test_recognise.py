@@ -14,6 +14,7 @@ from cones.data.recognise.layout import split_rule, split_word
 from cones.runtime.errors import ConesError
 from cones.runtime.strict import parse
 from tests.data import exports
+from tests.data.labelled_pictures import class_tree
 from tests.data.made_up import OBJECT, XML, jpeg, write_tree
 from tests.data.own import SPLITS, coco_json, noise
 from tests.data.test_others_masks import png
@@ -313,3 +314,41 @@ def test_two_words_for_one_split_are_refused():
         split_rule(("train", "training", "test"))
     assert split_rule(("train", "test"))[0] == {"rule": "holdout80", "shipped": {"test": "test"}}
     assert split_rule(("batch1", "batch2"))[0] == {"rule": "test20_then_holdout80"}
+
+
+# ------------------------------------------------------------------------------------------------- labelled pictures
+
+
+def test_folders_of_classes_are_labelled_pictures(tmp_path):
+    write_tree(tmp_path / "set" / "inner", class_tree((2,), splits=(".",)) | {"README.txt": b"about"})
+    recognised = recognise(tmp_path / "set")
+    assert recognised.format == {"name": "class_folders", "root": "inner"} and recognised.task == "classification"
+    assert recognised.classes == ["Sea_Lion", "cat", "dog"] and recognised.splits == ()
+    assert {(one.label, one.image.split("/")[1]) for one in records_of(tmp_path / "set", recognised)} == {
+        (name, name) for name in recognised.classes
+    }
+
+
+def test_split_folders_above_the_classes_are_splits(tmp_path):
+    write_tree(tmp_path / "set", class_tree((2, 1, 1), splits=("Training", "valid", "test")))
+    recognised = recognise(tmp_path / "set")
+    assert recognised.format == {"name": "class_folders", "folders": ["Training", "test", "valid"]}
+    shipped = {"train": "Training", "val": "valid", "test": "test"}
+    assert split_rule(recognised.splits)[0] == {"rule": "as_shipped", "shipped": shipped}
+    assert {one.split for one in records_of(tmp_path / "set", recognised)} == {"Training", "valid", "test"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels.csv": b"a,b"},  # what a file says of pictures is not in their folders
+        {"loose.png": noise(1)},
+        {"train/loose.png": noise(1)},
+        {"other/cat/1.png": noise(1)},
+        {"train/images/1.png": noise(1)},
+    ],
+)
+def test_what_folders_alone_do_not_say_is_not_guessed(tmp_path, change):
+    write_tree(tmp_path / "set", class_tree() | change)
+    with pytest.raises(ConesError, match="of no format known here"):
+        recognise(tmp_path / "set")

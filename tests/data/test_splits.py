@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cones.data.registry import ImageCounts, SplitRule
-from cones.data.splits import LISTS, digest, holdout80, split_items, stable_order, test20_then_holdout80
+from cones.data.splits import (
+    LISTS,
+    digest,
+    holdout80,
+    per_class_50_20_30,
+    split_items,
+    stable_order,
+    test20_then_holdout80,
+)
 from cones.runtime.errors import ConesError
 
 
@@ -23,6 +31,23 @@ def test_holdout80_gives_the_papers_counts(n, expected):
 @pytest.mark.parametrize("n, expected", [(1186, (759, 190, 237)), (2000, (1280, 320, 400))])
 def test_test20_then_holdout80_gives_the_papers_counts(n, expected):
     assert sizes(test20_then_holdout80([str(i) for i in range(n)])) == expected
+
+
+@pytest.mark.parametrize("n, expected", [(500, (250, 100, 150)), (3, (2, 1, 0)), (45, (22, 9, 14)), (7, (4, 1, 2))])
+def test_coops_shares_are_rounded_as_in_its_code(n, expected):
+    assert sizes(per_class_50_20_30([str(i) for i in range(n)])) == expected
+
+
+@pytest.mark.parametrize("rule", ["holdout80", "test20_then_holdout80", "per_class_50_20_30"])
+def test_labelled_pictures_are_divided_class_by_class(rule):
+    """A class of ten beside one of a hundred has its share in every split, and the same as if it were alone."""
+    items = [(f"{label}{n}", None) for label, count in (("a", 100), ("b", 10)) for n in range(count)]
+    given = {"dataset_id": "d", "rule": SplitRule(rule=rule), "expected": None}
+    whole = split_items(items=items, labels={item: item[0] for item, _ in items}, **given)
+    rare = [item for item in items if item[0].startswith("b")]
+    alone = split_items(items=rare, labels={item: "b" for item, _ in rare}, **given)
+    assert {split: [item for item in ids if item.startswith("b")] for split, ids in whole.items()} == alone
+    assert sum(sizes(whole)) == 110 and sizes(alone)[0] in (5, 6, 8)
 
 
 def test_stable_order_is_the_documented_hash():

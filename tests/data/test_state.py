@@ -43,6 +43,7 @@ def prepared(tmp_path, mirror):
         ({"urls": ["cityscapes:1"]}, "login", "needs login"),
         ({}, "login", "needs login"),
         ({}, "request", "needs form"),
+        ({}, "gone", "needs a copy"),
         ({"urls": ["gdrive:1l55cv3DuY", "kaggle:ann/cells"]}, "gdrive", "to fetch"),
     ],
 )

@@ -9,7 +9,7 @@ from cones.data.batches import Split, View
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
 from cones.experiment.cell import Cell, Plan
-from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.method import METHODS, MethodEntry, PromptInputs, TuningMethod
 from cones.models.additions import add_module
 from cones.runtime.errors import ConesError
 from cones.steps.tune import _reason_not_zero_shot as not_zero_shot
@@ -237,3 +237,20 @@ def test_a_place_or_a_name_that_does_not_fit_is_one_line():
         add_module(model, "bod", "x", torch.nn.Identity(), changes="output")
     with pytest.raises(ConesError, match=r'body\.1: "weight" is the name of something else there'):
         add_module(model, "body.1", "weight", torch.nn.Identity(), changes="output")
+
+
+# --------------------------------------------------------------------------------- methods for two encoders alone
+
+
+def test_a_method_without_a_class_for_detectors_is_skipped_with_the_reason(monkeypatch):
+    entry = MethodEntry(name="mine", module="baselines.mine", classifier="Mine", label="Mine", block="adapters")
+    monkeypatch.setitem(METHODS._entries, "mine", entry)
+    monkeypatch.setitem(METHODS._added, "mine", entry.module)
+    cell = Cell("suite", "glip_nano", "some", "arm", 0)
+    manifest = {"status": "done", "task": "detection"}
+    assert "two encoders only" in _reason_to_skip(cell, TuningMethod.load("mine"), manifest)
+
+
+def test_a_method_has_a_class_for_something():
+    with pytest.raises(ValueError, match="needs `class`"):
+        MethodEntry(name="mine", module="baselines.mine", label="Mine", block="adapters")

@@ -54,7 +54,7 @@ def data(tmp_path_factory):
 
 
 def test_every_method_is_here():
-    assert set(TRAINS) == set(PLACES) == set(METHODS)
+    assert set(TRAINS) == set(PLACES) == {name for name, entry in METHODS.items() if entry.class_name}
 
 
 @pytest.mark.parametrize("method", TRAINS)

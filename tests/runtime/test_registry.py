@@ -83,3 +83,15 @@ def test_a_class_that_is_not_there_is_refused(tools, tmp_path):
     write(tmp_path, "other", "TOOL = {'name': 'other', 'label': 'O', 'class': 'Othr'}\nclass Other:\n    pass\n")
     with pytest.raises(ConesError, match=r'other.py: there is no class "Othr"; next: did you mean "Other"'):
         tools.add("other", "other")
+
+
+def test_every_class_that_an_entry_names_has_to_be_there(tools, tmp_path):
+    class TwoClasses(Tool):
+        @property
+        def class_names(self):
+            return ("Saw", "Blade")
+
+    tools.entry_class = TwoClasses
+    write(tmp_path, "saw", "TOOL = {'name': 'saw', 'label': 'S'}\nclass Saw:\n    pass\n")
+    with pytest.raises(ConesError, match=r'saw.py: there is no class "Blade"'):
+        tools.add("saw", "saw")

@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 from cones.cli.main import app
 from cones.data.download import fetch
 from cones.data.prepare import prepare
+from cones.data.registry import load_registries
 from cones.experiment.cell import Plan
 from cones.runtime.errors import ConesError
 from tests.data import exports
+from tests.data.labelled_pictures import class_tree
 from tests.data.made_up import write_tree
 from tests.data.own import noise
 from tests.data.test_recognise import mask
@@ -171,3 +173,27 @@ def test_odd_names_of_folders_end_in_whole_files(place):
     (place / "My cells!").rename(place / "Zellen: #1 {x} 'a' \"b\"")
     new_suite("../Zellen: #1 {x} 'a' \"b\"")
     assert Plan.load("zellen_1_x_a_b").registry["zellen_1_x_a_b"].paper_name == "Zellen: #1 {x} 'a' \"b\""
+
+
+def test_labelled_pictures_get_an_entry_that_prepares(place):
+    write_tree(place / "plants", class_tree((20,), classes=("moss", "Oak_tree"), splits=(".",)))
+    said = new_suite("../plants")
+    for words in (
+        "../plants is taken for class_folders, with one class for each picture (task: classification)",
+        "2 classes: Oak_tree, moss",
+        "pictures: train 24, val 8, test 8",
+        "`template`",
+        "written: config/datasets/plants.yaml (the dataset)",
+        "among the datasets of `classification`",
+    ):
+        assert words in said, words
+    assert not Path("config/plants.yaml").exists()
+    dataset = load_registries(["config/datasets/plants.yaml"])["plants"]
+    fetch(dataset, "official", "data")
+    manifest = prepare(dataset, "official", "data")
+    counts = {split: manifest["splits"][split]["images"] for split in ("train", "val", "test")}
+    assert counts == {"train": 24, "val": 8, "test": 8} and manifest["texts"] == ["Oak tree", "moss"]
+    with pytest.raises(ConesError, match="nothing is written over"):
+        new_suite("../plants")
+    with pytest.raises(ConesError, match="one class each, and no boxes or masks"):
+        new_suite("../plants", "--name", "p2", "--task", "detection")

@@ -72,7 +72,8 @@ class FullText(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    "method", [name for name, entry in METHODS.items() if entry.is_tuned and entry.block != "control"]
+    "method",
+    [name for name, entry in METHODS.items() if entry.class_name and entry.is_tuned and entry.block != "control"],
 )
 def test_counts_are_those_the_paper_prints(model, method):
     name = model[0]

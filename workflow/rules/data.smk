@@ -50,6 +50,6 @@ rule prepare:
 rule downloads:
     input:
         context.of_datasets("fetch.json"),
-        context.official_records(plan.suite.models),
+        context.official_records(plan.suite.all_models),
         context.pretrained_records(),
     localrule: True

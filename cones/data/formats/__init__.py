@@ -7,7 +7,10 @@ A converter reads unpacked files and yields one record per picture. It is a modu
     convert(native: NativeFiles, parameters) -> Iterator[Record]
     RENDERS     True if the native files are no pictures (volumes): convert then writes them into `native.pictures`
 and, where a dataset is for generation,
-    describe(native: NativeFiles, parameters) -> dict, which becomes `generation` in the manifest.
+    describe(native: NativeFiles, parameters) -> dict, which becomes `generation` in the manifest,
+or for classification
+    class_names(native: NativeFiles, parameters) -> dict[str, str | None]: the classes in the order of their labels,
+                with what a text calls each, or None if the files do not say; records then have a `label`.
 It knows nothing of the gate or of our splits, and imports anything heavy inside its functions: the registry checks
 parameters while Snakemake parses its rules.
 """

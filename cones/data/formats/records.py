@@ -10,6 +10,7 @@ from cones.data.files import PICTURES, files_below, is_hidden, namesakes
 from cones.runtime.errors import ConesError, closest
 
 PICTURES_LISTED = "listed pictures"
+EXAMPLES = 50  # names of each kind in a report; all are counted
 NOT_LISTED = "a picture that no annotation names, left out"
 
 
@@ -29,6 +30,7 @@ class Object:
 class Record:
     """One picture. `image` is relative to raw/, with /; `split` is the files' own name of its split, or None.
 
+    `label` is the class of the whole picture, for classification; then there are no objects.
     `group` names what must stay in one split, such as the patient; split rules that order groups need it.
     `frame`: where a picture has an EXIF orientation, whether coordinates are of the picture shown upright or of the
     stored one; None: only `stated_size` can tell (`cones/data/turning.py`).
@@ -40,6 +42,7 @@ class Record:
     split: str | None = None
     stated_size: tuple[int, int] | None = None  # (width, height) according to the annotation; None = not stated
     group: str | None = None
+    label: str | None = None
     frame: Literal["upright", "stored"] | None = None
 
 
@@ -145,6 +148,11 @@ class NativeFiles:
         """Count something for the report, such as a picture that is left out."""
         self.notes.setdefault(what, []).append(self.relative(file))
 
+    def left_out(self) -> dict:
+        """What is not there and what the converter noted, in the manifest's form: counts and the first names."""
+        notes = {what: _counted(files) for what, files in self.notes.items()}
+        return {"excluded": _counted(sorted(self.excluded)), "missing": _counted(self.missing), "notes": notes}
+
     def fault(self, what: str, file: Path | str, **details: object) -> ConesError:
         """A ConesError that names the dataset and the file (relative to raw/)."""
         return ConesError(what, where=f"dataset {self.dataset_id}: {self.relative(file)}", **details)
@@ -188,3 +196,7 @@ class NativeFiles:
             expected=f"one of {', '.join(self.classes)}",
             next_step=f"{hint}correct the file, or `classes` in {self.registry}",
         )
+
+
+def _counted(names: Sequence[str]) -> dict:
+    return {"count": len(names), "examples": list(names[:EXAMPLES])}

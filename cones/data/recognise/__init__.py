@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from cones.data.recognise import coco, csv_boxes, cvat, masks, voc, volumes, yolo
+from cones.data.recognise import class_folders, coco, csv_boxes, cvat, masks, voc, volumes, yolo
 from cones.data.recognise.layout import Recognised, Tree
 from cones.runtime.errors import ConesError, closest
 
@@ -17,7 +17,9 @@ RECOGNISERS: dict[str, Callable[[Tree], Recognised | None]] = {
     "masks": masks.recognise,
     "nifti": volumes.recognise_nifti,
     "dicom": volumes.recognise_dicom,
+    "class_folders": class_folders.recognise,
 }
+BY_FOLDERS_ALONE = "class_folders"  # what other formats' folders may look like: it is asked for where none of them fits
 
 
 def recognise(folder: Path, format_name: str | None = None) -> Recognised:
@@ -36,7 +38,12 @@ def recognise(folder: Path, format_name: str | None = None) -> Recognised:
         )
     tree = Tree(folder)
     names = [format_name] if format_name else list(RECOGNISERS)
-    found = {name: answer for name in names if (answer := RECOGNISERS[name](tree)) is not None}
+    found: dict[str, Recognised] = {}
+    for name in names:
+        if found and name == BY_FOLDERS_ALONE:
+            continue
+        if (answer := RECOGNISERS[name](tree)) is not None:
+            found[name] = answer
     if not found:
         raise ConesError(
             "this folder is of no format known here"

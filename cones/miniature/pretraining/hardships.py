@@ -7,7 +7,8 @@ that leaves the encoder frozen can mend that.
 import numpy as np
 from PIL import Image, ImageFilter
 
-LUMA = np.float32([0.299, 0.587, 0.114])
+from cones.miniature.canvas import LUMA
+
 SHARE = 0.5  # of the pictures meet any of this
 
 

@@ -120,10 +120,7 @@ def _paint(name: str, rng: np.random.Generator, size: float, world: int) -> Spri
 def _soft_shapes(canvas: Canvas, rng) -> list[Found]:
     """Clouds of noise with blobs whose edges fade: brighter ("dot"), darker ("hole"), hollow ("ring") or rough
     ("region")."""
-    base = mix((60, 60, 64), (190, 190, 186), rng.uniform()) * rng.uniform(0.8, 1.1, 3).astype(np.float32)
-    canvas.pixels[:] = base
-    for cells in (2, 5, 13, 40):
-        canvas.add_noise(rng, cells=cells, strength=rng.uniform(3, 22))
+    _clouds(canvas, rng)
     found: list[Found] = []
     for _ in range(int(rng.integers(1, 5))):
         name = SOFT_SHAPES[int(rng.integers(len(SOFT_SHAPES)))]
@@ -132,6 +129,19 @@ def _soft_shapes(canvas: Canvas, rng) -> list[Found]:
         if not any(_touches(one.box, x, y, size) for one in found):
             found.append(_soft_shape(canvas, rng, name, x, y, size))
     return found
+
+
+def paint_soft_shape(canvas: Canvas, rng, name: str) -> None:
+    """Clouds of noise with the one soft shape `name`, large and near the middle."""
+    _clouds(canvas, rng)
+    x, y = rng.uniform(0.4, 0.6) * canvas.width, rng.uniform(0.4, 0.6) * canvas.height
+    _soft_shape(canvas, rng, name, x, y, rng.uniform(0.15, 0.38) * canvas.width)
+
+
+def _clouds(canvas: Canvas, rng) -> None:
+    canvas.pixels[:] = mix((60, 60, 64), (190, 190, 186), rng.uniform()) * rng.uniform(0.8, 1.1, 3).astype(np.float32)
+    for cells in (2, 5, 13, 40):
+        canvas.add_noise(rng, cells=cells, strength=rng.uniform(3, 22))
 
 
 def _touches(box: tuple[int, int, int, int], x: float, y: float, size: float) -> bool:

@@ -1,0 +1,1 @@
+"""Small modules and vectors behind frozen encoders, tuned on a few images."""

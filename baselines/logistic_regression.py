@@ -1,0 +1,46 @@
+"""Logistic regressions of scikit-learn on labelled features, for the linear probe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from cones.methods.classifier import LabelledFeatures
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+NEVER = -1e9  # logit of a class without a training image
+
+
+class Fits:
+    """Logistic regressions of one training set by their C, each fitted once."""
+
+    def __init__(self, train: LabelledFeatures, val: LabelledFeatures):
+        self.images, self.labels = train.features.pooled.double().numpy(), train.labels.numpy()
+        self.val_images, self.val_labels = val.features.pooled.double().numpy(), val.labels.numpy()
+        self.fitted: dict[float, LogisticRegression] = {}
+
+    def at(self, strength: float) -> LogisticRegression:
+        from sklearn.linear_model import LogisticRegression  # a second to import
+
+        if strength not in self.fitted:
+            model = LogisticRegression(solver="lbfgs", max_iter=1000, C=strength)
+            self.fitted[strength] = model.fit(self.images, self.labels)
+        return self.fitted[strength]
+
+    def accuracy(self, strength: float) -> float:
+        """Per cent of the validation images."""
+        return 100 * float((self.at(strength).predict(self.val_images) == self.val_labels).mean())
+
+    def write(self, strength: float, weight: Tensor, bias: Tensor) -> None:
+        """Copy a fit into weight (K, d) and bias (K,). Of two classes scikit-learn has one row, the logit of the second
+        over the first."""
+        model = self.at(strength)
+        rows, shifts = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
+        if len(model.classes_) == 2:
+            rows, shifts = torch.cat([-rows / 2, rows / 2]), torch.cat([-shifts / 2, shifts / 2])
+        bias.fill_(NEVER)
+        weight[model.classes_], bias[model.classes_] = rows, shifts

@@ -1,0 +1,1 @@
+"""Methods that train nothing: other texts, or another way to compare them with an image."""

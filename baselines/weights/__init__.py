@@ -1,0 +1,1 @@
+"""Methods that tune weights of the model or of its head."""

@@ -1,0 +1,171 @@
+"""The section `classification` of a suite: models with two encoders, datasets, arms and the grids of the survey."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from cones.experiment.outputs import classification_grids
+from cones.methods.method import METHODS
+from cones.methods.settings import Recipe
+from cones.runtime.errors import ConesError, closest
+from cones.runtime.strict import Name, Strict, by_name, parse
+
+Kind = Literal["few_shot", "base_to_new"]
+Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
+Shots = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a cell is trained on: so many images a class of a dataset, of all classes or of the first half of them.
+
+    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`.
+    """
+
+    dataset: str
+    kind: Kind
+    shots: int
+
+    def __str__(self) -> str:
+        shots = f"{self.shots}shot" if self.kind == "few_shot" else f"base{self.shots}"
+        return f"{self.dataset}-{shots}"
+
+    @classmethod
+    def of(cls, name: str) -> "Setting":
+        """The setting of a name; ConesError for anything else."""
+        if match := re.fullmatch(r"(.+)-(?:(\d+)shot|base(\d+))", name):
+            dataset, few, base = match.groups()
+            return cls(dataset, "few_shot" if few else "base_to_new", int(few or base))
+        raise ConesError(
+            "not a dataset with its setting",
+            where=name,
+            expected="<dataset>-16shot, or <dataset>-base16",
+            next_step="name it as the folders below results/<suite>/<model>/ are named",
+        )
+
+
+class ClassificationModel(Strict):
+    """What differs between models with two encoders."""
+
+    initial_seed: int | None = Field(
+        None, description="start from random weights of this seed: no checkpoint is needed"
+    )
+    recipe: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="method -> what its recipe has with this model, such as a learning rate"
+    )
+
+
+class ClassificationArm(Strict):
+    """A named row: a method plus overrides of its recipe. An arm named like a method is that method."""
+
+    method: str | None = None
+    stage1: str = Field("cones", description="the arm whose concept embeddings stage 2 fixes")
+    recipe: dict[str, Any] = Field(default_factory=dict, description="overrides of the published recipe")
+
+
+class GridArm(Strict):
+    """An arm in a grid; what is not named is as for the grid's other arms."""
+
+    datasets: Names | None = None
+    seeds: Seeds | None = None
+
+
+class ClassificationGrid(Strict):
+    """The cells behind one table: models x datasets x shots x arms x seeds."""
+
+    setting: Kind = Field("few_shot", description="base_to_new: the first half of the classes has training images")
+    models: Names | None = Field(None, description="default: all of the section")
+    datasets: Names | None = Field(None, description="default: all of the section; where `targets` stand, these")
+    arms: dict[Name, GridArm] | None = Field(None, min_length=1, description="default: all of the section")
+    shots: Annotated[tuple[Shots, ...], Field(min_length=1)] = (16,)
+    seeds: Seeds | None = Field(None, description="default: those of the section")
+    targets: dict[str, Names] = Field(
+        default_factory=dict, description="dataset -> others whose test images its cells are scored on too"
+    )
+
+    on_request: bool = Field(False, description="true: its table is no part of `all`, and made when it is asked for")
+
+    _arms_by_name = field_validator("arms", mode="before")(lambda value: value if value is None else by_name(value))
+
+
+class Classification(Strict):
+    """Every arm fits a classifier on a few labelled images; nothing but its recipe and the arm decides how."""
+
+    models: dict[Name, ClassificationModel] = Field(min_length=1)
+    datasets: Names = Field(description="entries of the suite's registry files with `task: classification`")
+    seeds: Seeds = (1, 2, 3)
+    arms: dict[Name, ClassificationArm] = Field(min_length=1, description="rows of the tables, in this order")
+    recipe: dict[str, Any] = Field(default_factory=dict, description="what every method's recipe has in this suite")
+    grids: dict[Name, ClassificationGrid] = Field(min_length=1, description="table that reads it -> its cells")
+
+    _by_name = field_validator("models", "arms", mode="before")(by_name)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Classification":
+        able = [name for name, entry in METHODS.items() if entry.classifier]
+        for name, arm in self.arms.items():
+            method = self.method(name)
+            if method not in METHODS:
+                raise ValueError(f'arm "{name}" has no known method; {closest(method, able)}')
+            if method not in able:
+                raise ValueError(f'arm "{name}": the method "{method}" classifies no images; {closest(method, able)}')
+            if self.has_stage1(name) and (arm.stage1 not in self.arms or self.method(arm.stage1) != "cones"):
+                raise ValueError(f'arm "{name}" needs the arm "{arm.stage1}" of cones, which is not in the suite')
+        for name, model in self.models.items():
+            for method in model.recipe:
+                if method not in able:
+                    raise ValueError(f'models.{name}.recipe: no method "{method}"; {closest(method, able)}')
+        for name in self.grids:
+            self._check_grid(name)
+        return self
+
+    def _check_grid(self, name: str) -> None:
+        """ValueError if no table reads a grid, or it names what the section does not have."""
+        known_grids = classification_grids()
+        if name not in known_grids:
+            raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids)}")
+        grid = self.grids[name]
+        arms = grid.arms or {}
+        targets = [target for targets in grid.targets.values() for target in targets]
+        own = [dataset for arm in arms.values() for dataset in arm.datasets or ()]
+        for kind, named, known in (
+            ("model", grid.models or (), self.models),
+            ("dataset", [*(grid.datasets or ()), *grid.targets, *targets, *own], self.datasets),
+            ("arm", arms, self.arms),
+        ):
+            for entry in named:
+                if entry not in known:
+                    raise ValueError(f'grids.{name}: {kind} "{entry}" is not in the section; {closest(entry, known)}')
+        if grid.targets and grid.setting != "few_shot":
+            raise ValueError(f"grids.{name}: `targets` go with `setting: few_shot`")
+
+    def method(self, arm: str) -> str:
+        return self.arms[arm].method or arm
+
+    def has_stage1(self, arm: str) -> bool:
+        """Whether the arm fixes the concept embeddings of another one, its `stage1`."""
+        return "stage1" in METHODS[self.method(arm)].inputs
+
+    def recipe_of(self, model: str, arm: str) -> dict[str, Any]:
+        """What a cell's recipe has instead of its method's published values: suite < model < arm; `options` key by
+        key. ConesError for a key or value that no recipe has."""
+        changed: dict[str, Any] = {}
+        for source in (self.recipe, self.models[model].recipe.get(self.method(arm), {}), self.arms[arm].recipe):
+            options = {**changed.get("options", {}), **(source.get("options") or {})}
+            changed = {**changed, **source, **({"options": options} if options else {})}
+        parse(Recipe, changed, where=f"classification: recipe of models.{model} or arms.{arm}")
+        return changed
+
+    def settings_of(self, grid: str, arm: str) -> list[Setting]:
+        """The settings of an arm in a grid: datasets x shots."""
+        asked = self.grids[grid]
+        own = (asked.arms or {}).get(arm, GridArm())
+        datasets = own.datasets or asked.datasets or tuple(asked.targets) or self.datasets
+        return [Setting(dataset, asked.setting, shots) for dataset in datasets for shots in asked.shots]
+
+    def seeds_of(self, grid: str, arm: str) -> tuple[int, ...]:
+        asked = self.grids[grid]
+        return (asked.arms or {}).get(arm, GridArm()).seeds or asked.seeds or self.seeds

@@ -1,0 +1,111 @@
+"""The cells of a suite's section `classification`, and what each is trained and scored on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cones.experiment.cell import FEATURES, Cell, Plan
+from cones.experiment.classification import Setting
+from cones.experiment.outputs import CLASSIFICATION, Output
+from cones.methods.method import METHODS, MethodEntry
+from cones.runtime.errors import ConesError, closest
+
+
+def grid_cells(plan: Plan, grid: str) -> list[Cell]:
+    """The cells of one grid: models, arms, settings, seeds."""
+    section, cells = plan.classification, []
+    for model in section.grids[grid].models or section.models:
+        for arm in section.grids[grid].arms or section.arms:
+            for setting in section.settings_of(grid, arm):
+                for seed in section.seeds_of(grid, arm):
+                    cells.append(Cell(plan.suite.suite, model, str(setting), arm, seed))
+    return cells
+
+
+def classification_cells(plan: Plan, *, on_request: bool = True) -> list[Cell]:
+    """The cells of every grid, each once, with or without those on request; none of a suite without the section."""
+    if plan.suite.classification is None:
+        return []
+    grids = plan.suite.classification.grids
+    wanted = [name for name, grid in grids.items() if on_request or not grid.on_request]
+    return list(dict.fromkeys(cell for grid in wanted for cell in grid_cells(plan, grid)))
+
+
+def asked_for(plan: Plan, output: Output) -> bool:
+    """Whether an output belongs to `all`: unless every grid that it reads is made on request."""
+    if output.reads != CLASSIFICATION:
+        return True
+    grids = plan.suite.classification.grids if plan.suite.classification else {}
+    return any(not grids[part].on_request for part in output.parts_in(plan.suite.parts))
+
+
+def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:
+    """A cell of the section, or one that fixes its first stage; ConesError for a name that is not in it."""
+    section = plan.classification
+    for kind, name, known in (
+        ("model", model, section.models),
+        ("dataset", Setting.of(setting).dataset, section.datasets),
+        ("arm", arm, section.arms),
+    ):
+        if name not in known:
+            raise ConesError(
+                f'{kind} "{name}" is not in the suite',
+                where=f"classification.{kind}s",
+                next_step=closest(name, known),
+            )
+    return Cell(plan.suite.suite, model, setting, arm, int(seed))
+
+
+def method_of(plan: Plan, arm: str) -> MethodEntry:
+    return METHODS[plan.classification.method(arm)]
+
+
+def stage1_of(plan: Plan, cell: Cell) -> Cell | None:
+    """The cell whose concept embeddings this one fixes, if it fixes any."""
+    if not plan.classification.has_stage1(cell.arm):
+        return None
+    first = plan.classification.arms[cell.arm].stage1
+    return Cell(cell.suite, cell.model, cell.dataset, first, cell.seed)
+
+
+def targets_of(plan: Plan, cell: Cell) -> tuple[str, ...]:
+    """The datasets whose test images a cell is scored on: its own, then those that a grid with the cell names."""
+    section, setting = plan.classification, Setting.of(cell.dataset)
+    further = [
+        target
+        for name, grid in section.grids.items()
+        if setting.dataset in grid.targets and cell in grid_cells(plan, name)
+        for target in grid.targets[setting.dataset]
+    ]
+    return tuple(dict.fromkeys([setting.dataset, *further]))
+
+
+def feature_kinds(plan: Plan, arm: str) -> tuple[str, ...]:
+    """The files of stored image features that an arm reads: "pooled", and the "patches" or "views" of its method; none
+    where the image encoder takes part."""
+    entry = method_of(plan, arm)
+    if entry.trains_image_encoder:
+        return ()
+    return ("pooled", *(kind for kind in ("patches", "views") if kind in entry.features))
+
+
+def features_file(plan: Plan, model: str, dataset: str, kind: str) -> Path:
+    return FEATURES / plan.suite.suite / model / dataset / f"{kind}.safetensors"
+
+
+def self_supervised_file(plan: Plan, dataset: str) -> Path:
+    return FEATURES / plan.suite.suite / "self_supervised" / f"{dataset}.safetensors"
+
+
+def settings_of(plan: Plan, cell: Cell) -> dict[str, Any]:
+    """What a cell's result depends on besides code, data and weights."""
+    setting, entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
+    return {
+        "method": entry.name,
+        "method_entry": entry.of_cells,
+        "recipe": plan.classification.recipe_of(cell.model, cell.arm),
+        "setting": setting.kind,
+        "shots": setting.shots,
+        "targets": list(targets_of(plan, cell)),
+    }

@@ -1,0 +1,200 @@
+"""The seam of methods that classify images with a model of two encoders.
+
+A method says which module turns images into class logits, what of it trains and by which recipe; all else is shared.
+The registry entry of a method (`cones/methods/method.py`) names its class for such models as `classifier`, beside
+`class`, its class for detectors: one file serves both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cones.methods.method import METHODS, Selection
+from cones.methods.settings import Recipe
+from cones.models.dual_encoder import DualEncoder, ImageFeatures
+from cones.models.losses import LossTerm, LossTerms
+from cones.runtime.errors import ConesError, closest
+
+Reads = Literal["pooled", "patches", "self_supervised", "text_encoder", "image_encoder"]
+"""What a method reads of the model: stored features of images (one vector each, or all positions too, or those of a
+second, self-supervised encoder as `ImageFeatures.second`), or an encoder that takes part in training or scoring.
+Hand-written texts through the frozen text encoder are at hand for every method."""
+
+
+@dataclass
+class LabelledFeatures:
+    """Images of a split with their labels: features (n, …), labels (n,) int64 class index.
+
+    `views` are (V, n, d): pooled features of V augmented passes over the same images, where the suite stores them.
+    """
+
+    features: ImageFeatures
+    labels: Tensor
+    views: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Texts(Protocol):
+    """The frozen text encoder."""
+
+    def __call__(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor: ...
+
+
+@dataclass
+class ClassifierInputs:
+    """What a method makes its classifier of.
+
+    dataset     name of the data set in its registry, for methods that read texts written for it
+    names       K class names as they stand in texts (underscores are spaces)
+    template    the set's own hand-written template, such as "a photo of a {}, a type of pet."
+    text        frozen text features: `text(texts)` -> (len(texts), d), not normalised; `text(texts, truncate=True)`
+                cuts texts that are too long, which are refused otherwise
+    logit_scale exp of the model's logit scale
+    train, val  the few labelled images; their features as the method's `reads` asks
+    unlabelled  features of all training images in order, without labels, for methods that use them
+    encoder     the model, where the method reads an encoder, else None; tokenizer beside it
+    generator   seeded by the cell: the only source of random starts
+    concepts    (K, N, d) vectors of stage 1, for its second stage
+    extra       files of other steps by name
+    """
+
+    names: Sequence[str]
+    template: str
+    text: Texts
+    logit_scale: float
+    recipe: Recipe
+    generator: torch.Generator
+    train: LabelledFeatures
+    val: LabelledFeatures
+    unlabelled: ImageFeatures | None = None
+    encoder: DualEncoder | None = None
+    tokenizer: object | None = None
+    concepts: Tensor | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+
+    def class_texts(self) -> Tensor:
+        """(K, d) each class name in the set's template, through the frozen text encoder, not normalised."""
+        return self.text([self.template.format(name) for name in self.names])
+
+
+class Classifier(nn.Module):
+    """images -> class logits. What is not a parameter that requires a gradient is constant."""
+
+    @abstractmethod
+    def forward(self, images: ImageFeatures | Tensor) -> Tensor:
+        """Features of B images, or their pixels (B, 3, side, side) for a method that reads the image encoder, to
+        logits (B, K)."""
+
+
+@dataclass
+class Choice:
+    """Numbers chosen on validation after training.
+
+    taken  what was chosen
+    tried  settings with their accuracy in per cent; of a grid of two numbers, the best second for each first
+    ties   settings as good on validation as the one taken, itself not counted
+    """
+
+    taken: dict[str, float]
+    tried: list[dict[str, float]] = field(default_factory=list)
+    ties: int = 0
+
+
+def choice(option: str, value: object, known: Sequence[str | None]) -> str | None:
+    """The value of a method's option, one of those it knows; else ConesError."""
+    if value not in known:
+        raise ConesError(
+            "unknown value",
+            where=f"recipe.options.{option}",
+            expected=" or ".join(map(str, known)),
+            found=value,
+            next_step="correct it",
+        )
+    return value
+
+
+Tune = Callable[[Classifier], None]
+"""Trains a classifier's parameters by the recipe, in place; progress, checkpoints and guards are its business."""
+
+
+class ClassifierMethod(ABC):
+    """How images become class logits, and what trains.
+
+    reads          what it needs of the model
+    recipe         its published values, with their source in the method's docstring; its `options` name every number
+                   of the method's own
+    selection      which labels chose anything: validation's, none, or test as published
+    labels         "train" if it needs the labels of the few training images, "none" if it does not
+    unseen_classes whether it can score classes that had no training image (`for_classes`); otherwise tables print "–"
+    label_note     what a table says beside the row, such as that a form is a reconstruction; or None
+    """
+
+    reads: frozenset[Reads] = frozenset({"pooled"})
+    recipe: Recipe = Recipe()
+    selection: Selection = "none"
+    labels: Literal["train", "none"] = "train"
+    unseen_classes: bool = False
+    label_note: str | None = None
+
+    @staticmethod
+    def load(name: str) -> ClassifierMethod:
+        """The method of a name, for models of two encoders. ConesError if it has no form for them."""
+        entry = METHODS.find(name)
+        if entry.classifier is None:
+            raise ConesError(
+                f'the method "{name}" has no form for models with two encoders',
+                where=entry.module,
+                next_step="take it out of the arms of `classification`",
+            )
+        return getattr(entry.import_module(), entry.classifier)()
+
+    def supports(self, model_name: str, setting: str) -> str | None:
+        """None, or the reason why the method cannot be run with this model or in this setting; tables print it."""
+        return None
+
+    def options(self, inputs: ClassifierInputs) -> dict[str, Any]:
+        """The method's own numbers: the published ones, overridden by those of the cell. ConesError for a name that the
+        method does not know."""
+        if unknown := sorted(set(inputs.recipe.options) - set(self.recipe.options)):
+            raise ConesError(
+                f'the method has no option "{unknown[0]}"',
+                where=f"{type(self).__name__}: recipe.options",
+                next_step=closest(unknown[0], self.recipe.options) if self.recipe.options else "remove it",
+            )
+        return {**self.recipe.options, **inputs.recipe.options}
+
+    @abstractmethod
+    def classifier(self, inputs: ClassifierInputs) -> Classifier:
+        """The classifier before training: where the method has a neutral start, that is zero-shot."""
+
+    def loss_terms(self, classifier: Classifier, images: ImageFeatures | Tensor, labels: Tensor) -> LossTerms:
+        """Mean cross-entropy; every term is a sum over images and what it is divided by, so that a batch in parts
+        gives the loss of the whole batch."""
+        total = F.cross_entropy(classifier(images), labels, reduction="sum")
+        return {"cross_entropy": LossTerm(total, torch.tensor(float(len(labels)), device=total.device))}
+
+    def adjust_gradients(self, classifier: Classifier, separate: dict[str, dict[str, Tensor]]) -> None:  # noqa: B027
+        """Change the gradients before the optimiser's step; `separate` as in `TrainingLoop`."""
+
+    separate_terms: tuple[str, ...] = ()
+
+    def fit(self, classifier: Classifier, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
+        """Train and choose: by default the recipe's training, with nothing chosen. A method without training, or with
+        a solver of its own, or with numbers chosen on validation says so here."""
+        if any(parameter.requires_grad for parameter in classifier.parameters()):
+            tune(classifier)
+        return None
+
+    def for_classes(self, classifier: Classifier, inputs: ClassifierInputs) -> Classifier | None:
+        """The tuned classifier for other classes, those of `inputs.names`; None if it has no entry for them."""
+        return None

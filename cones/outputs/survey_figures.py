@@ -1,0 +1,166 @@
+"""The survey's figures: accuracy against what training costs, over shots, and on base against new classes."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.outputs.files import Row
+from cones.outputs.plotting import INK, LINE, OURS, PAGE_WIDTH, THEIRS, UNTUNED, printing, save_figure
+from cones.outputs.quantities import count, seconds
+from cones.outputs.survey_numbers import ALL, label_of, names_in
+from cones.outputs.wording import heading
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMNS = 3
+PARETO = (("trained_values", "values that training changes (0 at the left)"), ("fit_seconds", "seconds of fitting"))
+
+
+def colour_of(row: Row) -> str:
+    """ConES stands out; what trains nothing is grey."""
+    if row["method"].startswith("cones"):
+        return OURS
+    return UNTUNED if row["method"].startswith("zero_shot") else THEIRS
+
+
+def save_pareto(rows: list[Row], png: Path, *, suite: str, title: str) -> list[Path]:
+    """Mean accuracy of each method against its trained values, and against the seconds of its fit.
+
+    Of methods that have every dataset and the largest number of shots.
+    """
+    import matplotlib.pyplot as plt
+
+    shots = max((int(row["shots"]) for row in rows), default=0)
+    whole = [row for row in rows if row[f"{ALL}_accuracy"] and int(row["shots"]) == shots and _has_all(row)]
+    with printing():
+        figure, places = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.4), sharey=True, layout="constrained")
+        written_as = {"trained_values": count, "fit_seconds": seconds}
+        for axes, (column, name) in zip(places, PARETO):
+            mine = [row for row in whole if row[column]]
+            axes.set_xscale("symlog", linthresh=1.0 if column == "trained_values" else 0.001)
+            axes.xaxis.set_major_formatter(lambda value, _, written=written_as[column]: written(value))
+            axes.tick_params(axis="x", labelrotation=30)
+            _points(axes, [(float(row[column]), float(row[f"{ALL}_accuracy"]), row) for row in mine])
+            axes.set_xlabel(name)
+        places[0].set_ylabel("top-1 accuracy, mean over datasets (%)")
+        _title(figure, suite, title, f"Accuracy and cost, {shots} shots")
+        written = save_figure(figure, png)
+        plt.close(figure)
+    return written
+
+
+def save_curves(rows: list[Row], png: Path, *, suite: str, title: str) -> list[Path]:
+    """Accuracy over shots: a panel for the mean over datasets and one for each of them."""
+    import matplotlib.pyplot as plt
+
+    shots = names_in(list(rows[0])) if rows else []
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows)) or [ALL]
+    lines = ceil(len(datasets) / COLUMNS)
+    with printing():
+        figure, places = plt.subplots(
+            lines, COLUMNS, figsize=(PAGE_WIDTH, 2.2 * lines + 0.8), squeeze=False, layout="constrained"
+        )
+        colours = _colours(rows)
+        for axes, dataset in zip(places.flat, datasets):
+            for row in (row for row in rows if row["dataset"] == dataset):
+                known = [number for number in shots if row[f"{number}_accuracy"]]
+                values = [float(row[f"{number}_accuracy"]) for number in known]
+                spread = [float(row[f"{number}_spread"] or 0) for number in known]
+                axes.errorbar(
+                    [int(number) for number in known],
+                    values,
+                    yerr=spread,
+                    color=colours[row["arm"]],
+                    linewidth=1.6 if row["method"].startswith("cones") else 0.9,
+                    marker="o",
+                    markersize=2.5,
+                    elinewidth=0.5,
+                    label=label_of(row["arm"], row["method"]),
+                )
+            axes.set_xscale("log", base=2)
+            axes.set_xticks([int(number) for number in shots], shots)
+            axes.set_xlabel("labelled images a class")
+            low, high = axes.get_ylim()
+            axes.set_ylim(max(low, 0), min(high, 102))
+            _plain(axes)
+            axes.set_title("mean over datasets" if dataset == ALL else dataset, fontsize=7.5, color=INK)
+        for axes in list(places.flat)[len(datasets) :]:
+            axes.set_axis_off()
+        handles, names = places.flat[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=6.5)
+        for axes in places[:, 0]:
+            axes.set_ylabel("top-1 accuracy (%)")
+        _title(figure, suite, title, "Accuracy over shots")
+        written = save_figure(figure, png)
+        plt.close(figure)
+    return written
+
+
+def save_base_to_new(rows: list[Row], png: Path, *, suite: str, title: str) -> list[Path]:
+    """Accuracy on base against new classes, mean over datasets; methods without new classes stand at the left edge."""
+    import matplotlib.pyplot as plt
+
+    mine = [row for row in rows if row["dataset"] == ALL and row["base_accuracy"]]
+    both = [row for row in mine if row["new_accuracy"]]
+    with printing():
+        figure, axes = plt.subplots(figsize=(PAGE_WIDTH * 0.62, 3.6), layout="constrained")
+        _points(axes, [(float(row["new_accuracy"]), float(row["base_accuracy"]), row) for row in both])
+        if both:
+            low, high = axes.get_xlim()
+            for row in (row for row in mine if not row["new_accuracy"]):
+                axes.plot(low, float(row["base_accuracy"]), ">", color=colour_of(row), markersize=4, clip_on=False)
+                place = (low, float(row["base_accuracy"]))
+                axes.annotate(
+                    f"  {label_of(row['arm'], row['method'])}: no new classes", place, fontsize=5.5, va="center"
+                )
+            axes.set_xlim(low, high)
+        axes.set_xlabel("new classes (%)")
+        axes.set_ylabel("base classes (%)")
+        _title(figure, suite, title, "Base and new classes", letters=70)
+        written = save_figure(figure, png)
+        plt.close(figure)
+    return written
+
+
+def _points(axes: Axes, points: list[tuple[float, float, Row]]) -> None:
+    """Named points; the names of neighbours alternate between both sides."""
+    for place, (x, y, row) in enumerate(sorted(points, key=lambda point: point[:2])):
+        axes.plot(x, y, "o", color=colour_of(row), markersize=4)
+        side = {"xytext": (4, 3), "ha": "left"} if place % 2 else {"xytext": (-4, -3), "ha": "right", "va": "top"}
+        axes.annotate(
+            label_of(row["arm"], row["method"]), (x, y), textcoords="offset points", fontsize=5.5, color=INK, **side
+        )
+    axes.margins(0.18, 0.1)
+    _plain(axes)
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=LINE, linewidth=0.4)
+    axes.set_axisbelow(True)
+
+
+def _colours(rows: list[Row]) -> dict[str, object]:
+    """A colour for each arm: ConES in its own, the others along a map that is read in grey too."""
+    import matplotlib as mpl
+
+    arms = {row["arm"]: row for row in rows}
+    others = [arm for arm, row in arms.items() if colour_of(row) == THEIRS]
+    shades = mpl.colormaps["viridis"].resampled(max(len(others), 1))
+    colours = {arm: colour_of(row) for arm, row in arms.items()}
+    return colours | {arm: shades(place) for place, arm in enumerate(others)}
+
+
+def _has_all(row: Row) -> bool:
+    done, _, asked = row["datasets"].partition("/")
+    return done == asked
+
+
+def _title(figure, suite: str, title: str, what: str, letters: int = 110) -> None:
+    """What is shown, and of which suite, in lines of so many letters."""
+    import textwrap
+
+    figure.suptitle("\n".join(textwrap.wrap(heading(suite, title, what=what), letters)), fontsize=7, color=INK)

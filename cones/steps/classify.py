@@ -1,0 +1,351 @@
+"""Step `classification fit`: one cell, from a few labelled images to its accuracies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cones.evaluation.classification_metrics import ClassificationMetrics, Trained, write_classification_metrics
+from cones.evaluation.metrics import CellKey
+from cones.experiment.cell import Cell, Plan
+from cones.experiment.classification import Setting
+from cones.experiment.classification_cells import method_of, settings_of, stage1_of, targets_of
+from cones.experiment.plugins import plugins_used
+from cones.methods.classifier import (
+    Choice,
+    Classifier,
+    ClassifierInputs,
+    ClassifierMethod,
+    LabelledFeatures,
+)
+from cones.methods.settings import Recipe
+from cones.models.checkpoints import load_dual_encoder, tokenizer_for
+from cones.models.dual_encoder import DualEncoder
+from cones.runtime.artifacts import load_tensors, save_tensors, sha256, write_json
+from cones.runtime.determinism import generator
+from cones.runtime.devices import peak_memory_bytes, to_device
+from cones.runtime.errors import ConesError
+from cones.runtime.progress import log
+from cones.runtime.provenance import run_provenance
+from cones.runtime.strict import parse
+from cones.runtime.verification import fingerprints, recorded_state
+from cones.steps.device import device_for
+from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
+from cones.steps.score_classifier import Scored, score, target_score
+from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
+
+FILES = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json")  # run.json is written after them
+
+
+def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
+    """Writes the state, how it was fitted, predictions, metrics, and last `run.json`.
+
+    An interrupted training of the same `identity`, a digest of settings, code and inputs, is gone on with.
+    """
+    fit = CellFit(plan, cell)
+    if reason := fit.reason:
+        log.info("skipped: %s", reason)
+        digest = save_tensors(cell.folder / "state.safetensors", {}, {"skipped": reason})
+        write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
+        write_json(cell.folder / "predictions.json", {})
+        metrics, record, scoring = fit.metrics(status="skipped", reason=reason), {"skipped": reason}, {}
+    else:
+        record, trained = fit.run(identity)
+        scored, scoring = fit.score()
+        write_json(cell.folder / "predictions.json", {one.target.key: one.predictions for one in scored}, indent=None)
+        targets = {one.target.key: target_score(one) for one in scored}
+        metrics = fit.metrics(status="done", targets=targets, trained=trained)
+        shown = (f"{key} {one.accuracy:.1f}" for key, one in targets.items() if one.accuracy is not None)
+        log.info("%s: top-1 accuracy %s", cell, ", ".join(shown) or "none")
+    write_classification_metrics(cell.folder / "metrics.json", metrics)
+    provenance = run_provenance(inputs=fit.inputs_sha256(), settings=settings_of(plan, cell), device=str(fit.device))
+    files = fingerprints(cell.folder, FILES)
+    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": record, "inference": scoring})
+
+
+class FrozenTexts:
+    """Texts through the frozen text encoder, which is built when a text is asked for: `texts(list) -> (n, d)`.
+
+    `truncate` cuts texts that are too long for it, which are refused without.
+    """
+
+    def __init__(self, load: Callable[[], DualEncoder], tokenizer: Callable[[], object], device: torch.device):
+        self._load, self._tokenizer, self.device = load, tokenizer, device
+        self.was_built = False
+
+    @cached_property
+    def _parts(self) -> tuple[DualEncoder, object]:
+        self.was_built = True
+        return self._load(), self._tokenizer()
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor:
+        encoder, tokenizer = self._parts
+        ids, ends = tokenizer(list(texts), truncate=truncate)
+        parts = []
+        for at in range(0, len(ids), 256):
+            part, end = ids[at : at + 256].to(self.device), ends[at : at + 256].to(self.device)
+            parts.append(encoder.encode_text(encoder.embed_text(part), end).float())
+        return torch.cat(parts)
+
+
+class CellFit:
+    """A cell while it is fitted and scored."""
+
+    def __init__(self, plan: Plan, cell: Cell):
+        self.plan, self.cell = plan, cell
+        self.setting, self.entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
+        self.method = ClassifierMethod.load(self.entry.name)
+        self._check_features()
+        self.datasets = {name: LabelledDataset(plan, cell, name) for name in targets_of(plan, cell)}
+        self.own = self.datasets[self.setting.dataset]
+        self.weights = plan.weights(cell.model)
+        self.texts = FrozenTexts(self._encoder, lambda: tokenizer_for(cell.model), self.device)
+
+    def _check_features(self) -> None:
+        """ConesError if the method reads stored features that its registry entry does not name."""
+        for kind in sorted(self.method.reads & {"patches", "self_supervised"}):
+            if kind not in self.entry.features:
+                raise ConesError(
+                    f'the method reads "{kind}", and its registry entry does not say so',
+                    where=f"{self.entry.module}: METHOD",
+                    next_step=f'add "features": ["{kind}"] there: the workflow makes their file',
+                )
+
+    @cached_property
+    def device(self) -> torch.device:
+        return device_for(self.plan, self.cell.model)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the cell has no numbers: its dataset was skipped, or the method does not fit model or setting."""
+        return self.own.reason or self.method.supports(self.cell.model, self.setting.kind)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The method's published values, overridden by suite, model and arm; `options` key by key."""
+        changed = self.plan.classification.recipe_of(self.cell.model, self.cell.arm)
+        published = self.method.recipe.model_dump()
+        options = {**published["options"], **changed.get("options", {})}
+        where = f"classification: recipe of models.{self.cell.model} or arms.{self.cell.arm}"
+        return parse(Recipe, {**published, **changed, "options": options}, where=where)
+
+    @cached_property
+    def few(self) -> FewImages:
+        return FewImages.draw(self.own, self.setting, self.cell.seed)
+
+    @property
+    def reads_pixels(self) -> bool:
+        return "image_encoder" in self.method.reads
+
+    def _encoder(self) -> DualEncoder:
+        return load_dual_encoder(self.cell.model, self.weights).to(self.device).requires_grad_(False)
+
+    # ------------------------------------------------------------------------------------------------- fitting
+
+    @cached_property
+    def inputs(self) -> ClassifierInputs:
+        few, target = self.few, self.own.target(labels=self.few.labels)
+        encoder = self._encoder() if {"image_encoder", "text_encoder"} & self.method.reads else None
+        own = ClassifierInputs(
+            names=target.names,
+            template=target.template,
+            text=self.texts,
+            logit_scale=self._scale(encoder),
+            recipe=self.recipe,
+            generator=generator("start", self.cell.seed),
+            train=self._labelled(few.train, views=self.own.views(few.train)),
+            val=self._labelled(few.val),
+            unlabelled=self.own.features(few.every).to(self.device),
+            encoder=encoder,
+            tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
+            concepts=self._concepts(),
+            dataset=self.own.name,
+        )
+        return own
+
+    def _labelled(self, items, views: Tensor | None = None) -> LabelledFeatures:
+        features, labels = self.own.features(items).to(self.device), labels_of(items).to(self.device)
+        return LabelledFeatures(features, labels, None if views is None else to_device(views, self.device))
+
+    def _scale(self, encoder: DualEncoder | None) -> float:
+        if encoder is not None:
+            return float(encoder.logit_scale.exp())
+        return float(self.own.stored("pooled")["logit_scale"])
+
+    def _concepts(self) -> Tensor | None:
+        """(K, N, d) of the cell whose embeddings this one fixes."""
+        if (first := stage1_of(self.plan, self.cell)) is None:
+            return None
+        state, _ = load_tensors(first.folder / "state.safetensors", expected_sha256=recorded_state(first.folder))
+        vectors = state["vectors"].to(self.device)
+        return vectors if vectors.ndim == 3 else vectors[:, None]
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        return self.method.classifier(self.inputs).to(self.device).eval()
+
+    def run(self, identity: str) -> tuple[dict, Trained]:
+        """Fit, and write the state and how it went; returns (that record, what was trained)."""
+        before = {name: value.clone() for name, value in self.classifier.named_buffers()}
+        runs: list[dict] = []
+        started = time.monotonic()
+        choice = self.method.fit(self.classifier, self.inputs, lambda one: runs.append(self._tune(one, runs, identity)))
+        took = time.monotonic() - started
+        self.classifier.eval()
+        tensors = own_tensors(self.classifier, self.inputs.encoder)
+        digest = save_tensors(self.cell.folder / "state.safetensors", tensors, {"weights": sha256(self.weights)})
+        trained = self._trained(before, tensors, choice)
+        record = {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "runs": runs,
+            "steps": sum(run["steps"] for run in runs),
+            "fit_seconds": took,
+            "choice": vars(choice) if choice else None,
+            "train": [item.path for item in self.few.train],
+            "val": [item.path for item in self.few.val],
+            "text_encoder_was_built": self.texts.was_built,
+            "plugins": plugins_used(self.entry.module),
+            "device": str(self.device),
+            "sha256": {"state.safetensors": digest},
+        }
+        write_json(self.cell.folder / "tuning.json", record)
+        for number in range(len(runs)):
+            self._checkpoint(number).unlink(missing_ok=True)
+        return record, trained
+
+    def _checkpoint(self, number: int) -> Path:
+        return self.cell.folder / f"resume{number or ''}.pt"
+
+    def _tune(self, classifier: Classifier, runs: list[dict], identity: str) -> dict:
+        """Train by the recipe; a method may ask for it several times, each with a checkpoint of its own."""
+        images = StoredFeatures(self.inputs.train)
+        if self.reads_pixels:
+            encoder = self.inputs.encoder
+            images = AugmentedPictures(
+                self.own.folder, self.few.train, encoder.picture_format, self.cell.seed, self.device
+            )
+        tuner = ClassifierTuner(
+            classifier=classifier,
+            method=self.method,
+            images=images,
+            recipe=self.recipe,
+            seed=self.cell.seed,
+            device=self.device,
+            checkpoint=self._checkpoint(len(runs)),
+            identity=f"{identity} {len(runs)}",
+        )
+        tuner.run()
+        return tuner.record()
+
+    def _trained(self, before: dict[str, Tensor], tensors: dict[str, Tensor], choice: Choice | None) -> Trained:
+        learnt = sum(value.numel() for value in self.classifier.parameters() if value.requires_grad)
+        chosen = choice.taken if choice else {}
+        for name, value in self.classifier.named_buffers():  # of a method with a solver of its own
+            is_chosen = name.rpartition(".")[2] in chosen
+            if value.is_floating_point() and not is_chosen and not torch.equal(value, before.get(name, value[..., :0])):
+                learnt += value.numel()
+        return Trained(
+            values=learnt,
+            stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
+            text_encoder=text_values(self.inputs.encoder) if "text_encoder" in self.method.reads else 0,
+            train_images=len(self.few.train) if self.method.labels == "train" else 0,
+            val_images=len(self.few.val) if self.method.selection == "val" else 0,
+            short_classes=self.few.short if self.method.labels == "train" else {},
+            chosen=dict(chosen),
+            labels=self.method.labels,
+            selection=self.method.selection,
+            note=self.method.label_note,
+        )
+
+    # ------------------------------------------------------------------------------------------------- scoring
+
+    def targets(self) -> list[tuple[Target, str | None]]:
+        """What is scored, each with the reason why it cannot be, if there is one."""
+        if self.setting.kind == "base_to_new":
+            new = [label for label in range(len(self.own.classes)) if label not in set(self.few.labels)]
+            return [(self.own.target("base", self.few.labels), None), (self.own.target("new", new), None)]
+        return [
+            (dataset.target(), None) if dataset.reason is None else (_nothing(dataset.name), dataset.reason)
+            for dataset in self.datasets.values()
+        ]
+
+    def score(self) -> tuple[list[Scored], dict]:
+        """The predictions of every target, and what scoring cost."""
+        started, scored = time.monotonic(), []
+        for target, reason in self.targets():
+            columns, classifier = None, None
+            if reason is None:
+                columns, classifier, reason = self._classifier_for(target)
+            scored.append(score(self, target, classifier, columns, reason))
+        images = sum(len(one.target.items) for one in scored if one.predicted is not None)
+        took = sum(one.seconds for one in scored)
+        return scored, {
+            "seconds_per_image": took / images if images else None,
+            "images": images,
+            "seconds": time.monotonic() - started,
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+        }
+
+    def _classifier_for(self, target: Target) -> tuple[list[int] | None, Classifier | None, str | None]:
+        """(columns of the logits or None for all, classifier, why there is none)."""
+        own = self.own.target(labels=self.few.labels)
+        place = {name: column for column, name in enumerate(own.classes)}
+        if target.key == "base" or all(name in place for name in target.classes):
+            if list(target.classes) == list(own.classes):
+                return None, self.classifier, None
+            return [place[name] for name in target.classes], self.classifier, None
+        if not self.method.unseen_classes:
+            return None, None, "the method has no entry for classes without a training image"
+        inputs = replace(self.inputs, names=target.names, template=target.template, dataset=target.dataset)
+        classifier = self.method.for_classes(self.classifier, inputs)
+        if classifier is None:
+            return None, None, "the method has no entry for classes without a training image"
+        return None, classifier.to(self.device).eval(), None
+
+    # ------------------------------------------------------------------------------------------------- records
+
+    def metrics(self, **content) -> ClassificationMetrics:
+        return ClassificationMetrics(
+            cell=CellKey(**vars(self.cell), method=self.entry.name),
+            setting=self.setting.kind,
+            shots=self.setting.shots,
+            **content,
+        )
+
+    def inputs_sha256(self) -> dict[str, str]:
+        """{file: sha256} of all that the cell read."""
+        files = [self.weights, *(dataset.folder / "manifest.json" for dataset in self.datasets.values())]
+        files += [file for dataset in self.datasets.values() for file in dataset.files.values()]
+        if (first := stage1_of(self.plan, self.cell)) is not None:
+            files.append(first.folder / "state.safetensors")
+        return {str(file): sha256(file) for file in files if file.exists()}
+
+
+def _nothing(dataset: str) -> Target:
+    return Target(dataset, dataset, (), (), "", ())
+
+
+def own_tensors(classifier: Classifier, encoder: DualEncoder | None) -> dict[str, Tensor]:
+    """The tensors of a classifier that are not weights of the base model as they were."""
+    frozen = set()
+    if encoder is not None:
+        frozen = {value.data_ptr() for value in encoder.parameters() if not value.requires_grad}
+        frozen |= {value.data_ptr() for value in encoder.buffers()}
+    return {name: value for name, value in classifier.state_dict().items() if value.data_ptr() not in frozen}
+
+
+def text_values(encoder: DualEncoder | None) -> int:
+    """Parameters of an encoder outside its image encoder and its scale."""
+    if encoder is None:
+        return 0
+    named = encoder.named_parameters()
+    return sum(
+        value.numel() for name, value in named if not name.startswith(encoder.image_prefix) and name != "logit_scale"
+    )

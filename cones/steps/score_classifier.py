@@ -1,0 +1,104 @@
+"""Scoring a fitted classifier on the test images of one target."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from cones.data.classification import load_pixels
+from cones.evaluation.accuracy import accuracy, first_choices
+from cones.evaluation.classification_metrics import TargetScore
+from cones.methods.classifier import Classifier
+from cones.runtime.devices import to_device
+from cones.runtime.errors import ConesError
+from cones.steps.labelled_cell import Target, labels_of, paths_of
+
+if TYPE_CHECKING:
+    from cones.steps.classify import CellFit
+
+FEATURES_AT_ONCE, PICTURES_AT_ONCE = 1024, 64
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The answers for a target: the place of a class for each test image, in their order, and its probability."""
+
+    target: Target
+    predicted: list[int] | None
+    probability: list[float] | None
+    seconds: float
+    reason: str | None
+
+    @property
+    def predictions(self) -> dict:
+        """As `predictions.json` holds them: test images in the order of `items.json`."""
+        if self.predicted is None:
+            return {"reason": self.reason}
+        labels = [item.label for item in self.target.items]
+        return {
+            "dataset": self.target.dataset,
+            "classes": list(self.target.classes),
+            "labels": labels,
+            "predicted": self.predicted,
+            "probability": self.probability,
+        }
+
+
+@torch.no_grad()
+def score(
+    fit: CellFit, target: Target, classifier: Classifier | None, columns: list[int] | None, reason: str | None
+) -> Scored:
+    """Answers of a classifier over a target's classes; `columns` are the places of these in its logits.
+
+    ConesError for logits that are not finite.
+    """
+    if classifier is None or not target.items:
+        return Scored(target, None, None, 0.0, reason or "no test images of these classes")
+    dataset, logits, seconds = fit.datasets[target.dataset], [], 0.0
+    size = PICTURES_AT_ONCE if fit.reads_pixels else FEATURES_AT_ONCE
+    for at in range(0, len(target.items), size):
+        items = target.items[at : at + size]
+        if fit.reads_pixels:
+            pixels = load_pixels(paths_of(dataset.folder, items), fit.inputs.encoder.picture_format)
+            images = to_device(pixels, fit.device)
+        else:
+            images = dataset.features(items).to(fit.device)
+        started = time.monotonic()
+        part = classifier(images)
+        logits.append((part if columns is None else part[:, columns]).float().cpu())
+        seconds += time.monotonic() - started
+    return _answers(target, torch.cat(logits), seconds, where=fit.cell.folder)
+
+
+def _answers(target: Target, logits: Tensor, seconds: float, *, where: object) -> Scored:
+    try:
+        predicted = first_choices(logits)
+    except ConesError as error:
+        raise ConesError(
+            error.what,
+            where=where,
+            found=f"on {target.key}: {error.found}",
+            next_step="lower the learning rate of this arm's recipe",
+        ) from None
+    probability = logits.softmax(1).gather(1, predicted[:, None])[:, 0]
+    return Scored(target, predicted.tolist(), [round(value, 4) for value in probability.tolist()], seconds, None)
+
+
+def target_score(scored: Scored) -> TargetScore:
+    """Top-1 accuracy in per cent, over all test images and class by class."""
+    target = scored.target
+    counts = {"images": len(target.items), "classes": len(target.classes)}
+    if scored.predicted is None:
+        return TargetScore(accuracy=None, reason=scored.reason, **counts)
+    found = accuracy(torch.tensor(scored.predicted), labels_of(target.items), target.classes)
+    per_class = {name: value for name, value in zip(target.classes, found.per_class) if value is not None}
+    return TargetScore(
+        accuracy=round(found.top1, 4),
+        per_class={name: round(value, 4) for name, value in per_class.items()},
+        absent=tuple(found.absent),
+        **counts,
+    )

@@ -1,0 +1,190 @@
+"""The survey's tables from made-up metrics: perfect, constant, a class absent, holes, halves, shift, ranks."""
+
+import pytest
+
+from cones.evaluation.classification_metrics import ClassificationMetrics, TargetScore, Trained
+from cones.evaluation.metrics import CellKey
+from cones.experiment.cell import Cell
+from cones.experiment.classification import Setting
+from cones.outputs import (
+    classified,
+    survey,
+    survey_base_to_new,
+    survey_few_shot,
+    survey_ranks,
+    survey_shift,
+)
+from cones.outputs.classified import ClassifiedCell, cells_table, read_cells_table
+from cones.outputs.files import read_csv, to_csv
+from cones.runtime.errors import ConesError
+
+RUN = {
+    "tuning": {
+        "steps": 10,
+        "fit_seconds": 2.0,
+        "runs": [{"steps": 10, "seconds": 0.9, "timed_steps": 9, "peak_memory_bytes": 1000}],
+    },
+    "inference": {"seconds_per_image": 2e-6, "peak_memory_bytes": 2000},
+    "machine": {"accelerator": None},
+    "device": "cpu",
+}
+
+
+def score(accuracy, reason=None, absent=()):
+    return TargetScore(accuracy=accuracy, reason=reason, images=20, classes=4, absent=absent)
+
+
+def cell(arm, dataset, accuracies, *, seed=1, shots=16, kind="few_shot", **trained):
+    """A done cell: accuracies is {target: accuracy or the reason why there is none}, or one of the dataset's own."""
+    targets = accuracies if isinstance(accuracies, dict) else {dataset: accuracies}
+    place = Cell("s", "m", str(Setting(dataset, kind, shots)), arm, seed)
+    known = {"values": 8, "stored_bytes": 32, "text_encoder": 0, "train_images": 64, "val_images": 0}
+    known |= {"labels": "train", "selection": "none", **trained}
+    absent = known.pop("absent", ())
+    scores = {
+        target: score(None, value) if isinstance(value, str) else score(value, absent=absent)
+        for target, value in targets.items()
+    }
+    metrics = ClassificationMetrics(
+        cell=CellKey(**vars(place), method=arm),
+        status="done",
+        setting=kind,
+        shots=shots,
+        targets=scores,
+        trained=Trained(**known),
+    )
+    return ClassifiedCell(place, arm, metrics, RUN)
+
+
+def hole(arm, dataset, why="error: out of memory", seed=1, shots=16):
+    return ClassifiedCell(Cell("s", "m", str(Setting(dataset, "few_shot", shots)), arm, seed), arm, None, {}, why)
+
+
+def frame_of(output, cells):
+    return output.frame(cells_table(cells), suite="s").set_index("arm")
+
+
+def shown(output, cells, tmp_path, title=None):
+    """The rows of the sheet of a table, by the method's printed name."""
+    path = tmp_path / "table.csv"
+    path.write_text(to_csv(output.frame(cells_table(cells), suite="s"), 7))
+    return output.sheet(*read_csv(path), suite="s", title=title)
+
+
+def test_a_row_is_the_mean_over_seeds_and_datasets_with_its_interval():
+    cells = [cell("cones", data, value, seed=seed) for data, seed, value in
+             (("a", 1, 80.0), ("a", 2, 84.0), ("b", 1, 60.0), ("b", 2, 60.0))]  # fmt: skip
+    row = frame_of(survey, cells).loc["cones"]
+    assert (row["a_accuracy"], row["b_accuracy"], row["all_accuracy"]) == (82.0, 60.0, 71.0)
+    assert row["b_spread"] == 0 and row["a_spread"] == pytest.approx(12.706 * 2.8284 / 2**0.5, rel=1e-3)
+    assert row["all_spread"] == pytest.approx(row["a_spread"] / 2)
+    assert (row["datasets"], row["seeds"], row["trained_values"], row["stored_bytes"]) == ("2/2", 2, 8, 32)
+    assert row["seconds_per_step"] == pytest.approx(0.1) and row["fit_seconds"] == 2.0
+
+
+def test_perfect_and_constant_answers_and_a_class_without_test_images(tmp_path):
+    cells = [cell("zero_shot", "a", 100.0), cell("cones", "a", 25.0, absent=("owl",))]
+    table = frame_of(survey, cells)
+    assert table["a_accuracy"].tolist() == [100.0, 25.0] and table["a_spread"].isna().all()  # one seed has no interval
+    assert "no test image of owl" in table.loc["cones", "notes"]
+    sheet = shown(survey, cells, tmp_path)
+    assert [row[4] for row in sheet.rows] == ["100.0", "25.0"]
+
+
+def test_a_mean_over_some_datasets_says_so_and_a_hole_has_its_reason(tmp_path):
+    cells = [cell("zero_shot", "a", 50.0), cell("zero_shot", "b", 70.0), cell("cones", "a", 90.0), hole("cones", "b")]
+    table = frame_of(survey, cells)
+    assert table.loc["cones", "datasets"] == "1/2" and table.loc["cones", "all_accuracy"] == 90.0
+    assert "over 1 of 2 datasets" in table.loc["cones", "notes"]
+    assert "b: failed: error: out of memory" in table.loc["cones", "notes"]
+    rows = {row[2]: row for row in shown(survey, cells, tmp_path).rows}
+    assert rows["ConES (stage 1)"][3] == "90.0 (1/2)" and rows["ConES (stage 1)"][5] == "\u2013"
+    assert rows["Zero-shot"][3] == "60.0"
+
+
+def test_the_suites_title_and_what_it_is_not_comparable_with_stand_above_every_table(tmp_path):
+    title = "toy datasets; not comparable with the paper"
+    for output in (survey, survey_few_shot, survey_shift, survey_ranks, survey_base_to_new):
+        assert title in shown(output, [cell("zero_shot", "a", 50.0)], tmp_path, title).heading
+
+
+def test_base_and_new_have_a_harmonic_mean_and_a_method_without_new_classes_a_dash(tmp_path):
+    def half(arm, data, base, new):
+        return cell(arm, data, {"base": base, "new": new}, kind="base_to_new")
+
+    cells = [half("zero_shot", "a", 80.0, 40.0), half("zero_shot", "b", 60.0, 60.0)]
+    cells += [half("cones", name, 90.0, "the method has no entry") for name in ("a", "b")]
+    table = survey_base_to_new.frame(cells_table(cells), suite="s").set_index(["dataset", "arm"])
+    row = table.loc["all", "zero_shot"]
+    assert (row["base_accuracy"], row["new_accuracy"]) == (70.0, 50.0)
+    assert row["harmonic"] == pytest.approx(2 * 70 * 50 / 120)  # of the means, as published
+    assert table.loc["a", "zero_shot"]["harmonic"] == pytest.approx(2 * 80 * 40 / 120)
+    assert table.loc["all", "cones"][["new_accuracy", "harmonic"]].isna().all()
+    sheet = shown(survey_base_to_new, cells, tmp_path)
+    dashes = [row for row in sheet.rows if row[2] == "ConES (stage 1)"]
+    assert {(row[4], row[5]) for row in dashes} == {
+        ("\u2013", "\u2013")
+    } and "new: the method has no entry" in sheet.notes
+
+
+def test_accuracy_over_shots_has_a_mean_only_where_every_dataset_has_a_number():
+    cells = [cell("cones", data, 10.0 * shots, shots=shots) for data in ("a", "b") for shots in (1, 2)]
+    cells[-1] = hole("cones", "b", shots=2)
+    table = survey_few_shot.frame(cells_table(cells), suite="s").set_index("dataset")
+    assert (table.loc["all", "1_accuracy"], table.loc["a", "2_accuracy"]) == (10.0, 20.0)
+    assert table.loc[["all", "b"], "2_accuracy"].isna().all()
+
+
+def test_a_shift_shows_each_target_beside_the_source():
+    cells = [
+        cell("zero_shot", "a", {"a": 70.0, "grey": 50.0, "other": 30.0}),
+        cell("cones", "a", {"a": 90.0, "grey": 40.0, "other": "the method has no entry"}),
+    ]
+    table = frame_of(survey_shift, cells)
+    assert table.loc["cones", ["source_accuracy", "grey_accuracy"]].tolist() == [90.0, 40.0]
+    assert table.loc["zero_shot", "other_accuracy"] == 30.0 and "other: the method" in table.loc["cones", "notes"]
+
+
+def test_only_what_chose_nothing_on_test_images_is_ranked_and_small_differences_are_noise():
+    values = {"zero_shot": (50.0, 50.0, 50.0), "cones": (80.0, 81.0, 82.0), "taskres": (82.0, 80.0, 82.0)}
+    cells = [cell(arm, data, value, seed=seed) for arm, of_seed in values.items()
+             for seed, value in enumerate(of_seed) for data in ("a", "b")]  # fmt: skip
+    cells += [cell("tip_adapter_f", data, 99.0, selection="test-as-published") for data in ("a", "b")]
+    cells += [cell("full_finetuning", "a", 99.0)]
+    table = frame_of(survey_ranks, cells)
+    assert table["verdict"].dropna().to_dict() == {"taskres": "best", "cones": "noise", "zero_shot": "lower"}
+    assert table.loc["taskres", "mean_rank"] == 1.0 and table.loc["zero_shot", "mean_rank"] == 3.0
+    assert "chosen on test images" in table.loc["tip_adapter_f", "notes"]
+    assert "no accuracy on b" in table.loc["full_finetuning", "notes"]
+    assert table.loc[["tip_adapter_f", "full_finetuning"], "mean_rank"].isna().all()
+
+
+def test_one_seed_alone_proves_no_difference():
+    table = frame_of(survey_ranks, [cell("zero_shot", "a", 10.0), cell("cones", "a", 90.0)])
+    assert table.loc["zero_shot", "verdict"] == "noise"
+
+
+def test_the_list_of_cells_is_read_back_as_it_was(tmp_path):
+    cells = [cell("cones", "a", 71.2345, short_classes={"owl": 3}, chosen={"C": 0.5}, note="a reconstruction")]
+    cells += [hole("taskres", "a"), ClassifiedCell(hole("zero_shot", "a").cell, "zero_shot", None, {})]
+    table = cells_table(cells)
+    path = tmp_path / "survey_cells.csv"
+    path.write_text(to_csv(table, classified.DECIMALS))
+    again = read_cells_table(path)
+    assert to_csv(again, classified.DECIMALS) == path.read_text()
+    assert to_csv(survey.frame(again, suite="s"), 7) == to_csv(survey.frame(table, suite="s"), 7)
+    assert again.loc[0, "seconds_per_image"] == 2e-6 and again["status"].tolist() == ["done", "failed", "not run"]
+    path.write_text(path.read_text().replace("71.2345", "many"))
+    with pytest.raises(ConesError, match="not a number"):
+        read_cells_table(path)
+
+
+@pytest.mark.parametrize("accuracy", [-1.0, 101.0, float("nan")])
+def test_what_is_no_percentage_is_refused(accuracy):
+    with pytest.raises(ValueError, match="accuracy"):
+        score(accuracy)
+
+
+def test_a_target_has_an_accuracy_or_a_reason():
+    with pytest.raises(ValueError, match="or a reason why not"):
+        score(None)
