@@ -22,7 +22,10 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
         if output.reads != "manifests"
         for name in output.files
     }
-    made |= {"all": parts_of_all(plan), "report": plan.suite.parts if scored_grids(plan.suite.parts) else ()}
+    made |= {
+        "all": parts_of_all(plan),
+        "report": parts_of_all(plan) if scored_grids(plan.suite.parts) or plan.suite.classification else (),
+    }
     made |= {"figure_methods": plan.suite.parts if MAIN_GRID in plan.suite.grids else ()}  # comes with the report
     wanted: dict[str, None] = {}
     for target in targets or ("all",):

@@ -8,7 +8,9 @@ from cones.outputs.wording import NO_NUMBER
 
 
 def seconds(value: float) -> str:
-    """Two digits: `0.80 s`, `12 s`, `3.4 min`, `21 h`."""
+    """Two digits: `2.1 µs`, `5.0 ms`, `0.80 s`, `12 s`, `3.4 min`, `21 h`."""
+    if 0 < value < 1e-4:
+        return f"{_digits(1e6 * value)} µs"
     for size, unit in ((3600, "h"), (60, "min")):
         if value >= 1.5 * size:
             return f"{_digits(value / size)} {unit}"

@@ -114,7 +114,7 @@ def _counts(manifest: Path) -> dict:
     if content["status"] != "ready":
         return {"status": f"{content['status']}: {content['reason']}"}
     images = {split: content["splits"][split]["images"] for split in SPLITS}
-    is_labelled = content["task"] == CLASSIFICATION
+    is_labelled = content.get("task") == CLASSIFICATION
     groups = content.get("report", {}).get("groups") or {}
     return {
         "status": "ready",

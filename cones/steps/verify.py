@@ -134,7 +134,7 @@ def _check_content(folder: Path) -> None:
 def _check_dataset(manifest: Path) -> None:
     """Check the splits of a prepared dataset and all their pictures against its manifest."""
     content, images = read_json(manifest), {}
-    if content["task"] == CLASSIFICATION:
+    if content.get("task") == CLASSIFICATION:
         _check_labelled(manifest.parent, content)
         return
     for split in content["splits"].values():
