@@ -16,7 +16,7 @@ class ClipRecipe:
                    text of such a batch says a colour. Without them colour alone tells most pictures of a batch apart,
                    and the encoder learns no shape
     bleached_by    share of the steps after which `bleached` is reached, rising evenly from none: with all of them from
-                   the first step, 500 steps taught no names at all (top-1 at chance)
+                   the first step, top-1 was still at chance after 500 steps
     grey           share of the bleached batches that are grey
     validation     steps between two scores on other worlds, which end up in the record
     """
