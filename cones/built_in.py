@@ -36,6 +36,7 @@ MODELS = {
     "glip": "cones.models.glip.family",
     "uninext": "cones.models.uninext.family",
     "grounding_dino": "cones.models.grounding_dino.family",
+    "clip": "cones.models.clip.family",
 }
 
 FORMATS = {

@@ -5,11 +5,17 @@ from typing import Literal
 from torch import nn
 
 from cones.models.detector import GroundedDetector
+from cones.models.dual_encoder import DualEncoder
 from cones.runtime.errors import ConesError, closest
 
 
 def add_module(
-    model: GroundedDetector, place: str, name: str, addition: nn.Module, *, changes: Literal["input", "output"]
+    model: GroundedDetector | DualEncoder,
+    place: str,
+    name: str,
+    addition: nn.Module,
+    *,
+    changes: Literal["input", "output"],
 ) -> None:
     """Make `addition` the child `name` of the module at `place` (a dotted name, such as "backbone.body.layers.3").
 

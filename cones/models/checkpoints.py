@@ -3,6 +3,7 @@
 import contextlib
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from cones.models.detector import GroundedDetector
-from cones.models.family import family_named, model_names
+from cones.models.dual_encoder import DualEncoder, Tokenizer
+from cones.models.family import (
+    any_family_named,
+    dual_encoder_family_named,
+    family_named,
+    is_dual_encoder,
+    model_names,
+)
 from cones.models.text_encoder import CaptionTokenizer, load_tokenizer
 from cones.runtime.artifacts import load_tensors
 from cones.runtime.errors import ConesError
@@ -28,8 +36,18 @@ def build_text_encoder(name: str) -> nn.Module:
     return family_named(name).text_encoder(name)
 
 
-def tokenizer_for(name: str, vocabulary: str | Path | None = None) -> CaptionTokenizer:
-    """The tokenizer of the named model's text encoder; `vocabulary` replaces the model's own file."""
+def build_dual_encoder(name: str) -> DualEncoder:
+    """The named model with two encoders, with fresh parameters."""
+    return dual_encoder_family_named(name).dual_encoder(name)
+
+
+def tokenizer_for(name: str, vocabulary: str | Path | None = None) -> CaptionTokenizer | Tokenizer:
+    """The tokenizer of the named model's text encoder: of captions for a detector, of texts for two encoders.
+
+    `vocabulary` replaces the model's own file.
+    """
+    if is_dual_encoder(name):
+        return dual_encoder_family_named(name).tokenizer(name, vocabulary)
     family = family_named(name)
     return CaptionTokenizer(load_tokenizer(vocabulary or family.vocabulary(name)), family.captions)
 
@@ -48,10 +66,18 @@ def load_text_encoder(name: str, path: str | Path, *, expected_sha256: str | Non
     return _fill(lambda: build_text_encoder(name), prefix, state, name, path)
 
 
+def load_dual_encoder(name: str, path: str | Path, *, expected_sha256: str | None = None) -> DualEncoder:
+    """The named model with two encoders, with the weights of a safetensors file, in eval mode."""
+    state, _ = load_tensors(path, expected_sha256=expected_sha256)
+    return _fill(lambda: build_dual_encoder(name), "", state, name, path)
+
+
 def initial_state(name: str, seed: int) -> State:
-    """Detector and text encoder of a model freshly drawn from `seed`, in the form `load_detector` reads."""
+    """All of a model freshly drawn from `seed`, in the form `load_detector` or `load_dual_encoder` reads."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if is_dual_encoder(name):
+            return build_dual_encoder(name).state_dict()
         detector, text_encoder = build_detector(name), build_text_encoder(name)
     return joined_state(name, detector, text_encoder)
 
@@ -63,16 +89,17 @@ def joined_state(name: str, detector: nn.Module, text_encoder: nn.Module) -> Sta
 
 
 def convert_official(name: str, path: str | Path) -> State:
-    """An official file as the state of the named model: safetensors, or the `model` entry (never the averaged copy) of
-    a .pth file.
+    """An official file as the state of the named model: safetensors, or a pickled file. Of a detector that is a .pth
+    file with an entry `model` (never the averaged copy); with two encoders the tensors may also stand at its top.
 
     A `module.` that stands before *all* names is dropped. Every name must be accounted for, in its shape; what the
     family calls `unused` is dropped. Files that would run code, are damaged or are no checkpoints are refused.
     """
-    state = load_tensors(path)[0] if Path(path).suffix == ".safetensors" else _model_entry(path)
+    read = _pickled_state if is_dual_encoder(name) else _model_entry
+    state = load_tensors(path)[0] if Path(path).suffix == ".safetensors" else read(path)
     if state and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
-    return _accounted(family_named(name).converted(name, state, where=path), expected_state(name), name, path)
+    return _accounted(any_family_named(name).converted(name, state, where=path), expected_state(name), name, path)
 
 
 def _model_entry(path: str | Path) -> State:
@@ -88,14 +115,37 @@ def _model_entry(path: str | Path) -> State:
             found=found,
             next_step="fetch it again",
         )
+    return _only_tensors(state, path)
+
+
+def _pickled_state(path: str | Path) -> State:
+    """The tensors of a pickled file: at its top, or under "state_dict" (open_clip) or "model"."""
+    content = _read_pickle(path)
+    for entry in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(entry), dict):
+            return _only_tensors(content[entry], path)
+    if not isinstance(content, dict) or not content:
+        raise ConesError(
+            "not a checkpoint",
+            where=path,
+            expected="tensors by name",
+            found=type(content).__name__ if not isinstance(content, dict) else "nothing",
+            next_step="fetch it again",
+        )
+    return _only_tensors(content, path)
+
+
+def _only_tensors(state: dict, path: str | Path) -> State:
     if strange := [key for key, value in state.items() if not isinstance(value, Tensor)]:
         raise ConesError("a weight is not a tensor", where=path, found=strange[0], next_step="fetch it again")
-    return state
+    return dict(state)
 
 
 def expected_state(name: str) -> State:
     """Names, shapes and types of the named model's checkpoint, without storage (tensors on the meta device)."""
     with torch.device("meta"):
+        if is_dual_encoder(name):
+            return build_dual_encoder(name).state_dict()
         return joined_state(name, build_detector(name), build_text_encoder(name))
 
 
@@ -129,7 +179,7 @@ def without_start_values() -> Iterator[None]:
 
 def _accounted(state: State, expected: State, name: str, path: str | Path) -> State:
     """`state` without unused names; a missing, unknown or misshapen one raises with its name."""
-    unused = family_named(name).unused
+    unused = any_family_named(name).unused
     state = {key: value for key, value in state.items() if not unused.fullmatch(key)}
     faults = (
         [("a weight is missing", key) for key in expected if key not in state],
@@ -176,7 +226,7 @@ def looks_like(state: State, exclude: str) -> str | None:
 
 
 def _parts(shapes: dict[str, tuple[int, ...]], name: str) -> set:
-    unused = family_named(name).unused
+    unused = any_family_named(name).unused
     return {item for item in shapes.items() if not unused.fullmatch(item[0])}
 
 
@@ -189,6 +239,13 @@ def _read_pickle(path: str | Path) -> object:
     if start.startswith(_NOT_A_CHECKPOINT):
         kind = "a web page" if start.startswith(b"<") else "a Git LFS pointer"
         raise ConesError(f"{kind} was saved in place of a checkpoint", where=path, next_step="download it again")
+    if _is_program(path):
+        raise ConesError(
+            "a TorchScript archive, a program that was not run",
+            where=path,
+            expected="tensors only",
+            next_step="take the same weights as safetensors, from where `official.yaml` of the family has them",
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -202,6 +259,14 @@ def _read_pickle(path: str | Path) -> object:
         raise _damaged(path) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
         raise _damaged(path) from error
+
+
+def _is_program(path: str | Path) -> bool:
+    """Whether a file is what `torch.jit.save` writes, as OpenAI publishes CLIP."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 _NOT_A_CHECKPOINT = (b"<!doctype", b"<html", b"<?xml", b"version https://git-lfs")

@@ -1,8 +1,9 @@
 """The seam of a model with two encoders, such as CLIP: images and texts as vectors of one space, compared by cosine."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -134,6 +135,21 @@ class DualEncoder(nn.Module):
     @abstractmethod
     def encode_text(self, embeddings: Tensor, ends: Tensor, *, tokens: BlockTokens | None = None) -> Tensor:
         """Word vectors (K, L, w) and the row of each text's end token (K,) -> (K, d), not normalised."""
+
+
+class Tokenizer(Protocol):
+    """What the text encoder of a `DualEncoder` reads."""
+
+    context_length: int
+
+    def __call__(self, texts: Sequence[str], *, truncate: bool = False) -> tuple[Tensor, Tensor]:
+        """Texts -> (ids (K, context_length) int64, rows of their ends (K,) int64).
+
+        A text that is too long is refused with a ConesError; `truncate` cuts it, and its last token becomes the end.
+        """
+
+    def ids_of(self, text: str) -> list[int]:
+        """The ids of a text alone, without start and end, of any length."""
 
 
 def unit(vectors: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import Field
 
@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cones.models.detector import GroundedDetector
+    from cones.models.dual_encoder import DualEncoder, Tokenizer
+
+F = TypeVar("F", bound="Family")
 
 
 class FamilyEntry(Entry):
     """What a family's file says in its literal MODEL."""
 
     class_name: str = Field(alias="class")
+    kind: Literal["detector", "dual_encoder"] = Field(
+        "detector", description='what its models are: a class of "dual_encoder" derives from `DualEncoderFamily`'
+    )
     models: tuple[Name, ...] = Field(min_length=1, description="the names of its sizes, as suites give them")
     official: str | None = Field(
         None, description="a YAML file beside the family's: {model: its official checkpoint, as an `Archive`}"
@@ -51,20 +57,31 @@ FAMILIES: Registry[FamilyEntry] = Registry(
 )
 
 
-class ModelFamily(ABC):
-    """Models of one architecture in several sizes.
+class Family:
+    """What families of detectors and of models with two encoders have in common.
 
-    text_prefix  what stands before the text encoder's parameter names in a checkpoint
     unused       names of a checkpoint that take no part in the model; they may be there or not, in any shape
-    captions     how class names are written in one caption
     pretrained_on  {model: datasets of the registry that its published weights were trained on}: no score of it there is
                  called zero-shot
     """
 
-    text_prefix: str
-    captions: CaptionStyle = CaptionStyle()
     unused: re.Pattern = re.compile(r"(?!)")  # none
     pretrained_on: Mapping[str, frozenset[str]] = MappingProxyType({})
+
+    def converted(self, name: str, state: dict[str, Tensor], *, where: object) -> dict[str, Tensor]:
+        """The tensors of an official checkpoint under the names of the named model; by default they are the same."""
+        return state
+
+
+class ModelFamily(Family, ABC):
+    """Detectors of one architecture in several sizes.
+
+    text_prefix  what stands before the text encoder's parameter names in a checkpoint
+    captions     how class names are written in one caption
+    """
+
+    text_prefix: str
+    captions: CaptionStyle = CaptionStyle()
 
     @abstractmethod
     def detector(self, name: str) -> GroundedDetector:
@@ -78,9 +95,17 @@ class ModelFamily(ABC):
     def vocabulary(self, name: str) -> Path:
         """The word pieces of that text encoder, one a line."""
 
-    def converted(self, name: str, state: dict[str, Tensor], *, where: object) -> dict[str, Tensor]:
-        """The tensors of an official checkpoint under the names of the named model; by default they are the same."""
-        return state
+
+class DualEncoderFamily(Family, ABC):
+    """Models with an image and a text encoder of one space, in several sizes."""
+
+    @abstractmethod
+    def dual_encoder(self, name: str) -> DualEncoder:
+        """The named model with fresh parameters."""
+
+    @abstractmethod
+    def tokenizer(self, name: str, vocabulary: str | Path | None = None) -> Tokenizer:
+        """What its text encoder reads; `vocabulary` replaces the model's own file."""
 
 
 def model_names() -> dict[str, str]:
@@ -112,6 +137,35 @@ def is_nano(model: str) -> bool:
     return model == SHIPPED if model in GENERATORS else model in family_of(model).nano
 
 
-def family_named(model: str) -> ModelFamily:
+def any_family_named(model: str) -> Family:
     """The family that a model belongs to, imported now."""
-    return FAMILIES.make(family_of(model).name, ModelFamily)
+    return dual_encoder_family_named(model) if is_dual_encoder(model) else family_named(model)
+
+
+def is_dual_encoder(model: str) -> bool:
+    """Whether a model has two encoders; all others are detectors."""
+    return family_of(model).kind == "dual_encoder"
+
+
+def family_named(model: str) -> ModelFamily:
+    """The family that a detector belongs to, imported now. ConesError for a model with two encoders."""
+    return _made(model, "detector", ModelFamily)
+
+
+def dual_encoder_family_named(model: str) -> DualEncoderFamily:
+    """The family that a model with two encoders belongs to, imported now. ConesError for a detector."""
+    return _made(model, "dual_encoder", DualEncoderFamily)
+
+
+def _made(model: str, kind: str, base: type[F]) -> F:
+    entry = family_of(model)
+    if entry.kind != kind:
+        words = {"detector": "a detector", "dual_encoder": "a model with two encoders"}
+        raise ConesError(
+            f"{model} is not {words[kind]}",
+            where=f"models: {model}",
+            found=words[entry.kind],
+            next_step="detectors belong to a suite's `models` and `grids`, models with two encoders to its "
+            "`classification`",
+        )
+    return FAMILIES.make(entry.name, base)

@@ -5,6 +5,7 @@
         start = golden["start"]
 
 Leaving the block fails if a key was neither read nor compared: a file that is read in part proves a part only.
+Keys, where their numbers come from, and tolerances: clip/FORMAT-A.md to FORMAT-D.md.
 """
 
 from pathlib import Path

@@ -66,7 +66,8 @@ def test_the_listed_files_are_those_the_paper_uses():
     files = official.official_files()
     glip = {"glip_t", "glip_t_a", "glip_t_b", "glip_t_c", "glip_l"}
     modern = set(SIZES) - {"grounding_dino_nano"}
-    assert set(files) == glip | modern | {"uninext_r50", "bert-base-uncased"}
+    clip = {"clip_vit_b16", "clip_vit_b32", "clip_vit_l14", "clip_rn50", "clip-bpe"}
+    assert set(files) == glip | modern | clip | {"uninext_r50", "bert-base-uncased"}
     assert len({each.filename for each in files.values()}) == len(files)  # one folder holds them all
     assert files["glip_t"].sha256.startswith("3bec0a3d") and files["glip_l"].size == 6896153761
 
