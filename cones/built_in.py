@@ -30,6 +30,7 @@ METHODS = {
     "vcd": "baselines.training_free.vcd",
     "wise_ft": "baselines.weights.wise_ft",
     "wise_ft_full": "baselines.weights.wise_ft",
+    "coop": "baselines.text_prompts.coop",
 }
 
 MODELS = {
