@@ -31,6 +31,7 @@ METHODS = {
     "wise_ft": "baselines.weights.wise_ft",
     "wise_ft_full": "baselines.weights.wise_ft",
     "coop": "baselines.text_prompts.coop",
+    "kgcoop": "baselines.text_prompts.kgcoop",
 }
 
 MODELS = {

@@ -11,15 +11,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cones.methods.classifier import Classifier, ClassifierInputs, choice
 from cones.models.dual_encoder import DualEncoder, ImageFeatures, Tokenizer, scaled_cosines
+from cones.models.losses import LossTerm
 from cones.runtime.errors import ConesError
 
 PLACEHOLDER = "X"  # a text of one token: what it means is replaced
 WORDS = "a photo of a"
 POSITIONS = ("end", "middle", "front")
-OPTIONS = {"vectors": 16, "words": None, "position": "end", "class_specific": False, "start_std": 0.02}
+START = {"vectors": 16, "words": None, "start_std": 0.02}
+OPTIONS = {**START, "position": "end", "class_specific": False}
 """vectors         M, the number of context vectors
 words           the context starts as these words, and M is their number of tokens; None: at random
 position        end: vectors, name, full stop; middle: M // 2 vectors, name, the other vectors, full stop;
@@ -95,7 +98,25 @@ class ContextClassifier(Classifier):
         return self.texts(self.context)
 
     def forward(self, images: ImageFeatures) -> Tensor:
-        return scaled_cosines(images.pooled, self.class_texts(), self.scale)
+        return self.compare(images, self.class_texts())
+
+    def compare(self, images: ImageFeatures, texts: Tensor) -> Tensor:
+        """Logits (B, K) with class texts that are made already."""
+        return scaled_cosines(images.pooled, texts, self.scale)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
+    """Its mean over the images."""
+    return LossTerm(F.cross_entropy(logits, labels, reduction="sum"), images_in(labels))
+
+
+def of_classes(value: Tensor, labels: Tensor) -> LossTerm:
+    """A number that depends on no image, whole in every batch: its share goes with the images of a part."""
+    return LossTerm(value * len(labels), images_in(labels))
+
+
+def images_in(labels: Tensor) -> Tensor:
+    return torch.tensor(float(len(labels)), device=labels.device)
 
 
 def context_of_words(encoder: DualEncoder, tokenizer: Tokenizer, words: str) -> Tensor:
@@ -113,14 +134,9 @@ def drawn_context(inputs: ClassifierInputs, *shape: int, std: float) -> Tensor:
 
 def start_of_context(inputs: ClassifierInputs, own: dict[str, Any]) -> Tensor:
     """(M, w), or (K, M, w) of class-specific vectors, as the options say."""
-    classes = len(inputs.names)
+    classes, is_specific = len(inputs.names), own.get("class_specific", False)
     if own["words"] is None:
-        shape = (classes, own["vectors"]) if own["class_specific"] else (own["vectors"],)
+        shape = (classes, own["vectors"]) if is_specific else (own["vectors"],)
         return drawn_context(inputs, *shape, std=own["start_std"])
     context = context_of_words(inputs.encoder, inputs.tokenizer, own["words"])
-    return context.expand(classes, -1, -1).clone() if own["class_specific"] else context
-
-
-def texts_around(inputs: ClassifierInputs, vectors: int, *, position: str = "end") -> ContextTexts:
-    """The texts of the classes of `inputs`."""
-    return ContextTexts(inputs.encoder, inputs.tokenizer, inputs.names, vectors=vectors, position=position)
+    return context.expand(classes, -1, -1).clone() if is_specific else context

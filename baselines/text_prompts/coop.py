@@ -11,7 +11,9 @@ code counts words, which is the same unless a word has several tokens. Prompt tu
 vectors of each class (`class_specific`): those serve the classes they were trained for alone.
 """
 
-from baselines.text_prompts.context import OPTIONS, ContextClassifier, start_of_context, texts_around
+from torch import Tensor
+
+from baselines.text_prompts.context import OPTIONS, ContextClassifier, ContextTexts, start_of_context
 from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe
 
 METHOD = {
@@ -31,14 +33,17 @@ class CoOp(ClassifierMethod):
     recipe = Recipe(optimiser="sgd", learning_rate=2e-3, epochs=200, options=OPTIONS)
 
     def classifier(self, inputs: ClassifierInputs) -> ContextClassifier:
-        own = self.options(inputs)
-        context = start_of_context(inputs, own)
-        texts = texts_around(inputs, context.shape[-2], position=own["position"])
-        return ContextClassifier(texts, context, inputs.logit_scale)
+        return self.with_context(inputs, start_of_context(inputs, self.options(inputs)))
 
     def for_classes(self, classifier: ContextClassifier, inputs: ClassifierInputs) -> ContextClassifier | None:
-        own = self.options(inputs)
-        if own["class_specific"]:
+        if self.options(inputs).get("class_specific"):
             return None
-        texts = texts_around(inputs, classifier.texts.vectors, position=own["position"])
-        return ContextClassifier(texts, classifier.context, inputs.logit_scale)
+        return self.with_context(inputs, classifier.context)
+
+    def with_context(self, inputs: ClassifierInputs, context: Tensor) -> ContextClassifier:
+        """The classifier of the classes of `inputs`; a parameter as context is shared, not copied."""
+        return ContextClassifier(self.texts(inputs, context.shape[-2]), context, inputs.logit_scale)
+
+    def texts(self, inputs: ClassifierInputs, vectors: int) -> ContextTexts:
+        position = self.options(inputs).get("position", "end")
+        return ContextTexts(inputs.encoder, inputs.tokenizer, inputs.names, vectors=vectors, position=position)

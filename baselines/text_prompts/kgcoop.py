@@ -9,14 +9,14 @@ Left out: meta-net, bias vector and adapter, which the code declares and never t
 here the set's own.
 """
 
+import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from baselines.text_prompts.context import OPTIONS, WORDS, ContextClassifier
+from baselines.text_prompts.context import START, WORDS, ContextClassifier, ContextTexts, cross_entropy, of_classes
 from baselines.text_prompts.coop import CoOp
 from cones.methods.classifier import ClassifierInputs, Recipe, choice
 from cones.models.dual_encoder import ImageFeatures, unit
-from cones.models.losses import LossTerm, LossTerms
+from cones.models.losses import LossTerms
 
 METHOD = {
     "name": "kgcoop",
@@ -28,25 +28,38 @@ METHOD = {
 
 
 class AnchoredContext(ContextClassifier):
-    """A context whose class texts have anchors (K, d), unit; `weight` is that of the code's term."""
+    """A context whose class texts are pulled towards anchors (K, d), unit."""
 
-    def anchored(self, anchors: Tensor, weight: float) -> "AnchoredContext":
-        self.register_buffer("anchors", anchors, persistent=False)
+    def __init__(self, texts: ContextTexts, context: Tensor, scale: float, *, anchors: Tensor, weight: float):
+        super().__init__(texts, context, scale)
         self.weight = weight
-        return self
+        self.register_buffer("anchors", anchors, persistent=False)
 
-    def distance(self) -> Tensor:
+    def distance(self, texts: Tensor) -> Tensor:
         """Mean over the classes of 1 - cos(learned text, anchor)."""
-        return (1 - F.cosine_similarity(self.class_texts(), self.anchors, dim=-1)).mean()
+        return 1 - torch.einsum("kd,kd->k", unit(texts), self.anchors).mean()
 
 
 class KgCoOp(CoOp):
-    """With weight 0 it is CoOp."""
+    """With weight 0 it is CoOp; `weight` is the code's or the paper's as `form` says."""
 
     recipe = Recipe(
         optimiser="sgd",
         learning_rate=2e-3,
         epochs=100,
         batch_size=128,
-        options={**OPTIONS, "words": WORDS, "weight": 8.0, "form": "code"},
+        options={**START, "words": WORDS, "weight": 8.0, "form": "code"},
     )
+
+    def with_context(self, inputs: ClassifierInputs, context: Tensor) -> AnchoredContext:
+        own, texts = self.options(inputs), self.texts(inputs, context.shape[-2])
+        weight = own["weight"] * (2 if choice("form", own["form"], ("code", "paper")) == "paper" else 1)
+        anchors = unit(inputs.class_texts())
+        return AnchoredContext(texts, context, inputs.logit_scale, anchors=anchors, weight=weight)
+
+    def loss_terms(self, classifier: AnchoredContext, images: ImageFeatures, labels: Tensor) -> LossTerms:
+        texts = classifier.class_texts()
+        return {
+            "cross_entropy": cross_entropy(classifier.compare(images, texts), labels),
+            "anchor": of_classes(classifier.weight * classifier.distance(texts), labels),
+        }
