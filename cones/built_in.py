@@ -32,6 +32,7 @@ METHODS = {
     "wise_ft_full": "baselines.weights.wise_ft",
     "coop": "baselines.text_prompts.coop",
     "kgcoop": "baselines.text_prompts.kgcoop",
+    "prograd": "baselines.text_prompts.prograd",
 }
 
 MODELS = {
