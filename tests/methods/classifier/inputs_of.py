@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, LabelledFeatures, Recipe
-from cones.methods.recipes import optimiser_of
+from cones.methods.recipes import groups_of, optimiser_of
 from cones.models.dual_encoder import ImageFeatures
 from cones.models.losses import normalised
 from tests.golden.reading import GoldenFile
@@ -66,7 +66,7 @@ def take_steps(
 ) -> Steps:
     """Steps of the recipe's optimiser at its full rate, each on the whole set; gradients as the optimiser got them."""
     trained = {name: value for name, value in classifier.named_parameters() if value.requires_grad}
-    optimiser, steps = optimiser_of(recipe, trained.values()), Steps()
+    optimiser, steps = optimiser_of(recipe, groups_of(method, recipe, trained)), Steps()
     for _ in range(count):
         optimiser.zero_grad()
         terms = normalised(method.loss_terms(classifier, images, labels))
