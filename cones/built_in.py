@@ -33,6 +33,8 @@ METHODS = {
     "coop": "baselines.text_prompts.coop",
     "kgcoop": "baselines.text_prompts.kgcoop",
     "prograd": "baselines.text_prompts.prograd",
+    "subpt": "baselines.text_prompts.subpt",
+    "upl": "baselines.text_prompts.upl",
 }
 
 MODELS = {

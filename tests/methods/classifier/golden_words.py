@@ -64,8 +64,8 @@ def prompt_inputs(
         return encoder.encode_text(encoder.embed_text(ids), ends)
 
     given = {"names": tuple(names), "text": text, "encoder": encoder, "tokenizer": tokenizer, "recipe": recipe}
-    train = ImageFeatures(tiny_images("train", 8))
-    return inputs_of(torch.zeros(0, 64), train, LABELS, **{**given, **others})
+    given |= {"train": ImageFeatures(tiny_images("train", 8)), "labels": LABELS, **others}
+    return inputs_of(torch.zeros(0, 64), **given)
 
 
 def with_options(recipe: Recipe, **options) -> Recipe:
