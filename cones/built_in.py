@@ -35,6 +35,7 @@ METHODS = {
     "prograd": "baselines.text_prompts.prograd",
     "subpt": "baselines.text_prompts.subpt",
     "upl": "baselines.text_prompts.upl",
+    "lasp": "baselines.text_prompts.lasp",
 }
 
 MODELS = {
