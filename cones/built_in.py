@@ -36,6 +36,10 @@ METHODS = {
     "subpt": "baselines.text_prompts.subpt",
     "upl": "baselines.text_prompts.upl",
     "lasp": "baselines.text_prompts.lasp",
+    "cocoop": "baselines.text_prompts.cocoop",
+    "plot": "baselines.text_prompts.plot",
+    "variational": "baselines.text_prompts.variational",
+    "tpt": "baselines.text_prompts.tpt",
 }
 
 MODELS = {

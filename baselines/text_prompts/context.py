@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.methods.classifier import Classifier, ClassifierInputs, choice
-from cones.models.dual_encoder import DualEncoder, ImageFeatures, Tokenizer, scaled_cosines
+from cones.models.dual_encoder import DualEncoder, ImageFeatures, Tokenizer, scaled_cosines, unit
 from cones.models.losses import LossTerm
 from cones.runtime.errors import ConesError
 
@@ -103,6 +103,11 @@ class ContextClassifier(Classifier):
     def compare(self, images: ImageFeatures, texts: Tensor) -> Tensor:
         """Logits (B, K) with class texts that are made already."""
         return scaled_cosines(images.pooled, texts, self.scale)
+
+
+def image_by_image(images: Tensor, texts: Tensor, scale: float) -> Tensor:
+    """Images (B, d) and texts of each (…, B, K, d) -> logits (…, B, K)."""
+    return scale * torch.einsum("bd,...bkd->...bk", unit(images), unit(texts))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> LossTerm:
