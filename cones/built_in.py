@@ -40,6 +40,7 @@ METHODS = {
     "plot": "baselines.text_prompts.plot",
     "variational": "baselines.text_prompts.variational",
     "tpt": "baselines.text_prompts.tpt",
+    "protect": "baselines.text_prompts.protect",
 }
 
 MODELS = {
