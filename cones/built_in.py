@@ -41,6 +41,7 @@ METHODS = {
     "variational": "baselines.text_prompts.variational",
     "tpt": "baselines.text_prompts.tpt",
     "protect": "baselines.text_prompts.protect",
+    "softcpt": "baselines.text_prompts.softcpt",
 }
 
 MODELS = {

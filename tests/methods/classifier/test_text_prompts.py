@@ -23,6 +23,7 @@ SMALL = {
     "plot": {"vectors": 4, "contexts": 2},
     "variational": {"draws": 2},
     "protect": {"vectors": 4, "drop": 0.0},
+    "softcpt": {"vectors": 4},
 }
 PIXELS = ("lasp", "tpt")
 TREE = {"living": {"cat": None, "white blood cell": None}, "toy car": None}
@@ -39,6 +40,7 @@ def made(name: str, seed: int = 0):
         words,
         recipe=with_options(method.recipe, **SMALL[name]),
         tree=TREE,
+        dataset="living",
         generator=torch.Generator().manual_seed(seed),
     )
     pooled = tiny_images("train", 8)
