@@ -30,6 +30,18 @@ METHODS = {
     "vcd": "baselines.training_free.vcd",
     "wise_ft": "baselines.weights.wise_ft",
     "wise_ft_full": "baselines.weights.wise_ft",
+    "coop": "baselines.text_prompts.coop",
+    "kgcoop": "baselines.text_prompts.kgcoop",
+    "prograd": "baselines.text_prompts.prograd",
+    "subpt": "baselines.text_prompts.subpt",
+    "upl": "baselines.text_prompts.upl",
+    "lasp": "baselines.text_prompts.lasp",
+    "cocoop": "baselines.text_prompts.cocoop",
+    "plot": "baselines.text_prompts.plot",
+    "variational": "baselines.text_prompts.variational",
+    "tpt": "baselines.text_prompts.tpt",
+    "protect": "baselines.text_prompts.protect",
+    "softcpt": "baselines.text_prompts.softcpt",
 }
 
 MODELS = {

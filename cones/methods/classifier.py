@@ -8,7 +8,7 @@ The registry entry of a method (`cones/methods/method.py`) names its class for s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -43,6 +43,18 @@ class LabelledFeatures:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class Task:
+    """Of several data sets that are trained on together one: its name in words, and how many of the classes are its."""
+
+    name: str
+    classes: int
+
+
+ClassTree = Mapping[str, "ClassTree | None"]
+"""Nodes by name, each with the nodes below it; a class has None. The order is that of a depth-first walk."""
+
+
 class Texts(Protocol):
     """The frozen text encoder."""
 
@@ -64,6 +76,8 @@ class ClassifierInputs:
     encoder     the model, where the method reads an encoder, else None; tokenizer beside it
     generator   seeded by the cell: the only source of random starts
     concepts    (K, N, d) vectors of stage 1, for its second stage
+    tasks       where several data sets are one training: which, in the order of their classes; empty for one data set
+    tree        of the classes, where the data set has one: its leaves are the class names
     extra       files of other steps by name
     """
 
@@ -79,6 +93,8 @@ class ClassifierInputs:
     encoder: DualEncoder | None = None
     tokenizer: object | None = None
     concepts: Tensor | None = None
+    tasks: Sequence[Task] = ()
+    tree: ClassTree | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
 
@@ -123,8 +139,13 @@ def choice(option: str, value: object, known: Sequence[str | None]) -> str | Non
     return value
 
 
-Tune = Callable[[Classifier], None]
-"""Trains a classifier's parameters by the recipe, in place; progress, checkpoints and guards are its business."""
+class Tune(Protocol):
+    """Trains a classifier's parameters by the recipe, in place; progress, checkpoints and guards are its business.
+
+    `images` are trained on in place of those of the cell: images whose labels the method found itself.
+    """
+
+    def __call__(self, classifier: Classifier, images: LabelledFeatures | None = None) -> None: ...
 
 
 class ClassifierMethod(ABC):
@@ -137,6 +158,9 @@ class ClassifierMethod(ABC):
     labels         "train" if it needs the labels of the few training images, "none" if it does not
     unseen_classes whether it can score classes that had no training image (`for_classes`); otherwise tables print "–"
     label_note     what a table says beside the row, such as that a form is a reconstruction; or None
+    test_views     views of a test image that a classifier of pixels gets; if they are several, in one tensor (B, views,
+                   3, side, side): the first is the image as it is tested, the others are cut and turned as training
+                   images are, seeded by the image's name, so that an answer depends on no other image
     """
 
     reads: frozenset[Reads] = frozenset({"pooled"})
@@ -145,6 +169,7 @@ class ClassifierMethod(ABC):
     labels: Literal["train", "none"] = "train"
     unseen_classes: bool = False
     label_note: str | None = None
+    test_views: int = 1
 
     @staticmethod
     def load(name: str) -> ClassifierMethod:
@@ -187,6 +212,10 @@ class ClassifierMethod(ABC):
         """Change the gradients before the optimiser's step; `separate` as in `TrainingLoop`."""
 
     separate_terms: tuple[str, ...] = ()
+
+    def rate_factor(self, name: str) -> float:
+        """Of the recipe's learning rate, that of a parameter by its name in the classifier; not in warm-up."""
+        return 1.0
 
     def fit(self, classifier: Classifier, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
         """Train and choose: by default the recipe's training, with nothing chosen. A method without training, or with

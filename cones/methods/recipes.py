@@ -1,16 +1,30 @@
 """A `Recipe` as PyTorch trains by it: its optimiser, its learning rate at each step, its number of steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil, cos, pi
 
 import torch
 from torch import nn
 
+from cones.methods.classifier import ClassifierMethod
 from cones.methods.settings import Recipe
 
 
-def optimiser_of(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The recipe's optimiser, at its full learning rate.
+def groups_of(method: ClassifierMethod, recipe: Recipe, trained: Mapping[str, nn.Parameter]) -> list[dict]:
+    """Parameters by their share of the learning rate: groups of an optimiser, with that share as "factor"."""
+    factors = {name: method.rate_factor(name) for name in trained}
+    return [
+        {
+            "params": [value for name, value in trained.items() if factors[name] == factor],
+            "factor": factor,
+            "lr": factor * recipe.learning_rate,
+        }
+        for factor in dict.fromkeys(factors.values())
+    ]
+
+
+def optimiser_of(recipe: Recipe, parameters: Iterable[nn.Parameter] | list[dict]) -> torch.optim.Optimizer:
+    """The recipe's optimiser of parameters or of their groups, at its full learning rate.
 
     The decay of sgd and adam is part of the gradient and passes through their moments; that of adamw is taken from the
     parameter. Sgd has neither dampening nor Nesterov's step (Dassl's and PyTorch's defaults); betas are 0.9 and 0.999.
@@ -33,8 +47,10 @@ def steps_of(recipe: Recipe, images: int) -> int:
     return steps if recipe.max_steps is None else min(steps, recipe.max_steps)
 
 
-def rate_at(recipe: Recipe, step: int, images: int) -> float:
-    """The learning rate of step `step` (from 0) of a training over `images` images.
+def rate_at(recipe: Recipe, step: int, images: int, factor: float = 1.0) -> float:
+    """The learning rate of step `step` (from 0) of a training over `images` images, of a group with a factor.
+
+    As in Dassl, the warm-up's constant rate is that of all groups.
 
     `cosine` is Dassl's schedule (KaiyangZhou/Dassl.pytorch, dassl/optim/lr_scheduler.py): epochs of warm-up at a
     constant rate, then half a cosine that begins at the full rate and whose length is *all* epochs, so that the last
@@ -46,10 +62,10 @@ def rate_at(recipe: Recipe, step: int, images: int) -> float:
     if epoch < recipe.warmup_epochs:
         return recipe.warmup_rate
     if recipe.schedule == "constant":
-        return recipe.learning_rate
+        return factor * recipe.learning_rate
     total = steps_of(recipe, images)
     if recipe.schedule == "cosine":
         along, length = epoch - recipe.warmup_epochs, ceil(total / each)
     else:
         along, length = step - recipe.warmup_epochs * each, total
-    return recipe.learning_rate * (1 + cos(pi * along / length)) / 2
+    return factor * recipe.learning_rate * (1 + cos(pi * along / length)) / 2

@@ -196,7 +196,11 @@ class CellFit:
         before = {name: value.clone() for name, value in self.classifier.named_buffers()}
         runs: list[dict] = []
         started = time.monotonic()
-        choice = self.method.fit(self.classifier, self.inputs, lambda one: runs.append(self._tune(one, runs, identity)))
+
+        def tune(classifier: Classifier, images: LabelledFeatures | None = None) -> None:
+            runs.append(self._tune(classifier, images, number=len(runs), identity=identity))
+
+        choice = self.method.fit(self.classifier, self.inputs, tune)
         took = time.monotonic() - started
         self.classifier.eval()
         tensors = own_tensors(self.classifier, self.inputs.encoder)
@@ -223,9 +227,10 @@ class CellFit:
     def _checkpoint(self, number: int) -> Path:
         return self.cell.folder / f"resume{number or ''}.pt"
 
-    def _tune(self, classifier: Classifier, runs: list[dict], identity: str) -> dict:
-        """Train by the recipe; a method may ask for it several times, each with a checkpoint of its own."""
-        images = StoredFeatures(self.inputs.train)
+    def _tune(self, classifier: Classifier, given: LabelledFeatures | None, *, number: int, identity: str) -> dict:
+        """Train by the recipe, on the cell's images or on those that the method gives; it may ask for several runs, each
+        with a checkpoint of its own."""
+        images = StoredFeatures(self.inputs.train if given is None else given)
         if self.reads_pixels:
             encoder = self.inputs.encoder
             images = AugmentedPictures(
@@ -238,8 +243,8 @@ class CellFit:
             recipe=self.recipe,
             seed=self.cell.seed,
             device=self.device,
-            checkpoint=self._checkpoint(len(runs)),
-            identity=f"{identity} {len(runs)}",
+            checkpoint=self._checkpoint(number),
+            identity=f"{identity} {number}",
         )
         tuner.run()
         return tuner.record()

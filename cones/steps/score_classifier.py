@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from cones.data.classification import load_pixels
+from cones.data.classification import Item, load_pixels, train_views
 from cones.evaluation.accuracy import accuracy, first_choices
 from cones.evaluation.classification_metrics import TargetScore
 from cones.methods.classifier import Classifier
+from cones.models.dual_encoder import PictureFormat
 from cones.runtime.devices import to_device
 from cones.runtime.errors import ConesError
 from cones.steps.labelled_cell import Target, labels_of, paths_of
@@ -59,11 +62,12 @@ def score(
     if classifier is None or not target.items:
         return Scored(target, None, None, 0.0, reason or "no test images of these classes")
     dataset, logits, seconds = fit.datasets[target.dataset], [], 0.0
-    size = PICTURES_AT_ONCE if fit.reads_pixels else FEATURES_AT_ONCE
+    views = fit.method.test_views
+    size = max(1, PICTURES_AT_ONCE // views) if fit.reads_pixels else FEATURES_AT_ONCE
     for at in range(0, len(target.items), size):
         items = target.items[at : at + size]
         if fit.reads_pixels:
-            pixels = load_pixels(paths_of(dataset.folder, items), fit.inputs.encoder.picture_format)
+            pixels = test_pixels(dataset.folder, items, fit.inputs.encoder.picture_format, views)
             images = to_device(pixels, fit.device)
         else:
             images = dataset.features(items).to(fit.device)
@@ -72,6 +76,21 @@ def score(
         logits.append((part if columns is None else part[:, columns]).float().cpu())
         seconds += time.monotonic() - started
     return _answers(target, torch.cat(logits), seconds, where=fit.cell.folder)
+
+
+def test_pixels(folder: Path, items: Sequence[Item], picture_format: PictureFormat, views: int) -> Tensor:
+    """Pixels (B, 3, side, side), or with several views of each image (B, views, 3, side, side).
+
+    The first view is the image as it is tested; each further one is cut and turned as training images are, by the
+    image's name and its own number alone.
+    """
+    paths = paths_of(folder, items)
+    plain = load_pixels(paths, picture_format)
+    if views == 1:
+        return plain
+    names = [item.path for item in items]
+    others = [train_views(paths, names, picture_format, seed=0, epoch=number) for number in range(1, views)]
+    return torch.stack([plain, *others], dim=1)
 
 
 def _answers(target: Target, logits: Tensor, seconds: float, *, where: object) -> Scored:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cones.data.classification import Item, train_views
 from cones.methods.classifier import Classifier, ClassifierMethod, LabelledFeatures
-from cones.methods.recipes import optimiser_of, rate_at, steps_of, steps_per_epoch
+from cones.methods.recipes import groups_of, optimiser_of, rate_at, steps_of, steps_per_epoch
 from cones.methods.settings import Recipe
 from cones.models.dual_encoder import ImageFeatures, PictureFormat
 from cones.models.losses import add_normalisers, normalised
@@ -103,7 +103,7 @@ class ClassifierTuner(TrainingLoop):
         shapes = {name: list(parameter.shape) for name, parameter in trained.items()}
         super().__init__(
             trained=trained,
-            optimiser=optimiser_of(recipe, trained.values()),
+            optimiser=optimiser_of(recipe, groups_of(method, recipe, trained)),
             progress=TuningRun(micro_batch=recipe.batch_size),
             checkpoint=checkpoint,
             identity=settings_digest([recipe.model_dump(mode="json"), seed, len(images), shapes, identity]),
@@ -160,7 +160,7 @@ class ClassifierTuner(TrainingLoop):
         return normalised(self.method.loss_terms(self.classifier, images, labels), normalisers)
 
     def learning_rate(self, group: dict) -> float:
-        return rate_at(self.recipe, self.progress.step, len(self.images))
+        return rate_at(self.recipe, self.progress.step, len(self.images), group["factor"])
 
     def random_place(self) -> tuple:
         return "dropout", self.seed, self.progress.step

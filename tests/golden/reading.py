@@ -50,6 +50,11 @@ class GoldenFile:
         self._take(key)
         return _tensor(self.content[key])
 
+    def texts(self, key: str) -> list[str]:
+        """The texts of a key."""
+        self._take(key)
+        return self.content[key].tolist()
+
     def keys(self, prefix: str = "") -> list[str]:
         """Keys that begin so, without those that describe a stride; asking for them reads none."""
         ends = tuple(end for pair in STRIDED for end in pair)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from cones.methods.classifier import Recipe
-from cones.methods.recipes import optimiser_of, rate_at, steps_of
+from cones.methods.classifier import ClassifierMethod, Recipe
+from cones.methods.recipes import groups_of, optimiser_of, rate_at, steps_of
 
 IMAGES = 70  # three steps an epoch
 
@@ -60,3 +60,22 @@ def test_decay_passes_through_the_moments_of_sgd_and_adam_and_past_those_of_adam
     # without a gradient adam moves by its decay alone, a full step each time; adamw shrinks the value
     torch.testing.assert_close(updated(optimiser="adam")[1], torch.tensor(-2.8), atol=1e-2, rtol=0)
     torch.testing.assert_close(updated(optimiser="adamw")[1], torch.tensor(-3 * 0.95**2))
+
+
+def test_parameters_may_have_a_share_of_the_rate():
+    class Slow(ClassifierMethod):
+        classifier = None
+
+        def rate_factor(self, name):
+            return 0.1 if name.startswith("slow") else 1.0
+
+    recipe = Recipe(optimiser="sgd", learning_rate=0.5, momentum=0.0, weight_decay=0.0, epochs=2, schedule="constant")
+    trained = {name: torch.nn.Parameter(torch.zeros(1)) for name in ("fast", "slow a", "slow b")}
+    groups = groups_of(Slow(), recipe, trained)
+    assert [(len(group["params"]), group["factor"]) for group in groups] == [(1, 1.0), (2, 0.1)]
+    optimiser = optimiser_of(recipe, groups)
+    sum(trained.values()).backward()
+    optimiser.step()
+    assert [round(value.item(), 6) for value in trained.values()] == [-0.5, -0.05, -0.05]
+    # the warm-up's rate is for all
+    assert [rate_at(recipe, step, 32, factor=0.1) for step in (0, 1)] == [1e-5, pytest.approx(0.05)]

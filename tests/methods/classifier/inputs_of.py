@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, LabelledFeatures, Recipe
-from cones.methods.recipes import optimiser_of
+from cones.methods.recipes import groups_of, optimiser_of
 from cones.models.dual_encoder import ImageFeatures
 from cones.models.losses import normalised
 from tests.golden.reading import GoldenFile
@@ -64,20 +64,31 @@ def take_steps(
     recipe: Recipe,
     count: int = 3,
 ) -> Steps:
-    """Steps of the recipe's optimiser at its full rate, each on the whole set."""
+    """Steps of the recipe's optimiser at its full rate, each on the whole set; gradients as the optimiser got them."""
     trained = {name: value for name, value in classifier.named_parameters() if value.requires_grad}
-    optimiser, steps = optimiser_of(recipe, trained.values()), Steps()
+    optimiser, steps = optimiser_of(recipe, groups_of(method, recipe, trained)), Steps()
     for _ in range(count):
         optimiser.zero_grad()
-        loss = sum(normalised(method.loss_terms(classifier, images, labels)).values())
-        loss.backward()
-        steps.losses.append(loss.item())
+        terms = normalised(method.loss_terms(classifier, images, labels))
+        separate = {term: gradients_of(terms[term], trained) for term in method.separate_terms}
+        sum(value for term, value in terms.items() if term not in separate).backward()
+        method.adjust_gradients(classifier, separate)
+        steps.losses.append(sum(terms.values()).item())
         if recipe.clip_norm:
             torch.nn.utils.clip_grad_norm_(trained.values(), recipe.clip_norm)
         steps.gradients.append({name: value.grad.clone() for name, value in trained.items() if value.grad is not None})
         optimiser.step()
         steps.parameters.append({name: value.detach().clone() for name, value in trained.items()})
     return steps
+
+
+def gradients_of(loss: Tensor, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+    return dict(zip(trained, torch.autograd.grad(loss, list(trained.values()), retain_graph=True)))
+
+
+@torch.no_grad()
+def loss_of(method: ClassifierMethod, classifier: Classifier, images: ImageFeatures | Tensor, labels: Tensor) -> float:
+    return sum(normalised(method.loss_terms(classifier, images, labels)).values()).item()
 
 
 def losses_hold(golden: GoldenFile, key: str, found: Sequence[float], within: float = 1e-5) -> None:
