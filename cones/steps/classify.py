@@ -228,8 +228,8 @@ class CellFit:
         return self.cell.folder / f"resume{number or ''}.pt"
 
     def _tune(self, classifier: Classifier, given: LabelledFeatures | None, *, number: int, identity: str) -> dict:
-        """Train by the recipe, on the cell's images or on those that the method gives; it may ask for several runs, each
-        with a checkpoint of its own."""
+        """Train by the recipe, on the cell's images or on those that the method gives; it may ask for several runs,
+        each with a checkpoint of its own."""
         images = StoredFeatures(self.inputs.train if given is None else given)
         if self.reads_pixels:
             encoder = self.inputs.encoder

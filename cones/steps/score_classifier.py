@@ -89,7 +89,7 @@ def test_pixels(folder: Path, items: Sequence[Item], picture_format: PictureForm
     if views == 1:
         return plain
     names = [item.path for item in items]
-    others = [train_views(paths, names, picture_format, seed=0, epoch=number) for number in range(1, views)]
+    others = [train_views(paths, names, picture_format, "test", number) for number in range(1, views)]
     return torch.stack([plain, *others], dim=1)
 
 
