@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cones.data.registry import DRAWN
+from cones.data.registry import CLASSIFICATION, DRAWN, Dataset
 from cones.data.state import State, state, stored_bytes
 from cones.experiment.cell import CHECKPOINTS, Plan
 from cones.experiment.generation import Generation
@@ -18,6 +18,7 @@ from cones.weights.pretrained import pretrained_models, record_file, resolve
 
 SIZES = Path(__file__).with_name("sizes.yaml")
 BYTES_PER_PICTURE = 200_000  # where nothing better is known
+BYTES_DRAWN, BYTES_DRAWN_LABELLED = 25_000, 3_000  # of a picture that the project draws; of one to classify, 64 pixels
 HERE = ("ready", "fetched", "placed", "drawn")
 
 
@@ -59,9 +60,15 @@ def dataset_sources(plan: Plan, seen: dict[str, Pictures | None]) -> list[Source
         if size is None:
             pictures = 0 if counted is None else counted.train + counted.val + counted.test
             known = 0 if suite.source == DRAWN else roughly.get(name)
-            size = int(known or pictures * (25_000 if suite.source == DRAWN else BYTES_PER_PICTURE))
+            size = int(known or pictures * _bytes_of_picture(entry, suite.source))
         sources.append(Source(name, "dataset", current.word, current.reason, size, exact is not None))
     return sources
+
+
+def _bytes_of_picture(entry: Dataset, source: str) -> int:
+    if source != DRAWN:
+        return BYTES_PER_PICTURE
+    return BYTES_DRAWN_LABELLED if entry.task == CLASSIFICATION else BYTES_DRAWN
 
 
 def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, int]) -> list[Source]:
