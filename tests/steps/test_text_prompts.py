@@ -165,7 +165,7 @@ def test_a_cell_of_another_recipe_is_named_as_stale(world, fitted):
     content["classification"]["arms"]["coop"] = short(vectors=5)
     suite.write_text(yaml.safe_dump(content, sort_keys=False))
     try:
-        stale = verify(Path("results")).stale.files
+        stale = verify(folder.parents[1]).stale.files
     finally:
         suite.write_text(written)
     assert list(stale) == [folder / "run.json"] and "recipe" in stale[folder / "run.json"]
