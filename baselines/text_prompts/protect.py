@@ -9,7 +9,7 @@ the paper's other two measures.
 
 Code and paper: the code's scheduler moves at every batch, so that warm-up lasts one batch and the cosine falls and
 rises with a period of 400 batches. Here it moves every epoch, as the numbers in its settings mean. The tree is
-`inputs.tree`; without one the method cannot be run.
+`inputs.tree`; no data set of the workflow has one yet, so that its cells are holes with that reason.
 """
 
 import torch
@@ -64,6 +64,9 @@ class ProTeCt(CoOp):
         warmup_rate=1e-3,
         options={**START, "weight": 0.5, "drop": 0.1},
     )
+
+    def supports(self, model_name: str, setting: str) -> str:
+        return "needs a tree of the classes, and no data set has one yet"
 
     def with_context(self, inputs: ClassifierInputs, context: Tensor) -> ContextClassifier:
         if inputs.tree is None and isinstance(context, torch.nn.Parameter):

@@ -10,7 +10,8 @@ ResNet-50.
 
 Code and paper: the code registers one optimiser under three names (four with a class part), so that it steps as often
 for each batch, and its schedule goes up again; here each batch is one step, as in the paper. Left out: the sub-sampled
-negatives of class-specific variants. With one data set there is one task, of that set's name.
+negatives of class-specific variants. With one data set there is one task, of that set's name; the workflow's cells have
+one, so that they are holes with that reason.
 """
 
 from typing import Any
@@ -85,6 +86,9 @@ class SoftCPT(ClassifierMethod):
         epochs=50,
         options={"variant": "NATA", "vectors": 16, "inner_vectors": 4, "start_std": 0.02},
     )
+
+    def supports(self, model_name: str, setting: str) -> str:
+        return "needs several data sets in one training, and a cell has one"
 
     def classifier(self, inputs: ClassifierInputs) -> SharedPrompts:
         own, tasks, encoder = self.options(inputs), tasks_of(inputs), inputs.encoder

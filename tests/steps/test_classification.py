@@ -6,14 +6,10 @@ import shutil
 import pytest
 import torch
 import yaml
-from typer.testing import CliRunner
 
-from cones.cli.main import app
 from cones.data.classification import read_items
-from cones.evaluation.classification_metrics import read_classification_metrics
 from cones.experiment import plugins
 from cones.experiment.cell import Plan
-from cones.experiment.classification_cells import classification_cell
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
 from cones.outputs.make import make_output
@@ -21,6 +17,7 @@ from cones.runtime.artifacts import load_tensors, read_json, write_json
 from cones.runtime.errors import ConesError
 from cones.runtime.sources import ROOT
 from cones.training import classifier_tuner
+from tests.steps.tiny_cells import encode, fit, run
 from tests.tiny_sets import draw_set, write_tiny
 
 ARMS = {
@@ -75,27 +72,6 @@ def world(tmp_path, monkeypatch):
     run("weights", "--model", "clip_nano")
     yield tmp_path
     plugins.load_plugins([], suite_file=tmp_path / "config/tiny.yaml")
-
-
-def run(*words):
-    found = CliRunner().invoke(app, [*words[:1], *words[1:], "--suite", "tiny"])
-    if found.exception and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    assert found.exit_code == 0, found.output
-
-
-def encode(*kinds, dataset="shapes"):
-    for kind in kinds:
-        run("classification", "encode", kind, "--model", "clip_nano", "--dataset", dataset)
-
-
-def fit(arm, setting="shapes-2shot", seed=1):
-    """Fit a cell by its command; returns (its folder, its metrics)."""
-    run(
-        *("classification", "fit", "--model", "clip_nano", "--setting", setting, "--arm", arm, "--seed", str(seed)),
-    )
-    folder = classification_cell(Plan.load("tiny"), "clip_nano", setting, arm, seed).folder
-    return folder, read_classification_metrics(folder / "metrics.json")
 
 
 def test_from_pictures_to_accuracies(world):
