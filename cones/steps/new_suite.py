@@ -217,7 +217,7 @@ def _labelled_suite_text(folder: Path, name: str, entry: Path, smallest: int | N
     return labelled_suite.labelled_suite(
         name=name,
         paper_name=_in_a_line(folder.resolve().name),
-        title=_title(folder, "with a nano model trained on drawn pictures, no CLIP; not comparable with any paper"),
+        title=_title(folder, "with a nano model trained on drawn pictures, no CLIP; not comparable with the paper"),
         entry=entry,
         smallest=smallest,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.cell_steps import job_of_cell
+from cones.experiment.classification_cells import classification_cell
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
 from cones.experiment.step import Job
@@ -57,6 +58,9 @@ def _jobs(pipeline: Pipeline, cell: Cell) -> list[Job]:
     plan = pipeline.plan
     if plan.suite.generation and cell.model == plan.suite.generation.model:
         plan.subject_cell(plan.subject_of(cell), cell.arm, cell.seed)
+        return [pipeline.scoring(cell)]
+    if plan.suite.classification and cell.model in plan.suite.classification.models:
+        classification_cell(plan, cell.model, cell.dataset, cell.arm, cell.seed)
         return [pipeline.scoring(cell)]
     plan.cell(cell.model, cell.dataset, cell.arm, cell.seed)
     return [pipeline.scoring(cell), job_of_cell("embed", cell)]

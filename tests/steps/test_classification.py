@@ -20,6 +20,7 @@ from cones.outputs.make import make_output
 from cones.runtime.artifacts import load_tensors, read_json, write_json
 from cones.runtime.errors import ConesError
 from cones.runtime.sources import ROOT
+from cones.steps.stale_cells import stale_cells
 from cones.training import classifier_tuner
 from tests.tiny_sets import draw_set, write_tiny
 
@@ -116,6 +117,16 @@ def test_from_pictures_to_accuracies(world):
     assert tuning["runs"][0]["history"][-1]["loss"] < tuning["runs"][0]["history"][0]["loss"]
     sealed = read_json(folder / "run.json")["sha256"]
     assert set(sealed) == {"state.safetensors", "tuning.json", "predictions.json", "metrics.json"}
+
+
+def test_a_cell_is_compared_with_the_config(world):
+    """`verify` says which cells the workflow would make again."""
+    encode("pooled")
+    folder, _ = fit("cones", "shapes-base2")
+    found = stale_cells([folder])
+    assert found.not_compared == {} and found.files == {}
+    write_tiny(world, arms={**ARMS, "cones": {"recipe": {"epochs": 2}}})
+    assert "epochs" in stale_cells([folder]).files[folder / "run.json"]
 
 
 def test_the_same_cell_gives_the_same_bytes(world):
