@@ -49,7 +49,7 @@ def new_suite(
         print(f"  {line}")
     print(f"written: {new.entry} (the dataset), {new.suite} (the suite; it says which lines take a larger model)")
     if new.fault is not None:
-        print(f"To mend first, preparing it will stop here: {new.fault}")
+        print(f"To mend first, the run will stop here: {new.fault}")
     print_plan(new.plan(), [new.table], datasets=[], tflops=TFLOPS, epochs=None, from_scratch=False, as_json=False)
     if recognised.task == "classification":
         print(f"{new.model} is a nano model that ships with the project, no CLIP: it shows whether all of it works.")

@@ -298,8 +298,16 @@ def _counts(dataset: Dataset, folder: Path, file: Path) -> _Counts:
 def _labelled_counts(dataset: Dataset, division: Division, file: Path) -> _Counts:
     images = {split: len(division.splits[split]) for split in SPLITS}
     train = division.per_class("train")
+    smallest = min(train[name] for name in dataset.classes)
     fault = None if images["train"] else _no_picture(["train"], sum(images.values()), file)
-    return _Counts(images, smallest=min(train[name] for name in dataset.classes), fault=fault)
+    if not (fault or images["val"]) and max(train.values()) <= labelled_suite.most_shots(smallest):
+        fault = ConesError(
+            "no picture is left to validate on, and linear_probing chooses by validation",
+            where=f"{file}: split",
+            found=", ".join(f"{split} {count}" for split, count in images.items()),
+            next_step="put more pictures into the folder, or take that arm out of the suite",
+        )
+    return _Counts(images, smallest=smallest, fault=fault)
 
 
 def _no_picture(empty: list[str], count: int, file: Path) -> ConesError:

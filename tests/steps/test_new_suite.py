@@ -122,7 +122,7 @@ def test_masks_get_the_model_and_table_of_masks(place):
 def test_a_folder_that_prepare_would_refuse_is_said_to_be_so_and_the_entry_is_there_to_mend(place):
     (place / "My cells!/images/train/0.png").unlink()
     said = new_suite("../My cells!")
-    assert "To mend first, preparing it will stop here: dataset my_cells" in said
+    assert "To mend first, the run will stop here: dataset my_cells" in said
     assert (
         "images/train: 1 of 2 pictures of text files are missing; expected 0.*" in said
         and "remove the text file" in said
@@ -227,10 +227,11 @@ def test_shots_are_what_the_smallest_class_has_to_train_on(place, count, most):
         (class_tree() | {"test/wolf/1.png": noise(1)}, "1 classes of test are not in train"),
         (class_tree((1,), splits=(".",)), "no picture falls into train"),
         (class_tree((3,), splits=(".",)), "no picture to test on"),
+        (class_tree((2,), splits=(".",)), "no picture is left to validate on"),
     ],
 )
 def test_labelled_pictures_that_prepare_would_refuse_are_said_to_be_so(place, files, fault):
     write_tree(place / "plants", files)
     said = new_suite("../plants")
-    assert "To mend first, preparing it will stop here: " in said and fault in said
+    assert "To mend first, the run will stop here: " in said and fault in said
     assert Plan.load("plants").classification.datasets == ("plants",)
