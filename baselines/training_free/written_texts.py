@@ -8,7 +8,7 @@ a line in FILES; a list of answers in the form of CuPL's or VCD's JSON goes into
 from collections.abc import Sequence
 from pathlib import Path
 
-from cones.runtime.errors import ConesError, closest
+from cones.runtime.errors import ConesError
 from cones.runtime.strict import Strict, parse, read_yaml
 
 FILES = {
@@ -47,7 +47,8 @@ def texts_about(dataset: str, names: Sequence[str]) -> list[AboutClass]:
         raise ConesError(
             "no texts are written about the classes of this set",
             where=dataset or "a data set without a name",
-            next_step=f"write a file as baselines/training_free/texts/*.yaml; {closest(dataset, FILES)}",
+            expected=f"a file as baselines/training_free/texts/*.yaml; there are {', '.join(sorted(FILES))}",
+            next_step="write one, or take the arms that read texts, such as cupl and vcd, out of the suite",
         )
     path = Path(__file__).parent / FILES[dataset]
     written = parse(WrittenTexts, read_yaml(path), where=path.name).classes

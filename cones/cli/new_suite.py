@@ -40,22 +40,22 @@ def new_suite(
     print(f"  splits: {new.split}")
     if new.images is not None:
         counted = (
-            f"{split} {images}" + (f" ({new.boxes[split]} objects)" if new.suite else "")
+            f"{split} {images}" + (f" ({new.boxes[split]} objects)" if new.boxes else "")
             for split, images in new.images.items()
         )
         print(f"  pictures: {', '.join(counted)}")
     print("What the files do not say:")
     for line in new.unknown:
         print(f"  {line}")
-    if new.suite is None:
-        print(f"written: {new.entry} (the dataset)")
-    else:
-        print(f"written: {new.entry} (the dataset), {new.suite} (the suite; it says which lines take a larger model)")
+    print(f"written: {new.entry} (the dataset), {new.suite} (the suite; it says which lines take a larger model)")
     if new.fault is not None:
-        print(f"To mend first, preparing it will stop here: {new.fault}")
-    if new.suite is None:
-        print(f"Name it in a suite: {new.entry} under `registry`, {new.name} among the datasets of `classification`")
-        return
+        print(f"To mend first, the run will stop here: {new.fault}")
     print_plan(new.plan(), [new.table], datasets=[], tflops=TFLOPS, epochs=None, from_scratch=False, as_json=False)
+    if recognised.task == "classification":
+        print(f"{new.model} is a nano model that ships with the project, no CLIP: it shows whether all of it works.")
+        print(f"The real thing is clip_vit_b16: write it under `models` in {new.suite}.")
+        print(f"Run it: snakemake --cores all results/{new.table}.csv --config suite={new.name}")
+        print(f"See it: python -m cones show results/{new.name}/{new.table}.csv")
+        return
     picture = f"results/{new.name}/{new.model}/{new.name}/predictions.png"
     print(f"Run it: snakemake --cores all results/{new.name}/{new.table}.csv {picture} --config suite={new.name}")

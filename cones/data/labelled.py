@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from cones.data import soundness
@@ -30,6 +31,48 @@ SHARED_TEXT = "a class that texts call as another one"
 TEST_ONLY = "a class that is only scored: there are no training pictures"
 
 
+@dataclass(frozen=True)
+class Division:
+    """Which pictures are in which split, before any is decoded; all is keyed by item id but `splits`."""
+
+    labels: Mapping[str, str]
+    groups: Mapping[str, str | None]
+    images: Mapping[str, str]
+    splits: Mapping[str, Sequence[str]]
+
+    def per_class(self, split: str) -> Counter[str]:
+        """{class: its pictures in a split}; 0 for others."""
+        return Counter(self.labels[item] for item in self.splits[split])
+
+
+def divided(
+    dataset: Dataset,
+    spec: Source,
+    native: NativeFiles,
+    records: Sequence[Record],
+    names: Mapping[str, str | None],
+) -> Division:
+    """The records of a converter in their splits; ConesError for what `prepare_labelled` refuses by lists alone."""
+    _require_classes(dataset, names, native)
+    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
+    _refuse_repeated(records, native)
+    labels = {record.item_id: record.label for record in records}
+    groups = {record.item_id: record.group for record in records}
+    splits = split_items(
+        dataset_id=dataset.id,
+        order_of=dataset.original,
+        items=[(record.item_id, record.split) for record in records],
+        groups=groups,
+        labels=labels,
+        rule=spec.split,
+        expected=spec.expected and spec.expected.images,
+        registry=dataset.registry,
+    )
+    division = Division(labels, groups, {record.item_id: record.image for record in records}, splits)
+    _require_pictures(dataset, names, division, native)
+    return division
+
+
 def prepare_labelled(
     dataset: Dataset,
     source: str,
@@ -44,24 +87,10 @@ def prepare_labelled(
     `names` are the classes in label order with what the files say a text calls each. ConesError for classes that are
     not those of the entry, pictures that do not decode, a class without a training picture where others have some.
     """
-    _require_classes(dataset, names, native)
-    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
-    groups = {record.item_id: record.group for record in records}
-    labels = {record.item_id: record.label for record in records}
-    _refuse_repeated(records, native)
-    splits = split_items(
-        dataset_id=dataset.id,
-        order_of=dataset.original,
-        items=[(record.item_id, record.split) for record in records],
-        groups=groups,
-        labels=labels,
-        rule=spec.split,
-        expected=spec.expected and spec.expected.images,
-        registry=dataset.registry,
-    )
+    division = divided(dataset, spec, native, records, names)
+    labels, groups, splits = division.labels, division.groups, division.splits
     chosen = {item for items in splits.values() for item in items}
-    files = {record.item_id: record.image for record in records if record.item_id in chosen}
-    _require_pictures(dataset, names, labels, splits, native)
+    files = {item: image for item, image in division.images.items() if item in chosen}
     contents = _contents(files, native)
     texts = _texts(dataset, names, native)
     _note_pictures_of_two_classes(contents, labels, files, native)
@@ -158,13 +187,12 @@ def _refuse_repeated(records: Sequence[Record], native: NativeFiles) -> None:
 def _require_pictures(
     dataset: Dataset,
     names: Mapping[str, object],
-    labels: Mapping[str, str],
-    splits: Mapping[str, Sequence[str]],
+    division: Division,
     native: NativeFiles,
 ) -> None:
     """ConesError without test pictures, or if a class has no training picture while others have; what is short of
     few-shot settings, or of the test, is noted."""
-    found = {split: Counter(labels[item] for item in splits[split]) for split in SPLITS}
+    splits, found = division.splits, {split: division.per_class(split) for split in SPLITS}
     where = f"dataset {dataset.id}"
     if not splits["test"]:
         raise ConesError(
@@ -198,8 +226,9 @@ def _texts(dataset: Dataset, names: Mapping[str, str | None], native: NativeFile
     }
     first: dict[str, str] = {}
     for name, text in texts.items():
-        if first.setdefault(text, name) != name:
-            native.note(SHARED_TEXT, f"{name} ({text}) as {first[text]}")
+        other = first.setdefault(text.casefold(), name)  # text encoders read lower case alone
+        if other != name:
+            native.note(SHARED_TEXT, f"{name} ({text}) as {other}")
     return list(texts.values())
 
 

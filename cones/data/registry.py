@@ -235,8 +235,10 @@ class Dataset(Strict):
     @model_validator(mode="after")
     def _says_what_its_task_needs(self):
         if self.task == CLASSIFICATION:
-            if (self.template or "{}").count("{}") != 1:
-                raise ValueError("`template` must hold {} once, where the class name goes: a photo of a {}.")
+            if re.sub(r"[^{}]", "", self.template or "{}") != "{}" or "{}" not in (self.template or "{}"):
+                raise ValueError(
+                    "`template` must hold {} once, where the class name goes, and no other brace: a photo of a {}."
+                )
             if self.classes and (unknown := sorted(set(self.texts) - set(self.classes))):
                 raise ValueError(f"`texts` names what is no class: {unknown[0]}")
             return self

@@ -164,7 +164,13 @@ class Plan:
         return cell.dataset.removeprefix(f"{self.suite.generation.dataset}-")
 
     def cell(self, model: str, dataset: str, arm: str, seed: int) -> Cell:
-        """A cell of this suite; ConesError for a name that is not in it."""
+        """A detector's cell of this suite; ConesError for a name that is not in it, and for a classifier's cell."""
+        if self.suite.classification and model in self.suite.classification.models:
+            raise ConesError(
+                "this cell gives whole pictures a class; it finds no objects",
+                where=f"{model} · {dataset} · {arm}",
+                next_step="its answers for the test pictures are in predictions.json, its numbers in survey.csv",
+            )
         for kind, name, known in (
             ("model", model, self.suite.models),
             ("dataset", dataset, self.suite.all_datasets),

@@ -363,6 +363,7 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
         known = sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml"))
         raise ConesError(f'there is no suite "{name}"', where=path, next_step=closest(name, known))
     base = _read(path)
+    says_seeds = "seeds" in {**base, **(overrides or {})}
     if "like" in base:
         other = _read(CONFIG_FOLDER / f"{base.pop('like')}.yaml")
         own, theirs = base.get("registry", []), _texts(other.get("registry"))
@@ -373,6 +374,9 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     content = merged(base, overrides or {})
     load_plugins(_texts(content.get("plugins")), suite_file=path)
     suite = parse(Suite, content, where=where)
+    if says_seeds and suite.classification and not (suite.grids or suite.generation):
+        step = "say `classification: {seeds: [1, 2, 3]}`"
+        raise ConesError("`seeds` are those of detectors, and this suite has none", where=where, next_step=step)
     for model in suite.models:
         _check_kind(model, "detector", f"{path}: models")
     for model in suite.classification.models if suite.classification else ():

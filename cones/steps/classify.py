@@ -40,6 +40,7 @@ from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels
 from cones.steps.score_classifier import Scored, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
+NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
 FILES = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json")  # run.json is written after them
 
 
@@ -254,8 +255,12 @@ class CellFit:
         chosen = choice.taken if choice else {}
         for name, value in self.classifier.named_buffers():  # of a method with a solver of its own
             is_chosen = name.rpartition(".")[2] in chosen
-            if value.is_floating_point() and not is_chosen and not torch.equal(value, before.get(name, value[..., :0])):
+            is_new = name not in before or not torch.equal(value, before[name])
+            if value.is_floating_point() and not is_chosen and is_new:
                 learnt += value.numel()
+        selection, note = self.method.selection, self.method.label_note
+        if selection == "val" and not self.few.val:
+            selection, note = "none", "; ".join(filter(None, (note, NOTHING_CHOSEN)))
         return Trained(
             values=learnt,
             stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
@@ -265,8 +270,8 @@ class CellFit:
             short_classes=self.few.short if self.method.labels == "train" else {},
             chosen=dict(chosen),
             labels=self.method.labels,
-            selection=self.method.selection,
-            note=self.method.label_note,
+            selection=selection,
+            note=note,
         )
 
     # ------------------------------------------------------------------------------------------------- scoring

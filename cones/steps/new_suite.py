@@ -11,6 +11,7 @@ import yaml
 
 from cones.data.formats import converter_named
 from cones.data.formats.records import NativeFiles, Record
+from cones.data.labelled import Division, divided
 from cones.data.patients import with_patients
 from cones.data.recognise import Recognised, recognise
 from cones.data.recognise.layout import split_rule
@@ -21,6 +22,7 @@ from cones.experiment.suite import CONFIG_FOLDER
 from cones.runtime.artifacts import write_text
 from cones.runtime.errors import ConesError
 from cones.runtime.strict import parse
+from cones.steps import labelled_suite
 
 DATASETS = CONFIG_FOLDER / "datasets"
 MODELS = {
@@ -61,16 +63,13 @@ ENTRY = """\
 
 @dataclass(frozen=True)
 class NewSuite:
-    """What was written and why. `images` and `boxes` per split where they could be counted; `fault` stops `prepare`.
-
-    Labelled pictures get an entry alone: `suite`, `table` and `model` are None.
-    """
+    """What was written and why. `images` and `boxes` per split where they could be counted; `fault` stops `prepare`."""
 
     name: str
     entry: Path
-    suite: Path | None
-    table: str | None
-    model: str | None
+    suite: Path
+    table: str
+    model: str
     recognised: Recognised
     split: str
     unknown: tuple[str, ...]
@@ -111,17 +110,22 @@ def new_suite(
         recognised = _with_task(recognised, task)
     name = _free_name(name or re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_") or "my_data")
     entry_file, suite_file = DATASETS / f"{name}.yaml", CONFIG_FOLDER / f"{name}.yaml"
-    rule, split = split_rule(recognised.splits, slices=recognised.slices)
+    labelled = recognised.task == CLASSIFICATION
+    rule, split = split_rule(recognised.splits, slices=recognised.slices, labelled=labelled)
     unknown = _unknown(recognised, rule)
     entry = _entry_text(folder, name, recognised, rule, unknown)
     dataset = _checked(entry, name, entry_file)
-    images, boxes, fault = _counts(dataset, folder, entry_file)
+    counts = _counts(dataset, folder, entry_file)
     write_text(entry_file, entry)
-    if recognised.task == CLASSIFICATION:
-        return NewSuite(name, entry_file, None, None, None, recognised, split, unknown, images, boxes, fault)
-    table, nano, _ = MODELS[recognised.task]
-    write_text(suite_file, _suite_text(folder, name, entry_file, recognised.task))
-    return NewSuite(name, entry_file, suite_file, table, nano, recognised, split, unknown, images, boxes, fault)
+    if labelled:
+        table, nano = labelled_suite.TABLE, labelled_suite.NANO
+        suite = _labelled_suite_text(folder, name, entry_file, counts.smallest)
+    else:
+        table, nano, _ = MODELS[recognised.task]
+        suite = _suite_text(folder, name, entry_file, recognised.task)
+    write_text(suite_file, suite)
+    found = (counts.images, counts.boxes, counts.fault)
+    return NewSuite(name, entry_file, suite_file, table, nano, recognised, split, unknown, *found)
 
 
 def _with_task(recognised: Recognised, task: str) -> Recognised:
@@ -161,7 +165,7 @@ def _unknown(recognised: Recognised, rule: dict) -> tuple[str, ...]:
     lines = [*recognised.unknown]
     if rule["rule"] != "as_shipped" and not recognised.slices:
         lines.append(PATIENTS)
-    if recognised.task != "instance_segmentation":
+    if recognised.task == "detection":
         lines.append(f"which average of Table 1 it joins: `group` is written {_group(recognised)}")
     return (*lines, "where it is from and under which licence: `home`, `licence`")
 
@@ -204,13 +208,24 @@ def _suite_text(folder: Path, name: str, entry: Path, task: str) -> str:
         nano=nano,
         real=real,
         arms=", ".join(ARMS),
-        title=yaml.safe_dump(
-            f"{folder.resolve().name}, with a nano model pretrained on painted scenes; not comparable with the paper",
-            allow_unicode=True,
-            width=1000,
-        ).splitlines()[0],
+        title=_title(folder, "with a nano model pretrained on painted scenes; not comparable with the paper"),
         grounding_dino=GROUNDING_DINO.format(real=real) if task == "detection" else "",
     )
+
+
+def _labelled_suite_text(folder: Path, name: str, entry: Path, smallest: int | None) -> str:
+    return labelled_suite.labelled_suite(
+        name=name,
+        paper_name=_in_a_line(folder.resolve().name),
+        title=_title(folder, "with a nano model trained on drawn pictures, no CLIP; not comparable with the paper"),
+        entry=entry,
+        smallest=smallest,
+    )
+
+
+def _title(folder: Path, what: str) -> str:
+    """The suite's title as YAML writes it, in one line."""
+    return yaml.safe_dump(f"{folder.resolve().name}, {what}", allow_unicode=True, width=1000).splitlines()[0]
 
 
 def _in_a_line(text: object) -> str:
@@ -234,42 +249,71 @@ def _checked(entry: str, name: str, file: Path) -> Dataset:
             ) from None
 
 
-def _counts(
-    dataset: Dataset, folder: Path, file: Path
-) -> tuple[dict[str, int] | None, dict[str, int] | None, ConesError | None]:
-    """(pictures per split, boxes per split, the first thing that `prepare` will refuse).
+@dataclass(frozen=True)
+class _Counts:
+    """What the files hold, as far as it could be counted, and the first thing that `prepare` will refuse.
 
-    The files are read as `prepare` reads them, but no picture is decoded. Volumes are not cut into slices here, and
-    are not counted.
+    images, boxes  per split
+    smallest       of labelled pictures: how many training pictures the class has that has fewest
     """
+
+    images: dict[str, int] | None = None
+    boxes: dict[str, int] | None = None
+    smallest: int | None = None
+    fault: ConesError | None = None
+
+
+def _counts(dataset: Dataset, folder: Path, file: Path) -> _Counts:
+    """The files are read as `prepare` reads them, but no picture is decoded. Volumes are not cut into slices here, and
+    are not counted."""
     spec = dataset.source("official")
     converter = converter_named(spec.format.name, where=file)
     if getattr(converter, "RENDERS", False):
-        return None, None, None
+        return _Counts()
     native = NativeFiles(dataset.id, folder, dataset.classes, task=dataset.task, own=True, registry=str(file))
     try:
         parameters = parse(converter.Parameters, spec.format.parameters, where=file)
         records: list[Record] = list(converter.convert(native, parameters))
+        if dataset.task == CLASSIFICATION:
+            division = divided(dataset, spec, native, records, converter.class_names(native, parameters))
+            return _labelled_counts(dataset, division, file)
         records = with_patients(records, spec.split.patients, native)
-        labels = {record.item_id: record.label for record in records}
         splits = split_items(
             dataset_id=dataset.id,
             items=[(record.item_id, record.split) for record in records],
             groups={record.item_id: record.group for record in records},
-            labels=labels if dataset.task == CLASSIFICATION else None,
             rule=spec.split,
             expected=None,
             registry=str(file),
         )
     except ConesError as error:
-        return None, None, error
+        return _Counts(fault=error)
     boxes = Counter({record.item_id: len(record.objects) for record in records})
     images = {split: len(splits[split]) for split in SPLITS}
     empty = [split for split, count in images.items() if not count]
-    fault = ConesError(
+    fault = _no_picture(empty, len(records), file) if empty else None
+    return _Counts(images, {split: sum(boxes[item] for item in splits[split]) for split in SPLITS}, fault=fault)
+
+
+def _labelled_counts(dataset: Dataset, division: Division, file: Path) -> _Counts:
+    images = {split: len(division.splits[split]) for split in SPLITS}
+    train = division.per_class("train")
+    smallest = min(train[name] for name in dataset.classes)
+    fault = None if images["train"] else _no_picture(["train"], sum(images.values()), file)
+    if not (fault or images["val"]) and max(train.values()) <= labelled_suite.most_shots(smallest):
+        fault = ConesError(
+            "no picture is left to validate on, and linear_probing chooses by validation",
+            where=f"{file}: split",
+            found=", ".join(f"{split} {count}" for split, count in images.items()),
+            next_step="put more pictures into the folder, or take that arm out of the suite",
+        )
+    return _Counts(images, smallest=smallest, fault=fault)
+
+
+def _no_picture(empty: list[str], count: int, file: Path) -> ConesError:
+    return ConesError(
         f"no picture falls into {' and '.join(empty)}",
         where=f"{file}: split",
-        found=f"{len(records)} pictures in all",
+        found=f"{count} pictures in all",
         next_step="put more pictures into the folder, or set `split`",
     )
-    return images, {split: sum(boxes[item] for item in splits[split]) for split in SPLITS}, fault if empty else None

@@ -8,7 +8,7 @@ from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.outputs import grids_of_methods, outputs_of, scored_grids
 from cones.experiment.suite import CONFIG_FOLDER, MAIN_GRID
 from cones.outputs.files import Row, named
-from cones.outputs.reads.records import records_of
+from cones.outputs.reads.records import classified_records_of, records_of
 from cones.outputs.records import Record
 from cones.outputs.report.figures import save_methods_figure
 from cones.outputs.report.files import FIGURE, PAGE
@@ -51,7 +51,8 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
         title=suite.title,
         records=list(_of(plan, records, [MAIN_GRID]).values()),
         of_methods=list(of_methods.values()),
-        of_all=list(records.values()),
+        of_all=[*records.values(), *classified_records_of(plan, partial=partial).values()],
+        has_detectors=bool(suite.grids),
         table1=read_rows(folder / named("table1.csv", partial)) if MAIN_GRID in suite.grids else None,
         config=(CONFIG_FOLDER / f"{suite.suite}.yaml").read_text(encoding="utf-8"),
         overrides=overrides,
@@ -65,7 +66,7 @@ def read_sources(plan: Plan, overrides: dict, folder: Path, partial: bool) -> So
                 partial=partial,
             )
         ),
-        pictures=pictures_of(plan, of_methods, partial=partial) if suite.report.pictures else None,
+        pictures=pictures_of(plan, of_methods, partial=partial) if suite.report.pictures and suite.grids else None,
         study=studies,
         missing_studies=missing_studies,
         left_out=tuple(left_out_of(folder, partial=partial)),

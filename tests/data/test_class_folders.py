@@ -99,6 +99,27 @@ def test_what_is_short_is_said_and_not_padded(tmp_path):
     assert any("fewer than 16 training pictures" in line and "(Sea_Lion, dog)" in line for line in lines)
 
 
+def test_files_that_are_no_pictures_are_left_out_and_counted(tmp_path):
+    found = labelled(tmp_path, class_tree() | {"train/cat/notes.txt": b"mine", "val/dog/x.heic": b"y"}, format=FOLDERS)
+    assert found.counts() == [9, 3, 6]
+    assert found.notes["a file of a class folder that is no picture, left out"] == 2
+
+
+@pytest.mark.parametrize("twin", ["CAT", "Cat ", "c_at"])
+def test_classes_that_a_text_calls_the_same_are_said(tmp_path, twin):
+    """Text encoders read lower case and single spaces; a method of names alone cannot tell such classes apart."""
+    found = labelled(tmp_path, class_tree(classes=("cat", "c at", "dog", twin)), format=FOLDERS)
+    assert len(found.manifest["classes"]) == 4
+    assert found.notes["a class that texts call as another one"] == 1
+
+
+@pytest.mark.parametrize("name", ["狐 (Fuchs)", "x{0}y", "{}", "a {b} c", "it's 100%", "__init__"])
+def test_names_of_any_kind_are_classes(tmp_path, name):
+    found = labelled(tmp_path, class_tree(classes=("cat", name)), format=FOLDERS)
+    assert set(found.manifest["classes"]) == {"cat", name}
+    assert set(found.manifest["texts"]) == {"cat", " ".join(name.replace("_", " ").split())}
+
+
 def test_a_set_that_is_only_scored_needs_no_training_pictures(tmp_path):
     files = class_tree((4,), splits=("val",))
     rule = {"rule": "as_shipped", "shipped": {"test": "val"}}
@@ -182,6 +203,11 @@ def test_pictures_of_one_patient_stay_together(tmp_path):
     [
         ("task: detection\n  classes: [a, b]", "this format gives pictures one class each.*task: classification"),
         ("task: classification\n  template: a photo", "`template` must hold {} once"),
+        ("task: classification\n  template: 'a {} of {}'", "`template` must hold {} once"),
+        ("task: classification\n  template: 'a {kind} of {}'", "and no other brace"),
+        ("task: classification\n  template: 'a {0}'", "`template` must hold {} once"),
+        ("task: classification\n  template: 'a {} of {'", "and no other brace"),
+        ("task: classification\n  template: 'a }{'", "`template` must hold {} once"),
         ("task: detection\n  classes: []", "`classes` is missing or empty"),
         ("task: classification\n  texts: {x: y}\n  classes: [a, b]", "`texts` names what is no class: x"),
     ],

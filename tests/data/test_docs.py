@@ -98,7 +98,7 @@ def test_every_format_that_people_have_has_an_example():
 def test_the_suite_beside_the_example_is_a_plan(tmp_path, monkeypatch):
     """It tunes the nano model that ships, pretrained: from random weights a small set ends at 0 for every method."""
     (suite,) = (block for block in BLOCKS if "suite" in block)
-    write_tree(tmp_path, {f"config/{path.name}": path.read_bytes() for path in Path("config").glob("*.yaml")})
+    write_tree(tmp_path, {path.as_posix(): path.read_bytes() for path in Path("config").rglob("*.yaml")})
     (tmp_path / "datasets.yaml").write_bytes(Path("datasets.yaml").read_bytes())
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"my_cells": ENTRIES["my_cells"]["my_cells"]}), encoding="utf-8")
     (tmp_path / "config/mine.yaml").write_text(yaml.safe_dump(suite), encoding="utf-8")

@@ -332,23 +332,37 @@ def test_folders_of_classes_are_labelled_pictures(tmp_path):
 def test_split_folders_above_the_classes_are_splits(tmp_path):
     write_tree(tmp_path / "set", class_tree((2, 1, 1), splits=("Training", "valid", "test")))
     recognised = recognise(tmp_path / "set")
-    assert recognised.format == {"name": "class_folders", "folders": ["Training", "test", "valid"]}
+    assert recognised.format == {"name": "class_folders", "folders": ["Training", "valid", "test"]}
     shipped = {"train": "Training", "val": "valid", "test": "test"}
     assert split_rule(recognised.splits)[0] == {"rule": "as_shipped", "shipped": shipped}
     assert {one.split for one in records_of(tmp_path / "set", recognised)} == {"Training", "valid", "test"}
 
 
 @pytest.mark.parametrize(
-    "change",
+    "files, words",
     [
-        {"labels.csv": b"a,b"},  # what a file says of pictures is not in their folders
-        {"loose.png": noise(1)},
-        {"train/loose.png": noise(1)},
-        {"other/cat/1.png": noise(1)},
-        {"train/images/1.png": noise(1)},
+        (class_tree() | {"labels.csv": b"a,b"}, "labels.csv may say more of the pictures.*--format class_folders"),
+        (class_tree() | {"train/cat/notes.txt": b"mine"}, "train/cat/notes.txt may say more.*--format class_folders"),
+        (class_tree() | {"loose.png": noise(1)}, "loose.png lies beside train, val, test"),
+        (class_tree() | {"train/loose.png": noise(1)}, "train/loose.png lies in no folder of a class"),
+        (class_tree() | {"other/cat/1.png": noise(1)}, "other lies beside train, val, test"),
+        (class_tree() | {"train/images/1.png": noise(1)}, '"images" is no name of a class'),
+        (class_tree(classes=("cat",)), r"all pictures of train are of one class \(cat\)"),
+        (class_tree(classes=("cat",), splits=(".",)), "0.png lies in no folder of a class"),
     ],
 )
-def test_what_folders_alone_do_not_say_is_not_guessed(tmp_path, change):
-    write_tree(tmp_path / "set", class_tree() | change)
-    with pytest.raises(ConesError, match="of no format known here"):
+def test_what_folders_alone_do_not_say_is_not_guessed(tmp_path, files, words):
+    write_tree(tmp_path / "set", files)
+    with pytest.raises(ConesError, match=f"of no format known here.*{words}") as caught:
         recognise(tmp_path / "set")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_beside_class_folders_are_passed_over_where_somebody_says_so(tmp_path):
+    write_tree(tmp_path / "set", class_tree() | {"train/cat/notes.txt": b"mine"})
+    recognised = recognise(tmp_path / "set", "class_folders")
+    assert recognised.classes == ["Sea_Lion", "cat", "dog"]
+    assert "train/cat/notes.txt is passed over" in recognised.why[1]
+    write_tree(tmp_path / "set", {"train/loose.png": noise(1)})
+    with pytest.raises(ConesError, match=r"these are no class folders: train/loose\.png lies in no folder of a class"):
+        recognise(tmp_path / "set", "class_folders")

@@ -157,6 +157,19 @@ def test_mistakes_end_in_one_line(tiny, changes, message):
     assert "\n" not in str(error.value) and "next: " in str(error.value)
 
 
+def test_seeds_of_detectors_are_refused_where_there_are_none(tiny):
+    """They would change nothing, and nothing would say so."""
+    tiny()
+    with pytest.raises(ConesError, match=r"seeds overridden: `seeds` are those of detectors.*classification: {seeds"):
+        Plan.load("tiny", {"seeds": [5]})
+    assert Plan.load("tiny", {"classification": {"seeds": [5]}}).classification.seeds == (5,)
+
+
+def test_a_classifiers_cell_is_none_of_a_detector(tiny):
+    with pytest.raises(ConesError, match="gives whole pictures a class; it finds no objects"):
+        tiny().cell("clip_nano", "shapes-2shot", "cones", 1)
+
+
 def test_a_labelled_set_is_no_set_for_a_detector(tiny, tmp_path):
     tiny()
     suite = yaml.safe_load((ROOT / "config/ci.yaml").read_text())

@@ -1,7 +1,9 @@
 """One cell after another by the commands alone, on tiny drawn sets and a random model."""
 
+import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +15,13 @@ from cones.experiment.cell import Plan
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
 from cones.outputs.make import make_output
+from cones.outputs.report.page import page
 from cones.runtime.artifacts import load_tensors, read_json, write_json
 from cones.runtime.errors import ConesError
 from cones.runtime.sources import ROOT
+from cones.steps.labelled_cell import FewImages
+from cones.steps.report import read_sources
+from cones.steps.stale_cells import stale_cells
 from cones.training import classifier_tuner
 from tests.steps.tiny_cells import encode, fit, run
 from tests.tiny_sets import draw_set, write_tiny
@@ -92,6 +98,44 @@ def test_from_pictures_to_accuracies(world):
     assert tuning["runs"][0]["history"][-1]["loss"] < tuning["runs"][0]["history"][0]["loss"]
     sealed = read_json(folder / "run.json")["sha256"]
     assert set(sealed) == {"state.safetensors", "tuning.json", "predictions.json", "metrics.json"}
+
+
+def test_a_cell_is_compared_with_the_config(world):
+    """`verify` says which cells the workflow would make again."""
+    encode("pooled")
+    folder, _ = fit("cones", "shapes-base2")
+    found = stale_cells([folder])
+    assert found.not_compared == {} and found.files == {}
+    write_tiny(world, arms={**ARMS, "cones": {"recipe": {"epochs": 2}}})
+    assert "epochs" in stale_cells([folder]).files[folder / "run.json"]
+
+
+def test_without_validation_images_nothing_is_chosen_and_the_cell_says_so(world, monkeypatch):
+    write_tiny(world, arms={**ARMS, "tip_adapter": None})
+    encode("pooled", "views")
+    draw = FewImages.draw.__func__
+    without = classmethod(lambda cls, *words: dataclasses.replace(draw(cls, *words), val=[]))
+    monkeypatch.setattr(FewImages, "draw", without)
+    _, metrics = fit("tip_adapter")
+    assert (metrics.trained.selection, metrics.trained.val_images, metrics.trained.chosen) == ("none", 0, {})
+    assert "no validation images" in metrics.trained.note
+    with pytest.raises(ConesError, match="chooses its strength on validation images, and there are none"):
+        fit("linear_probing")
+
+
+def test_the_report_counts_the_cells_of_classifiers(world):
+    write_tiny(world, arms={"zero_shot": None}, seeds=[1], grids={"survey": {"datasets": ["shapes"], "shots": [2]}})
+    for step in ("fetch", "prepare"):
+        run(step, "--dataset", "shapes")
+    encode("pooled")
+    fit("zero_shot")
+    plan = Plan.load("tiny")
+    make_output(plan, "survey")
+    sources = read_sources(plan, {}, Path("results/tiny"), False)
+    assert [(record.label, record.is_done) for record in sources.of_all] == [("Zero-shot, 2 shots", True)]
+    said = page(sources)
+    assert "1 of 1</b><span>cells have numbers" in said and "Learning rates" not in said
+    assert "checkpoints/" in said  # the weights that the cells were made of
 
 
 def test_the_same_cell_gives_the_same_bytes(world):

@@ -13,6 +13,7 @@ from cones.data.download import fetch
 from cones.data.prepare import prepare
 from cones.data.registry import load_registries
 from cones.experiment.cell import Plan
+from cones.experiment.classification_cells import grid_cells
 from cones.runtime.errors import ConesError
 from tests.data import exports
 from tests.data.labelled_pictures import class_tree
@@ -121,7 +122,7 @@ def test_masks_get_the_model_and_table_of_masks(place):
 def test_a_folder_that_prepare_would_refuse_is_said_to_be_so_and_the_entry_is_there_to_mend(place):
     (place / "My cells!/images/train/0.png").unlink()
     said = new_suite("../My cells!")
-    assert "To mend first, preparing it will stop here: dataset my_cells" in said
+    assert "To mend first, the run will stop here: dataset my_cells" in said
     assert (
         "images/train: 1 of 2 pictures of text files are missing; expected 0.*" in said
         and "remove the text file" in said
@@ -175,25 +176,62 @@ def test_odd_names_of_folders_end_in_whole_files(place):
     assert Plan.load("zellen_1_x_a_b").registry["zellen_1_x_a_b"].paper_name == "Zellen: #1 {x} 'a' \"b\""
 
 
-def test_labelled_pictures_get_an_entry_that_prepares(place):
+def test_labelled_pictures_get_an_entry_that_prepares_and_a_suite(place):
     write_tree(place / "plants", class_tree((20,), classes=("moss", "Oak_tree"), splits=(".",)))
     said = new_suite("../plants")
     for words in (
         "../plants is taken for class_folders, with one class for each picture (task: classification)",
         "2 classes: Oak_tree, moss",
-        "pictures: train 24, val 8, test 8",
+        "pictures: train 20, val 8, test 12",
         "`template`",
-        "written: config/datasets/plants.yaml (the dataset)",
-        "among the datasets of `classification`",
+        "written: config/datasets/plants.yaml (the dataset), config/plants.yaml (the suite",
+        "Suite plants: survey",  # what it costs
+        "clip_nano is a nano model that ships with the project, no CLIP",
+        "The real thing is clip_vit_b16: write it under `models` in config/plants.yaml",
+        "Run it: snakemake --cores all results/survey.csv --config suite=plants",
     ):
         assert words in said, words
-    assert not Path("config/plants.yaml").exists()
+    assert "Table 1" not in said
     dataset = load_registries(["config/datasets/plants.yaml"])["plants"]
     fetch(dataset, "official", "data")
     manifest = prepare(dataset, "official", "data")
     counts = {split: manifest["splits"][split]["images"] for split in ("train", "val", "test")}
-    assert counts == {"train": 24, "val": 8, "test": 8} and manifest["texts"] == ["Oak tree", "moss"]
+    assert counts == {"train": 20, "val": 8, "test": 12} and manifest["texts"] == ["Oak tree", "moss"]
+    plan = Plan.load("plants")
+    cells = grid_cells(plan, "survey")
+    assert {cell.arm for cell in cells} == {"zero_shot", "linear_probing", "taskres", "tip_adapter", "cones"}
+    assert {cell.dataset for cell in cells} == {"plants-8shot"}
+    assert {(cell.model, cell.seed) for cell in cells} == {("clip_nano", seed) for seed in (1, 2, 3)}
     with pytest.raises(ConesError, match="nothing is written over"):
         new_suite("../plants")
     with pytest.raises(ConesError, match="one class each, and no boxes or masks"):
         new_suite("../plants", "--name", "p2", "--task", "detection")
+
+
+@pytest.mark.parametrize("count, most", [(50, 16), (30, 8), (10, 4), (6, 2), (2, 1)])
+def test_shots_are_what_the_smallest_class_has_to_train_on(place, count, most):
+    write_tree(place / "plants", class_tree((60,), classes=("moss",), splits=(".",)))
+    write_tree(place / "plants", class_tree((count,), classes=("oak",), splits=(".",), first=100))
+    new_suite("../plants")
+    classification = Plan.load("plants").classification
+    assert classification.grids["survey"].shots == (most,)
+    few_shot = tuple(shots for shots in (1, 2, 4, 8, 16) if shots <= most)
+    assert ("survey_few_shot" in classification.grids) == (most > 1)
+    assert most == 1 or classification.grids["survey_few_shot"].shots == few_shot
+
+
+@pytest.mark.parametrize(
+    "files, fault",
+    [
+        (class_tree() | {"train/empty/.keep": b""}, 'no picture of class "empty"'),
+        (class_tree() | {"test/wolf/1.png": noise(1)}, "1 classes of test are not in train"),
+        (class_tree((1,), splits=(".",)), "no picture falls into train"),
+        (class_tree((3,), splits=(".",)), "no picture to test on"),
+        (class_tree((2,), splits=(".",)), "no picture is left to validate on"),
+    ],
+)
+def test_labelled_pictures_that_prepare_would_refuse_are_said_to_be_so(place, files, fault):
+    write_tree(place / "plants", files)
+    said = new_suite("../plants")
+    assert "To mend first, the run will stop here: " in said and fault in said
+    assert Plan.load("plants").classification.datasets == ("plants",)

@@ -11,6 +11,7 @@ from cones.runtime.strict import Strict
 FORMAT = {"name": "class_folders"}
 VERSION = 1
 LOOSE = "a picture beside the class folders, left out"
+NO_PICTURE = "a file of a class folder that is no picture, left out"
 IGNORED = "a folder that the entry ignores, left out"
 
 
@@ -44,7 +45,8 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     """One record per picture, `item_id` its path; the split is the split folder's name."""
     for split, classes in _class_folders(native, parameters).items():
         for name, places in classes.items():
-            pictures = [path for place in places for path in files_below(place / parameters.inside, PICTURES)]
+            below = [path for place in places for path in files_below(place / parameters.inside)]
+            pictures = [path for path in below if path.suffix.lower() in PICTURES]
             if not pictures:
                 raise native.fault(
                     f'no picture of class "{name}"',
@@ -52,6 +54,8 @@ def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
                     expected=f"files ending in {', '.join(PICTURES[:6])} …",
                     next_step=native.mend(f"put pictures there, or add it to `ignore` in {native.registry}"),
                 )
+            for path in below:
+                _note_once(native, NO_PICTURE, path, path.suffix.lower() not in PICTURES)
             for path in pictures:
                 yield Record(
                     item_id=plain(native.relative(path)),

@@ -42,7 +42,8 @@ def recognise(folder: Path, format_name: str | None = None) -> Recognised:
     for name in names:
         if found and name == BY_FOLDERS_ALONE:
             continue
-        if (answer := RECOGNISERS[name](tree)) is not None:
+        is_asked = format_name == BY_FOLDERS_ALONE
+        if (answer := class_folders.recognise_asked(tree) if is_asked else RECOGNISERS[name](tree)) is not None:
             found[name] = answer
     if not found:
         raise ConesError(
@@ -51,7 +52,7 @@ def recognise(folder: Path, format_name: str | None = None) -> Recognised:
             else f"this folder does not look like {names[0]}",
             where=folder,
             expected=", ".join(names),
-            found=tree.seen(),
+            found="; ".join(filter(None, (tree.seen(), None if format_name else class_folders.almost(tree)))),
             next_step="docs/datasets.md shows what each format looks like; a format of your own: docs/extending.md",
         )
     if len(found) > 1:

@@ -126,8 +126,11 @@ def split_word(text: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def split_rule(words: Sequence[str], *, slices: bool = False) -> tuple[dict, str]:
-    """(the entry's `split`, what it means in a line) of the files' own words for splits."""
+def split_rule(words: Sequence[str], *, slices: bool = False, labelled: bool = False) -> tuple[dict, str]:
+    """(the entry's `split`, what it means in a line) of the files' own words for splits.
+
+    `slices`: of volumes, which stay whole. `labelled`: pictures of one class each, where each class is divided.
+    """
     ours: dict[str, str] = {}
     for word in words:
         if split := split_word(word):
@@ -148,6 +151,9 @@ def split_rule(words: Sequence[str], *, slices: bool = False) -> tuple[dict, str
     if ours.keys() == {"train", "test"}:
         text = "test as the files have it; a fifth of train is the validation"
         return {"rule": "holdout80", "shipped": {"test": ours["test"]}, **whole}, text
+    if labelled:
+        text = "by a fixed rule, each class by itself: half to learn from, a fifth to validate on, the rest is the test"
+        return {"rule": "per_class_50_20_30"}, text
     what = "volumes" if slices else "pictures"
     text = f"by a fixed rule: a fifth of the {what} is the test, of the rest a fifth the validation"
     return {"rule": "test20_then_holdout80", **whole}, text

@@ -35,6 +35,7 @@ class ContextTokenizer:  # a `cones.models.dual_encoder.Tokenizer`
     def __init__(self, tokenizer, *, start: str, end: str, context_length: int, clean: Callable[[str], str]):
         self._tokenizer, self._clean = tokenizer, clean
         self.start, self.end = tokenizer.token_to_id(start), tokenizer.token_to_id(end)
+        self._unknown = tokenizer.token_to_id("[UNK]")  # None where every text can be spelt
         self.entries = tokenizer.get_vocab_size()
         self.context_length = context_length
 
@@ -51,7 +52,7 @@ class ContextTokenizer:  # a `cones.models.dual_encoder.Tokenizer`
                         where=f'"{text[:60]}…"' if len(text) > 60 else f'"{text}"',
                         expected=f"at most {self.context_length} tokens, start and end included",
                         found=len(tokens),
-                        next_step="shorten the name or the template, or ask for truncation where the method does",
+                        next_step="shorten the class's name (`texts`) or the `template` in the dataset's entry",
                     )
                 tokens = [*tokens[: self.context_length - 1], self.end]
             ids[row, : len(tokens)] = torch.tensor(tokens)
@@ -59,6 +60,21 @@ class ContextTokenizer:  # a `cones.models.dual_encoder.Tokenizer`
         return ids, ends
 
     def ids_of(self, text: str) -> list[int]:
+        """The ids of a text without start and end; ConesError for a character that the vocabulary lacks, which would
+        be the same token as any other such one. CLIP's own vocabulary has every byte."""
+        ids = self._encoded(text)
+        if self._unknown is not None and self._unknown in ids:
+            strange = [word for word in text.split() if self._unknown in self._encoded(word)]
+            raise ConesError(
+                "the text encoder's vocabulary cannot spell a word",
+                where=f'"{text}"',
+                found=", ".join(strange),
+                next_step="say it in other letters under `texts` in the dataset's entry, or take a model that reads "
+                "every letter, such as clip_vit_b16",
+            )
+        return ids
+
+    def _encoded(self, text: str) -> list[int]:
         return self._tokenizer.encode(self._clean(text), add_special_tokens=False).ids
 
 

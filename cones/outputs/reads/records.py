@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cones.experiment.cell import RESULTS, Cell, Plan
-from cones.experiment.outputs import Output
+from cones.experiment.classification import Setting
+from cones.experiment.outputs import Output, outputs_of
 from cones.outputs.files import Row, cells_file, named
 from cones.outputs.reads.scores import is_grid_begun
 from cones.outputs.records import Record, read_records
@@ -40,6 +41,22 @@ def records_of(plan: Plan, grids: Iterable[str], *, partial: bool = False) -> di
             for record in read_records(cells, lambda row: _cell(plan, row).folder / "run.json", partial=partial):
                 records.setdefault(_cell(plan, record.row), record)
     return records
+
+
+def classified_records_of(plan: Plan, *, partial: bool = False) -> dict[Cell, Record]:
+    """The record of every classifier's cell behind the suite's tables that are there, each cell once."""
+    folder, records = RESULTS / plan.suite.suite, {}
+    for output in outputs_of(plan.suite.parts):
+        cells = folder / named(cells_file(output.name), partial)
+        if output.reads == "classification" and cells.exists():
+            for record in read_records(cells, lambda row: _classified(plan, row).folder / "run.json", partial=partial):
+                records.setdefault(_classified(plan, record.row), record)
+    return records
+
+
+def _classified(plan: Plan, row: Row) -> Cell:
+    setting = Setting(row["dataset"], row["setting"], int(row["shots"]))
+    return Cell(plan.suite.suite, row["model"], str(setting), row["arm"], int(row["seed"]))
 
 
 def _cell(plan: Plan, row: Row) -> Cell:

@@ -28,7 +28,7 @@ class Sources:
     title: str
     records: list[Record]  # the cells of Table 1
     of_methods: list[Record]  # of all tables whose rows are methods
-    of_all: list[Record]  # of all tables
+    of_all: list[Record]  # of all tables, those of classification among them
     table1: list[Row] | None  # None: the suite has no Table 1
     config: str  # text of the suite's file
     overrides: dict  # what was laid over it
@@ -39,6 +39,7 @@ class Sources:
     left_out: tuple[tuple[str, list[str]], ...] = ()  # datasets of which something was, and what
     waiting: tuple[tuple[str, str, str], ...] = ()  # datasets that need a person: name, status, what to do
     unfinished: bool = False
+    has_detectors: bool = True  # False: nothing is said of how detectors were tuned
 
 
 def page(sources: Sources) -> str:
@@ -66,6 +67,7 @@ def contents(sources: Sources) -> dict:
         **names,
         "incomparable": "" if stands_beside(sources.suite) else INCOMPARABLE,
         "unfinished": sources.unfinished,
+        "has_detectors": sources.has_detectors,
         "facts": _facts(sources.of_all),
         "sections": [
             (section, [table_view(sheet, tested) for sheet in section.sheets]) for section in sources.sections

@@ -91,7 +91,7 @@ def test_a_class_without_a_text_and_a_set_without_a_file_are_refused():
     ):
         CuPL().classifier(given)
     given.dataset = "nano_cell"
-    with pytest.raises(ConesError, match=r'nano_cell: no texts are written .* did you mean "nano_cells"'):
+    with pytest.raises(ConesError, match=r"nano_cell: no texts are written .*nano_cells.*next: write one, or take"):
         CuPL().classifier(given)
     given.recipe = Recipe(options={"texts": "base"})
     torch.testing.assert_close(CuPL().classifier(given).vectors, torch.eye(3))

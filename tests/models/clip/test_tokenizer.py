@@ -175,3 +175,17 @@ def test_word_pieces_have_the_same_interface():
     assert (tokenizer.entries, tokenizer.context_length) == (len(pieces), 12)
     with pytest.raises(ConesError, match="too long"):
         tokenizer(["a " * 11])
+
+
+def test_a_word_that_the_nano_vocabulary_cannot_spell_is_refused():
+    """Else every such name would be the same text, and its classes one."""
+    tokenizer = load_word_piece_tokenizer(NANO_VOCABULARY, 32)
+    assert tokenizer.ids_of("Käfer") == tokenizer.ids_of("kafer") != tokenizer.ids_of("kafers")
+    with pytest.raises(ConesError, match=r"cannot spell a word; found 狐.; next: .*`texts`") as caught:
+        tokenizer(["a photo of a 狐."])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_too_long_says_where_to_shorten_it():
+    with pytest.raises(ConesError, match=r"at most 32 tokens.*found 43; next: shorten .*`texts`.*`template`"):
+        load_word_piece_tokenizer(NANO_VOCABULARY, 32)(["cat " * 41])
