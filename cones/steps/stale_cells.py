@@ -62,8 +62,5 @@ def _jobs(pipeline: Pipeline, cell: Cell) -> list[Job]:
     if plan.suite.generation and cell.model == plan.suite.generation.model:
         plan.subject_cell(plan.subject_of(cell), cell.arm, cell.seed)
         return [pipeline.scoring(cell)]
-    if plan.suite.classification and cell.model in plan.suite.classification.models:
-        classification_cell(plan, cell.model, cell.dataset, cell.arm, cell.seed)
-        return [pipeline.scoring(cell)]
     plan.cell(cell.model, cell.dataset, cell.arm, cell.seed)
     return [pipeline.scoring(cell), job_of_cell("embed", cell)]
