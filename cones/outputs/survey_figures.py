@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
+TOUCHING = (14, 10)  # pixels to the right and up between points whose numbers stand together
 PARETO = (("trained_values", "values that training changes (0 at the left)"), ("fit_seconds", "seconds of fitting"))
 
 
@@ -36,17 +37,25 @@ def save_pareto(rows: list[Row], png: Path, *, suite: str, title: str) -> list[P
     shots = max((int(row["shots"]) for row in rows), default=0)
     whole = [row for row in rows if row[f"{ALL}_accuracy"] and int(row["shots"]) == shots and _has_all(row)]
     with printing():
-        figure, places = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 3.4), sharey=True, layout="constrained")
-        written_as = {"trained_values": count, "fit_seconds": seconds}
+        figure, places = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 4.0), sharey=True, layout="constrained")
+        written_as, numbers = {"trained_values": count, "fit_seconds": seconds}, _numbered(whole, f"{ALL}_accuracy")
+        shown: list[tuple[Axes, list[tuple[float, float, Row]]]] = []
         for axes, (column, name) in zip(places, PARETO):
-            mine = [row for row in whole if row[column]]
+            points = [(float(row[column]), float(row[f"{ALL}_accuracy"]), row) for row in whole if row[column]]
             axes.set_xscale("symlog", linthresh=1.0 if column == "trained_values" else 0.001)
             axes.xaxis.set_major_formatter(lambda value, _, written=written_as[column]: written(value))
             axes.tick_params(axis="x", labelrotation=30)
-            _points(axes, [(float(row[column]), float(row[f"{ALL}_accuracy"]), row) for row in mine])
+            _points(axes, points)
+            shown.append((axes, points))
+            if column == "trained_values":
+                axes.set_xlim(left=-0.6)  # less than nothing cannot train
             axes.set_xlabel(name)
+        _number_legend(figure, whole, numbers, columns=4)
         places[0].set_ylabel("top-1 accuracy, mean over datasets (%)")
         _title(figure, suite, title, f"Accuracy and cost, {shots} shots")
+        figure.draw_without_rendering()  # places in pixels are known from here on
+        for axes, points in shown:
+            _number_points(axes, points, numbers)
         written = save_figure(figure, png)
         plt.close(figure)
     return written
@@ -106,8 +115,15 @@ def save_base_to_new(rows: list[Row], png: Path, *, suite: str, title: str) -> l
     mine = [row for row in rows if row["dataset"] == ALL and row["base_accuracy"]]
     both = [row for row in mine if row["new_accuracy"]]
     with printing():
-        figure, axes = plt.subplots(figsize=(PAGE_WIDTH * 0.62, 3.6), layout="constrained")
-        _points(axes, [(float(row["new_accuracy"]), float(row["base_accuracy"]), row) for row in both])
+        figure, axes = plt.subplots(figsize=(PAGE_WIDTH * 0.62, 4.0), layout="constrained")
+        numbers = _numbered(both, "new_accuracy")
+        new = [float(row["new_accuracy"]) for row in both]
+        if new:  # a narrow range would show noise as distance
+            axes.set_xlim(min(new) - 2, max(new) + 2)
+        axes.set_ylim(*_room([float(row["base_accuracy"]) for row in mine]))
+        points = [(float(row["new_accuracy"]), float(row["base_accuracy"]), row) for row in both]
+        _points(axes, points)
+        _number_legend(figure, both, numbers, columns=2)
         if both:
             low, high = axes.get_xlim()
             for row in (row for row in mine if not row["new_accuracy"]):
@@ -120,21 +136,54 @@ def save_base_to_new(rows: list[Row], png: Path, *, suite: str, title: str) -> l
         axes.set_xlabel("new classes (%)")
         axes.set_ylabel("base classes (%)")
         _title(figure, suite, title, "Base and new classes", letters=70)
+        figure.draw_without_rendering()
+        _number_points(axes, points, numbers)
         written = save_figure(figure, png)
         plt.close(figure)
     return written
 
 
 def _points(axes: Axes, points: list[tuple[float, float, Row]]) -> None:
-    """Named points; the names of neighbours alternate between both sides."""
-    for place, (x, y, row) in enumerate(sorted(points, key=lambda point: point[:2])):
+    for x, y, row in points:
         axes.plot(x, y, "o", color=colour_of(row), markersize=4)
-        side = {"xytext": (4, 3), "ha": "left"} if place % 2 else {"xytext": (-4, -3), "ha": "right", "va": "top"}
-        axes.annotate(
-            label_of(row["arm"], row["method"]), (x, y), textcoords="offset points", fontsize=5.5, color=INK, **side
-        )
-    axes.margins(0.18, 0.1)
+    axes.margins(0.1, 0.1)
     _plain(axes)
+
+
+def _number_points(axes: Axes, points: list[tuple[float, float, Row]], numbers: dict[str, int]) -> None:
+    """The numbers of points beside them, once the figure is laid out; those of neighbours stand together."""
+    groups: list[tuple[float, float, list[int]]] = []  # pixels of the first point, numbers
+    for x, y, row in sorted(points, key=lambda point: (point[0], -point[1])):
+        right, up = axes.transData.transform((x, y))
+        near = (one for one in groups if abs(one[0] - right) < TOUCHING[0] and abs(one[1] - up) < TOUCHING[1])
+        if (group := next(near, None)) is None:
+            groups.append(group := (right, up, []))
+        group[2].append(numbers[row["arm"]])
+    for right, up, known in groups:
+        place, text = axes.transData.inverted().transform((right, up)), ", ".join(map(str, sorted(known)))
+        axes.annotate(text, place, xytext=(4, 3), textcoords="offset points", fontsize=5.5, color=INK)
+
+
+def _room(values: list[float]) -> tuple[float, float]:
+    """The limits of an axis that holds these values with some room."""
+    low, high = min(values, default=0.0), max(values, default=100.0)
+    return low - 0.08 * (high - low) - 1, high + 0.08 * (high - low) + 1
+
+
+def _numbered(rows: list[Row], column: str) -> dict[str, int]:
+    """A number for each arm, the best first."""
+    best = sorted(rows, key=lambda row: -float(row[column]))
+    return {row["arm"]: number for number, row in enumerate(best, 1)}
+
+
+def _number_legend(figure, rows: list[Row], numbers: dict[str, int], columns: int) -> None:
+    """Below the figure: which arm each number is."""
+    from matplotlib.lines import Line2D
+
+    ordered = sorted({row["arm"]: row for row in rows}.values(), key=lambda row: numbers[row["arm"]])
+    handles = [Line2D([], [], marker="o", linestyle="", color=colour_of(row), markersize=4) for row in ordered]
+    names = [f"{numbers[row['arm']]}  {label_of(row['arm'], row['method'])}" for row in ordered]
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=6)
 
 
 def _plain(axes: Axes) -> None:

@@ -11,6 +11,7 @@ from cones.outputs import (
     survey,
     survey_base_to_new,
     survey_few_shot,
+    survey_figures,
     survey_ranks,
     survey_shift,
 )
@@ -188,3 +189,20 @@ def test_what_is_no_percentage_is_refused(accuracy):
 def test_a_target_has_an_accuracy_or_a_reason():
     with pytest.raises(ValueError, match="or a reason why not"):
         score(None)
+
+
+def test_numbers_of_points_that_touch_stand_together_and_the_best_is_number_one():
+    import matplotlib.pyplot as plt
+
+    rows = [
+        {"arm": arm, "method": arm, "accuracy": accuracy} for arm, accuracy in (("a", 40), ("b", 40.01), ("cones", 70))
+    ]
+    numbers = survey_figures._numbered(rows, "accuracy")
+    assert numbers == {"cones": 1, "b": 2, "a": 3}
+    figure, axes = plt.subplots()
+    points = [(1.0, row["accuracy"], row) for row in rows]
+    survey_figures._points(axes, points)
+    figure.draw_without_rendering()
+    survey_figures._number_points(axes, points, numbers)
+    assert sorted(text.get_text() for text in axes.texts) == ["1", "2, 3"]
+    plt.close(figure)
