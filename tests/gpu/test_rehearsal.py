@@ -13,7 +13,8 @@ PARTS = [
     "uninext_nano-",
     "grounding_dino_nano-",
     "full_size",
-    "not test_a_cell and not full_size",
+    "test_classification",
+    "not test_a_cell and not full_size and not test_classification",
 ]
 
 

@@ -52,6 +52,9 @@ class OnCuda(torch.Tensor):
         WAITS["tolist"] += 1
         return self._held.tolist()
 
+    def data_ptr(self):
+        return self._held.data_ptr()
+
     def __repr__(self):
         return f"OnCuda({self._held!r})"
 
