@@ -216,8 +216,9 @@ class Suite(Strict):
                     raise ValueError(f'grids.{name}: {kind} "{entry}" is not in the suite; {closest(entry, known)}')
         if isinstance(seeds := self.grids[name].seeds, dict):
             for arm_name in seeds:
-                if arm_name not in arms:
-                    raise ValueError(f'grids.{name}.seeds: "{arm_name}" is no arm of it; {closest(arm_name, arms)}')
+                if arm_name not in self.arms:  # one that the grid leaves out may stay
+                    step = closest(arm_name, self.arms)
+                    raise ValueError(f'grids.{name}.seeds: "{arm_name}" is no arm of the suite; {step}')
         for arm_name in arms:
             arm = self.arms[arm_name]
             method = arm.method or arm_name
@@ -372,6 +373,10 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
             base["registry"] = [*theirs, *(file for file in own if file not in theirs)]
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
     content = merged(base, overrides or {})
+    if isinstance(
+        given := content.get("registry"), list | tuple
+    ):  # those of the suite stay: its settings name their datasets
+        content["registry"] = [*dict.fromkeys([*_texts(base.get("registry")), *given])]
     load_plugins(_texts(content.get("plugins")), suite_file=path)
     suite = parse(Suite, content, where=where)
     if says_seeds and suite.classification and not (suite.grids or suite.generation):

@@ -190,7 +190,7 @@ def test_shipped_weights_are_inputs_of_the_steps_that_read_them(plan, monkeypatc
     monkeypatch.chdir(ROOT)
     pipeline = Pipeline(plan)
     given = pipeline.inputs(Job("find_pretrained", name="sd_nano"))["shipped"]
-    for model in plan.suite.models:
+    for model in plan.suite.all_models:
         given += pipeline.inputs(Job("weights", weights=plan.weights(model).stem))["shipped"]
     shipped = {name for name in package_data() if name.startswith(SHIPPED_WEIGHTS)}
     assert shipped == {os.path.normpath(path) for path in given}

@@ -21,8 +21,10 @@ RANDOM = [name for name, entry in METHODS.items() if entry.start_std is not None
 
 
 def suite_with(**arms) -> Suite:
+    """The miniature with these arms, and with no start of a model's own."""
     base = load_suite("miniature").model_dump(exclude_unset=True)
-    return Suite(**{**base, "arms": {**base["arms"], **arms}})
+    models = {name: {**model, "start_std": {}} for name, model in base["models"].items()}
+    return Suite(**{**base, "models": models, "arms": {**base["arms"], **arms}})
 
 
 def test_every_vector_method_of_the_paper_starts_at_random():

@@ -140,6 +140,8 @@ def test_a_spliced_embedding_stands_where_the_noun_stood():
 
 def test_which_methods_a_generator_carries():
     for name in METHODS:
+        if METHODS[name].class_name is None:
+            continue  # it classifies images, and is for no detector or generator
         method = TuningMethod.load(name)
         assert method.supports("glip_nano") is None
         for model in GENERATORS:

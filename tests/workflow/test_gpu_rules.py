@@ -10,7 +10,7 @@ from flow import ROOT
 from cones.experiment.cell import Plan
 from workflow.context import Context
 
-COMMAND = re.compile(r"python -m cones (generation )?([\w-]+)")
+COMMAND = re.compile(r"python -m cones (generation |classification )?([\w-]+)")
 
 
 def rules() -> dict[str, tuple[str, bool]]:
@@ -19,7 +19,7 @@ def rules() -> dict[str, tuple[str, bool]]:
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
             if step := COMMAND.search(block):
-                found[block.partition(":")[0]] = ("".join(filter(None, step.groups())), "gpu=context.gpus," in block)
+                found[block.partition(":")[0]] = ("".join(filter(None, step.groups())), "gpu=" in block)
     return found
 
 

@@ -237,7 +237,7 @@ def test_the_step_places_random_weights_of_a_seed(tmp_path, monkeypatch):
 
 def a_plan(folder, model, seed):
     """What the step `weights` reads of a plan."""
-    suite = SimpleNamespace(models={model: SimpleNamespace(initial_seed=seed)}, mirror=None)
+    suite = SimpleNamespace(all_models={model: SimpleNamespace(initial_seed=seed)}, mirror=None)
     return SimpleNamespace(suite=suite, weights=lambda name: folder / "checkpoints" / f"{name}.safetensors")
 
 
