@@ -37,7 +37,7 @@ def load_plan(
         raise ConesError(
             "not a JSON object", where="--set", found=error, next_step="such as '{\"seeds\": [1]}'"
         ) from None
-    plan = Plan.load(suite, changed | ({"source": source} if source else {}))
+    plan = Plan.load(suite, changed | ({"source": source} if source else {}), of=dataset if source else None)
     plan.check(model=model, dataset=dataset)
     planned = os.environ.get("CONES_PLAN")
     if planned is not None and planned != plan.digest:

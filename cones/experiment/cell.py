@@ -76,7 +76,8 @@ class Plan:
     registry: dict[str, Dataset]
 
     @classmethod
-    def load(cls, suite: str, overrides: dict | None = None) -> "Plan":
+    def load(cls, suite: str, overrides: dict | None = None, *, of: str | None = None) -> "Plan":
+        """`of` is a dataset with which alone something is done: others of the suite may lack its source."""
         loaded = load_suite(suite, overrides)
         registry = load_registries(loaded.registry)
         plan = cls(loaded, registry)
@@ -86,7 +87,7 @@ class Plan:
         if loaded.generation:
             _check_subjects(registry[loaded.generation.dataset])
             _check_named_subjects(loaded.generation, registry[loaded.generation.dataset], file)
-        for dataset in loaded.all_datasets:
+        for dataset in loaded.all_datasets if of is None else {of} & registry.keys():
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
         _check_tasks(loaded, registry, file)
         for cell in plan.all_cells():

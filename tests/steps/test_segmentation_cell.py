@@ -21,7 +21,7 @@ from tests.made import made_by
 MODEL, DATASET = "uninext_nano", "dfuc2022"
 OVERRIDES = {
     "grids": {
-        "table2": {"models": [MODEL], "datasets": [DATASET], "arms": ["cones"]},
+        "table2": {"models": [MODEL], "datasets": [DATASET], "arms": ["cones"], "seeds": [0]},
         "table4": {"models": [MODEL], "datasets": [DATASET], "arms": ["cones-cls+box", "cones"]},
     },
     "tuning": {"max_epochs": 1, "shots": 2, "warmup_steps": 0},
