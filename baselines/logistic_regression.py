@@ -19,8 +19,8 @@ class Fits:
     """Logistic regressions of one training set by their C, each fitted once."""
 
     def __init__(self, train: LabelledFeatures, val: LabelledFeatures):
-        self.images, self.labels = train.features.pooled.double().numpy(), train.labels.numpy()
-        self.val_images, self.val_labels = val.features.pooled.double().numpy(), val.labels.numpy()
+        self.images, self.labels = train.features.pooled.cpu().double().numpy(), train.labels.cpu().numpy()
+        self.val_images, self.val_labels = val.features.pooled.cpu().double().numpy(), val.labels.cpu().numpy()
         self.fitted: dict[float, LogisticRegression] = {}
 
     def at(self, strength: float) -> LogisticRegression:
@@ -43,4 +43,4 @@ class Fits:
         if len(model.classes_) == 2:
             rows, shifts = torch.cat([-rows / 2, rows / 2]), torch.cat([-shifts / 2, shifts / 2])
         bias.fill_(NEVER)
-        weight[model.classes_], bias[model.classes_] = rows, shifts
+        weight[model.classes_], bias[model.classes_] = rows.to(weight), shifts.to(bias)

@@ -121,7 +121,7 @@ def of_classes(value: Tensor, labels: Tensor) -> LossTerm:
 
 
 def images_in(labels: Tensor) -> Tensor:
-    return torch.tensor(float(len(labels)), device=labels.device)
+    return torch.full((), float(len(labels)), device=labels.device)
 
 
 def context_of_words(encoder: DualEncoder, tokenizer: Tokenizer, words: str) -> Tensor:

@@ -84,11 +84,12 @@ def random_views(pictures: Tensor, recipe: SimCLRRecipe, random: torch.Generator
     views = F.grid_sample(pictures, places.to(pictures), padding_mode="reflection", align_corners=False)
 
     strength = 1 + recipe.jitter * (2 * draw(3, 1, 1, 1) - 1)  # (B, 3: brightness, contrast, saturation, 1, 1, 1)
-    strength = torch.where(draw(1, 1, 1, 1) < 0.8, strength, torch.ones(())).to(views)
+    strength = torch.where(draw(1, 1, 1, 1) < 0.8, strength, torch.ones(()))
+    saturation = torch.where(draw(1, 1, 1) < recipe.grey, torch.zeros(()), strength[:, 2]).to(views)
+    strength = strength[:, :2].to(views)
     views = views * strength[:, 0]
     mean = _brightness(views).mean((1, 2, 3), keepdim=True)
     views = mean + (views - mean) * strength[:, 1]
-    saturation = torch.where(draw(1, 1, 1) < recipe.grey, torch.zeros(()), strength[:, 2].cpu()).to(views)
     grey = _brightness(views)
     return (grey + (views - grey) * saturation).clamp(0, 1)
 

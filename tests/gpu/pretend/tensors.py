@@ -22,17 +22,15 @@ READS_ON_THE_HOST = {
     "aten::unique_dim",
     "aten::repeat_interleave",
 }
-# on a GPU, too, these take tensors of both devices: copies, and indices that lie on the CPU
-MAY_MIX = {
-    "aten::_to_copy",
-    "aten::copy_",
+# on a GPU, too, these take tensors of both devices
+COPIES = {"aten::_to_copy", "aten::copy_", "aten::set_"}
+INDEXING = {  # into a tensor on a GPU by indices that lie on the CPU
     "aten::index",
     "aten::index_put",
     "aten::index_put_",
     "aten::_index_put_impl_",
     "aten::_unsafe_index",
     "aten::_unsafe_index_put",
-    "aten::set_",
 }
 
 
@@ -98,8 +96,11 @@ def _run(operation, args, kwargs):
     name = operation._schema.name
     tensors = _tensors((*args, *kwargs.values()))
     on_cuda = any(isinstance(each, OnCuda) for each in tensors)
-    on_cpu = [each for each in tensors if not isinstance(each, OnCuda) and each.dim() > 0]
-    if on_cuda and on_cpu and name not in MAY_MIX:
+    of_one_device = tensors
+    if name in INDEXING and isinstance(args[0], OnCuda):
+        of_one_device = _tensors((args[0], *args[2:]))  # what is written, not where
+    on_cpu = [each for each in of_one_device if not isinstance(each, OnCuda) and each.dim() > 0]
+    if on_cuda and on_cpu and name not in COPIES:
         shapes = [tuple(each.shape) for each in on_cpu]
         raise RuntimeError(f"Expected all tensors to be on the same device: {operation} has {shapes} on the CPU")
     asked = kwargs.get("device")
