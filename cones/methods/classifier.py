@@ -206,7 +206,7 @@ class ClassifierMethod(ABC):
         """Mean cross-entropy; every term is a sum over images and what it is divided by, so that a batch in parts
         gives the loss of the whole batch."""
         total = F.cross_entropy(classifier(images), labels, reduction="sum")
-        return {"cross_entropy": LossTerm(total, total.new_full((), len(labels)))}
+        return {"cross_entropy": LossTerm(total, torch.full((), float(len(labels)), device=total.device))}
 
     def adjust_gradients(self, classifier: Classifier, separate: dict[str, dict[str, Tensor]]) -> None:  # noqa: B027
         """Change the gradients before the optimiser's step; `separate` as in `TrainingLoop`."""

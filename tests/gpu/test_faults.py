@@ -12,6 +12,10 @@ PATCHES = Path(__file__).with_name("faults")
 ON_DEVICE = "tests/gpu/on_device"
 CAUGHT_BY = {
     "image_features_on_two_devices": f"{ON_DEVICE}/test_detectors.py::test_a_cell[glip_nano-cones]",
+    **dict.fromkeys(
+        ("linear_probe_reads_the_gpu", "linear_probe_writes_from_the_cpu"),
+        f"{ON_DEVICE}/test_classification.py::test_a_classifier[linear_probing]",
+    ),
     "guidance_in_half_precision": f"{ON_DEVICE}/test_float32_places.py::test_guidance_and_the_steps_of_the_sampler",
     "mask_coordinates_in_half_precision": f"{ON_DEVICE}/test_float32_places.py::test_pixel_coordinates_of_masks",
     "matching_cost_of_uninext_in_half_precision": (

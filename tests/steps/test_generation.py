@@ -77,8 +77,8 @@ def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "datasets.yaml").symlink_to(ROOT / "datasets.yaml")
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/miniature.yaml").symlink_to(ROOT / "config/miniature.yaml")
-    (tmp_path / "config/datasets").symlink_to(ROOT / "config/datasets")
+    for name in ("miniature.yaml", "datasets"):
+        (tmp_path / "config" / name).symlink_to(ROOT / "config" / name)
     (tmp_path / "config/three_datasets.yaml").write_text(yaml.safe_dump({"three": DATASET}))
     (tmp_path / "config/three.yaml").write_text(yaml.safe_dump(SUITE, sort_keys=False))
     dataset = tmp_path / "data/miniature/three"

@@ -84,6 +84,7 @@ def test_a_classifier(plan, waits, arm):
     assert all(math.isfinite(loss) for loss in losses)
     assert len(losses) == len(record["runs"]) * 2 and bool(losses) == (arm in TRAINED)
     if losses:
+        assert "copy to the CPU" not in waits[-1]
         print(f"\n{MODEL}, {arm}: a step waits for the GPU {in_words(waits[-1])}")
     metrics = read_classification_metrics(cell.folder / "metrics.json")
     assert metrics.status == "done" and metrics.targets[DATASET].accuracy is not None
