@@ -49,6 +49,27 @@ def test_a_grid_is_everything_but_what_it_names_and_shared_cells_are_there_once(
     assert elsewhere.suite.all_datasets == ("pothole",)
 
 
+def test_registry_files_of_an_override_stand_beside_those_of_the_suite():
+    own = load_suite("miniature").registry
+    assert own and load_suite("miniature", {"registry": ["mine.yaml"]}).registry == (*own, "mine.yaml")
+
+
+def test_a_command_about_one_dataset_minds_the_sources_of_no_other():
+    official = {"source": "official"}
+    with pytest.raises(ConesError, match='nano_names: no source "official"'):
+        Plan.load("miniature", official)
+    assert Plan.load("miniature", official, of="bccd").suite.source == "official"
+    with pytest.raises(ConesError, match='nano_cells: no source "official"'):
+        Plan.load("miniature", official, of="nano_cells")
+
+
+def test_seeds_may_name_an_arm_that_the_grid_leaves_out_and_none_that_the_suite_lacks():
+    fewer = Plan.load("miniature", {"grids": {"table2": {"arms": ["cones"]}}})
+    assert fewer.suite.seeds_of("table2", "cones") == (0, 1, 2)
+    with pytest.raises(ConesError, match='"conse" is no arm of the suite'):
+        load_suite("miniature", {"grids": {"table2": {"seeds": {"conse": [1]}}}})
+
+
 def test_mappings_merge_and_lists_replace():
     assert merged({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}}) == {"a": {"b": 1, "c": [2]}, "d": 2}
 
