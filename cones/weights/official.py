@@ -40,8 +40,17 @@ def official_files() -> dict[str, Archive]:
 
 
 def needed(suite: Suite, models: Iterable[str]) -> list[str]:
-    """Official files behind models of a suite: those that neither start at random nor ship, and their vocabularies."""
+    """Official files behind models of a suite: those that neither start at random nor ship, and their vocabularies.
+
+    ConesError for a model that has no weights at all.
+    """
     files = [name for name in models if suite.all_models[name].initial_seed is None and not shipped(name)]
+    for name in set(files) - official_files().keys():
+        raise ConesError(
+            "no weights of this model ship with the project, and none are published",
+            where=f"{suite.suite}: models.{name}",
+            next_step=f"set `initial_seed: 0` there to start from random weights, or take {name} out of the grids",
+        )
     vocabularies = dict.fromkeys(family_of(name).vocabulary for name in files)
     return [*files, *filter(None, vocabularies)]
 

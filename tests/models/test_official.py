@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from cones.experiment.cell import Plan
+from cones.experiment.suite import load_suite
 from cones.models.checkpoints import load_detector, load_text_encoder
 from cones.models.detector import ImageBatch
 from cones.models.grounding_dino.config import SIZES
@@ -136,3 +137,11 @@ def test_an_unknown_name_is_answered_with_the_closest(world):
     folder, _ = world
     with pytest.raises(ConesError, match='did you mean "glip_t'):
         official.fetch_official("glip_tt", folder)
+
+
+def test_a_model_without_any_weights_is_one_line_when_it_is_planned():
+    suite = load_suite("learning_rates_grounding_dino")
+    with pytest.raises(ConesError, match="no weights of this model ship.*models.grounding_dino_nano.*initial_seed"):
+        official.needed(suite, ["grounding_dino_nano"])
+    started = load_suite("learning_rates_grounding_dino", {"models": {"grounding_dino_nano": {"initial_seed": 0}}})
+    assert official.needed(started, ["grounding_dino_nano"]) == []
