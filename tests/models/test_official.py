@@ -141,7 +141,7 @@ def test_an_unknown_name_is_answered_with_the_closest(world):
 
 def test_a_model_without_any_weights_is_one_line_when_it_is_planned():
     suite = load_suite("learning_rates_grounding_dino")
-    with pytest.raises(ConesError, match="no weights of this model ship.*models.grounding_dino_nano.*initial_seed"):
+    with pytest.raises(ConesError, match=r"models\.grounding_dino_nano: no weights of this model ship.*initial_seed"):
         official.needed(suite, ["grounding_dino_nano"])
     started = load_suite("learning_rates_grounding_dino", {"models": {"grounding_dino_nano": {"initial_seed": 0}}})
     assert official.needed(started, ["grounding_dino_nano"]) == []
