@@ -15,6 +15,7 @@ from cones.data.prepare import prepare
 from cones.experiment.cell import Plan
 from cones.experiment.plugins import load_plugins
 from cones.models.checkpoints import build_detector, build_text_encoder, initial_state
+from cones.models.glip.config import SIZES
 from tests.data.made_up import jpeg
 
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -97,6 +98,7 @@ def test_a_format_of_your_own_is_prepared(flow, monkeypatch):
 
 def test_a_model_of_your_own_is_built(flow, monkeypatch):
     monkeypatch.chdir(flow.folder)
+    monkeypatch.setitem(SIZES, "glip_pico", None)  # the model's file sets it; it is gone again after this test
     plan = Plan.load("my_model")
     assert [cell.model for cell in plan.all_cells()] == ["glip_pico"] * 2
     mine, nano = build_detector("glip_pico"), build_detector("glip_nano")
