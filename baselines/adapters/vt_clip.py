@@ -50,10 +50,11 @@ class ClassesLookAtImage(nn.Module):
 
     @torch.no_grad()
     def start(self, generator: torch.Generator) -> None:
-        """Matrices from N(0, 1/inputs), what is added to the classes zero."""
+        """Matrices from N(0, 1/inputs); biases, and what is added to the classes, zero."""
         for parameter in self.parameters():
             if parameter.ndim == 2:
                 parameter.normal_(std=parameter.shape[1] ** -0.5, generator=generator)
+        self.mlp[0].bias.zero_()  # those of attention start so
         for last in (self.among_classes.out_proj, self.to_image.out_proj, self.mlp[2]):
             for parameter in last.parameters():
                 parameter.zero_()

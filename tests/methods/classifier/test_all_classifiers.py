@@ -77,6 +77,16 @@ def test_a_neutral_start_is_zero_shot(name, world):
 
 
 @pytest.mark.parametrize("name", FEATURE_METHODS)
+def test_the_start_is_drawn_from_the_generator_it_is_given_alone(name, world):
+    states = []
+    for elsewhere in (1, 2):  # what others have drawn from PyTorch's own generator
+        torch.manual_seed(elsewhere)
+        states.append(ClassifierMethod.load(name).classifier(given_of(world, {})).state_dict())
+    first, second = states
+    assert [key for key in first if not torch.equal(first[key], second[key])] == []
+
+
+@pytest.mark.parametrize("name", FEATURE_METHODS)
 def test_classes_in_another_order_have_their_logits_in_that_order(name, world):
     images, order = world[0], torch.tensor([2, 0, 3, 1])
     method, found = ClassifierMethod.load(name), []

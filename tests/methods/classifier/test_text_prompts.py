@@ -59,6 +59,16 @@ def test_every_text_prompt_method_is_tried_here():
 
 
 @pytest.mark.parametrize("name", SMALL)
+def test_the_start_is_drawn_from_the_generator_it_is_given_alone(name):
+    starts = []
+    for elsewhere in (1, 2):  # what others have drawn from PyTorch's own generator
+        torch.manual_seed(elsewhere)
+        starts.append(trained_of(made(name)[1]))
+    first, second = starts
+    assert [key for key in first if not torch.equal(first[key], second[key])] == []
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_no_weight_of_the_model_trains_and_what_trains_lowers_the_loss(name):
     method, classifier, images = made(name)
     assert trained_of(classifier) and not any("encoder" in key for key in trained_of(classifier))
