@@ -47,6 +47,11 @@ class Setting:
         )
 
 
+def _classifying() -> list[str]:
+    """The methods that classify images; for messages, as it reads the file of every method."""
+    return [name for name, entry in METHODS.items() if entry.classifier]
+
+
 class ClassificationModel(Strict):
     """What differs between models with two encoders."""
 
@@ -105,19 +110,20 @@ class Classification(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Classification":
-        able = [name for name, entry in METHODS.items() if entry.classifier]
         for name, arm in self.arms.items():
             method = self.method(name)
             if method not in METHODS:
-                raise ValueError(f'arm "{name}" has no known method; {closest(method, able)}')
-            if method not in able:
-                raise ValueError(f'arm "{name}": the method "{method}" classifies no images; {closest(method, able)}')
+                raise ValueError(f'arm "{name}" has no known method; {closest(method, _classifying())}')
+            if METHODS[method].classifier is None:
+                raise ValueError(
+                    f'arm "{name}": the method "{method}" classifies no images; {closest(method, _classifying())}'
+                )
             if self.has_stage1(name) and (arm.stage1 not in self.arms or self.method(arm.stage1) != "cones"):
                 raise ValueError(f'arm "{name}" needs the arm "{arm.stage1}" of cones, which is not in the suite')
         for name, model in self.models.items():
             for method in model.recipe:
-                if method not in able:
-                    raise ValueError(f'models.{name}.recipe: no method "{method}"; {closest(method, able)}')
+                if method not in METHODS or METHODS[method].classifier is None:
+                    raise ValueError(f'models.{name}.recipe: no method "{method}"; {closest(method, _classifying())}')
         for name in self.grids:
             self._check_grid(name)
         return self

@@ -353,11 +353,19 @@ def _check_kind(model: str, kind: str, where: str) -> None:
         )
 
 
+def _laid_over(base: dict, overrides: dict) -> dict:
+    """A suite with `overrides` merged into it; their registry files come beside its own, whose datasets it may name."""
+    content, theirs, given = merged(base, overrides), _texts(base.get("registry")), overrides.get("registry")
+    if isinstance(given, list | tuple):  # else it is reported when the suite is parsed
+        content["registry"] = [*theirs, *(file for file in given if file not in theirs)]
+    return content
+
+
 def load_suite(name: str, overrides: dict | None = None) -> Suite:
     """`config/<name>.yaml` with overrides laid over it; every arm of every model is resolved, so typos end here.
 
     A file with `like: <other suite>` holds what differs from that one; its grids, generation and classification are
-    its own, and its registry files come beside those of the other, whose settings may name datasets of these.
+    its own.
     """
     path = CONFIG_FOLDER / f"{name}.yaml"
     if not path.is_file():
@@ -367,16 +375,9 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     says_seeds = "seeds" in {**base, **(overrides or {})}
     if "like" in base:
         other = _read(CONFIG_FOLDER / f"{base.pop('like')}.yaml")
-        own, theirs = base.get("registry", []), _texts(other.get("registry"))
-        base = merged({**other, "grids": None, "generation": None, "classification": None}, base)
-        if isinstance(own, list):  # else it is reported when the suite is parsed
-            base["registry"] = [*theirs, *(file for file in own if file not in theirs)]
+        base = _laid_over({**other, "grids": None, "generation": None, "classification": None}, base)
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
-    content = merged(base, overrides or {})
-    if isinstance(
-        given := content.get("registry"), list | tuple
-    ):  # those of the suite stay: its settings name their datasets
-        content["registry"] = [*dict.fromkeys([*_texts(base.get("registry")), *given])]
+    content = _laid_over(base, overrides or {})
     load_plugins(_texts(content.get("plugins")), suite_file=path)
     suite = parse(Suite, content, where=where)
     if says_seeds and suite.classification and not (suite.grids or suite.generation):

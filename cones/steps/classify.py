@@ -154,7 +154,7 @@ class CellFit:
     def inputs(self) -> ClassifierInputs:
         few, target = self.few, self.own.target(labels=self.few.labels)
         encoder = self._encoder() if {"image_encoder", "text_encoder"} & self.method.reads else None
-        own = ClassifierInputs(
+        return ClassifierInputs(
             names=target.names,
             template=target.template,
             text=self.texts,
@@ -169,7 +169,6 @@ class CellFit:
             concepts=self._concepts(),
             dataset=self.own.name,
         )
-        return own
 
     def _labelled(self, items, views: Tensor | None = None) -> LabelledFeatures:
         features, labels = self.own.features(items).to(self.device), labels_of(items).to(self.device)

@@ -45,6 +45,7 @@ class LabelledDataset:
         self.files = {kind: features_file(plan, cell.model, dataset, kind) for kind in kinds}
         if "self_supervised" in method_of(plan, cell.arm).features:
             self.files["second"] = self_supervised_file(plan, dataset)
+        self._stored: dict[str, Mapping[str, Tensor]] = {}
 
     @property
     def reason(self) -> str | None:
@@ -91,10 +92,6 @@ class LabelledDataset:
                 )
             self._stored[kind] = tensors
         return self._stored[kind]
-
-    @cached_property
-    def _stored(self) -> dict[str, Mapping[str, Tensor]]:
-        return {}
 
     def features(self, items: Sequence[Item]) -> ImageFeatures:
         """Stored features of these items; of a method that reads none (n, 0)."""

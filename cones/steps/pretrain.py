@@ -1,6 +1,5 @@
 """Step `pretrain`: train a nano model from random weights, and write its weights and their record."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from cones.data.registry import load_registry
 from cones.miniature.natural import PAINTERS
 from cones.miniature.pretraining.recipes import RECIPES
+from cones.miniature.pretraining.record import record_of
 from cones.miniature.pretraining.scores import zero_shot_ap
 from cones.miniature.pretraining.training import Pretrainer
 from cones.models.generators import SHIPPED as SD_NANO
@@ -53,17 +53,6 @@ def pretrain(model: str, folder: Path) -> None:
     for dataset in SCORED + (SCORED_WITH_MASKS if trainer.detector.predicts_masks else ()):
         scores[dataset] = zero_shot_ap(model, trainer.detector, trainer.text_encoder, registry[dataset])
         log.info("%s: %s", dataset, scores[dataset])
-    record = {
-        "model": model,
-        "sha256": digest,
-        "bytes": weights.stat().st_size,
-        "parameters": sum(parameter.numel() for parameter in trainer.trained.values()),
-        "recipe": asdict(recipe),
-        "torch": torch.__version__,
-        "minutes": round(run.seconds / 60, 1),
-        "loss_curve": run.curve,
-        **({"validation": run.validation} if run.validation else {}),
-        "zero_shot": scores,
-    }
+    record = record_of(model, weights, digest, trainer, run, recipe, zero_shot=scores)
     write_json(folder / f"{model}.json", record)
     checkpoint.unlink(missing_ok=True)

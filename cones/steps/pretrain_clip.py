@@ -1,6 +1,5 @@
 """Step `pretrain` for `clip_nano`: paint its pictures, train it from random weights, write its weights and record."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from cones.miniature.pretraining.clip.pictures import painted_pictures
 from cones.miniature.pretraining.clip.recipe import CLIP_NANO
 from cones.miniature.pretraining.clip.scores import scores_of
 from cones.miniature.pretraining.clip.training import ContrastivePretrainer
+from cones.miniature.pretraining.record import record_of
 from cones.models.checkpoints import tokenizer_for
 from cones.runtime.artifacts import save_tensors, write_json
 from cones.runtime.determinism import make_deterministic
@@ -38,18 +38,7 @@ def pretrain_clip(folder: Path) -> None:
     trainer.model.load_state_dict(state)  # what is shipped is what is scored: the values of half precision
     scores = {name: scores_of(trainer.model, tokenizer_for(NAME), entry) for name, entry in load_registry(SETS).items()}
     digest = save_tensors(weights, state, {"recipe": f"python -m cones pretrain {NAME}"})
-    record = {
-        "model": NAME,
-        "sha256": digest,
-        "bytes": weights.stat().st_size,
-        "parameters": sum(parameter.numel() for parameter in trainer.trained.values()),
-        "recipe": asdict(recipe),
-        "torch": torch.__version__,
-        "minutes": round(run.seconds / 60, 1),
-        "loss_curve": run.curve,
-        "validation": run.validation,
-        "drawn_sets": scores,
-    }
+    record = record_of(NAME, weights, digest, trainer, run, recipe, drawn_sets=scores)
     write_json(folder / f"{NAME}.json", record)
     checkpoint.unlink(missing_ok=True)
     cache.unlink(missing_ok=True)

@@ -67,7 +67,7 @@ def score(
     for at in range(0, len(target.items), size):
         items = target.items[at : at + size]
         if fit.reads_pixels:
-            pixels = test_pixels(dataset.folder, items, fit.inputs.encoder.picture_format, views)
+            pixels = pixels_at_test(dataset.folder, items, fit.inputs.encoder.picture_format, views)
             images = to_device(pixels, fit.device)
         else:
             images = dataset.features(items).to(fit.device)
@@ -78,7 +78,7 @@ def score(
     return _answers(target, torch.cat(logits), seconds, where=fit.cell.folder)
 
 
-def test_pixels(folder: Path, items: Sequence[Item], picture_format: PictureFormat, views: int) -> Tensor:
+def pixels_at_test(folder: Path, items: Sequence[Item], picture_format: PictureFormat, views: int) -> Tensor:
     """Pixels (B, 3, side, side), or with several views of each image (B, views, 3, side, side).
 
     The first view is the image as it is tested; each further one is cut and turned as training images are, by the

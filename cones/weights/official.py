@@ -45,11 +45,12 @@ def needed(suite: Suite, models: Iterable[str]) -> list[str]:
     ConesError for a model that has no weights at all.
     """
     files = [name for name in models if suite.all_models[name].initial_seed is None and not shipped(name)]
-    for name in set(files) - official_files().keys():
+    published = official_files() if files else {}  # read for those alone that need it
+    if unknown := [name for name in files if name not in published]:
         raise ConesError(
             "no weights of this model ship with the project, and none are published",
-            where=f"{suite.suite}: models.{name}",
-            next_step=f"set `initial_seed: 0` there to start from random weights, or take {name} out of the grids",
+            where=f"{suite.suite}: models.{unknown[0]}",
+            next_step=f"set `initial_seed: 0` there to start at random, or take {unknown[0]} out of the grids",
         )
     vocabularies = dict.fromkeys(family_of(name).vocabulary for name in files)
     return [*files, *filter(None, vocabularies)]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from cones.data.classification import Item, load_pixels
 from cones.models.dual_encoder import PictureFormat
-from cones.steps.score_classifier import test_pixels as pixels_at_test
+from cones.steps.score_classifier import pixels_at_test
 
 FORMAT = PictureFormat(side=16, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 

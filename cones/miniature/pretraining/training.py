@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cones.miniature.pretraining.curve import PretrainingRun
+from cones.miniature.pretraining.decay import matrices_decay
 from cones.miniature.pretraining.recipes import Recipe
 from cones.miniature.pretraining.scene_batches import SceneBatch, SceneBatches, painted_ahead
 from cones.miniature.pretraining.validation import Validation, language_of
@@ -38,9 +39,7 @@ class Pretrainer(TrainingLoop):
         self.validation = Validation.beside(self.batches) if recipe.validation else None
         self.modules = nn.ModuleDict({"detector": self.detector, "text_encoder": self.text_encoder})
         trained = dict(self.modules.named_parameters())
-        matrices = [p for p in trained.values() if p.ndim > 1]
-        others = [p for p in trained.values() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = matrices_decay(trained.values(), recipe.weight_decay)
         super().__init__(
             trained=trained,
             optimiser=torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas),

@@ -13,6 +13,7 @@ from cones.miniature.pretraining.clip.batches import PictureBatch, PictureBatche
 from cones.miniature.pretraining.clip.recipe import ClipRecipe
 from cones.miniature.pretraining.clip.validation import NamingTest
 from cones.miniature.pretraining.curve import PretrainingRun
+from cones.miniature.pretraining.decay import matrices_decay
 from cones.models.checkpoints import build_dual_encoder
 from cones.models.clip.vit import VisionTransformer
 from cones.models.dual_encoder import Tokenizer, scaled_cosines
@@ -42,9 +43,7 @@ class ContrastivePretrainer(TrainingLoop):
         self.batches = PictureBatches(recipe, pictures, tokenizer, self.model.picture_format)
         self.validation = NamingTest(tokenizer, self.model.picture_format.side)
         trained = dict(self.model.named_parameters())
-        matrices = [p for p in trained.values() if p.ndim > 1]
-        others = [p for p in trained.values() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = matrices_decay(trained.values(), recipe.weight_decay)
         super().__init__(
             trained=trained,
             optimiser=torch.optim.AdamW(
