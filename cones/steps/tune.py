@@ -272,8 +272,8 @@ def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptIn
     inputs = plan.method(cell.arm).inputs
     if "text_states" in plan.inputs_of(cell):
         path = plan.text_states(cell.model, cell.dataset)
-        files[path] = sha256(path)
         tensors, metadata = load_tensors(path)
+        files[path] = sha256(path)
         refuse_other_weights(metadata["base_sha256"], files[weights], where=path)
         text_states = LanguageFeatures(**tensors)
         if "text_states" in inputs:

@@ -12,8 +12,9 @@ from cones.methods.prompts import random_vectors
 from cones.methods.starts import start_std
 from cones.models.checkpoints import build_detector, initial_state
 from cones.models.language import LanguageFeatures
-from cones.runtime.artifacts import save_tensors
+from cones.runtime.artifacts import save_tensors, write_json
 from cones.runtime.errors import ConesError
+from cones.steps.tune import gather
 from tests.methods.one_step import prompt_inputs_for
 
 MODEL = "glip_nano"
@@ -79,6 +80,16 @@ def test_only_a_start_measured_on_the_states_of_the_class_names_waits_for_them(s
     plan = Plan(suite_with(odd={"method": "cones", "start_std": start}), Plan.load("miniature").registry)
     inputs = Pipeline(plan).inputs(job_of_cell("tune", plan.cell(MODEL, "bccd", "odd", 0)))
     assert ("text" in inputs) == (start == "output")
+
+
+def test_a_step_by_hand_without_the_states_that_its_start_is_measured_on_is_one_line(tmp_path, monkeypatch):
+    plan = Plan.load("miniature")
+    monkeypatch.chdir(tmp_path)
+    cell = plan.cell(MODEL, "bccd", "cones", 0)
+    write_json(plan.data_folder("bccd") / "manifest.json", {"phrases": [{"name": "cell"}]})
+    save_tensors(plan.weights(MODEL), {}, {})
+    with pytest.raises(ConesError, match=r"text\.safetensors: file is missing; next: let the workflow make it"):
+        gather(plan, cell)
 
 
 @pytest.mark.parametrize(
