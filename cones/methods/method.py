@@ -16,6 +16,7 @@ from cones.methods.settings import StartStd
 from cones.models.generators import GENERATORS
 from cones.runtime.errors import ConesError
 from cones.runtime.registry import Entry, Registry
+from cones.runtime.strict import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +34,16 @@ Input = Literal["text_states", "text_encoder", "stage1"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
 Features = Literal["patches", "views", "self_supervised"]
+
+
+class SurveyLine(Strict):
+    """A method's line in docs/survey.md, which is made of these lines."""
+
+    paper: str = Field(description='where it was published, such as "ICCV 2023, arXiv 2303.13283"')
+    idea: str = Field(description="what it does, in one short sentence")
+    attaches: str = Field(description="where it meets the model, such as text encoder, input")
+    trains: str = Field(description="what trains, such as 16 vectors shared by all classes")
+    quirk: str = Field("", description="what to know before its numbers are believed: code against paper, what chose")
 
 
 class MethodEntry(Entry):
@@ -59,6 +70,7 @@ class MethodEntry(Entry):
         description="what its classifier reads beside one vector per image: the vectors of all positions, those of"
         " augmented passes over the training images, those of a network trained without labels",
     )
+    survey: SurveyLine | None = Field(None, description="its line in docs/survey.md")
 
     @model_validator(mode="after")
     def _has_a_class(self) -> MethodEntry:
@@ -73,7 +85,7 @@ class MethodEntry(Entry):
     @property
     def of_cells(self) -> dict:
         """The fields that the result of a detector's cell depends on: all but those that only tables show."""
-        return self.model_dump(mode="json", exclude={"label", "block", "classifier", "features"})
+        return self.model_dump(mode="json", exclude={"label", "block", "classifier", "features", "survey"})
 
 
 METHODS: Registry[MethodEntry] = Registry(
