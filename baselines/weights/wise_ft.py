@@ -26,6 +26,13 @@ METHOD = [
         "label": "WiSE-FT (head)",
         "block": "weights",
         "has_vectors": False,
+        "survey": {
+            "paper": "CVPR 2022, arXiv 2109.01903",
+            "idea": "The head's weights between zero-shot and fine-tuned.",
+            "attaches": "class vectors",
+            "trains": "d + 1 values a class",
+            "quirk": "The place between is chosen on validation, where the paper shows all of them.",
+        },
     },
     {
         "name": "wise_ft_full",
