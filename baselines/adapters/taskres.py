@@ -10,17 +10,25 @@ training is not in the repository; the mean over eight templates of ImageNet. Cl
 keeps underscores.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.prompts import FixedPrompt, PromptContext
+from cones.models.detector import GroundedDetector
 from cones.models.dual_encoder import ImageFeatures, scaled_cosines
+from cones.models.language import LanguageFeatures
 
 METHOD = {
     "name": "taskres",
+    "class": "ClassResiduals",
     "classifier": "TaskRes",
     "label": "TaskRes",
     "block": "adapters",
+    "inputs": ["text_states"],
     "has_vectors": False,
     "survey": {
         "paper": "CVPR 2023, arXiv 2211.10277",
@@ -31,6 +39,8 @@ METHOD = {
         " alpha 1 and no text below it.",
     },
 }
+
+ALPHA = 0.5
 
 
 class TextResidual(Classifier):
@@ -54,8 +64,31 @@ class TaskRes(ClassifierMethod):
         learning_rate=2e-3,
         epochs=200,
         batch_size=256,
-        options={"alpha": 0.5},
+        options={"alpha": ALPHA},
     )
 
     def classifier(self, inputs: ClassifierInputs) -> TextResidual:
         return TextResidual(inputs.class_texts(), self.options(inputs)["alpha"], inputs.logit_scale)
+
+
+class NamesWithResiduals(FixedPrompt):
+    """The states of the class names; to each row of class k alpha x_k is added, x (K, D) from zero."""
+
+    def __init__(self, text_states: LanguageFeatures):
+        super().__init__(text_states)
+        self.residuals = nn.Parameter(torch.zeros_like(text_states.class_means()[0]))  # (K, D)
+
+    def forward(self, context: PromptContext) -> LanguageFeatures:
+        text = super().forward(context)
+        added = text.class_positions[0].T.to(text.hidden.dtype) @ self.residuals  # (L, D)
+        return replace(text, hidden=text.hidden + ALPHA * added)
+
+
+class ClassResiduals(TuningMethod):
+    """On a detector: only the residuals train; at their start the detector is zero-shot."""
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> NamesWithResiduals:
+        return NamesWithResiduals(prompt_inputs.text_states)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name == "prompt.residuals"

@@ -9,18 +9,28 @@ start from the words "a photo of a" (option `words`).
 What differs: encoders run in the precision of the cell (float16 there). With `words`, M is their number of tokens; the
 code counts words, which is the same unless a word has several tokens. Prompt tuning of the ConES paper is CoOp with
 vectors of each class (`class_specific`): those serve the classes they were trained for alone.
+
+On a detector (`SharedContext`) the N vectors of the suite stand before every class name in the caption, one context for
+all classes; loss, schedule and budget are those of all methods there.
 """
 
 from torch import Tensor
 
+from baselines.text_prompts.caption import caption_with_context
 from baselines.text_prompts.context import OPTIONS, ContextClassifier, ContextTexts, start_of_context
 from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.prompts import SoftCaption, random_vectors
+from cones.models.detector import GroundedDetector
 
 METHOD = {
     "name": "coop",
+    "class": "SharedContext",
     "classifier": "CoOp",
     "label": "CoOp",
     "block": "text_prompts",
+    "inputs": ["text_encoder"],
+    "start_std": "word",
     "has_vectors": False,
 }
 
@@ -47,3 +57,14 @@ class CoOp(ClassifierMethod):
     def texts(self, inputs: ClassifierInputs, vectors: int) -> ContextTexts:
         position = self.options(inputs).get("position", "end")
         return ContextTexts(inputs.encoder, inputs.tokenizer, inputs.names, vectors=vectors, position=position)
+
+
+class SharedContext(TuningMethod):
+    """On a detector: N vectors, the same before every class name; the name stands for the class."""
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
+        vectors = random_vectors(prompt_inputs, prompt_inputs.text_encoder.width, shared=True)
+        return caption_with_context(prompt_inputs, vectors)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name == "prompt.vectors"

@@ -7,24 +7,46 @@ cross-entropy + W (1 - mean over classes of cos(learned text, text in the set's 
 Code and paper (`form`): the paper writes the mean of squared distances with weight 8, which is twice the code's term.
 Left out: meta-net, bias vector and adapter, which the code declares and never trains; its list of templates, which is
 here the set's own.
+
+On a detector the text of a class is the mean of the encoder's output over the rows of its name, the anchor that of the
+caption of class names alone; the term stands beside the detector's loss with the code's weight. `cones_kg` puts the
+same term on ConES: each class's mean vector is held near what the text encoder says of its name. It is ours.
 """
 
 import torch
 from torch import Tensor
 
 from baselines.text_prompts.context import START, WORDS, ContextClassifier, ContextTexts, cross_entropy, of_classes
-from baselines.text_prompts.coop import CoOp
+from baselines.text_prompts.coop import CoOp, SharedContext
 from cones.methods.classifier import ClassifierInputs, Recipe, choice
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.prompts import Prompt
+from cones.models.detector import GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import ImageFeatures, unit
-from cones.models.losses import LossTerms
+from cones.models.losses import LossTerm, LossTerms
+from cones.search import ConceptEmbeddingSearch
 
-METHOD = {
-    "name": "kgcoop",
-    "classifier": "KgCoOp",
-    "label": "KgCoOp",
-    "block": "text_prompts",
-    "has_vectors": False,
-}
+METHOD = [
+    {
+        "name": "kgcoop",
+        "class": "AnchoredSharedContext",
+        "classifier": "KgCoOp",
+        "label": "KgCoOp",
+        "block": "text_prompts",
+        "inputs": ["text_encoder", "text_states"],
+        "has_vectors": False,
+        "start_std": "word",
+    },
+    {
+        "name": "cones_kg",
+        "class": "AnchoredConcepts",
+        "label": "ConES, held near the names",
+        "block": "text_prompts",
+        "inputs": ["text_states"],
+        "start_std": 1.0,
+    },
+]
+WEIGHT = 8.0  # of the anchor's term in the published scripts
 
 
 class AnchoredContext(ContextClassifier):
@@ -48,7 +70,7 @@ class KgCoOp(CoOp):
         learning_rate=2e-3,
         epochs=100,
         batch_size=128,
-        options={**START, "words": WORDS, "weight": 8.0, "form": "code"},
+        options={**START, "words": WORDS, "weight": WEIGHT, "form": "code"},
     )
 
     def with_context(self, inputs: ClassifierInputs, context: Tensor) -> AnchoredContext:
@@ -63,3 +85,33 @@ class KgCoOp(CoOp):
             "cross_entropy": cross_entropy(classifier.compare(images, texts), labels),
             "anchor": of_classes(classifier.weight * classifier.distance(texts), labels),
         }
+
+
+class Anchored(TuningMethod):
+    """On a detector: a term that pulls each class's mean row towards that of the caption of names, `anchors`."""
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> Prompt:
+        prompt = super().prompt(model, prompt_inputs)
+        prompt.register_buffer("anchors", prompt_inputs.text_states.class_means()[0], persistent=False)  # (K, D)
+        return prompt
+
+    def loss_terms(
+        self, model: GroundedDetector, prompt: Prompt, predictions: Predictions, targets: list[Target]
+    ) -> LossTerms:
+        """The term does not depend on the images: its share goes with those of a part of the batch."""
+        learned = predictions.language.class_means()[0]  # (K, D)
+        distance = 1 - torch.cosine_similarity(learned, prompt.anchors, dim=-1).mean()
+        return {"anchor": LossTerm(WEIGHT * distance * len(targets), self.normalisers(targets, (0, 0))["anchor"])}
+
+    def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
+        return {"anchor": torch.tensor(float(len(targets)), device=targets[0].boxes.device)}
+
+
+class AnchoredSharedContext(Anchored, SharedContext):
+    """The context of CoOp with the anchor's term."""
+
+
+class AnchoredConcepts(Anchored, ConceptEmbeddingSearch):
+    """The concept embeddings of ConES with the anchor's term; the text encoder is read once and not built."""
+
+    not_for_generators = "the anchor is the state of a caption of class names, which no generator has"

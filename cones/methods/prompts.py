@@ -124,15 +124,16 @@ def encode_text(tokenizer, text: str, spans: Sequence[tuple[int, int]]) -> Encod
     return EncodedCaption(ids, positions, None if phrases is None else phrases[0])
 
 
-def random_vectors(prompt_inputs: PromptInputs, width: int) -> Tensor:
-    """(K, N, width) the random start of every method's vectors: normal, with standard deviation `start_std`."""
+def random_vectors(prompt_inputs: PromptInputs, width: int, *, shared: bool = False) -> Tensor:
+    """(K, N, width) the random start of every method's vectors: normal, with standard deviation `start_std`; of vectors
+    that all classes share (1, N, width)."""
     if prompt_inputs.start_std is None:
         raise ConesError(
             "the vectors start at random, and nothing says with which standard deviation",
             where=f"method {prompt_inputs.settings.method}",
             next_step='name one in its registry entry, such as "start_std": 1.0',
         )
-    shape = (len(prompt_inputs.phrases), prompt_inputs.settings.tokens_per_class, width)
+    shape = (1 if shared else len(prompt_inputs.phrases), prompt_inputs.settings.tokens_per_class, width)
     return torch.randn(shape, generator=prompt_inputs.generator) * prompt_inputs.start_std
 
 

@@ -71,6 +71,11 @@ class LanguageFeatures:
         tensors = {"hidden": self.hidden, "mask": self.mask, "class_positions": self.class_positions}
         return tensors if self.phrases is None else {**tensors, "phrases": self.phrases}
 
+    def class_means(self) -> Tensor:
+        """(B, K, D) the mean of the rows that stand for each class; not a number for a class without one."""
+        share = self.class_positions.to(self.hidden.dtype)  # (B, K, L)
+        return share @ self.hidden / share.sum(dim=2, keepdim=True)
+
     @classmethod
     def of_tokens_per_class(cls, vectors: Tensor) -> "LanguageFeatures":
         """(K, N, D) vectors -> features in which class k owns rows k*N … k*N+N-1, its phrase; nothing else is said."""

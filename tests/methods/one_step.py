@@ -16,6 +16,17 @@ from cones.training.tuner import Tuner
 
 PHRASES = [ClassPhrase(name) for name in ("fish", "car", "dog")]
 
+# methods of the survey: what trains on any family, as a pattern over all parameter names; and the terms that they add
+SURVEY = {
+    "coop": r"prompt\.vectors",
+    "kgcoop": r"prompt\.vectors",
+    "cones_kg": r"prompt\.vectors",
+    "taskres": r"prompt\.residuals",
+    "clip_adapter": r"prompt\.adapter\.[02]\.weight",
+    "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
+}
+OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}
+
 
 def settings_for(method: str) -> CellSettings:
     return CellSettings(

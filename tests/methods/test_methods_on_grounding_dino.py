@@ -12,7 +12,7 @@ from cones.models.checkpoints import build_detector
 from cones.models.grounding_dino.criterion import term_names
 from cones.models.language import phrase_places
 from cones.training.state import State
-from tests.methods.one_step import one_step, prompt_inputs_for
+from tests.methods.one_step import OWN_TERMS, SURVEY, one_step, prompt_inputs_for
 
 MODEL = "grounding_dino_nano"
 LAST_BOX_LAYER = r"(bbox_embed\.[0-2]|model\.encoder_output_bbox_embed)\.layers\.2\.(weight|bias)"
@@ -29,6 +29,7 @@ TRAINS = {
     "added_table": r"prompt\.vectors",
     "cones_text_init": r"prompt\.vectors",
     "cones_step0": r"(?!)",
+    **SURVEY,
 }
 # places of the rows in their phrases: [CLS] fish . car . dog . [SEP], vectors beside or instead of the names
 NAMES = [0, 0, 1, 0, 1, 0, 1, 0]
@@ -43,6 +44,12 @@ PLACES = {
     "added_table": NAMES,
     "cones_text_init": [0, 1] * 3,
     "cones_step0": [0, 1] * 3,
+    "coop": [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0],
+    "kgcoop": [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0],
+    "cones_kg": [0, 1] * 3,
+    "taskres": NAMES,
+    "clip_adapter": NAMES,
+    "bias_only": NAMES,
 }
 
 
@@ -63,7 +70,8 @@ def test_one_step(method, data, tmp_path):
     assert step.trained == {name for name in step.all if re.fullmatch(TRAINS[method], name)}
     if not METHODS[method].is_tuned:
         return
-    assert set(step.losses) == set(term_names(3, step.model.loss_groups)) and len(step.losses) == 12
+    own = OWN_TERMS.get(method, set())
+    assert set(step.losses) - own == set(term_names(3, step.model.loss_groups)) and len(step.losses) == 12 + len(own)
     assert all(0 <= value < 1e4 for value in step.losses.values())
     assert step.moved <= step.trained
     silent = step.trained - step.moved

@@ -73,7 +73,7 @@ class FullText(torch.nn.Module):
 
 @pytest.mark.parametrize(
     "method",
-    [name for name, entry in METHODS.items() if entry.class_name and entry.is_tuned and entry.block != "control"],
+    [name for name, entry in METHODS.items() if entry.class_name and entry.block in ("peft", "fine_tuning")],
 )
 def test_counts_are_those_the_paper_prints(model, method):
     name = model[0]

@@ -80,5 +80,4 @@ class Embeddings:
 
 def class_vectors(language: LanguageFeatures) -> Tensor:
     """The mean of the rows that stand for each class (K, D), of features that are the same for every image."""
-    share = language.class_positions[0].to(language.hidden.dtype)  # (K, L)
-    return share @ language.hidden[0] / share.sum(dim=1, keepdim=True)
+    return language.class_means()[0]
