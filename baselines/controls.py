@@ -1,7 +1,8 @@
-"""Two controls: concept embeddings that start from the class text, and concept embeddings that never train."""
+"""Variants of ConES: vectors that start from the class text, that never train, that are held near the class text."""
 
 import torch
 
+from baselines.text_prompts.kgcoop import Anchored
 from cones.methods.method import PromptInputs
 from cones.models.detector import GroundedDetector
 from cones.search import ConceptEmbedding, ConceptEmbeddingSearch
@@ -20,6 +21,14 @@ METHOD = [
         "label": "ConES, never trained",
         "block": "control",
         "is_tuned": False,
+        "start_std": 1.0,
+    },
+    {
+        "name": "cones_kg",
+        "class": "AnchoredConcepts",
+        "label": "ConES, held near the names",
+        "block": "control",
+        "inputs": ["text_states"],
         "start_std": 1.0,
     },
 ]
@@ -46,3 +55,10 @@ class UntrainedConcepts(ConceptEmbeddingSearch):
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return False
+
+
+class AnchoredConcepts(Anchored, ConceptEmbeddingSearch):
+    """KgCoOp's term on ConES: the mean vector of a class is held near what the text encoder says of its name, in
+    direction; the encoder is read once and not built. Neither paper has it."""
+
+    not_for_generators = "the anchor is the state of a caption of class names, which no generator has"

@@ -33,7 +33,7 @@ METHODS = {
     "wise_ft_full": "baselines.weights.wise_ft",
     "coop": "baselines.text_prompts.coop",
     "kgcoop": "baselines.text_prompts.kgcoop",
-    "cones_kg": "baselines.text_prompts.kgcoop",
+    "cones_kg": "baselines.controls",
     "prograd": "baselines.text_prompts.prograd",
     "subpt": "baselines.text_prompts.subpt",
     "upl": "baselines.text_prompts.upl",

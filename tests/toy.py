@@ -21,6 +21,7 @@ class ToyDetector(GroundedDetector):
     """One box per 16-pixel cell, scored by the product of the cell's feature and the class's mean language row."""
 
     text_width = WIDTH
+    map_width, finest_stride = WIDTH, STRIDE
     preprocessing = Preprocessing(short_side=64, long_side_cap=128, mean=(0, 0, 0), std=(255, 255, 255))
     projections = frozenset({"scale"})
     always_frozen = ("stem.",)

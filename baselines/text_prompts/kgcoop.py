@@ -9,8 +9,8 @@ Left out: meta-net, bias vector and adapter, which the code declares and never t
 here the set's own.
 
 On a detector the text of a class is the mean of the encoder's output over the rows of its name, the anchor that of the
-caption of class names alone; the term stands beside the detector's loss with the code's weight. `cones_kg` puts the
-same term on ConES: each class's mean vector is held near what the text encoder says of its name. It is ours.
+caption of class names alone; the term stands beside the detector's loss with the code's weight. The same term on ConES
+is `cones_kg` (`baselines/controls.py`).
 """
 
 import torch
@@ -24,28 +24,17 @@ from cones.methods.prompts import Prompt
 from cones.models.detector import GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import ImageFeatures, unit
 from cones.models.losses import LossTerm, LossTerms
-from cones.search import ConceptEmbeddingSearch
 
-METHOD = [
-    {
-        "name": "kgcoop",
-        "class": "AnchoredSharedContext",
-        "classifier": "KgCoOp",
-        "label": "KgCoOp",
-        "block": "text_prompts",
-        "inputs": ["text_encoder", "text_states"],
-        "has_vectors": False,
-        "start_std": "word",
-    },
-    {
-        "name": "cones_kg",
-        "class": "AnchoredConcepts",
-        "label": "ConES, held near the names",
-        "block": "text_prompts",
-        "inputs": ["text_states"],
-        "start_std": 1.0,
-    },
-]
+METHOD = {
+    "name": "kgcoop",
+    "class": "AnchoredSharedContext",
+    "classifier": "KgCoOp",
+    "label": "KgCoOp",
+    "block": "text_prompts",
+    "inputs": ["text_encoder", "text_states"],
+    "has_vectors": False,
+    "start_std": "word",
+}
 WEIGHT = 8.0  # of the anchor's term in the published scripts
 
 
@@ -109,9 +98,3 @@ class Anchored(TuningMethod):
 
 class AnchoredSharedContext(Anchored, SharedContext):
     """The context of CoOp with the anchor's term."""
-
-
-class AnchoredConcepts(Anchored, ConceptEmbeddingSearch):
-    """The concept embeddings of ConES with the anchor's term; the text encoder is read once and not built."""
-
-    not_for_generators = "the anchor is the state of a caption of class names, which no generator has"

@@ -208,11 +208,17 @@ class SoftCaption(Prompt):
         )
 
     def forward(self, context: PromptContext) -> LanguageFeatures:
+        return self.with_vectors(self.vectors[None])
+
+    def with_vectors(self, vectors: Tensor) -> LanguageFeatures:
+        """The features of the caption with other vectors (B, K, N, D) in the same places: one row for each of B."""
         words = self.text_encoder.embeddings.word_embeddings(self.ids)  # (L, D)
-        embeddings = torch.where(self.learned, self.vectors.flatten(0, 1)[self.rows], words)[None]  # (1, L, D)
+        embeddings = torch.where(self.learned, vectors.flatten(1, 2)[:, self.rows], words)  # (B, L, D)
+        texts = len(embeddings)
         mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
-        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=self.phrases)  # (1, L, D)
-        return LanguageFeatures(hidden, mask, self.class_positions, self.phrases)
+        phrases = None if self.phrases is None else self.phrases.expand(texts, -1)
+        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=phrases)  # (B, L, D)
+        return LanguageFeatures(hidden, mask, self.class_positions.expand(texts, -1, -1), phrases)
 
 
 class CaptionPrompt(Prompt):

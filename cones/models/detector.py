@@ -106,6 +106,8 @@ class GroundedDetector(nn.Module):
     """image + language features -> predictions. Contains no text encoder: methods that need one build it beside.
 
     text_width        D of the language features
+    map_width         C of the pyramid's maps
+    finest_stride     pixels a place of the finest map stands for; each map after it has twice the stride
     preprocessing     how pixels enter
     inclusive_boxes   True if x2, y2 are the last pixel inside a box (width = x2 - x1 + 1)
     predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
@@ -119,6 +121,8 @@ class GroundedDetector(nn.Module):
     """
 
     text_width: int
+    map_width: int
+    finest_stride: int = 8
     preprocessing: Preprocessing
     inclusive_boxes: bool = False
     predicts_masks: bool = False
@@ -158,6 +162,16 @@ class GroundedDetector(nn.Module):
     @abstractmethod
     def image_encoder(self) -> list[nn.Module]:
         """The modules behind `encode_image`."""
+
+    def pooled(self, pyramid: FeaturePyramid) -> Tensor:
+        """(B, C) one vector per image: the mean over its own places of each map, then over the maps; padding does not
+        count, so that an image's vector depends on no other image."""
+        means = []
+        for level, features in enumerate(pyramid.maps):
+            stride = self.finest_stride * 2**level
+            own = [(-(-height // stride), -(-width // stride)) for height, width in pyramid.sizes]
+            means.append(torch.stack([one[:, :h, :w].mean(dim=(1, 2)) for one, (h, w) in zip(features, own)]))
+        return torch.stack(means).mean(dim=0)
 
     def prepare_language(self, language: LanguageFeatures, batch_size: int) -> LanguageFeatures:
         """`language` for each of `batch_size` images, with as many rows as the detector looks at."""

@@ -21,6 +21,7 @@ SURVEY = {
     "coop": r"prompt\.vectors",
     "kgcoop": r"prompt\.vectors",
     "cones_kg": r"prompt\.vectors",
+    "cocoop": r"prompt\.(caption\.vectors|meta_net\.linear[12]\.(weight|bias))",
     "taskres": r"prompt\.residuals",
     "clip_adapter": r"prompt\.adapter\.[02]\.weight",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",

@@ -7,8 +7,8 @@ import torch
 from toy import paint_split
 
 from cones.methods.method import METHODS, TuningMethod
-from cones.methods.prompts import PromptContext
 from cones.models.checkpoints import build_detector
+from cones.models.detector import ImageBatch
 from cones.models.grounding_dino.criterion import term_names
 from cones.models.language import phrase_places
 from cones.training.state import State
@@ -47,6 +47,7 @@ PLACES = {
     "coop": [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0],
     "kgcoop": [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0],
     "cones_kg": [0, 1] * 3,
+    "cocoop": [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0],
     "taskres": NAMES,
     "clip_adapter": NAMES,
     "bias_only": NAMES,
@@ -83,7 +84,8 @@ def test_language_says_where_phrases_begin_also_after_it_was_stored(method, tmp_
     model, way = build_detector(MODEL), TuningMethod.load(method)
     prompt = way.prompt(model, prompt_inputs_for(MODEL, method))
     with torch.no_grad():
-        language = prompt.eval()(PromptContext())
+        images = ImageBatch(torch.zeros(1, 3, 64, 64), [(64, 64)])
+        language = prompt.eval().for_images(model.eval().encode_image(images))
     State(language=language, base_sha256="0" * 64).save(tmp_path / "state.safetensors")
     read = State.load(tmp_path / "state.safetensors").language
     for each in (language, read, read.for_batch(2)):

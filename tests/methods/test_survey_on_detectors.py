@@ -8,6 +8,7 @@ from cones.data.batches import Split, View, batch_of
 from cones.methods.method import TuningMethod
 from cones.methods.prompts import PromptContext
 from cones.models.checkpoints import build_detector
+from cones.models.detector import ImageBatch
 from tests.methods.one_step import OWN_TERMS, SURVEY, one_step, prompt_inputs_for
 
 MODELS = ("glip_nano", "uninext_nano", "grounding_dino_nano")
@@ -93,3 +94,37 @@ def test_the_anchor_is_zero_at_the_names_and_pulls_towards_them(model_name, meth
         assert term.sum > 0
         term.sum.backward()
         assert prompt.vectors.grad.abs().sum() > 0
+
+
+@EVERYWHERE
+def test_a_context_that_is_moved_for_each_image_looks_at_that_image_alone(model_name, data):
+    torch.manual_seed(0)
+    model = build_detector(model_name).eval()
+    prompt = TuningMethod.load("cocoop").prompt(model, prompt_inputs_for(model_name, "cocoop")).eval()
+    split = Split(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
+    small, other = (split.sample(View(index, 96)) for index in (0, 1))
+    with torch.no_grad():
+        both = prompt.for_images(model.encode_image(batch_of([small, other]))).hidden
+        alone = prompt.for_images(model.encode_image(batch_of([small]))).hidden
+        torch.testing.assert_close(both[:1], alone)
+        assert not torch.allclose(both[0], both[1], atol=1e-4)
+        for parameter in prompt.meta_net.linear2.parameters():
+            parameter.zero_()
+        unmoved = prompt.for_images(model.encode_image(batch_of([small, other]))).hidden
+        assert torch.equal(unmoved, prompt.caption(PromptContext()).hidden.expand(2, -1, -1))
+
+
+@EVERYWHERE
+def test_an_image_has_the_same_vector_whatever_it_is_padded_to(model_name):
+    """Padding is told apart by its place: values in it are changed here, as convolutions leave something there."""
+    torch.manual_seed(0)
+    model = build_detector(model_name).eval()
+    pixels = torch.randn(1, 3, 96, 128)
+    pyramid = model.encode_image(ImageBatch(pixels, [(70, 100)]))
+    before = model.pooled(pyramid)
+    assert before.shape == (1, model.map_width)
+    for level, features in enumerate(pyramid.maps):
+        stride = model.finest_stride * 2**level
+        features[:, :, -(-70 // stride) :] += 7
+        features[:, :, :, -(-100 // stride) :] += 7
+    assert torch.equal(model.pooled(pyramid), before)

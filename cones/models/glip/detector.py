@@ -69,7 +69,7 @@ class GLIP(GroundedDetector):
         self.rpn = nn.Module()
         self.rpn.head = head
         self.rpn.anchor_generator = anchor_generator
-        self.text_width, self.preprocessing = text_width, preprocessing
+        self.text_width, self.map_width, self.preprocessing = text_width, backbone.fpn.width, preprocessing
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
 
     def image_encoder(self) -> list[nn.Module]:

@@ -42,6 +42,7 @@ class FPN(nn.Module):
             self.add_module(f"fpn_inner{level}", nn.Conv2d(width, out_width, 1))
             self.add_module(f"fpn_layer{level}", nn.Conv2d(out_width, out_width, 3, padding=1))
         self.top_blocks = ExtraLevels(width=out_width)
+        self.width = out_width
         self.drop_block = DropBlock(rate=drop_block)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -61,7 +61,11 @@ class GroundingDINO(GroundedDetector):
         self.model = transformer
         self.class_embed = nn.ModuleList(class_heads)
         self.bbox_embed = nn.ModuleList(box_heads)
-        self.text_width, self.preprocessing = text_width, preprocessing
+        self.text_width, self.map_width, self.preprocessing = (
+            text_width,
+            transformer.level_embed.shape[1],
+            preprocessing,
+        )
         self.cost_weights, self.loss_weights = cost, loss
         self.detections_per_image = detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS

@@ -95,6 +95,7 @@ class UNINEXT(GroundedDetector):
         self.detr.resizer = Resizer(text=text_width, visual=width)
         self.text_width, self.preprocessing = text_width, preprocessing
         self.stride, self.denoising = stride, denoising
+        self.map_width, self.finest_stride = width, stride
         self.projections = frozenset(f"detr.detr.class_embed.{i}.{name}" for i in range(layers) for name in WORDS)
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS
