@@ -8,20 +8,32 @@ classifiers. Texts that are too long are cut, as in the code.
 What differs: the published sentences are GPT-3's (ten answers to each question, ViT-L/14), ours are this project's own
 words (`written_texts.py`); the published 80 templates are here the set's own one. Scores have CLIP's scale, which
 changes no answer.
+
+On a detector (`AveragedPhrases`) the caption is read once for each phrase that is written about the classes, and a
+class is the mean of the states of its name's rows; nothing else of the captions is kept.
 """
 
 from functools import partial
 
-from baselines.training_free.written_texts import texts_about
+import torch
+from torch import Tensor
+
+from baselines.training_free.written_texts import texts_about, texts_for_detectors
 from cones.methods.class_vectors import ClassVectors, averaged_texts
 from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe, choice
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.prompts import CaptionPrompt, FixedPrompt, PromptContext, encode_caption
+from cones.models.detector import GroundedDetector
+from cones.models.language import ClassPhrase, LanguageFeatures, clean_class_name
 from cones.runtime.errors import ConesError
 
 METHOD = {
     "name": "cupl",
+    "class": "AveragedPhrases",
     "classifier": "CuPL",
     "label": "CuPL",
     "block": "training_free",
+    "inputs": ["text_encoder"],
     "is_tuned": False,
     "has_vectors": False,
     "survey": {
@@ -60,3 +72,34 @@ class CuPL(ClassifierMethod):
 
     def for_classes(self, classifier: ClassVectors, inputs: ClassifierInputs) -> ClassVectors:
         return self.classifier(inputs)
+
+
+class AveragedPhrases(TuningMethod):
+    """On a detector: nothing trains; the text encoder runs once for each phrase and is gone at test."""
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        names = [clean_class_name(phrase.name) for phrase in prompt_inputs.phrases]
+        written = [about.phrases or ("{}",) for about in texts_for_detectors(names)]
+        states = []
+        for number in range(max(map(len, written))):
+            parts = [phrases[number % len(phrases)].split("{}") for phrases in written]
+            caption = [ClassPhrase(name, before, after) for name, (before, after) in zip(names, parts)]
+            encoded = encode_caption(prompt_inputs.tokenizer, caption)
+            with torch.no_grad():
+                language = CaptionPrompt(prompt_inputs.text_encoder, encoded)(PromptContext())
+            states.append([language.hidden[0, rows] for rows in language.class_positions[0]])
+        return FixedPrompt(rows_of_classes([torch.stack(of_class).mean(0) for of_class in zip(*states)]))
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return False
+
+
+def rows_of_classes(states: list[Tensor]) -> LanguageFeatures:
+    """The rows of each class (n_k, D) -> features in which they follow one another, each class a phrase of its own."""
+    hidden = torch.cat(states)[None]  # (1, L, D)
+    owners = torch.cat([torch.full((len(rows),), k) for k, rows in enumerate(states)]).to(hidden.device)  # (L,)
+    class_positions = owners == torch.arange(len(states), device=hidden.device)[:, None]  # (K, L)
+    starts = class_positions.int().argmax(dim=1)[owners]  # (L,)
+    return LanguageFeatures(
+        hidden, torch.ones_like(owners, dtype=torch.bool)[None], class_positions[None], starts[None]
+    )

@@ -9,20 +9,31 @@ The code's rule for the clause tests the letter "a" and not the word, so that an
 "which is …"; it is kept. A class without descriptors has one empty one, as there. What differs: the published
 descriptors are GPT-3's, ours are this project's own words (`written_texts.py`). Scores have CLIP's scale, which changes
 no answer.
+
+On a detector (`DescribedCaption`) the caption says each class once for each descriptor, "fish, which has fins. fish,
+which has scales. shark, …", and the rows of its name in all of them stand for it: a detector's score of a class is the
+mean over its rows. A caption has 256 rows: of many classes as many descriptors are said as fit, which a line tells.
 """
 
 import torch
 from torch import Tensor
 
-from baselines.training_free.written_texts import texts_about
+from baselines.training_free.written_texts import texts_about, texts_for_detectors
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe, choice
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.prompts import CaptionPrompt, EncodedCaption, FixedPrompt, PromptContext, encode_text
+from cones.models.detector import GroundedDetector
 from cones.models.dual_encoder import ImageFeatures, unit
+from cones.models.language import MAX_POSITIONS, clean_class_name
+from cones.runtime.progress import log
 
 METHOD = {
     "name": "vcd",
+    "class": "DescribedCaption",
     "classifier": "VCD",
     "label": "VCD",
     "block": "training_free",
+    "inputs": ["text_encoder"],
     "is_tuned": False,
     "has_vectors": False,
     "survey": {
@@ -84,3 +95,56 @@ def clause(descriptor: str) -> str:
     if descriptor.startswith(("has", "often", "typically", "may", "can")):
         return f"which {descriptor}"
     return f"which has {descriptor}"
+
+
+class DescribedCaption(TuningMethod):
+    """On a detector: nothing trains; the text encoder runs once and is gone at test."""
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        names = [clean_class_name(phrase.name) for phrase in prompt_inputs.phrases]
+        written = [about.descriptors for about in texts_for_detectors(names)]
+        encoded = described_caption(prompt_inputs.tokenizer, names, written)
+        with torch.no_grad():
+            return FixedPrompt(CaptionPrompt(prompt_inputs.text_encoder, encoded)(PromptContext()))
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return False
+
+
+def described_caption(tokenizer, names: list[str], written: list[tuple[str, ...]]) -> EncodedCaption:
+    """The caption of all classes with as many descriptors as fit, the first of each class before the second of any; a
+    class is the rows of its name in all of them."""
+    said: list[list[str]] = [[] for _ in names]
+    fitting = caption_of(names, said)
+    for number in range(max(map(len, written))):
+        for mine, descriptors in zip(said, written):
+            mine += descriptors[number : number + 1]
+            longer = caption_of(names, said)
+            if len(tokenizer.encode(longer[0]).ids) >= MAX_POSITIONS:  # a full stop may be added
+                count, every = sum(map(len, said)) - 1, sum(map(len, written))
+                log.info("a caption of %d rows holds %d of %d descriptors", MAX_POSITIONS, count, every)
+                return of_classes(tokenizer, *fitting, len(names))
+            fitting = longer
+    return of_classes(tokenizer, *fitting, len(names))
+
+
+Span = tuple[int, int, int]
+
+
+def caption_of(names: list[str], said: list[list[str]]) -> tuple[str, list[Span]]:
+    """(text, (class, start, end) of every name in it); a class without a descriptor is its name."""
+    text, spans = "", []
+    for k, (name, descriptors) in enumerate(zip(names, said)):
+        for phrase in [described(name, descriptor) for descriptor in descriptors] or [name]:
+            text += ". " if text else ""
+            spans.append((k, len(text), len(text) + len(name)))
+            text += phrase
+    return text, spans
+
+
+def of_classes(tokenizer, text: str, spans: list[Span], classes: int) -> EncodedCaption:
+    """The encoded text, in which all spans of a class stand for it."""
+    encoded = encode_text(tokenizer, text, [(start, end) for _, start, end in spans])
+    owners = torch.tensor([k for k, _, _ in spans])
+    rows = [encoded.class_positions[owners == k].any(dim=0) for k in range(classes)]
+    return EncodedCaption(encoded.ids, torch.stack(rows), encoded.phrases)

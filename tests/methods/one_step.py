@@ -24,6 +24,8 @@ SURVEY = {
     "cocoop": r"prompt\.(caption\.vectors|meta_net\.linear[12]\.(weight|bias))",
     "taskres": r"prompt\.residuals",
     "clip_adapter": r"prompt\.adapter\.[02]\.weight",
+    "cupl": r"(?!)",
+    "vcd": r"(?!)",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
 }
 OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}

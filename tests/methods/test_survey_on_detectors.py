@@ -4,12 +4,17 @@ import pytest
 import torch
 from toy import paint_split
 
+from baselines.training_free import cupl, vcd
+from baselines.training_free.written_texts import AboutClass, texts_for_detectors
 from cones.data.batches import Split, View, batch_of
-from cones.methods.method import TuningMethod
-from cones.methods.prompts import PromptContext
+from cones.data.registry import load_registries
+from cones.methods.method import METHODS, TuningMethod
+from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.models.checkpoints import build_detector
 from cones.models.detector import ImageBatch
-from tests.methods.one_step import OWN_TERMS, SURVEY, one_step, prompt_inputs_for
+from cones.models.language import clean_class_name
+from cones.runtime.errors import ConesError
+from tests.methods.one_step import OWN_TERMS, PHRASES, SURVEY, one_step, prompt_inputs_for
 
 MODELS = ("glip_nano", "uninext_nano", "grounding_dino_nano")
 NEUTRAL = ("taskres", "bias_only")  # their start is zero-shot
@@ -55,7 +60,7 @@ def flat(outputs) -> list[torch.Tensor]:
 @pytest.mark.parametrize("method", SURVEY)
 def test_one_step_trains_what_is_named_and_nothing_else(method, data, tmp_path):
     step = one_step("glip_nano", method, data, tmp_path)
-    assert step.trained and step.moved <= step.trained
+    assert bool(step.trained) == METHODS[method].is_tuned and step.moved <= step.trained
     assert len(step.trained - step.moved) <= 0.1 * len(step.trained), sorted(step.trained - step.moved)[:5]
     assert set(OWN_TERMS.get(method, ())) <= set(step.losses)
 
@@ -128,3 +133,44 @@ def test_an_image_has_the_same_vector_whatever_it_is_padded_to(model_name):
         features[:, :, -(-70 // stride) :] += 7
         features[:, :, :, -(-100 // stride) :] += 7
     assert torch.equal(model.pooled(pyramid), before)
+
+
+# ------------------------------------------------------------------------------------------------ texts, nothing trains
+
+SETS = {name: entry.classes for name, entry in load_registries().items() if name != "dreambooth"}
+
+
+@pytest.mark.parametrize("dataset", SETS)
+def test_every_class_of_every_detection_set_has_texts(dataset):
+    about = texts_for_detectors([clean_class_name(name) for name in SETS[dataset]])
+    assert all(len(one.phrases) == 3 and len(one.descriptors) >= 2 for one in about)
+
+
+def test_a_class_without_texts_is_named():
+    with pytest.raises(ConesError, match=r"no text is written about a class.*found unicorn"):
+        texts_for_detectors(["dog", "unicorn"])
+
+
+@EVERYWHERE
+def test_one_phrase_that_is_the_name_alone_gives_the_rows_of_the_names(model_name, monkeypatch):
+    monkeypatch.setattr(cupl, "texts_for_detectors", lambda names: [AboutClass(phrases=("{}",)) for _ in names])
+    inputs = prompt_inputs_for(model_name, "cupl")
+    encoded = encode_caption(inputs.tokenizer, inputs.phrases)
+    with torch.no_grad():
+        names = CaptionPrompt(inputs.text_encoder, encoded)(PromptContext())
+        found = TuningMethod.load("cupl").prompt(build_detector(model_name), inputs).without_images()
+    assert torch.equal(found.hidden[0], names.hidden[0, names.class_positions[0].any(dim=0)])
+    torch.testing.assert_close(found.class_means(), names.class_means())
+
+
+@EVERYWHERE
+def test_a_caption_without_descriptors_is_zero_shot_and_a_full_one_stays_within_its_rows(model_name, caplog):
+    tokenizer = prompt_inputs_for(model_name, "vcd").tokenizer
+    plain, names = encode_caption(tokenizer, PHRASES), [phrase.name for phrase in PHRASES]
+    encoded = vcd.described_caption(tokenizer, names, [(), (), ()])
+    assert torch.equal(encoded.ids, plain.ids) and torch.equal(encoded.class_positions, plain.class_positions)
+    two = vcd.described_caption(tokenizer, names, [("has fins", "wet"), ("red",), ("round",)])
+    assert two.class_positions.sum(dim=1).tolist() == [2, 1, 1]
+    with caplog.at_level("INFO"):
+        full = vcd.described_caption(tokenizer, names, [("has fins",) * 50] * 3)
+    assert len(full.ids) <= 256 and "of 150 descriptors" in caplog.text
