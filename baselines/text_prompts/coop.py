@@ -22,6 +22,13 @@ METHOD = {
     "label": "CoOp",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "IJCV 2022, arXiv 2109.01134",
+        "idea": "learns the words around the class names",
+        "attaches": "text encoder, input",
+        "trains": "16 vectors, shared by all classes",
+        "quirk": "200 epochs at 16 shots; random start, so that it does not start at zero-shot",
+    },
 }
 
 

@@ -24,6 +24,13 @@ METHOD = {
     "label": "KgCoOp",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "CVPR 2023, arXiv 2303.13283",
+        "idea": "CoOp held near the hand-written texts of the classes",
+        "attaches": "text encoder, input",
+        "trains": "4 vectors, shared by all classes",
+        "quirk": "the code's weight of its extra loss is not the paper's in every setting (`form`)",
+    },
 }
 
 

@@ -31,6 +31,13 @@ METHOD = {
     "label": "SoftCPT",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "arXiv 2208.13474",
+        "idea": "contexts of several data sets, made from their names by one matrix",
+        "attaches": "text encoder, input",
+        "trains": "4 vectors and a matrix to 16 vectors",
+        "quirk": "the code steps three or four times for each batch",
+    },
 }
 VARIANTS = ("NATA", "NATS", "CATA", "CATS", "CSTA", "CSTS")
 

@@ -11,12 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cones.evaluation.classification_metrics import ClassificationMetrics, Trained, write_classification_metrics
+from cones.evaluation.classification_metrics import (
+    ClassificationMetrics,
+    HierarchyScore,
+    Trained,
+    write_classification_metrics,
+)
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import Setting
 from cones.experiment.classification_cells import method_of, settings_of, stage1_of, targets_of
 from cones.experiment.plugins import plugins_used
+from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
     Choice,
     Classifier,
@@ -37,7 +43,7 @@ from cones.runtime.strict import parse
 from cones.runtime.verification import fingerprints, recorded_state
 from cones.steps.device import device_for
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, score, target_score
+from cones.steps.score_classifier import Scored, hierarchy_score, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
@@ -60,7 +66,7 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
         record, trained = fit.run(identity)
         scored, scoring = fit.score()
         write_json(cell.folder / "predictions.json", {one.target.key: one.predictions for one in scored}, indent=None)
-        targets = {one.target.key: target_score(one) for one in scored}
+        targets = {one.target.key: target_score(one, fit.in_tree(one)) for one in scored}
         metrics = fit.metrics(status="done", targets=targets, trained=trained)
         shown = (f"{key} {one.accuracy:.1f}" for key, one in targets.items() if one.accuracy is not None)
         log.info("%s: top-1 accuracy %s", cell, ", ".join(shown) or "none")
@@ -126,7 +132,10 @@ class CellFit:
     @property
     def reason(self) -> str | None:
         """Why the cell has no numbers: its dataset was skipped, or the method does not fit model or setting."""
-        return self.own.reason or self.method.supports(self.cell.model, self.setting.kind)
+        lacking = self.method.supports(self.cell.model, self.setting.kind)
+        if self.own.reason or lacking or not self.method.needs_tree or self.own.manifest.get("tree"):
+            return self.own.reason or lacking
+        return "needs a tree of the classes, and the data set has none"
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -167,6 +176,7 @@ class CellFit:
             encoder=encoder,
             tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
             concepts=self._concepts(),
+            tree=target.tree,
             dataset=self.own.name,
         )
 
@@ -312,11 +322,28 @@ class CellFit:
             return [place[name] for name in target.classes], self.classifier, None
         if not self.method.unseen_classes:
             return None, None, "the method has no entry for classes without a training image"
-        inputs = replace(self.inputs, names=target.names, template=target.template, dataset=target.dataset)
-        classifier = self.method.for_classes(self.classifier, inputs)
+        classifier = self._for_names(target, target.names)
         if classifier is None:
             return None, None, "the method has no entry for classes without a training image"
         return None, classifier.to(self.device).eval(), None
+
+    def _for_names(self, target: Target, names: Sequence[str]) -> Classifier | None:
+        """The tuned classifier for other names in the target's sentence, if it has an entry for them."""
+        inputs = replace(self.inputs, names=names, template=target.template, dataset=target.dataset, tree=None)
+        return self.method.for_classes(self.classifier, inputs)
+
+    def in_tree(self, scored: Scored) -> HierarchyScore | None:
+        """The answers for a target at every level of its classes' tree, or why there are none; None without a tree."""
+        if scored.target.tree is None or scored.predicted is None:
+            return None
+        if self.reads_pixels or not self.method.unseen_classes:
+            what = "reads pixels" if self.reads_pixels else "has no entry for the texts of wider classes"
+            return HierarchyScore(reason=f"the method {what}")
+        tree = Hierarchy.of(scored.target.tree, scored.target.names)
+        nodes = self._for_names(scored.target, tree.names)
+        if nodes is None:
+            return HierarchyScore(reason="the method has no entry for the texts of wider classes")
+        return hierarchy_score(self, scored, nodes.to(self.device).eval(), tree)
 
     # ------------------------------------------------------------------------------------------------- records
 
