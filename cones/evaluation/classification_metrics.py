@@ -79,7 +79,7 @@ class ClassificationMetrics(Strict):
     cell: CellKey
     status: Literal["done", "skipped"]
     reason: str | None = Field(None, min_length=1, description="why the cell was skipped")
-    setting: Literal["few_shot", "base_to_new"]
+    setting: Literal["few_shot", "base_to_new", "joint"]
     shots: Count
     targets: dict[str, TargetScore] = Field(default_factory=dict)
     trained: Trained | None = None

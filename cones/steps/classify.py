@@ -19,8 +19,8 @@ from cones.evaluation.classification_metrics import (
 )
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
-from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import method_of, settings_of, stage1_of, targets_of
+from cones.experiment.classification import JOINT, Setting
+from cones.experiment.classification_cells import joint_of, method_of, settings_of, stage1_of, targets_of
 from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
@@ -55,7 +55,10 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
     An interrupted training of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
-    fit = CellFit(plan, cell)
+    from cones.steps.joint_cell import JointFit, PartOfJoint  # they are cells themselves
+
+    fit_of = JointFit if Setting.of(cell.dataset).kind == JOINT else PartOfJoint if joint_of(plan, cell) else CellFit
+    fit = fit_of(plan, cell)
     if reason := fit.reason:
         log.info("skipped: %s", reason)
         digest = save_tensors(cell.folder / "state.safetensors", {}, {"skipped": reason})
@@ -111,7 +114,7 @@ class CellFit:
         self.method = ClassifierMethod.load(self.entry.name)
         self._check_features()
         self.datasets = {name: LabelledDataset(plan, cell, name) for name in targets_of(plan, cell)}
-        self.own = self.datasets[self.setting.dataset]
+        self.own = next(iter(self.datasets.values()))
         self.weights = plan.weights(cell.model)
         self.texts = FrozenTexts(self._encoder, lambda: tokenizer_for(cell.model), self.device)
 
@@ -133,6 +136,8 @@ class CellFit:
     def reason(self) -> str | None:
         """Why the cell has no numbers: its dataset was skipped, or the method does not fit model or setting."""
         lacking = self.method.supports(self.cell.model, self.setting.kind)
+        if JOINT in self.entry.inputs and not lacking:
+            lacking = "is trained on several data sets at once, with all their classes: this one is in no such cell"
         if self.own.reason or lacking or not self.method.needs_tree or self.own.manifest.get("tree"):
             return self.own.reason or lacking
         return "needs a tree of the classes, and the data set has none"
@@ -149,6 +154,11 @@ class CellFit:
     @cached_property
     def few(self) -> FewImages:
         return FewImages.draw(self.own, self.setting, self.cell.seed)
+
+    @property
+    def pictures_folder(self) -> Path:
+        """What the paths of the few images are relative to."""
+        return self.own.folder
 
     @property
     def reads_pixels(self) -> bool:
@@ -244,7 +254,7 @@ class CellFit:
         if self.reads_pixels:
             encoder = self.inputs.encoder
             images = AugmentedPictures(
-                self.own.folder, self.few.train, encoder.picture_format, self.cell.seed, self.device
+                self.pictures_folder, self.few.train, encoder.picture_format, self.cell.seed, self.device
             )
         tuner = ClassifierTuner(
             classifier=classifier,
@@ -329,7 +339,9 @@ class CellFit:
 
     def _for_names(self, target: Target, names: Sequence[str]) -> Classifier | None:
         """The tuned classifier for other names in the target's sentence, if it has an entry for them."""
-        inputs = replace(self.inputs, names=names, template=target.template, dataset=target.dataset, tree=None)
+        inputs = replace(
+            self.inputs, names=names, template=target.template, dataset=target.dataset, tree=None, tasks=()
+        )
         return self.method.for_classes(self.classifier, inputs)
 
     def in_tree(self, scored: Scored) -> HierarchyScore | None:
