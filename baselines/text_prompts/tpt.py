@@ -89,6 +89,7 @@ class TPT(ClassifierMethod):
     labels = "none"
     unseen_classes = True
     test_views = VIEWS
+    label_note = "draws nothing of the seed: one seed says what all would"
     recipe = Recipe(epochs=0, options={**START, "words": WORDS, **OPTIONS})
 
     def classifier(self, inputs: ClassifierInputs) -> TunedOnTheImage:

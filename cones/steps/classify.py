@@ -280,6 +280,8 @@ class CellFit:
         selection, note = self.method.selection, self.method.label_note
         if selection == "val" and not self.few.val:
             selection, note = "none", "; ".join(filter(None, (note, NOTHING_CHOSEN)))
+        if self.recipe.max_steps is not None:
+            note = "; ".join(filter(None, (note, f"{self.recipe.max_steps} steps at most, whatever the epochs")))
         return Trained(
             values=learnt,
             stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
@@ -339,9 +341,8 @@ class CellFit:
 
     def _for_names(self, target: Target, names: Sequence[str]) -> Classifier | None:
         """The tuned classifier for other names in the target's sentence, if it has an entry for them."""
-        inputs = replace(
-            self.inputs, names=names, template=target.template, dataset=target.dataset, tree=None, tasks=()
-        )
+        own = {"names": names, "template": target.template, "dataset": target.dataset}
+        inputs = replace(self.inputs, **own, tree=None, tasks=())
         return self.method.for_classes(self.classifier, inputs)
 
     def in_tree(self, scored: Scored) -> HierarchyScore | None:
