@@ -101,5 +101,6 @@ OUTPUTS = {
     "survey_few_shot": "cones.outputs.survey_few_shot",
     "survey_base_to_new": "cones.outputs.survey_base_to_new",
     "survey_shift": "cones.outputs.survey_shift",
+    "survey_hierarchy": "cones.outputs.survey_hierarchy",
     "efficiency": "cones.outputs.efficiency",
 }

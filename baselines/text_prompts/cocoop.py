@@ -34,6 +34,13 @@ METHOD = {
     "inputs": ["text_encoder"],
     "start_std": "word",
     "has_vectors": False,
+    "survey": {
+        "paper": "CVPR 2022, arXiv 2203.05557",
+        "idea": "a small network moves the context for each image",
+        "attaches": "text encoder, input",
+        "trains": "4 vectors and a network of two layers",
+        "quirk": "every image has texts of its own: the text encoder runs for each, at test too",
+    },
 }
 TEXTS_AT_ONCE = 1024  # through the text encoder; images are taken in parts, one at least
 REDUCTION = 16

@@ -34,6 +34,13 @@ METHOD = {
     "inputs": ["text_encoder", "text_states"],
     "has_vectors": False,
     "start_std": "word",
+    "survey": {
+        "paper": "CVPR 2023, arXiv 2303.13283",
+        "idea": "CoOp held near the hand-written texts of the classes",
+        "attaches": "text encoder, input",
+        "trains": "4 vectors, shared by all classes",
+        "quirk": "the code's weight of its extra loss is not the paper's in every setting (`form`)",
+    },
 }
 WEIGHT = 8.0  # of the anchor's term in the published scripts
 

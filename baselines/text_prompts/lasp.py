@@ -32,6 +32,13 @@ METHOD = {
     "block": "text_prompts",
     "has_vectors": False,
     "trains_image_encoder": True,
+    "survey": {
+        "paper": "CVPR 2023, arXiv 2210.01115",
+        "idea": "a context that must also classify 35 hand-written texts of each class",
+        "attaches": "text encoder, input; norms of the image encoder",
+        "trains": "4 vectors, a correction of the texts, norms of the image blocks",
+        "quirk": "the paper's groups of prompts are not in the code",
+    },
 }
 TEMPLATES: list[str] = read_yaml(Path(__file__).with_name("lasp_templates.yaml"))["templates"]
 NORMS = (".ln_1.", ".ln_2.")  # of an image block

@@ -26,6 +26,13 @@ METHOD = {
     "block": "text_prompts",
     "features": ["patches"],
     "has_vectors": False,
+    "survey": {
+        "paper": "ICLR 2023, arXiv 2210.01253",
+        "idea": "several contexts of a class, transported to the positions of an image",
+        "attaches": "text encoder, input",
+        "trains": "4 times 16 vectors, shared by all classes",
+        "quirk": "an answer depends a little on the batch it comes in",
+    },
 }
 
 

@@ -36,6 +36,13 @@ METHOD = {
     "label": "ProGrad",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "ICCV 2023, arXiv 2205.14865",
+        "idea": "CoOp without the part of a step that points against zero-shot",
+        "attaches": "text encoder, input; gradients",
+        "trains": "16 vectors, shared by all classes",
+        "quirk": "its start has zero rows, which are real tokens, so that it is not zero-shot",
+    },
 }
 TEACHER = "teacher"
 

@@ -9,16 +9,16 @@ the paper's other two measures.
 
 Code and paper: the code's scheduler moves at every batch, so that warm-up lasts one batch and the cosine falls and
 rises with a period of 400 batches. Here it moves every epoch, as the numbers in its settings mean. The tree is
-`inputs.tree`; no data set of the workflow has one yet, so that its cells are holes with that reason.
+that of the data set's registry entry.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.text_prompts.class_tree import Hierarchy
 from baselines.text_prompts.context import START, ContextClassifier, ContextTexts, cross_entropy, of_classes
 from baselines.text_prompts.coop import CoOp
+from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import ClassifierInputs, Recipe
 from cones.models.dual_encoder import ImageFeatures
 from cones.models.losses import LossTerms
@@ -30,6 +30,13 @@ METHOD = {
     "label": "ProTeCt",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "CVPR 2024, arXiv 2306.02240",
+        "idea": "a context that is right at every level of a tree of the classes",
+        "attaches": "text encoder, input",
+        "trains": "16 vectors, shared by all nodes",
+        "quirk": "needs a tree; the code moves its schedule at every batch",
+    },
 }
 
 
@@ -54,6 +61,7 @@ class TextsOfNodes(ContextClassifier):
 class ProTeCt(CoOp):
     """The context trains; other classes need no tree."""
 
+    needs_tree = True
     recipe = Recipe(
         optimiser="sgd",
         learning_rate=0.02,
@@ -64,9 +72,6 @@ class ProTeCt(CoOp):
         warmup_rate=1e-3,
         options={**START, "weight": 0.5, "drop": 0.1},
     )
-
-    def supports(self, model_name: str, setting: str) -> str:
-        return "needs a tree of the classes, and no data set has one yet"
 
     def with_context(self, inputs: ClassifierInputs, context: Tensor) -> ContextClassifier:
         if inputs.tree is None and isinstance(context, torch.nn.Parameter):

@@ -10,8 +10,7 @@ ResNet-50.
 
 Code and paper: the code registers one optimiser under three names (four with a class part), so that it steps as often
 for each batch, and its schedule goes up again; here each batch is one step, as in the paper. Left out: the sub-sampled
-negatives of class-specific variants. With one data set there is one task, of that set's name; the workflow's cells have
-one, so that they are holes with that reason.
+negatives of class-specific variants. The data sets are those of a group of the suite (`joint`).
 """
 
 from typing import Any
@@ -31,6 +30,14 @@ METHOD = {
     "label": "SoftCPT",
     "block": "text_prompts",
     "has_vectors": False,
+    "inputs": ["joint"],
+    "survey": {
+        "paper": "arXiv 2208.13474",
+        "idea": "contexts of several data sets, made from their names by one matrix",
+        "attaches": "text encoder, input",
+        "trains": "4 vectors and a matrix to 16 vectors",
+        "quirk": "the code steps three or four times for each batch",
+    },
 }
 VARIANTS = ("NATA", "NATS", "CATA", "CATS", "CSTA", "CSTS")
 
@@ -86,9 +93,6 @@ class SoftCPT(ClassifierMethod):
         epochs=50,
         options={"variant": "NATA", "vectors": 16, "inner_vectors": 4, "start_std": 0.02},
     )
-
-    def supports(self, model_name: str, setting: str) -> str:
-        return "needs several data sets in one training, and a cell has one"
 
     def classifier(self, inputs: ClassifierInputs) -> SharedPrompts:
         own, tasks, encoder = self.options(inputs), tasks_of(inputs), inputs.encoder

@@ -30,6 +30,13 @@ METHOD = {
     "label": "SubPT",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "TCSVT 2023, arXiv 2211.02219",
+        "idea": "CoOp whose steps stay in the directions of its first epochs",
+        "attaches": "text encoder, input; gradients",
+        "trains": "16 vectors, trained twice",
+        "quirk": "rank and epochs are published for each number of shots",
+    },
 }
 
 

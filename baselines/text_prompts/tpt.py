@@ -24,6 +24,13 @@ METHOD = {
     "block": "text_prompts",
     "is_tuned": False,
     "has_vectors": False,
+    "survey": {
+        "paper": "NeurIPS 2022, arXiv 2209.07511",
+        "idea": "one step on the context for each test image, towards sure answers on its views",
+        "attaches": "text encoder, input, at test time",
+        "trains": "nothing beforehand; 4 vectors afresh for each image",
+        "quirk": "64 views of each test image; uses no label, and answers are the same for every seed",
+    },
 }
 VIEWS = 64
 OPTIONS = {"share": 0.1, "steps": 1, "rate": 5e-3, "decay": 0.01}
@@ -82,6 +89,7 @@ class TPT(ClassifierMethod):
     labels = "none"
     unseen_classes = True
     test_views = VIEWS
+    label_note = "draws nothing of the seed: one seed says what all would"
     recipe = Recipe(epochs=0, options={**START, "words": WORDS, **OPTIONS})
 
     def classifier(self, inputs: ClassifierInputs) -> TunedOnTheImage:

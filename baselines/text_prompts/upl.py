@@ -28,6 +28,13 @@ METHOD = {
     "label": "UPL",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "arXiv 2204.03649",
+        "idea": "CoOp on what zero-shot says about unlabelled images",
+        "attaches": "text encoder, input",
+        "trains": "16 vectors, 16 times; the runs' logits are averaged",
+        "quirk": "uses no label: what zero-shot cannot see, it does not learn",
+    },
 }
 
 

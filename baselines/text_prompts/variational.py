@@ -32,6 +32,13 @@ METHOD = {
     "label": "Variational prompts",
     "block": "text_prompts",
     "has_vectors": False,
+    "survey": {
+        "paper": "ICCV 2023, arXiv 2210.02390",
+        "idea": "a random vector on the context, whose distribution is learned",
+        "attaches": "text encoder, input",
+        "trains": "4 vectors and a mean and variance",
+        "quirk": "the paper conditions on the image, every published script does not",
+    },
 }
 TEXTS_AT_ONCE = 1024  # through the text encoder; images are taken in parts, one at least
 

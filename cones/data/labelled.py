@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cones.data import soundness
+from cones.data.class_trees import fault_of, tree_of_texts
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.images import require_decodable
 from cones.data.patients import with_patients
@@ -132,9 +133,25 @@ def write_items(
         "classes": list(classes),
         "texts": [dataset.text_of(name) for name in classes],
         "template": dataset.sentence,
+        "class_tree": _tree(dataset, classes),
         "items": {"file": ITEMS, "sha256": sha256(folder / ITEMS)},
         "splits": splits,
     }
+
+
+def _tree(dataset: Dataset, classes: Sequence[str]) -> dict | None:
+    """The entry's tree with its classes as texts name them; ConesError if it is not one of the files' classes."""
+    if dataset.tree is None:
+        return None
+    if fault := fault_of(dataset.tree, classes, dataset.text_of):
+        raise ConesError(
+            "the tree does not fit the classes of the files",
+            where=f"dataset {dataset.id}: tree",
+            expected="each class once, as a leaf",
+            found=fault,
+            next_step="correct the tree",
+        )
+    return tree_of_texts(dataset.tree, dataset.text_of)
 
 
 def content_digest(content: bytes) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from cones.data.archive import Archive, inside
+from cones.data.class_trees import fault_of
 from cones.data.formats import converter_named
 from cones.data.variants import laid_over_original
 from cones.runtime.errors import ConesError, closest, kind_of
@@ -202,6 +203,7 @@ class Dataset(Strict):
 
     For classification `classes` may be left out: they are those of the files, in the files' order. `texts` says how a
     text names a class, where that is not its name with spaces for underscores; `template` is the sentence around it.
+    `tree` puts the classes below wider ones, as in {animals: [cat, dog], car: } (`cones/data/class_trees.py`).
 
     An entry with `variant_of: <id>` holds what differs from another one (`cones/data/variants.py`). Files that a person
     places are looked for where those of the original lie, and items are put in its order.
@@ -215,6 +217,7 @@ class Dataset(Strict):
     classes: list[ClassName] = Field(default_factory=list)
     template: str | None = None
     texts: dict[str, ClassName] = Field(default_factory=dict)
+    tree: dict[str, Any] | None = None
     prompts: list[Phrase] | None = None
     manual_prompts: list[Phrase] | None = None
     home: str
@@ -241,11 +244,17 @@ class Dataset(Strict):
                 )
             if self.classes and (unknown := sorted(set(self.texts) - set(self.classes))):
                 raise ValueError(f"`texts` names what is no class: {unknown[0]}")
+            if self.tree is not None:
+                fault = fault_of(self.tree, self.classes, self.text_of)
+                if fault:
+                    raise ValueError(f"`tree`: {fault}")
             return self
         if not self.classes:
             raise ValueError("`classes` is missing or empty: name at least one class")
-        if self.template is not None or self.texts:
-            raise ValueError("`template` and `texts` are for `task: classification`; captions are said by `prompts`")
+        if self.template is not None or self.texts or self.tree is not None:
+            raise ValueError(
+                "`template`, `texts` and `tree` are for `task: classification`; captions are said by `prompts`"
+            )
         if any(source.archives and source.expected is None for source in self.sources.values()):
             raise ValueError(MISSING_COUNTS)
         return self

@@ -14,6 +14,24 @@ from cones.runtime.strict import Strict, parse
 SCHEMA_VERSION = 1
 
 
+class HierarchyScore(Strict):
+    """A target's answers at every level of its classes' tree (ProTeCt, arXiv 2306.02240, section 3.3), in per cent."""
+
+    nodes: Count | None = Field(None, description="of the tree without its root")
+    consistent: Percent | None = Field(
+        None, description="HCA: images whose class is right and so is each choice among children on the way to it"
+    )
+    cuts: Percent | None = Field(None, description="MTA: mean accuracy over random cuts of the tree")
+    reason: str | None = Field(None, min_length=1, description="why there are no numbers")
+
+    @model_validator(mode="after")
+    def _whole(self) -> HierarchyScore:
+        numbers = (self.nodes, self.consistent, self.cuts)
+        if any((number is None) != (self.reason is not None) for number in numbers):
+            raise ValueError("a tree has all its numbers, or a reason why not")
+        return self
+
+
 class TargetScore(Strict):
     """The test images of one target: a dataset, or "base" and "new", the halves of the cell's own classes."""
 
@@ -23,6 +41,7 @@ class TargetScore(Strict):
     classes: Count
     per_class: dict[str, Percent] = Field(default_factory=dict, description="of classes with a test image")
     absent: tuple[str, ...] = Field((), description="classes without a test image")
+    hierarchy: HierarchyScore | None = Field(None, description="where the dataset has a tree of its classes")
 
     @model_validator(mode="after")
     def _whole(self) -> TargetScore:
@@ -60,7 +79,7 @@ class ClassificationMetrics(Strict):
     cell: CellKey
     status: Literal["done", "skipped"]
     reason: str | None = Field(None, min_length=1, description="why the cell was skipped")
-    setting: Literal["few_shot", "base_to_new"]
+    setting: Literal["few_shot", "base_to_new", "joint"]
     shots: Count
     targets: dict[str, TargetScore] = Field(default_factory=dict)
     trained: Trained | None = None

@@ -13,6 +13,7 @@ from cones.runtime.errors import ConesError, closest
 from cones.runtime.strict import Name, Strict, by_name, parse
 
 Kind = Literal["few_shot", "base_to_new"]
+JOINT = "joint"  # the setting of a cell that trains on several datasets at once
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 Shots = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -20,29 +21,31 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a cell is trained on: so many images a class of a dataset, of all classes or of the first half of them.
+    """What a cell is trained on: so many images a class of a dataset, of all classes or of the first half of them; or
+    of all datasets of a group, `joint`, whose name is then the dataset's.
 
-    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`.
+    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`, `textures-joint16`.
     """
 
     dataset: str
-    kind: Kind
+    kind: Kind | Literal["joint"]
     shots: int
 
     def __str__(self) -> str:
-        shots = f"{self.shots}shot" if self.kind == "few_shot" else f"base{self.shots}"
-        return f"{self.dataset}-{shots}"
+        words = {"few_shot": f"{self.shots}shot", "base_to_new": f"base{self.shots}", JOINT: f"joint{self.shots}"}
+        return f"{self.dataset}-{words[self.kind]}"
 
     @classmethod
     def of(cls, name: str) -> "Setting":
         """The setting of a name; ConesError for anything else."""
-        if match := re.fullmatch(r"(.+)-(?:(\d+)shot|base(\d+))", name):
-            dataset, few, base = match.groups()
-            return cls(dataset, "few_shot" if few else "base_to_new", int(few or base))
+        if match := re.fullmatch(r"(.+)-(?:(\d+)shot|base(\d+)|joint(\d+))", name):
+            dataset, few, base, joint = match.groups()
+            kind = "few_shot" if few else "base_to_new" if base else JOINT
+            return cls(dataset, kind, int(few or base or joint))
         raise ConesError(
             "not a dataset with its setting",
             where=name,
-            expected="<dataset>-16shot, or <dataset>-base16",
+            expected="<dataset>-16shot, <dataset>-base16, or <group>-joint16",
             next_step="name it as the folders below results/<suite>/<model>/ are named",
         )
 
@@ -104,6 +107,10 @@ class Classification(Strict):
     seeds: Seeds = (1, 2, 3)
     arms: dict[Name, ClassificationArm] = Field(min_length=1, description="rows of the tables, in this order")
     recipe: dict[str, Any] = Field(default_factory=dict, description="what every method's recipe has in this suite")
+    joint: dict[Name, Names] = Field(
+        default_factory=dict,
+        description="group -> datasets that a method of several datasets trains on at once; each of them in one group",
+    )
     grids: dict[Name, ClassificationGrid] = Field(min_length=1, description="table that reads it -> its cells")
 
     _by_name = field_validator("models", "arms", mode="before")(by_name)
@@ -124,9 +131,26 @@ class Classification(Strict):
             for method in model.recipe:
                 if method not in METHODS or METHODS[method].classifier is None:
                     raise ValueError(f'models.{name}.recipe: no method "{method}"; {closest(method, _classifying())}')
+        self._check_groups()
         for name in self.grids:
             self._check_grid(name)
         return self
+
+    def _check_groups(self) -> None:
+        """ValueError for a group that is none, or a dataset that is unknown or stands twice."""
+        listed = [dataset for group in self.joint.values() for dataset in group]
+        for name, group in self.joint.items():
+            if name in self.datasets:
+                raise ValueError(f"joint.{name}: a dataset has this name; take another one")
+            if len(group) < 2:
+                raise ValueError(f"joint.{name}: one dataset is no group; name at least two")
+            for dataset in group:
+                if dataset not in self.datasets:
+                    raise ValueError(
+                        f'joint.{name}: dataset "{dataset}" is not in the section; {closest(dataset, self.datasets)}'
+                    )
+                if listed.count(dataset) > 1:
+                    raise ValueError(f'joint.{name}: dataset "{dataset}" is named twice; a dataset is in one group')
 
     def _check_grid(self, name: str) -> None:
         """ValueError if no table reads a grid, or it names what the section does not have."""
@@ -154,6 +178,14 @@ class Classification(Strict):
     def has_stage1(self, arm: str) -> bool:
         """Whether the arm fixes the concept embeddings of another one, its `stage1`."""
         return "stage1" in METHODS[self.method(arm)].inputs
+
+    def trains_jointly(self, arm: str) -> bool:
+        """Whether one training of the arm serves all datasets of a group."""
+        return JOINT in METHODS[self.method(arm)].inputs
+
+    def group_of(self, dataset: str) -> str | None:
+        """The group that a dataset is trained in, if it is in any."""
+        return next((name for name, group in self.joint.items() if dataset in group), None)
 
     def recipe_of(self, model: str, arm: str) -> dict[str, Any]:
         """What a cell's recipe has instead of its method's published values: suite < model < arm; `options` key by

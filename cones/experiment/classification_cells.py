@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cones.experiment.cell import FEATURES, Cell, Plan
-from cones.experiment.classification import Setting
+from cones.experiment.classification import JOINT, Setting
 from cones.experiment.outputs import CLASSIFICATION, Output
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
@@ -32,6 +32,13 @@ def classification_cells(plan: Plan, *, on_request: bool = True) -> list[Cell]:
     return list(dict.fromkeys(cell for grid in wanted for cell in grid_cells(plan, grid)))
 
 
+def classified_settings(plan: Plan) -> list[str]:
+    """What a cell may have as its dataset: the settings of every grid, then those of joint cells behind them."""
+    cells = classification_cells(plan)
+    joint = [cell for cell in (joint_of(plan, cell) for cell in cells) if cell is not None]
+    return list(dict.fromkeys(cell.dataset for cell in [*cells, *joint]))
+
+
 def asked_for(plan: Plan, output: Output) -> bool:
     """Whether an output belongs to `all`: unless every grid that it reads is made on request."""
     if output.reads != CLASSIFICATION:
@@ -42,10 +49,11 @@ def asked_for(plan: Plan, output: Output) -> bool:
 
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:
     """A cell of the section, or one that fixes its first stage; ConesError for a name that is not in it."""
-    section = plan.classification
+    section, wanted = plan.classification, Setting.of(setting)
+    of = ("group", section.joint) if wanted.kind == JOINT else ("dataset", section.datasets)
     for kind, name, known in (
         ("model", model, section.models),
-        ("dataset", Setting.of(setting).dataset, section.datasets),
+        (of[0], wanted.dataset, of[1]),
         ("arm", arm, section.arms),
     ):
         if name not in known:
@@ -69,9 +77,27 @@ def stage1_of(plan: Plan, cell: Cell) -> Cell | None:
     return Cell(cell.suite, cell.model, cell.dataset, first, cell.seed)
 
 
+def joint_of(plan: Plan, cell: Cell) -> Cell | None:
+    """The cell that trains on all datasets of this one's group and serves it, if its method trains so."""
+    setting = Setting.of(cell.dataset)
+    group = plan.classification.group_of(setting.dataset)
+    if setting.kind != "few_shot" or group is None or not plan.classification.trains_jointly(cell.arm):
+        return None
+    return Cell(cell.suite, cell.model, str(Setting(group, JOINT, setting.shots)), cell.arm, cell.seed)
+
+
+def datasets_read(plan: Plan, cell: Cell) -> tuple[str, ...]:
+    """The datasets whose files a cell reads: those it is scored on, and those it was trained with."""
+    joint = joint_of(plan, cell)
+    return tuple(dict.fromkeys([*targets_of(plan, cell), *(targets_of(plan, joint) if joint else ())]))
+
+
 def targets_of(plan: Plan, cell: Cell) -> tuple[str, ...]:
-    """The datasets whose test images a cell is scored on: its own, then those that a grid with the cell names."""
+    """The datasets whose test images a cell is scored on: its own, then those that a grid with the cell names; of a
+    joint cell those of its group."""
     section, setting = plan.classification, Setting.of(cell.dataset)
+    if setting.kind == JOINT:
+        return section.joint[setting.dataset]
     further = [
         target
         for name, grid in section.grids.items()
@@ -101,7 +127,9 @@ def self_supervised_file(plan: Plan, dataset: str) -> Path:
 def settings_of(plan: Plan, cell: Cell) -> dict[str, Any]:
     """What a cell's result depends on besides code, data and weights."""
     setting, entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
-    return {
+    joint = joint_of(plan, cell)
+    together = {} if joint is None else {"joint": list(targets_of(plan, joint))}
+    return together | {
         "method": entry.name,
         "method_entry": entry.of_cells,
         "recipe": plan.classification.recipe_of(cell.model, cell.arm),

@@ -3,11 +3,12 @@
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.cell_steps import CELL, cell_of, job_of_cell
 from cones.experiment.classification_cells import (
+    datasets_read,
     feature_kinds,
+    joint_of,
     method_of,
     settings_of,
     stage1_of,
-    targets_of,
 )
 from cones.experiment.step import Input, Job, Output, Step
 
@@ -25,7 +26,7 @@ def classification_steps(plan: Plan) -> list[Step]:
 
     def features(cell: Cell) -> dict[str, Input]:
         """The stored features that a cell reads: of its own dataset all kinds, of its targets those of test images."""
-        own, *further = targets_of(plan, cell)
+        own, *further = datasets_read(plan, cell)
         kinds = feature_kinds(plan, cell.arm)
         files: dict[str, Input] = {
             kind: Output(Job("encode_images", model=cell.model, dataset=own, name=kind), "features") for kind in kinds
@@ -40,7 +41,7 @@ def classification_steps(plan: Plan) -> list[Step]:
 
     def cell_inputs(job: Job) -> dict[str, Input]:
         cell = cell_of(plan, job)
-        targets = targets_of(plan, cell)
+        targets = datasets_read(plan, cell)
         files = weights(cell.model) | {"manifests": [manifest(dataset) for dataset in targets]} | features(cell)
         if "self_supervised" in method_of(plan, cell.arm).features:
             files["self_supervised"] = [
@@ -48,6 +49,8 @@ def classification_steps(plan: Plan) -> list[Step]:
             ]
         if (first := stage1_of(plan, cell)) is not None:
             files["stage1"] = Output(job_of_cell("classify", first), "state")
+        if (joint := joint_of(plan, cell)) is not None:
+            files["joint"] = Output(job_of_cell("classify", joint), "state")
         return files
 
     def classify_settings(job: Job) -> dict:

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import grid_cells, stage1_of
+from cones.experiment.classification_cells import grid_cells, joint_of, stage1_of
 from cones.experiment.outputs import OUTPUTS, embedded_grids, scored_grids
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.experiment.suite import MAIN_GRID
@@ -85,9 +85,10 @@ def classified_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()
         return {}
     grids = [part for part in parts if part in plan.suite.classification.grids]
     cells = dict.fromkeys(cell for grid in grids for cell in grid_cells(plan, grid))
-    first = [stage1 for cell in cells if (stage1 := stage1_of(plan, cell))]
-    wanted = (cell for cell in dict.fromkeys([*cells, *first]))
-    return {cell: {"classify"} for cell in wanted if not datasets or Setting.of(cell.dataset).dataset in datasets}
+    if datasets:
+        cells = [cell for cell in cells if Setting.of(cell.dataset).dataset in datasets]
+    first = [before for cell in cells for of in (stage1_of, joint_of) if (before := of(plan, cell))]
+    return {cell: {"classify"} for cell in dict.fromkeys([*cells, *first])}
 
 
 def is_done(pipeline: Pipeline, cell: Cell, its_jobs: Iterable[str]) -> bool:

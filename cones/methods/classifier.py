@@ -157,6 +157,7 @@ class ClassifierMethod(ABC):
     selection      which labels chose anything: validation's, none, or test as published
     labels         "train" if it needs the labels of the few training images, "none" if it does not
     unseen_classes whether it can score classes that had no training image (`for_classes`); otherwise tables print "–"
+    needs_tree     whether it needs a tree of the classes; cells of a set without one are holes with that reason
     label_note     what a table says beside the row, such as that a form is a reconstruction; or None
     test_views     views of a test image that a classifier of pixels gets; if they are several, in one tensor (B, views,
                    3, side, side): the first is the image as it is tested, the others are cut and turned as training
@@ -168,6 +169,7 @@ class ClassifierMethod(ABC):
     selection: Selection = "none"
     labels: Literal["train", "none"] = "train"
     unseen_classes: bool = False
+    needs_tree: bool = False
     label_note: str | None = None
     test_views: int = 1
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cones.models.language import ClassPhrase, LanguageFeatures
     from cones.models.losses import LossTerms
 
-Input = Literal["text_states", "text_encoder", "stage1"]
+Input = Literal["text_states", "text_encoder", "stage1", "joint"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
 Features = Literal["patches", "views", "self_supervised"]

@@ -11,12 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cones.evaluation.classification_metrics import ClassificationMetrics, Trained, write_classification_metrics
+from cones.evaluation.classification_metrics import (
+    ClassificationMetrics,
+    HierarchyScore,
+    Trained,
+    write_classification_metrics,
+)
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
-from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import method_of, settings_of, stage1_of, targets_of
+from cones.experiment.classification import JOINT, Setting
+from cones.experiment.classification_cells import joint_of, method_of, settings_of, stage1_of, targets_of
 from cones.experiment.plugins import plugins_used
+from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
     Choice,
     Classifier,
@@ -37,7 +43,7 @@ from cones.runtime.strict import parse
 from cones.runtime.verification import fingerprints, recorded_state
 from cones.steps.device import device_for
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, score, target_score
+from cones.steps.score_classifier import Scored, hierarchy_score, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
@@ -49,7 +55,10 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
     An interrupted training of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
-    fit = CellFit(plan, cell)
+    from cones.steps.joint_cell import JointFit, PartOfJoint  # they are cells themselves
+
+    fit_of = JointFit if Setting.of(cell.dataset).kind == JOINT else PartOfJoint if joint_of(plan, cell) else CellFit
+    fit = fit_of(plan, cell)
     if reason := fit.reason:
         log.info("skipped: %s", reason)
         digest = save_tensors(cell.folder / "state.safetensors", {}, {"skipped": reason})
@@ -60,7 +69,7 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
         record, trained = fit.run(identity)
         scored, scoring = fit.score()
         write_json(cell.folder / "predictions.json", {one.target.key: one.predictions for one in scored}, indent=None)
-        targets = {one.target.key: target_score(one) for one in scored}
+        targets = {one.target.key: target_score(one, fit.in_tree(one)) for one in scored}
         metrics = fit.metrics(status="done", targets=targets, trained=trained)
         shown = (f"{key} {one.accuracy:.1f}" for key, one in targets.items() if one.accuracy is not None)
         log.info("%s: top-1 accuracy %s", cell, ", ".join(shown) or "none")
@@ -105,7 +114,7 @@ class CellFit:
         self.method = ClassifierMethod.load(self.entry.name)
         self._check_features()
         self.datasets = {name: LabelledDataset(plan, cell, name) for name in targets_of(plan, cell)}
-        self.own = self.datasets[self.setting.dataset]
+        self.own = next(iter(self.datasets.values()))
         self.weights = plan.weights(cell.model)
         self.texts = FrozenTexts(self._encoder, lambda: tokenizer_for(cell.model), self.device)
 
@@ -126,7 +135,12 @@ class CellFit:
     @property
     def reason(self) -> str | None:
         """Why the cell has no numbers: its dataset was skipped, or the method does not fit model or setting."""
-        return self.own.reason or self.method.supports(self.cell.model, self.setting.kind)
+        lacking = self.method.supports(self.cell.model, self.setting.kind)
+        if JOINT in self.entry.inputs and not lacking:
+            lacking = "is trained on several data sets at once, with all their classes: this one is in no such cell"
+        if self.own.reason or lacking or not self.method.needs_tree or self.own.manifest.get("class_tree"):
+            return self.own.reason or lacking
+        return "needs a tree of the classes, and the data set has none"
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -140,6 +154,11 @@ class CellFit:
     @cached_property
     def few(self) -> FewImages:
         return FewImages.draw(self.own, self.setting, self.cell.seed)
+
+    @property
+    def pictures_folder(self) -> Path:
+        """What the paths of the few images are relative to."""
+        return self.own.folder
 
     @property
     def reads_pixels(self) -> bool:
@@ -167,6 +186,7 @@ class CellFit:
             encoder=encoder,
             tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
             concepts=self._concepts(),
+            tree=target.tree,
             dataset=self.own.name,
         )
 
@@ -234,7 +254,7 @@ class CellFit:
         if self.reads_pixels:
             encoder = self.inputs.encoder
             images = AugmentedPictures(
-                self.own.folder, self.few.train, encoder.picture_format, self.cell.seed, self.device
+                self.pictures_folder, self.few.train, encoder.picture_format, self.cell.seed, self.device
             )
         tuner = ClassifierTuner(
             classifier=classifier,
@@ -260,6 +280,8 @@ class CellFit:
         selection, note = self.method.selection, self.method.label_note
         if selection == "val" and not self.few.val:
             selection, note = "none", "; ".join(filter(None, (note, NOTHING_CHOSEN)))
+        if self.recipe.max_steps is not None:
+            note = "; ".join(filter(None, (note, f"{self.recipe.max_steps} steps at most, whatever the epochs")))
         return Trained(
             values=learnt,
             stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
@@ -312,11 +334,29 @@ class CellFit:
             return [place[name] for name in target.classes], self.classifier, None
         if not self.method.unseen_classes:
             return None, None, "the method has no entry for classes without a training image"
-        inputs = replace(self.inputs, names=target.names, template=target.template, dataset=target.dataset)
-        classifier = self.method.for_classes(self.classifier, inputs)
+        classifier = self._for_names(target, target.names)
         if classifier is None:
             return None, None, "the method has no entry for classes without a training image"
         return None, classifier.to(self.device).eval(), None
+
+    def _for_names(self, target: Target, names: Sequence[str]) -> Classifier | None:
+        """The tuned classifier for other names in the target's sentence, if it has an entry for them."""
+        own = {"names": names, "template": target.template, "dataset": target.dataset}
+        inputs = replace(self.inputs, **own, tree=None, tasks=())
+        return self.method.for_classes(self.classifier, inputs)
+
+    def in_tree(self, scored: Scored) -> HierarchyScore | None:
+        """The answers for a target at every level of its classes' tree, or why there are none; None without a tree."""
+        if scored.target.tree is None or scored.predicted is None:
+            return None
+        if self.reads_pixels or not self.method.unseen_classes:
+            what = "reads pixels" if self.reads_pixels else "has no entry for the texts of wider classes"
+            return HierarchyScore(reason=f"the method {what}")
+        tree = Hierarchy.of(scored.target.tree, scored.target.names)
+        nodes = self._for_names(scored.target, tree.names)
+        if nodes is None:
+            return HierarchyScore(reason="the method has no entry for the texts of wider classes")
+        return hierarchy_score(self, scored, nodes.to(self.device).eval(), tree)
 
     # ------------------------------------------------------------------------------------------------- records
 

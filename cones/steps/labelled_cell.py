@@ -26,6 +26,7 @@ class Target:
     key      a dataset's name, or "base" and "new" of the halves of one
     dataset  whose images these are
     classes  as the manifest names them, in label order; `names` as texts do
+    tree     of the dataset's classes, as texts name them, if it has one
     """
 
     key: str
@@ -34,6 +35,7 @@ class Target:
     names: Sequence[str]
     template: str
     items: Sequence[Item]
+    tree: Mapping | None = None
 
 
 class LabelledDataset:
@@ -76,6 +78,7 @@ class LabelledDataset:
             names=[self.manifest["texts"][label] for label in labels],
             template=self.manifest["template"],
             items=of_classes(self.items["test"], list(labels)),
+            tree=self.manifest.get("class_tree"),
         )
 
     def stored(self, kind: str) -> Mapping[str, Tensor]:

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from cones.data.classification import Item, load_pixels, train_views
 from cones.evaluation.accuracy import accuracy, first_choices
-from cones.evaluation.classification_metrics import TargetScore
+from cones.evaluation.classification_metrics import HierarchyScore, TargetScore
+from cones.methods.class_tree import Hierarchy, consistent, mean_cut_accuracy
 from cones.methods.classifier import Classifier
 from cones.models.dual_encoder import PictureFormat
+from cones.runtime.determinism import generator
 from cones.runtime.devices import to_device
 from cones.runtime.errors import ConesError
 from cones.steps.labelled_cell import Target, labels_of, paths_of
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from cones.steps.classify import CellFit
 
 FEATURES_AT_ONCE, PICTURES_AT_ONCE = 1024, 64
+SAME_ANSWER = 2e-3  # of a probability, which is stored in four decimals
+CUT_DROPS, CUTS_EACH = (0.1, 0.3, 0.5, 0.7, 0.9), 5  # gina9726/ProTeCt 2aa2d7b: five cuts of each drop rate
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,35 @@ def _answers(target: Target, logits: Tensor, seconds: float, *, where: object) -
     return Scored(target, predicted.tolist(), [round(value, 4) for value in probability.tolist()], seconds, None)
 
 
-def target_score(scored: Scored) -> TargetScore:
+@torch.no_grad()
+def hierarchy_score(fit: CellFit, scored: Scored, nodes: Classifier, tree: Hierarchy) -> HierarchyScore:
+    """HCA and MTA of a classifier of the tree's nodes on stored features. It has to give the
+    cell's own answers: a method that answers texts of other classes in another way has no numbers."""
+    dataset, target, logits = fit.datasets[scored.target.dataset], scored.target, []
+    for at in range(0, len(target.items), FEATURES_AT_ONCE):
+        images = dataset.features(target.items[at : at + FEATURES_AT_ONCE]).to(fit.device)
+        logits.append(nodes(images).float().cpu())
+    found = torch.cat(logits)
+    place = {tree.names[leaf]: number for number, leaf in enumerate(tree.leaves)}
+    places = torch.tensor([place[name] for name in target.names])  # of each class, among the leaves
+    leaf_logits = found[:, list(tree.leaves)][:, places]
+    of_answer = leaf_logits.softmax(1).gather(1, torch.tensor(scored.predicted)[:, None])[:, 0]
+    if (of_answer - torch.tensor(scored.probability)).abs().max() > SAME_ANSWER:
+        return HierarchyScore(reason="the method answers texts of wider classes in another way than those of its own")
+    truth = places[labels_of(target.items)]
+    cuts = [
+        tree.drawn_cut(drop, generator("tree cuts", target.dataset, number, drop))
+        for drop in CUT_DROPS
+        for number in range(CUTS_EACH)
+    ]
+    return HierarchyScore(
+        nodes=len(tree.names),
+        consistent=round(100 * consistent(tree, found, truth).float().mean().item(), 4),
+        cuts=round(100 * mean_cut_accuracy(tree, found, truth, cuts), 4),
+    )
+
+
+def target_score(scored: Scored, hierarchy: HierarchyScore | None = None) -> TargetScore:
     """Top-1 accuracy in per cent, over all test images and class by class."""
     target = scored.target
     counts = {"images": len(target.items), "classes": len(target.classes)}
@@ -119,5 +151,6 @@ def target_score(scored: Scored) -> TargetScore:
         accuracy=round(found.top1, 4),
         per_class={name: round(value, 4) for name, value in per_class.items()},
         absent=tuple(found.absent),
+        hierarchy=hierarchy,
         **counts,
     )

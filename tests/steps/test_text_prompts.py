@@ -39,7 +39,7 @@ TRAINED = {  # arm -> its recipe, cut short, and how many values train
     "variational": (short(draws=2), 6 * WIDTH),
     "lasp": (short(), 4 * WIDTH + JOINT + 6 * 2 * 2 * JOINT),  # context, correction, norms of six image blocks
 }
-HOLES = {"protect": "tree of the classes", "softcpt": "several data sets in one training"}
+HOLES = {"protect": "tree of the classes", "softcpt": "several data sets at once"}
 ARMS = {
     "zero_shot": None,
     **{arm: recipe for arm, (recipe, _) in TRAINED.items()},

@@ -1,8 +1,8 @@
 # Models with two encoders: image features once per model and dataset; then one job fits and scores each cell.
-from cones.experiment.classification_cells import classification_cells
+from cones.experiment.classification_cells import classified_settings
 from cones.experiment.classification_steps import KINDS
 
-classified = [*dict.fromkeys(cell.dataset for cell in classification_cells(plan))]
+classified = classified_settings(plan)
 
 
 rule encode_images:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from baselines.text_prompts import class_tree, protect
-from baselines.text_prompts.class_tree import Hierarchy, consistent
+from baselines.text_prompts import protect
 from baselines.text_prompts.protect import ProTeCt, TextsOfNodes, among_children
+from cones.methods import class_tree
+from cones.methods.class_tree import Hierarchy, consistent
 from cones.methods.first_best import right_answers
 from cones.models.dual_encoder import ImageFeatures
 from cones.models.losses import normalised
@@ -13,7 +14,7 @@ from cones.runtime.errors import ConesError
 from tests.golden.reading import GoldenFile
 from tests.methods.classifier.golden_words import GoldenTokenizer, golden_vectors, prompt_inputs, with_options
 from tests.methods.classifier.inputs_of import take_steps, tiny_images
-from tests.methods.classifier.test_class_tree import CLASSES, TREE, cut_mask, deep_tree_holds, tables_hold
+from tests.methods.test_class_tree import CLASSES, TREE, cut_mask, deep_tree_holds, tables_hold
 
 LABELS, TEST_LABELS = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2]), torch.tensor([0, 1, 2, 3, 4, 0])
 

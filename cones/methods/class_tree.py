@@ -84,9 +84,9 @@ class Hierarchy:
             nodes, [next(nodes.index(node) for node in self.path(leaf) if node in nodes) for leaf in self.leaves]
         )
 
-    def drawn_cut(self, drop: float) -> Cut:
-        """Each inner node is dropped with probability `drop`; PyTorch's own generator."""
-        return self.cut((torch.rand(len(self.inner)) >= drop).tolist())
+    def drawn_cut(self, drop: float, random: torch.Generator | None = None) -> Cut:
+        """Each inner node is dropped with probability `drop`; by PyTorch's own generator where none is given."""
+        return self.cut((torch.rand(len(self.inner), generator=random) >= drop).tolist())
 
 
 def _walk(tree: ClassTree, classes: set[str], parent: int, nodes: list[tuple[str, int, bool]]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from baselines.text_prompts.class_tree import ROOT, Cut, Hierarchy, consistent, mean_cut_accuracy
+from cones.methods.class_tree import ROOT, Cut, Hierarchy, consistent, mean_cut_accuracy
 from cones.runtime.errors import ConesError
 from tests.golden.reading import GoldenFile
 
