@@ -104,5 +104,6 @@ OUTPUTS = {
     "survey_few_shot": "cones.outputs.survey_few_shot",
     "survey_base_to_new": "cones.outputs.survey_base_to_new",
     "survey_shift": "cones.outputs.survey_shift",
+    "survey_wise_ft": "cones.outputs.survey_wise_ft",
     "efficiency": "cones.outputs.efficiency",
 }

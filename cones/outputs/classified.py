@@ -25,7 +25,7 @@ WHOLE = (
 COST = ("seconds_per_step", "fit_seconds", "seconds_per_image")
 COLUMNS = (
     *KEYS,
-    *("status", "reason", "target", "accuracy", "no_accuracy", "images", "classes", "absent"),
+    *("status", "reason", "target", "accuracy", "no_accuracy", "images", "classes", "absent", "curve"),
     *("trained_values", "stored_bytes", "text_encoder", "train_images", "val_images", "short_classes"),
     *("labels", "selection", "chosen", "note", "steps", *COST, "peak_memory_bytes", "device"),
 )
@@ -87,6 +87,7 @@ def _rows(one: ClassifiedCell) -> list[dict]:
     for target, score in one.metrics.targets.items():
         what = {"target": target, "accuracy": score.accuracy, "no_accuracy": score.reason, "images": score.images}
         what |= {"classes": score.classes, "absent": ", ".join(score.absent) or None}
+        what["curve"] = ", ".join(f"{point.at:g} {point.accuracy:.4f}" for point in score.curve) or None
         rows.append({**key, "status": "done", **what, **known})
     return rows
 

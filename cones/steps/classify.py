@@ -37,7 +37,7 @@ from cones.runtime.strict import parse
 from cones.runtime.verification import fingerprints, recorded_state
 from cones.steps.device import device_for
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, score, target_score
+from cones.steps.score_classifier import Scored, curve_of, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
@@ -292,7 +292,10 @@ class CellFit:
             columns, classifier = None, None
             if reason is None:
                 columns, classifier, reason = self._classifier_for(target)
-            scored.append(score(self, target, classifier, columns, reason))
+            one = score(self, target, classifier, columns, reason)
+            if one.predicted is not None:
+                one = replace(one, curve=curve_of(self, target, classifier, columns))
+            scored.append(one)
         images = sum(len(one.target.items) for one in scored if one.predicted is not None)
         took = sum(one.seconds for one in scored)
         return scored, {

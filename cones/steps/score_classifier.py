@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cones.data.classification import Item, load_pixels, train_views
 from cones.evaluation.accuracy import accuracy, first_choices
-from cones.evaluation.classification_metrics import TargetScore
+from cones.evaluation.classification_metrics import CurvePoint, TargetScore
 from cones.methods.classifier import Classifier
 from cones.models.dual_encoder import PictureFormat
 from cones.runtime.devices import to_device
@@ -35,6 +35,7 @@ class Scored:
     probability: list[float] | None
     seconds: float
     reason: str | None
+    curve: tuple[CurvePoint, ...] = ()
 
     @property
     def predictions(self) -> dict:
@@ -107,6 +108,15 @@ def _answers(target: Target, logits: Tensor, seconds: float, *, where: object) -
     return Scored(target, predicted.tolist(), [round(value, 4) for value in probability.tolist()], seconds, None)
 
 
+def curve_of(fit: CellFit, target: Target, classifier: Classifier, columns: list[int] | None) -> tuple[CurvePoint, ...]:
+    """The accuracy of each variant that the method wants to be seen beside the tuned classifier."""
+    points = []
+    for at, variant in fit.method.curve(classifier):
+        found = target_score(score(fit, target, variant, columns, None))
+        points.append(CurvePoint(at=at, accuracy=found.accuracy))
+    return tuple(points)
+
+
 def target_score(scored: Scored) -> TargetScore:
     """Top-1 accuracy in per cent, over all test images and class by class."""
     target = scored.target
@@ -119,5 +129,6 @@ def target_score(scored: Scored) -> TargetScore:
         accuracy=round(found.top1, 4),
         per_class={name: round(value, 4) for name, value in per_class.items()},
         absent=tuple(found.absent),
+        curve=scored.curve,
         **counts,
     )
