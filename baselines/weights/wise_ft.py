@@ -58,10 +58,10 @@ ALPHAS = [step / 10 for step in range(11)]
 class Head(Classifier):
     """A linear layer on unit features: those given, or those of an encoder that trains with it.
 
-    line  once it is tuned: its weights before and after, and the a that it has
+    line  once it is tuned: its weights before and after, the a that it has, and how many are shown
     """
 
-    line: tuple[dict[str, Tensor], dict[str, Tensor], float]
+    line: tuple[dict[str, Tensor], dict[str, Tensor], float, int]
 
     def __init__(self, text: Tensor, scale: float, encoder: DualEncoder | None = None):
         super().__init__()
@@ -105,7 +105,7 @@ class WiSEFT(ClassifierMethod):
         schedule="cosine_per_step",
         warmup_epochs=0,
         clip_norm=1.0,
-        options={"alpha": 0.5},
+        options={"alpha": 0.5, "points": 11},
     )
 
     def classifier(self, inputs: ClassifierInputs) -> Head:
@@ -117,14 +117,15 @@ class WiSEFT(ClassifierMethod):
         tune(classifier)
         end = classifier.trained_weights()
         found = self.chosen(classifier, inputs, start, end)
-        classifier.line = (start, end, found.taken["alpha"])
-        classifier.mix(*classifier.line)
+        classifier.line = (start, end, found.taken["alpha"], self.options(inputs)["points"])
+        classifier.mix(start, end, found.taken["alpha"])
         return found
 
     def curve(self, classifier: Head) -> Iterator[tuple[float, Head]]:
-        """The mixtures of all a, on the line between start and end."""
-        start, end, taken = classifier.line
-        for alpha in ALPHAS:
+        """So many mixtures as `points` says, evenly along the line from start to end."""
+        start, end, taken, points = classifier.line
+        for place in range(points):
+            alpha = place / (points - 1)
             yield alpha, classifier.mix(start, end, alpha)
         classifier.mix(start, end, taken)
 

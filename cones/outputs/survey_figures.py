@@ -149,20 +149,21 @@ def save_mixtures(rows: list[Row], png: Path, *, suite: str, title: str, what: s
     import matplotlib.pyplot as plt
 
     shares = names_in(list(rows[0])) if rows else []
-    whole = [row for row in rows if shares and all(row[f"{share}_accuracy"] for share in shares)]
-    panels = list(dict.fromkeys((row["model"], row["dataset"], row["arm"]) for row in whole)) or [None]
+    drawn = [row for row in rows if any(row[f"{share}_accuracy"] for share in shares)]
+    panels = list(dict.fromkeys((row["model"], row["dataset"], row["arm"]) for row in drawn)) or [None]
     lines = ceil(len(panels) / 2)
     with printing():
         figure, places = plt.subplots(
             lines, 2, figsize=(PAGE_WIDTH, 2.4 * lines + 0.6), squeeze=False, layout="constrained"
         )
         for axes, panel in zip(places.flat, panels):
-            for row in (row for row in whole if (row["model"], row["dataset"], row["arm"]) == panel):
+            for row in (row for row in drawn if (row["model"], row["dataset"], row["arm"]) == panel):
+                known = [share for share in shares if row[f"{share}_accuracy"]]
                 is_own = row["target"] == row["dataset"]
                 axes.errorbar(
-                    [float(share) for share in shares],
-                    [float(row[f"{share}_accuracy"]) for share in shares],
-                    yerr=[float(row[f"{share}_spread"] or 0) for share in shares],
+                    [float(share) for share in known],
+                    [float(row[f"{share}_accuracy"]) for share in known],
+                    yerr=[float(row[f"{share}_spread"] or 0) for share in known],
                     color=INK if is_own else None,
                     linewidth=1.6 if is_own else 0.9,
                     marker="o",
@@ -175,7 +176,7 @@ def save_mixtures(rows: list[Row], png: Path, *, suite: str, title: str, what: s
             axes.set_ylabel("top-1 accuracy (%)")
             _plain(axes)
             if panel:
-                axes.set_title(f"{label_of(panel[2], _method_of(whole, panel))}, {panel[1]}", fontsize=7.5, color=INK)
+                axes.set_title(f"{label_of(panel[2], _method_of(drawn, panel))}, {panel[1]}", fontsize=7.5, color=INK)
                 axes.legend(frameon=False, fontsize=6)
         for axes in list(places.flat)[len(panels) :]:
             axes.set_axis_off()

@@ -56,8 +56,9 @@ def frame(cells: DataFrame, *, suite: str) -> DataFrame:
             for target in _targets(arm.records):
                 mine = [record for record in arm.records if record["target"] == target]
                 row = {**key, "target": target, "taken": ", ".join(_taken(mine))}
+                points = {record["seed"]: points_of(record) for record in mine}
                 for share in shares:
-                    seeds = {record["seed"]: points_of(record)[share] for record in mine if points_of(record)}
+                    seeds = {seed: known[share] for seed, known in points.items() if share in known}
                     row |= columns_of(share, over(seeds))
                 why = [f"{record['target']}: {record['no_accuracy']}" for record in mine if record["no_accuracy"]]
                 rows.append({**row, "notes": join_notes([*dict.fromkeys(why), *arm.notes()])})

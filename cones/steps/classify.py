@@ -15,7 +15,7 @@ from cones.evaluation.classification_metrics import ClassificationMetrics, Train
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import method_of, settings_of, stage1_of, targets_of
+from cones.experiment.classification_cells import method_of, settings_of, shows_curve, stage1_of, targets_of
 from cones.experiment.plugins import plugins_used
 from cones.methods.classifier import (
     Choice,
@@ -293,7 +293,7 @@ class CellFit:
             if reason is None:
                 columns, classifier, reason = self._classifier_for(target)
             one = score(self, target, classifier, columns, reason)
-            if one.predicted is not None:
+            if one.predicted is not None and shows_curve(self.plan, self.cell):
                 one = replace(one, curve=curve_of(self, target, classifier, columns))
             scored.append(one)
         images = sum(len(one.target.items) for one in scored if one.predicted is not None)

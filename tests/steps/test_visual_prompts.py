@@ -38,7 +38,10 @@ TRAINED = {  # arm -> its recipe, cut short, and how many values train
     "clip_lora": ({"recipe": {**SHORT, "max_steps": 4, "epochs": 9}}, 3 * 2 * 2 * (BLOCKS * WIDTH + 4 * TEXT)),
 }
 NEW_CLASSES = [arm for arm in TRAINED if arm not in ("reprompt", "dpt")]
-WISE = {"wise_ft": {"recipe": {**SHORT, "options": {}}}, "wise_ft_full": {"recipe": {**SHORT, "learning_rate": 1e-3}}}
+WISE = {
+    "wise_ft": {"recipe": {**SHORT, "options": {}}},
+    "wise_ft_full": {"recipe": {**SHORT, "learning_rate": 1e-3, "options": {"points": 5}}},
+}
 ARMS = {"zero_shot": None, **{arm: recipe for arm, (recipe, _) in TRAINED.items()}, **WISE}
 
 
@@ -123,12 +126,14 @@ def test_wise_ft_shows_every_share_on_its_own_and_on_shifted_images(world, fitte
         taken = metrics.trained.chosen["alpha"]
         for name, target in metrics.targets.items():
             curve = {point.at: point.accuracy for point in target.curve}
-            assert list(curve) == [step / 10 for step in range(11)] and curve[taken] == target.accuracy
+            points = 11 if arm == "wise_ft" else 5
+            assert list(curve) == [step / (points - 1) for step in range(points)] and curve[taken] == target.accuracy
             zero_shot = score(made_again(arm), *shot_of(arm, name)).predictions
             right = [a == b for a, b in zip(zero_shot["predicted"], zero_shot["labels"])]
             assert curve[0.0] == pytest.approx(100 * sum(right) / len(right), abs=1e-3)
     assert metrics.trained.chosen == {"alpha": 0.5}  # of the whole model nothing is chosen
     assert all(target.curve == () for target in fitted("vp")[1].targets.values())
+    assert fitted("wise_ft", "shapes-base2")[1].targets["base"].curve == ()  # of a grid that shows none
     make_output(Plan.load("tiny"), "survey_wise_ft")
     table = Path("results/tiny/survey_wise_ft.md").read_text()
     assert "dark_shapes" in table and "never on test" in table
