@@ -31,6 +31,11 @@ METHODS = {
     "bias_only": "baselines.weights.bias_only",
     "wise_ft": "baselines.weights.wise_ft",
     "wise_ft_full": "baselines.weights.wise_ft",
+    "clip_lora": "baselines.weights.clip_lora",
+    "vp": "baselines.visual_prompts.vp",
+    "vpt_deep": "baselines.visual_prompts.vpt_deep",
+    "reprompt": "baselines.visual_prompts.reprompt",
+    "dpt": "baselines.joint_prompts.dpt",
     "coop": "baselines.text_prompts.coop",
     "kgcoop": "baselines.text_prompts.kgcoop",
     "cones_kg": "baselines.controls",
@@ -102,5 +107,6 @@ OUTPUTS = {
     "survey_base_to_new": "cones.outputs.survey_base_to_new",
     "survey_shift": "cones.outputs.survey_shift",
     "survey_hierarchy": "cones.outputs.survey_hierarchy",
+    "survey_wise_ft": "cones.outputs.survey_wise_ft",
     "efficiency": "cones.outputs.efficiency",
 }

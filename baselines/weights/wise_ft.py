@@ -4,12 +4,14 @@ Official code: mlfoundations/wise-ft 58b7a4b, src/wise_ft.py, src/models, src/ar
 each class starts at exp(logit_scale) times the unit text and 0, and reads unit image features; after fine-tuning every
 weight is (1 - a) of its start plus a of its end. Published: AdamW 3e-5, decay 0.1 on every tensor (biases, norms and
 head too), gradients clipped to norm 1, cosine step by step, 10 epochs, batch 512, 500 warm-up steps, 80 templates; all
-values of a are reported, a = 0.5 where none is chosen.
+values of a are reported, a = 0.5 where none is chosen: `curve`, the table `survey_wise_ft`.
 
 Two forms: the head alone behind the frozen encoder, as the code's `--freeze-encoder`, where a is the first best of 0,
 0.1 … 1 on validation; and the whole image encoder (`wise_ft_full`), with a = 0.5. What differs: no warm-up, batch 32,
 the set's one template. Batch normalisation keeps the statistics of pretraining.
 """
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +30,10 @@ METHOD = [
         "has_vectors": False,
         "survey": {
             "paper": "CVPR 2022, arXiv 2109.01903",
-            "idea": "The head's weights between zero-shot and fine-tuned.",
-            "attaches": "class vectors",
-            "trains": "d + 1 values a class",
-            "quirk": "The place between is chosen on validation, where the paper shows all of them.",
+            "idea": "a tuned head is mixed with its zero-shot start, weight by weight",
+            "attaches": "behind the image encoder",
+            "trains": "a row and a bias for each class",
+            "quirk": "the share is chosen on validation; the published code shows all of them on test",
         },
     },
     {
@@ -41,13 +43,25 @@ METHOD = [
         "block": "weights",
         "has_vectors": False,
         "trains_image_encoder": True,
+        "survey": {
+            "paper": "CVPR 2022, arXiv 2109.01903",
+            "idea": "a tuned model is mixed with its zero-shot start, weight by weight",
+            "attaches": "image encoder, all weights; head",
+            "trains": "the image encoder and a head",
+            "quirk": "0.5 of each, the published default; survey_wise_ft shows every share on own and shifted images",
+        },
     },
 ]
 ALPHAS = [step / 10 for step in range(11)]
 
 
 class Head(Classifier):
-    """A linear layer on unit features: those given, or those of an encoder that trains with it."""
+    """A linear layer on unit features: those given, or those of an encoder that trains with it.
+
+    line  once it is tuned: its weights before and after, the a that it has, and how many are shown
+    """
+
+    line: tuple[dict[str, Tensor], dict[str, Tensor], float, int]
 
     def __init__(self, text: Tensor, scale: float, encoder: DualEncoder | None = None):
         super().__init__()
@@ -91,7 +105,7 @@ class WiSEFT(ClassifierMethod):
         schedule="cosine_per_step",
         warmup_epochs=0,
         clip_norm=1.0,
-        options={"alpha": 0.5},
+        options={"alpha": 0.5, "points": 11},
     )
 
     def classifier(self, inputs: ClassifierInputs) -> Head:
@@ -103,8 +117,17 @@ class WiSEFT(ClassifierMethod):
         tune(classifier)
         end = classifier.trained_weights()
         found = self.chosen(classifier, inputs, start, end)
+        classifier.line = (start, end, found.taken["alpha"], self.options(inputs)["points"])
         classifier.mix(start, end, found.taken["alpha"])
         return found
+
+    def curve(self, classifier: Head) -> Iterator[tuple[float, Head]]:
+        """So many mixtures as `points` says, evenly along the line from start to end."""
+        start, end, taken, points = classifier.line
+        for place in range(points):
+            alpha = place / (points - 1)
+            yield alpha, classifier.mix(start, end, alpha)
+        classifier.mix(start, end, taken)
 
     @torch.no_grad()
     def chosen(self, head: Head, inputs: ClassifierInputs, start: dict[str, Tensor], end: dict[str, Tensor]) -> Choice:

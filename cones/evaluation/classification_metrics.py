@@ -32,6 +32,13 @@ class HierarchyScore(Strict):
         return self
 
 
+class CurvePoint(Strict):
+    """The accuracy of a variant, and the number that it belongs to, such as a share of tuned weights."""
+
+    at: float
+    accuracy: Percent
+
+
 class TargetScore(Strict):
     """The test images of one target: a dataset, or "base" and "new", the halves of the cell's own classes."""
 
@@ -42,6 +49,7 @@ class TargetScore(Strict):
     per_class: dict[str, Percent] = Field(default_factory=dict, description="of classes with a test image")
     absent: tuple[str, ...] = Field((), description="classes without a test image")
     hierarchy: HierarchyScore | None = Field(None, description="where the dataset has a tree of its classes")
+    curve: tuple[CurvePoint, ...] = Field((), description="variants of the tuned classifier, none of them chosen")
 
     @model_validator(mode="after")
     def _whole(self) -> TargetScore:

@@ -11,6 +11,8 @@ from cones.experiment.outputs import CLASSIFICATION, Output
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
 
+CURVE_GRIDS = ("survey_wise_ft",)
+
 
 def grid_cells(plan: Plan, grid: str) -> list[Cell]:
     """The cells of one grid: models, arms, settings, seeds."""
@@ -107,6 +109,11 @@ def targets_of(plan: Plan, cell: Cell) -> tuple[str, ...]:
     return tuple(dict.fromkeys([setting.dataset, *further]))
 
 
+def shows_curve(plan: Plan, cell: Cell) -> bool:
+    """Whether the variants that its method shows are scored too: a pass over the test images for each of them."""
+    return any(cell in grid_cells(plan, grid) for grid in CURVE_GRIDS if grid in plan.classification.grids)
+
+
 def feature_kinds(plan: Plan, arm: str) -> tuple[str, ...]:
     """The files of stored image features that an arm reads: "pooled", and the "patches" or "views" of its method; none
     where the image encoder takes part."""
@@ -136,4 +143,5 @@ def settings_of(plan: Plan, cell: Cell) -> dict[str, Any]:
         "setting": setting.kind,
         "shots": setting.shots,
         "targets": list(targets_of(plan, cell)),
+        "curve": shows_curve(plan, cell),
     }

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cones.experiment.cell import RESULTS, Cell, Plan
-from cones.experiment.classification_cells import targets_of
+from cones.experiment.classification_cells import method_of, targets_of
 from cones.experiment.pipeline import Pipeline
 from cones.forecast.classified import ClassifiedCells
+from cones.forecast.memory import Memory, memory_inside
 from cones.forecast.rates import Rates, read_records
 from cones.forecast.storage import Source, checkpoint_sources, dataset_sources, pretrained_sources
 from cones.forecast.subjects import Drawn, Subjects, read_subject_records
@@ -41,6 +42,7 @@ class Forecast:
 
     jobs           counted from nothing, {rule: jobs}
     seconds        of the remaining cells, by device
+    memory         of the classification models that methods train inside
     gpus           GPUs that share the seconds of a GPU, in jobs of one each
     parts          the grids, and "generation", behind the targets
     subjects       what remains to be learnt and drawn; None where no target needs a subject's cell
@@ -60,6 +62,7 @@ class Forecast:
     cannot_draw: list[str]
     seconds: dict[str, tuple[float, float]]
     gpus: int = 1
+    memory: list[Memory] = field(default_factory=list)
 
     @property
     def cells(self) -> int:
@@ -147,6 +150,7 @@ def forecast(
         cannot_draw=[arm for arm in generation.arms if arm not in generation.drawing_arms] if generation else [],
         seconds=by_device,
         gpus=gpus,
+        memory=memory_inside(cell.model for cell in classified if method_of(plan, cell.arm).trains_image_encoder),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cones.forecast.forecast import Forecast, Line
+from cones.forecast.memory import GPU_BYTES, PICTURES, TEXTS, Memory
 from cones.outputs.quantities import seconds, span
 from cones.outputs.sheet import blank_repeats
 from cones.outputs.wording import NO_NUMBER
@@ -71,6 +72,7 @@ def _sums(forecast: Forecast) -> list[tuple[str, str]]:
         if device != "cpu" and forecast.gpus > 1:
             share = tuple(value / forecast.gpus for value in took)
             rows.append(("", f"{span(share, seconds)} on {forecast.gpus} of them, as long as each has a job"))
+    rows += [("memory", _memory(one)) for one in forecast.memory]
     disk = f"{human_bytes(forecast.data_bytes)} of data and weights, {human_bytes(forecast.result_bytes)} of results"
     if forecast.feature_bytes:
         disk += f", shared image features up to {human_bytes(forecast.feature_bytes)}"
@@ -82,6 +84,16 @@ def _sums(forecast: Forecast) -> list[tuple[str, str]]:
     for source in forecast.by_hand:
         rows.append(("by hand", f"{source.name}: {source.state}; {source.reason or 'see docs/datasets.md'}"))
     return rows
+
+
+def _memory(one: Memory) -> str:
+    ends = "both fit in" if one.fits else "more than"
+    cut = "" if one.fits else "; a batch that does not fit is cut in halves by itself, which changes no number"
+    prompts, weights, texts = (human_bytes(number) for number in (one.prompts, one.weights, one.texts))
+    return (
+        f"{one.model}, {PICTURES} pictures at once: {prompts} for prompts, {weights} for its image weights, {ends}"
+        f" {human_bytes(GPU_BYTES)}; {texts} more for every {TEXTS} class texts{cut}"
+    )
 
 
 def _legend(forecast: Forecast) -> list[str]:
@@ -102,6 +114,10 @@ def _legend(forecast: Forecast) -> list[str]:
         )
     if forecast.cannot_draw:
         lines.append(f"No work, since no generator carries them: {', '.join(forecast.cannot_draw)}.")
+    if forecast.memory:
+        lines.append(
+            "Memory: counted from the shapes in float32, without what the GPU's libraries take for themselves."
+        )
     bases = {basis for line in forecast.lines for basis in line.devices.values()}
     if "counted" in bases:
         lines.append(

@@ -8,7 +8,7 @@ The registry entry of a method (`cones/methods/method.py`) names its class for s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -229,3 +229,8 @@ class ClassifierMethod(ABC):
     def for_classes(self, classifier: Classifier, inputs: ClassifierInputs) -> Classifier | None:
         """The tuned classifier for other classes, those of `inputs.names`; None if it has no entry for them."""
         return None
+
+    def curve(self, classifier: Classifier) -> Iterator[tuple[float, Classifier]]:
+        """Of a tuned classifier the variants that are scored beside it, each with the number it belongs to. Nothing is
+        chosen of them, and behind the last the classifier is what it was."""
+        return iter(())

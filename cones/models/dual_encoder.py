@@ -103,6 +103,7 @@ class DualEncoder(nn.Module):
     text_width      w of the text encoder's input vectors
     context_length  positions of a text, start and end included
     image_width     of a row in the image encoder, or None if it reads no sequence that tokens could join (a ResNet)
+    image_patch     pixels of a side of a patch, or None where it has none (a ResNet)
     image_blocks    blocks that tokens may enter, counted from 0 (`BlockTokens`); text_blocks: of the text encoder
     picture_format  how pictures enter
     image_prefix    how the names of the image encoder's parameters begin; all others are of the text encoder, but
@@ -115,6 +116,7 @@ class DualEncoder(nn.Module):
     text_width: int
     context_length: int
     image_width: int | None
+    image_patch: int | None
     image_blocks: int
     text_blocks: int
     picture_format: PictureFormat

@@ -26,7 +26,7 @@ TREE = ("tree_consistent", "tree_cuts")
 COST = ("seconds_per_step", "fit_seconds", "seconds_per_image")
 COLUMNS = (
     *KEYS,
-    *("status", "reason", "target", "accuracy", "no_accuracy", "images", "classes", "absent"),
+    *("status", "reason", "target", "accuracy", "no_accuracy", "images", "classes", "absent", "curve"),
     *("tree_nodes", "tree_consistent", "tree_cuts", "no_tree"),
     *("trained_values", "stored_bytes", "text_encoder", "train_images", "val_images", "short_classes"),
     *("labels", "selection", "chosen", "note", "steps", *COST, "peak_memory_bytes", "device"),
@@ -92,6 +92,7 @@ def _rows(one: ClassifiedCell) -> list[dict]:
         if (tree := score.hierarchy) is not None:
             what |= {"tree_nodes": tree.nodes, "tree_consistent": tree.consistent, "tree_cuts": tree.cuts}
             what |= {"no_tree": tree.reason}
+        what["curve"] = ", ".join(f"{point.at:g} {point.accuracy:.4f}" for point in score.curve) or None
         rows.append({**key, "status": "done", **what, **known})
     return rows
 

@@ -143,6 +143,53 @@ def save_base_to_new(rows: list[Row], png: Path, *, suite: str, title: str) -> l
     return written
 
 
+def save_mixtures(rows: list[Row], png: Path, *, suite: str, title: str, what: str) -> list[Path]:
+    """Accuracy over the share of tuned weights: a panel for each arm and dataset, a line for each target; 0.5, the
+    published share, is marked."""
+    import matplotlib.pyplot as plt
+
+    shares = names_in(list(rows[0])) if rows else []
+    drawn = [row for row in rows if any(row[f"{share}_accuracy"] for share in shares)]
+    panels = list(dict.fromkeys((row["model"], row["dataset"], row["arm"]) for row in drawn)) or [None]
+    lines = ceil(len(panels) / 2)
+    with printing():
+        figure, places = plt.subplots(
+            lines, 2, figsize=(PAGE_WIDTH, 2.4 * lines + 0.6), squeeze=False, layout="constrained"
+        )
+        for axes, panel in zip(places.flat, panels):
+            for row in (row for row in drawn if (row["model"], row["dataset"], row["arm"]) == panel):
+                known = [share for share in shares if row[f"{share}_accuracy"]]
+                is_own = row["target"] == row["dataset"]
+                axes.errorbar(
+                    [float(share) for share in known],
+                    [float(row[f"{share}_accuracy"]) for share in known],
+                    yerr=[float(row[f"{share}_spread"] or 0) for share in known],
+                    color=INK if is_own else None,
+                    linewidth=1.6 if is_own else 0.9,
+                    marker="o",
+                    markersize=2.5,
+                    elinewidth=0.5,
+                    label=f"{row['target']}, its own" if is_own else row["target"],
+                )
+            axes.axvline(0.5, color=LINE, linewidth=0.8, zorder=0)
+            axes.set_xlabel("share of tuned weights")
+            axes.set_ylabel("top-1 accuracy (%)")
+            _plain(axes)
+            if panel:
+                axes.set_title(f"{label_of(panel[2], _method_of(drawn, panel))}, {panel[1]}", fontsize=7.5, color=INK)
+                axes.legend(frameon=False, fontsize=6)
+        for axes in list(places.flat)[len(panels) :]:
+            axes.set_axis_off()
+        _title(figure, suite, title, what)
+        written = save_figure(figure, png)
+        plt.close(figure)
+    return written
+
+
+def _method_of(rows: list[Row], panel: tuple[str, str, str]) -> str:
+    return next(row["method"] for row in rows if (row["model"], row["dataset"], row["arm"]) == panel)
+
+
 def _points(axes: Axes, points: list[tuple[float, float, Row]]) -> None:
     for x, y, row in points:
         axes.plot(x, y, "o", color=colour_of(row), markersize=4)

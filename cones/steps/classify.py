@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from cones.evaluation.classification_metrics import (
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT, Setting
-from cones.experiment.classification_cells import joint_of, method_of, settings_of, stage1_of, targets_of
+from cones.experiment.classification_cells import joint_of, method_of, settings_of, shows_curve, stage1_of, targets_of
 from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
@@ -42,8 +42,9 @@ from cones.runtime.provenance import run_provenance
 from cones.runtime.strict import parse
 from cones.runtime.verification import fingerprints, recorded_state
 from cones.steps.device import device_for
+from cones.steps.frozen_texts import FrozenTexts
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, hierarchy_score, score, target_score
+from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
@@ -77,32 +78,6 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
     provenance = run_provenance(inputs=fit.inputs_sha256(), settings=settings_of(plan, cell), device=str(fit.device))
     files = fingerprints(cell.folder, FILES)
     write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": record, "inference": scoring})
-
-
-class FrozenTexts:
-    """Texts through the frozen text encoder, which is built when a text is asked for: `texts(list) -> (n, d)`.
-
-    `truncate` cuts texts that are too long for it, which are refused without.
-    """
-
-    def __init__(self, load: Callable[[], DualEncoder], tokenizer: Callable[[], object], device: torch.device):
-        self._load, self._tokenizer, self.device = load, tokenizer, device
-        self.was_built = False
-
-    @cached_property
-    def _parts(self) -> tuple[DualEncoder, object]:
-        self.was_built = True
-        return self._load(), self._tokenizer()
-
-    @torch.no_grad()
-    def __call__(self, texts: Sequence[str], *, truncate: bool = False) -> Tensor:
-        encoder, tokenizer = self._parts
-        ids, ends = tokenizer(list(texts), truncate=truncate)
-        parts = []
-        for at in range(0, len(ids), 256):
-            part, end = ids[at : at + 256].to(self.device), ends[at : at + 256].to(self.device)
-            parts.append(encoder.encode_text(encoder.embed_text(part), end).float())
-        return torch.cat(parts)
 
 
 class CellFit:
@@ -314,7 +289,10 @@ class CellFit:
             columns, classifier = None, None
             if reason is None:
                 columns, classifier, reason = self._classifier_for(target)
-            scored.append(score(self, target, classifier, columns, reason))
+            one = score(self, target, classifier, columns, reason)
+            if one.predicted is not None and shows_curve(self.plan, self.cell):
+                one = replace(one, curve=curve_of(self, target, classifier, columns))
+            scored.append(one)
         images = sum(len(one.target.items) for one in scored if one.predicted is not None)
         took = sum(one.seconds for one in scored)
         return scored, {

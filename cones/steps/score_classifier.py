@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cones.data.classification import Item, load_pixels, train_views
 from cones.evaluation.accuracy import accuracy, first_choices
-from cones.evaluation.classification_metrics import HierarchyScore, TargetScore
+from cones.evaluation.classification_metrics import CurvePoint, HierarchyScore, TargetScore
 from cones.methods.class_tree import Hierarchy, consistent, mean_cut_accuracy
 from cones.methods.classifier import Classifier
 from cones.models.dual_encoder import PictureFormat
@@ -39,6 +39,7 @@ class Scored:
     probability: list[float] | None
     seconds: float
     reason: str | None
+    curve: tuple[CurvePoint, ...] = ()
 
     @property
     def predictions(self) -> dict:
@@ -139,6 +140,15 @@ def hierarchy_score(fit: CellFit, scored: Scored, nodes: Classifier, tree: Hiera
     )
 
 
+def curve_of(fit: CellFit, target: Target, classifier: Classifier, columns: list[int] | None) -> tuple[CurvePoint, ...]:
+    """The accuracy of each variant that the method wants to be seen beside the tuned classifier."""
+    points = []
+    for at, variant in fit.method.curve(classifier):
+        found = target_score(score(fit, target, variant, columns, None))
+        points.append(CurvePoint(at=at, accuracy=found.accuracy))
+    return tuple(points)
+
+
 def target_score(scored: Scored, hierarchy: HierarchyScore | None = None) -> TargetScore:
     """Top-1 accuracy in per cent, over all test images and class by class."""
     target = scored.target
@@ -152,5 +162,6 @@ def target_score(scored: Scored, hierarchy: HierarchyScore | None = None) -> Tar
         per_class={name: round(value, 4) for name, value in per_class.items()},
         absent=tuple(found.absent),
         hierarchy=hierarchy,
+        curve=scored.curve,
         **counts,
     )

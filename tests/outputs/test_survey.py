@@ -2,7 +2,7 @@
 
 import pytest
 
-from cones.evaluation.classification_metrics import ClassificationMetrics, TargetScore, Trained
+from cones.evaluation.classification_metrics import ClassificationMetrics, CurvePoint, TargetScore, Trained
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell
 from cones.experiment.classification import Setting
@@ -14,6 +14,7 @@ from cones.outputs import (
     survey_figures,
     survey_ranks,
     survey_shift,
+    survey_wise_ft,
 )
 from cones.outputs.classified import ClassifiedCell, cells_table, read_cells_table
 from cones.outputs.files import read_csv, to_csv
@@ -105,7 +106,7 @@ def test_a_mean_over_some_datasets_says_so_and_a_hole_has_its_reason(tmp_path):
 
 def test_the_suites_title_and_what_it_is_not_comparable_with_stand_above_every_table(tmp_path):
     title = "toy datasets; not comparable with the paper"
-    for output in (survey, survey_few_shot, survey_shift, survey_ranks, survey_base_to_new):
+    for output in (survey, survey_few_shot, survey_shift, survey_ranks, survey_base_to_new, survey_wise_ft):
         assert title in shown(output, [cell("zero_shot", "a", 50.0)], tmp_path, title).heading
 
 
@@ -206,3 +207,40 @@ def test_numbers_of_points_that_touch_stand_together_and_the_best_is_number_one(
     survey_figures._number_points(axes, points, numbers)
     assert sorted(text.get_text() for text in axes.texts) == ["1", "2, 3"]
     plt.close(figure)
+
+
+def mixed(seed, own, shifted):
+    """A cell of WiSE-FT: accuracies at the shares 0, 0.5 and 1 of its own and of shifted images."""
+    one = cell("wise_ft_full", "a", {"a": own[1], "b": shifted[1]}, seed=seed, chosen={"alpha": 0.5})
+    for target, values in (("a", own), ("b", shifted)):
+        points = tuple(CurvePoint(at=at, accuracy=value) for at, value in zip((0.0, 0.5, 1.0), values))
+        one.metrics.targets[target] = one.metrics.targets[target].model_copy(update={"curve": points})
+    return one
+
+
+def test_wise_ft_has_a_row_for_each_target_with_an_accuracy_for_every_share(tmp_path):
+    cells = [mixed(1, (40.0, 70.0, 80.0), (30.0, 35.0, 20.0)), mixed(2, (40.0, 72.0, 84.0), (30.0, 37.0, 22.0))]
+    cells += [hole("wise_ft", "a"), cell("zero_shot", "a", {"a": 40.0, "b": 30.0})]
+    table = survey_wise_ft.frame(cells_table(cells), suite="s").set_index(["arm", "target"])
+    own, shifted = table.loc["wise_ft_full", "a"], table.loc["wise_ft_full", "b"]
+    assert [own[f"{share}_accuracy"] for share in ("0", "0.5", "1")] == [40.0, 71.0, 82.0]
+    assert [shifted[f"{share}_accuracy"] for share in ("0", "0.5", "1")] == [30.0, 36.0, 21.0]
+    assert own["0_spread"] == 0 and own["1_spread"] == pytest.approx(12.706 * 2.8284 / 2**0.5, rel=1e-3)
+    assert own["taken"] == "0.5"
+    rows = {(row[2], row[3]): row for row in shown(survey_wise_ft, cells, tmp_path).rows}
+    assert rows["WiSE-FT", "a"][5:8] == ["40.0 \u00b1 0.0", "71 \u00b1 13", "82 \u00b1 26"]
+    path = tmp_path / "cells.csv"
+    path.write_text(to_csv(cells_table(cells), classified.DECIMALS))
+    again = survey_wise_ft.frame(read_cells_table(path), suite="s").set_index(["arm", "target"])
+    assert again.loc["wise_ft_full", "b"]["0.5_accuracy"] == 36.0
+
+
+def test_the_figure_of_mixtures_is_drawn_with_and_without_numbers(tmp_path):
+    cells = [mixed(1, (40.0, 70.0, 80.0), (30.0, 35.0, 20.0))]
+    for name, content in (("some", cells), ("none", [hole("wise_ft_full", "a")])):
+        path = tmp_path / "table.csv"
+        path.write_text(to_csv(survey_wise_ft.frame(cells_table(content), suite="s"), 7))
+        _, rows = read_csv(path)
+        figures = {"survey_wise_ft": tmp_path / f"{name}.png"}
+        for file in survey_wise_ft.draw(cells_table(content), rows, figures, suite="s", title="toy"):
+            assert file.stat().st_size > 1000

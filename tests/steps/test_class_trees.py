@@ -49,7 +49,7 @@ def world(tmp_path_factory):
 
 def test_the_tree_names_classes_as_texts_do(world, monkeypatch):
     monkeypatch.chdir(world)
-    tree = Plan.load("tiny").manifest("shapes")["tree"]
+    tree = Plan.load("tiny").manifest("shapes")["class_tree"]
     assert tree == {"disc": {"red disc": None, "green disc": None}, "blue box": None}
 
 

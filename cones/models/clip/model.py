@@ -29,7 +29,7 @@ class CLIP(DualEncoder):
     ):
         super().__init__()
         self.width, self.text_width, self.context_length = width, transformer.width, context_length
-        self.image_width, self.image_blocks = visual.width, visual.blocks
+        self.image_width, self.image_patch, self.image_blocks = visual.width, visual.patch, visual.blocks
         self.text_blocks = len(transformer.resblocks)
         self.picture_format = picture_format
         self.visual = visual

@@ -84,7 +84,7 @@ class ModifiedResNet(nn.Module):
 
     def __init__(self, *, side: int, width: int, layers: tuple[int, int, int, int], heads: int, output: int):
         super().__init__()
-        self.width, self.blocks = None, 0
+        self.width, self.patch, self.blocks = None, None, 0
         self.side = side
         self.conv1 = nn.Conv2d(3, width // 2, 3, stride=2, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width // 2)

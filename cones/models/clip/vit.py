@@ -17,7 +17,7 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, *, side: int, patch: int, width: int, layers: int, heads: int, output: int):
         super().__init__()
-        self.width, self.patches = width, (side // patch) ** 2
+        self.width, self.patch, self.patches = width, patch, (side // patch) ** 2
         self.conv1 = nn.Conv2d(3, width, kernel_size=patch, stride=patch, bias=False)
         self.class_embedding = nn.Parameter(torch.empty(width))
         self.positional_embedding = nn.Parameter(torch.empty(1 + self.patches, width))

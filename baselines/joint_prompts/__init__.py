@@ -1,0 +1,1 @@
+"""Methods whose learned vectors stand in both encoders of a model."""

@@ -1,0 +1,1 @@
+"""Methods whose learned vectors join the picture or the sequence of the image encoder."""

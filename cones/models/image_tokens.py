@@ -1,0 +1,10 @@
+"""Whether learned tokens can join the sequence of a model's image encoder, known from its name before it is loaded."""
+
+from cones.models.checkpoints import build_dual_encoder, without_start_values
+
+
+def reason_against_image_tokens(model_name: str) -> str | None:
+    """None, or why a method that puts tokens into the image encoder cannot be run with the named model."""
+    with without_start_values():
+        model = build_dual_encoder(model_name)
+    return None if model.image_width else "its image encoder reads no sequence that tokens could join"
