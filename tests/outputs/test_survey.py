@@ -12,6 +12,7 @@ from cones.outputs import (
     survey_base_to_new,
     survey_few_shot,
     survey_figures,
+    survey_hierarchy,
     survey_ranks,
     survey_shift,
 )
@@ -206,3 +207,7 @@ def test_numbers_of_points_that_touch_stand_together_and_the_best_is_number_one(
     survey_figures._number_points(axes, points, numbers)
     assert sorted(text.get_text() for text in axes.texts) == ["1", "2, 3"]
     plt.close(figure)
+
+
+def test_without_a_tree_of_classes_the_table_of_trees_has_no_rows(tmp_path):
+    assert shown(survey_hierarchy, [cell("zero_shot", "a", 50.0)], tmp_path).rows == []
