@@ -45,6 +45,7 @@ METHODS = {
     "lasp": "baselines.text_prompts.lasp",
     "cocoop": "baselines.text_prompts.cocoop",
     "plot": "baselines.text_prompts.plot",
+    "plot_pp": "baselines.text_prompts.plot_pp",
     "variational": "baselines.text_prompts.variational",
     "tpt": "baselines.text_prompts.tpt",
     "protect": "baselines.text_prompts.protect",

@@ -8,7 +8,7 @@ logit = s times the sum of plan x cosine; no gradient passes the plan. Cross-ent
 ResNet-50. `pooled` adds the cosine of the pooled image feature and the mean of the raw texts, as on ImageNet.
 
 As in the code an answer depends a little on the batch it comes in (1e-4): all stop together. Left out: float16 plans,
-PLOT++ (prompts in the image encoder too).
+PLOT++ (`plot_pp.py`).
 """
 
 import torch

@@ -54,7 +54,7 @@ def fit(
 ) -> None:
     """Fit one cell on its few labelled images and score it; an interrupted training goes on where it was."""
     from cones.experiment.classification_cells import classification_cell
-    from cones.steps.classify import classify_cell
+    from cones.steps.classified_cell import classify_cell
 
     plan = load_plan(suite, overrides)
     cell = classification_cell(plan, model, setting, arm, seed)

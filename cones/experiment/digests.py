@@ -46,7 +46,7 @@ CODE_OF = {
     "score_subject": "cones.steps.generation",
     "encode_images": "cones.steps.encode_images",
     "self_supervise": "cones.steps.self_supervise",
-    "classify": "cones.steps.classify",
+    "classify": "cones.steps.classified_cell",
 }
 
 

@@ -1,4 +1,4 @@
-"""Step `classification fit`: one cell, from a few labelled images to its accuracies."""
+"""A cell of classification: it is fitted on a few labelled images, and scored."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from cones.evaluation.classification_metrics import (
     ClassificationMetrics,
     HierarchyScore,
     Trained,
-    write_classification_metrics,
 )
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT, Setting
-from cones.experiment.classification_cells import joint_of, method_of, settings_of, shows_curve, stage1_of, targets_of
+from cones.experiment.classification_cells import method_of, shows_curve, stage1_of, targets_of
 from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
@@ -37,47 +36,15 @@ from cones.runtime.artifacts import load_tensors, save_tensors, sha256, write_js
 from cones.runtime.determinism import generator
 from cones.runtime.devices import peak_memory_bytes, to_device
 from cones.runtime.errors import ConesError
-from cones.runtime.progress import log
-from cones.runtime.provenance import run_provenance
 from cones.runtime.strict import parse
-from cones.runtime.verification import fingerprints, recorded_state
+from cones.runtime.verification import recorded_state
 from cones.steps.device import device_for
 from cones.steps.frozen_texts import FrozenTexts
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score, target_score
+from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
-FILES = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json")  # run.json is written after them
-
-
-def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
-    """Writes the state, how it was fitted, predictions, metrics, and last `run.json`.
-
-    An interrupted training of the same `identity`, a digest of settings, code and inputs, is gone on with.
-    """
-    from cones.steps.joint_cell import JointFit, PartOfJoint  # they are cells themselves
-
-    fit_of = JointFit if Setting.of(cell.dataset).kind == JOINT else PartOfJoint if joint_of(plan, cell) else CellFit
-    fit = fit_of(plan, cell)
-    if reason := fit.reason:
-        log.info("skipped: %s", reason)
-        digest = save_tensors(cell.folder / "state.safetensors", {}, {"skipped": reason})
-        write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
-        write_json(cell.folder / "predictions.json", {})
-        metrics, record, scoring = fit.metrics(status="skipped", reason=reason), {"skipped": reason}, {}
-    else:
-        record, trained = fit.run(identity)
-        scored, scoring = fit.score()
-        write_json(cell.folder / "predictions.json", {one.target.key: one.predictions for one in scored}, indent=None)
-        targets = {one.target.key: target_score(one, fit.in_tree(one)) for one in scored}
-        metrics = fit.metrics(status="done", targets=targets, trained=trained)
-        shown = (f"{key} {one.accuracy:.1f}" for key, one in targets.items() if one.accuracy is not None)
-        log.info("%s: top-1 accuracy %s", cell, ", ".join(shown) or "none")
-    write_classification_metrics(cell.folder / "metrics.json", metrics)
-    provenance = run_provenance(inputs=fit.inputs_sha256(), settings=settings_of(plan, cell), device=str(fit.device))
-    files = fingerprints(cell.folder, FILES)
-    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": record, "inference": scoring})
 
 
 class CellFit:

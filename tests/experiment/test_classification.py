@@ -117,7 +117,8 @@ def test_a_suite_without_detectors_has_no_grid_of_them_and_makes_its_tables(tiny
     plan = tiny()
     assert plan.suite.grids == {} and plan.all_cells() == []
     names = [output.name for output in outputs_of(plan.suite.parts)]
-    assert names == ["table7", "survey", "survey_ranks", "survey_few_shot", "survey_base_to_new", "survey_shift"]
+    survey = ["survey", "survey_ranks", "survey_few_shot", "survey_base_to_new", "survey_shift", "survey_hierarchy"]
+    assert names == ["table7", *survey]
     assert not asked_for(plan, OUTPUTS["survey_few_shot"]) and asked_for(plan, OUTPUTS["survey"])
 
 

@@ -12,6 +12,7 @@ from cones.outputs import (
     survey_base_to_new,
     survey_few_shot,
     survey_figures,
+    survey_hierarchy,
     survey_ranks,
     survey_shift,
     survey_wise_ft,
@@ -244,3 +245,7 @@ def test_the_figure_of_mixtures_is_drawn_with_and_without_numbers(tmp_path):
         figures = {"survey_wise_ft": tmp_path / f"{name}.png"}
         for file in survey_wise_ft.draw(cells_table(content), rows, figures, suite="s", title="toy"):
             assert file.stat().st_size > 1000
+
+
+def test_without_a_tree_of_classes_the_table_of_trees_has_no_rows(tmp_path):
+    assert shown(survey_hierarchy, [cell("zero_shot", "a", 50.0)], tmp_path).rows == []

@@ -5,6 +5,7 @@ import yaml
 
 from cones.experiment.cell import Plan
 from cones.methods.class_tree import Hierarchy
+from cones.models.checkpoints import tokenizer_for
 from cones.outputs.make import make_output
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
@@ -107,3 +108,15 @@ def test_the_trees_of_the_drawn_sets_are_of_their_classes():
         names = [one.text_of(name) for name in one.classes]
         tree = Hierarchy.of(tree_of_texts(one.tree, one.text_of), names)
         assert len(tree.leaves) == len(names) and len(tree.inner) > 1
+
+
+def test_the_texts_of_all_nodes_fit_behind_sixteen_vectors_in_the_nano_model():
+    from cones.data.class_trees import tree_of_texts
+    from cones.data.registry import load_registry
+
+    tokenizer = tokenizer_for("clip_nano")
+    for one in load_registry(ROOT / "config/datasets/classification_miniature.yaml").values():
+        if one.tree:
+            tree = Hierarchy.of(tree_of_texts(one.tree, one.text_of), [one.text_of(name) for name in one.classes])
+            ids, _ = tokenizer([" ".join(["X"] * 16 + [f"{name}."]) for name in tree.names])
+            assert len(ids) == len(tree.names)

@@ -36,6 +36,7 @@ TRAINED = {  # arm -> its recipe, cut short, and how many values train
     "upl": (short(vectors=2, runs=2), 2 * 2 * WIDTH),
     "cocoop": (short(), 4 * WIDTH + (JOINT + 1) * (JOINT // 16) + (JOINT // 16 + 1) * WIDTH),
     "plot": (short(vectors=2, contexts=2), 2 * 2 * WIDTH),
+    "plot_pp": (short(), 4 * 4 * WIDTH + 4 * 2 * JOINT),  # the image encoder is as wide as the joint space
     "variational": (short(draws=2), 6 * WIDTH),
     "lasp": (short(), 4 * WIDTH + JOINT + 6 * 2 * 2 * JOINT),  # context, correction, norms of six image blocks
 }
@@ -104,7 +105,7 @@ def test_a_cell_trains_and_comes_back_from_its_state(arm, fitted):
     assert metrics.trained.text_encoder > 100_000 and metrics.trained.selection == "none"
     assert metrics.trained.labels == ("none" if arm == "upl" else "train")
     runs = read_json(folder / "tuning.json")["runs"]
-    assert len(runs) == {"subpt": 2, "upl": 2}.get(arm, 1) and all(one["steps"] >= 2 for one in runs)
+    assert len(runs) == {"subpt": 2, "upl": 2, "plot_pp": 2}.get(arm, 1) and all(one["steps"] >= 2 for one in runs)
 
     recorded = read_json(folder / "predictions.json")["shapes"]
     again = made_again(arm)

@@ -12,7 +12,7 @@ from cones.experiment.classification_cells import classification_cell, stage1_of
 from cones.runtime.artifacts import read_json
 from cones.runtime.sources import ROOT
 from cones.steps import self_supervise
-from cones.steps.classify import classify_cell
+from cones.steps.classified_cell import classify_cell
 from cones.steps.encode_images import encode_images
 from cones.steps.weights import make_weights
 from cones.training.simclr import SimCLRRecipe

@@ -12,7 +12,7 @@ from cones.experiment.cell import Plan
 from cones.experiment.classification_cells import features_file, self_supervised_file
 from cones.methods.classifier import ClassifierMethod
 from cones.runtime.artifacts import load_tensors, read_json
-from cones.steps.classify import classify_cell
+from cones.steps.classified_cell import classify_cell
 from cones.steps.self_supervise import self_supervise
 from cones.training.classifier_tuner import ClassifierTuner
 from cones.training.simclr import SimCLRTraining
