@@ -24,6 +24,13 @@ METHOD = {
     "block": "peft",
     "inputs": ["text_states"],
     "has_vectors": False,
+    "survey": {
+        "paper": "ICML 2021, arXiv 2103.00020",
+        "idea": "Logistic regression on image features, started from nothing.",
+        "attaches": "image vector",
+        "trains": "d + 1 values a class",
+        "quirk": "Its strength is chosen on validation by a bisection that prefers the smaller on a plateau.",
+    },
 }
 
 

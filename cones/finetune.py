@@ -18,6 +18,13 @@ METHOD = {
     "inputs": ["stage1"],
     "trains_image_encoder": True,
     "context": "cones.methods.contexts:FixedConceptContext",
+    "survey": {
+        "paper": "arXiv 2305.18993",
+        "idea": "The vectors of stage 1 stay as they are, and the image encoder trains.",
+        "attaches": "image encoder",
+        "trains": "the image encoder",
+        "quirk": "Its recipe on two encoders is that of full fine-tuning.",
+    },
 }
 
 

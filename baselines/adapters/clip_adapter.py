@@ -20,6 +20,13 @@ METHOD = {
     "label": "CLIP-Adapter",
     "block": "adapters",
     "has_vectors": False,
+    "survey": {
+        "paper": "IJCV 2023, arXiv 2110.04544",
+        "idea": "A small network behind the image encoder, mixed with what went in.",
+        "attaches": "image vector",
+        "trains": "two layers, d²/2 values",
+        "quirk": "Both layers end in a ReLU in the code; the paper searched the ratio for each set.",
+    },
 }
 
 

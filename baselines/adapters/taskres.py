@@ -22,6 +22,14 @@ METHOD = {
     "label": "TaskRes",
     "block": "adapters",
     "has_vectors": False,
+    "survey": {
+        "paper": "CVPR 2023, arXiv 2211.10277",
+        "idea": "A residual is added to the text feature of each class.",
+        "attaches": "class vectors",
+        "trains": "d values a class",
+        "quirk": "Published with other values on Flowers and ImageNet; one for all here. ConES with"
+        " alpha 1 and no text below it.",
+    },
 }
 
 

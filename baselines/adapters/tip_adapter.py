@@ -30,6 +30,13 @@ METHOD = [
         "block": "adapters",
         "is_tuned": False,
         "has_vectors": False,
+        "survey": {
+            "paper": "ECCV 2022, arXiv 2207.09519",
+            "idea": "Labels of the most similar training images are added to the zero-shot scores.",
+            "attaches": "scores",
+            "trains": "nothing; two numbers chosen",
+            "quirk": "The two numbers are chosen on validation; ImageNet's published search was on test.",
+        },
     },
     {
         "name": "tip_adapter_f",
@@ -38,6 +45,13 @@ METHOD = [
         "label": "Tip-Adapter-F",
         "block": "adapters",
         "has_vectors": False,
+        "survey": {
+            "paper": "ECCV 2022, arXiv 2207.09519",
+            "idea": "Tip-Adapter whose stored image features train.",
+            "attaches": "scores",
+            "trains": "d values a training image",
+            "quirk": "Keeps its last epoch, where the code reloads the one that was best on test.",
+        },
     },
 ]
 OPTIONS = {"scale": 100.0, "alpha": 1.17, "beta": 1.0, "max_alpha": 3.0, "max_beta": 7.0}

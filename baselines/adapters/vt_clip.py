@@ -20,6 +20,13 @@ METHOD = {
     "label": "VT-CLIP",
     "block": "adapters",
     "has_vectors": False,
+    "survey": {
+        "paper": "arXiv 2112.02399",
+        "idea": "Class texts attend to the positions of an image.",
+        "attaches": "class vectors, per image",
+        "trains": "one block of attention",
+        "quirk": "A reconstruction: no official code exists.",
+    },
 }
 
 

@@ -24,6 +24,14 @@ METHOD = {
     "block": "training_free",
     "is_tuned": False,
     "has_vectors": False,
+    "survey": {
+        "paper": "ICCV 2023, arXiv 2209.03320",
+        "idea": "A class is the mean of sentences that were written about it.",
+        "attaches": "texts",
+        "trains": "nothing",
+        "quirk": "The published sentences are GPT-3's and are not shipped; ours are the project's"
+        " own, for the drawn sets.",
+    },
 }
 
 

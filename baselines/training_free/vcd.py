@@ -25,6 +25,13 @@ METHOD = {
     "block": "training_free",
     "is_tuned": False,
     "has_vectors": False,
+    "survey": {
+        "paper": "ICLR 2023, arXiv 2210.07183",
+        "idea": "A class's score is the mean over its descriptors.",
+        "attaches": "texts",
+        "trains": "nothing",
+        "quirk": "Descriptors are the project's own; the code's rule for the clause tests one letter and is kept.",
+    },
 }
 
 

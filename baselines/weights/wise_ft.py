@@ -30,10 +30,10 @@ METHOD = [
         "has_vectors": False,
         "survey": {
             "paper": "CVPR 2022, arXiv 2109.01903",
-            "idea": "a tuned head is mixed with its zero-shot start, weight by weight",
-            "attaches": "behind the image encoder",
-            "trains": "a row and a bias for each class",
-            "quirk": "the share is chosen on validation; the published code shows all of them on test",
+            "idea": "The head's weights between zero-shot and fine-tuned.",
+            "attaches": "class vectors",
+            "trains": "d + 1 values a class",
+            "quirk": "The place between is chosen on validation, where the paper shows all of them.",
         },
     },
     {
@@ -45,10 +45,10 @@ METHOD = [
         "trains_image_encoder": True,
         "survey": {
             "paper": "CVPR 2022, arXiv 2109.01903",
-            "idea": "a tuned model is mixed with its zero-shot start, weight by weight",
+            "idea": "A tuned model is mixed with its zero-shot start, weight by weight.",
             "attaches": "image encoder, all weights; head",
             "trains": "the image encoder and a head",
-            "quirk": "0.5 of each, the published default; survey_wise_ft shows every share on own and shifted images",
+            "quirk": "0.5 of each, the published default; survey_wise_ft shows every share on own and shifted images.",
         },
     },
 ]

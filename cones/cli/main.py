@@ -14,6 +14,7 @@ import typer
 from cones.cli import classification as cli_classification
 from cones.cli import datasets as cli_datasets
 from cones.cli import generation as cli_generation
+from cones.cli import methods as cli_methods
 from cones.cli import new_suite as cli_new_suite
 from cones.cli import plan as cli_plan
 from cones.cli import predict as cli_predict
@@ -33,6 +34,7 @@ app.add_typer(
     cli_classification.app, name="classification", help="Encode images and fit classifiers with models of two encoders."
 )
 app.add_typer(cli_generation.app, name="generation", help="Learn, draw and score subjects with Stable Diffusion.")
+app.command("methods")(cli_methods.print_methods)
 app.command()(cli_plan.plan)
 app.command()(cli_predict.predict)
 app.command("new-suite")(cli_new_suite.new_suite)
