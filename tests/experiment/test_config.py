@@ -67,6 +67,17 @@ def test_a_grid_on_request_is_planned_and_no_part_of_all():
     assert "results/table5.csv" not in Context(plan, {}).targets()
 
 
+def test_the_study_of_the_surveys_rates_tries_the_rates_that_the_papers_methods_had():
+    tried = {}
+    for name in ("learning_rates", "learning_rates_methods"):
+        tried[name] = {}
+        for arm in load_suite(name).arms.values():
+            if arm is not None and arm.learning_rate is not None:
+                tried[name].setdefault(arm.method, []).append(arm.learning_rate)
+    survey = ["coop", "cocoop", "kgcoop", "cones_kg", "taskres", "clip_adapter", "bias_only"]
+    assert tried["learning_rates_methods"] == dict.fromkeys(survey, tried["learning_rates"]["cones"])
+
+
 def test_registry_files_of_an_override_stand_beside_those_of_the_suite():
     own = load_suite("miniature").registry
     assert own and load_suite("miniature", {"registry": ["mine.yaml"]}).registry == (*own, "mine.yaml")
