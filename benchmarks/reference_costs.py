@@ -45,7 +45,7 @@ from cones.training.tuner import mark_trainable
 from cones.weights.shipped import FOLDER
 
 OFFICIAL = ("glip_t", "glip_t_a", "glip_l", "uninext_r50", "gdino_t", "gdino_b", "mm_gdino_l")
-NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg", "grounding_dino_nano": "aquarium"}  # and the dataset of the miniature suite
+NANO = {"glip_nano": "aquarium", "uninext_nano": "kvasir_seg", "grounding_dino_nano": "aquarium"}  # and its dataset
 DRAWING = ("sd_nano", "sd15")
 EPOCHS = 6
 LIKE = {

@@ -118,9 +118,10 @@ class Plan:
             for seed in self.suite.seeds_of(grid, arm):
                 yield Cell(self.suite.suite, model, dataset, arm, seed)
 
-    def all_cells(self) -> list[Cell]:
-        """The cells of every grid; one that several tables show is there once."""
-        return list(dict.fromkeys(cell for grid in self.suite.grids for cell in self.cells(grid)))
+    def all_cells(self, *, on_request: bool = True) -> list[Cell]:
+        """The cells of every grid, with or without those on request; one that several tables show is there once."""
+        wanted = [name for name, grid in self.suite.grids.items() if on_request or not grid.on_request]
+        return list(dict.fromkeys(cell for grid in wanted for cell in self.cells(grid)))
 
     @property
     def generation(self) -> Generation:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cones.experiment.cell import FEATURES, Cell, Plan
 from cones.experiment.classification import JOINT, Setting
-from cones.experiment.outputs import CLASSIFICATION, Output
+from cones.experiment.outputs import Output
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
 
@@ -43,10 +43,14 @@ def classified_settings(plan: Plan) -> list[str]:
 
 def asked_for(plan: Plan, output: Output) -> bool:
     """Whether an output belongs to `all`: unless every grid that it reads is made on request."""
-    if output.reads != CLASSIFICATION:
-        return True
-    grids = plan.suite.classification.grids if plan.suite.classification else {}
-    return any(not grids[part].on_request for part in output.parts_in(plan.suite.parts))
+    parts = output.parts_in(plan.suite.parts)
+    return not parts or any(not is_on_request(plan, part) for part in parts)
+
+
+def is_on_request(plan: Plan, part: str) -> bool:
+    """Whether a part of the suite is a grid, of detectors or of classification, that is made on request."""
+    grids = {**plan.suite.grids, **(plan.suite.classification.grids if plan.suite.classification else {})}
+    return part in grids and grids[part].on_request
 
 
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:

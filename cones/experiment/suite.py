@@ -95,6 +95,7 @@ class Grid(Strict):
     seeds: Seeds | dict[str, Seeds] | None = Field(
         None, description="of all arms, or arm -> its own; what is not named has the suite's `seeds`"
     )
+    on_request: bool = Field(False, description="true: its table is no part of `all`, and made when it is asked for")
 
 
 class Report(Strict):

@@ -39,7 +39,7 @@ def _report_failure(plan: Plan, overrides: dict) -> None:
     if begun:
         (report,) = write_report(plan, overrides=overrides, partial=True)
         where = f"{where}; the report: {report}"
-    cells = [*plan.all_cells(), *plan.subject_cells(), *classification_cells(plan, on_request=False)]
+    cells = [*plan.all_cells(on_request=False), *plan.subject_cells(), *classification_cells(plan, on_request=False)]
     missing = holes(plan, cells)
     count = sum(map(len, missing.values()))
     if count:

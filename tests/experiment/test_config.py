@@ -6,9 +6,13 @@ import re
 import pytest
 
 from cones.experiment.cell import Plan
+from cones.experiment.classification_cells import asked_for
+from cones.experiment.outputs import OUTPUTS
 from cones.experiment.schemas import schemas
 from cones.experiment.suite import cell_settings, load_suite, merged
+from cones.forecast.targets import parts_of
 from cones.runtime.errors import ConesError
+from workflow.context import Context
 
 
 @pytest.mark.parametrize("name", ["miniature", "bccd", "ci", "learning_rates"])
@@ -47,6 +51,31 @@ def test_a_grid_is_everything_but_what_it_names_and_shared_cells_are_there_once(
     assert len(Plan.load("ci", {"grids": None}).all_cells()) == 14
     elsewhere = Plan.load("ci", {"grids": {"table1": {"datasets": ["pothole"]}}})
     assert elsewhere.suite.all_datasets == ("pothole",)
+
+
+def test_a_grid_on_request_is_planned_and_no_part_of_all():
+    plan = Plan.load("miniature", {"grids": {"table5": {"on_request": True}}})
+    usual = Plan.load("miniature")
+    asked = set(plan.cells("table5")) - set(plan.all_cells(on_request=False))
+    assert plan.all_cells() == usual.all_cells()
+    assert len(asked) == 30 - 3  # 2 sets, 5 arms, 3 seeds; Table 1 has `cones` with seed 0 on both, `stability` seed 1
+    assert not asked_for(plan, OUTPUTS["table5"]) and asked_for(usual, OUTPUTS["table5"])
+    assert parts_of(plan, ["table5"]) == ["table5"]
+    assert set(parts_of(usual, [])) - set(parts_of(plan, [])) == {"table5"}
+    unread = set(Context(usual, {}).report_inputs()) - set(Context(plan, {}).report_inputs())
+    assert any(file.endswith("table5_cells.csv") for file in unread)
+    assert "results/table5.csv" not in Context(plan, {}).targets()
+
+
+def test_the_study_of_the_surveys_rates_tries_the_rates_that_the_papers_methods_had():
+    tried = {}
+    for name in ("learning_rates", "learning_rates_methods"):
+        tried[name] = {}
+        for arm in load_suite(name).arms.values():
+            if arm is not None and arm.learning_rate is not None:
+                tried[name].setdefault(arm.method, []).append(arm.learning_rate)
+    survey = ["coop", "cocoop", "kgcoop", "cones_kg", "taskres", "clip_adapter", "bias_only"]
+    assert tried["learning_rates_methods"] == dict.fromkeys(survey, tried["learning_rates"]["cones"])
 
 
 def test_registry_files_of_an_override_stand_beside_those_of_the_suite():

@@ -162,7 +162,8 @@ def test_a_smaller_size_at_test_costs_less(rates):
 
 def test_a_cell_has_the_jobs_that_its_grids_read():
     plan = Plan.load("miniature")
-    of = {cell.arm: jobs for cell, jobs in cells_of(plan, plan.suite.grids, ["tn3k"]).items() if not cell.seed}
+    found = cells_of(plan, plan.suite.grids, ["tn3k"])
+    of = {cell.arm: jobs for cell, jobs in found.items() if cell.model == "glip_nano" and not cell.seed}
     assert (of["cones"], of["full_finetuning"]) == ({"tune", "evaluate", "embed"}, {"tune", "evaluate"})
     assert of["cones_step0"] == {"tune", "embed"}
 
