@@ -36,6 +36,8 @@ METHODS = {
     "vpt_deep": "baselines.visual_prompts.vpt_deep",
     "reprompt": "baselines.visual_prompts.reprompt",
     "dpt": "baselines.joint_prompts.dpt",
+    "maple": "baselines.joint_prompts.maple",
+    "ivlp": "baselines.joint_prompts.ivlp",
     "coop": "baselines.text_prompts.coop",
     "kgcoop": "baselines.text_prompts.kgcoop",
     "cones_kg": "baselines.controls",
