@@ -38,6 +38,7 @@ METHODS = {
     "dpt": "baselines.joint_prompts.dpt",
     "maple": "baselines.joint_prompts.maple",
     "ivlp": "baselines.joint_prompts.ivlp",
+    "promptsrc": "baselines.joint_prompts.promptsrc",
     "coop": "baselines.text_prompts.coop",
     "kgcoop": "baselines.text_prompts.kgcoop",
     "cones_kg": "baselines.controls",
