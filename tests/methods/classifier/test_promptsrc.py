@@ -1,7 +1,5 @@
 """PromptSRC equals the official code: three regularisers and the average over epochs; without them it is IVLP."""
 
-import functools
-
 import pytest
 import torch
 from torch.nn import functional as F
