@@ -10,6 +10,7 @@ from baselines.joint_prompts.ivlp import IVLP
 from baselines.joint_prompts.promptsrc import TEMPLATES, WEIGHTS, PromptSRC
 from cones.models.clip.tokenizer import load_bpe_tokenizer
 from cones.models.dual_encoder import scaled_cosines, unit
+from cones.training.classifier_tuner import ClassifierTuner
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, NAMES, golden_images
 from tests.methods.classifier.golden_prompts import (
@@ -237,3 +238,47 @@ def test_a_batch_in_parts_has_the_loss_of_the_whole():
     for name, term in whole.items():
         total = sum(part[name].sum for part in parts) / term.normaliser
         torch.testing.assert_close(total, term.sum / term.normaliser, rtol=1e-5, atol=0)
+
+
+class Pictures:
+    """The training pictures as they are, without cutting and turning."""
+
+    def __len__(self):
+        return 8
+
+    def batch(self, rows, epoch):
+        return golden_images("train", 8)[list(rows)], LABELS[list(rows)]
+
+
+def tuner_of(classifier, recipe, folder):
+    given = {"images": Pictures(), "seed": 1, "device": torch.device("cpu"), "checkpoint": folder / "resume.pt"}
+    return ClassifierTuner(classifier=classifier, method=PromptSRC(), recipe=recipe, **given)
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_a_killed_training_has_the_average_of_one_that_was_not(killed_after, tmp_path):
+    """Two epochs of two steps each: killed inside the first, behind it, and inside the second."""
+    last = []
+
+    def fitted(folder, dies_after=None):
+        given = given_of(GoldenFile("promptsrc"), mean=1.0, spread=1.0)
+        given.recipe = given.recipe.model_copy(update={"batch_size": 4, "epochs": 2, "warmup_epochs": 0})
+        classifier = started(given)
+
+        def tune(tuned):
+            tuner = tuner_of(tuned, given.recipe, folder)
+            tuner.on_step = lambda step: die(tuner) if step == dies_after else None
+            tuner.run()
+            last.append(tuned.prompts.tokens.detach().clone())
+
+        PromptSRC().fit(classifier, given, tune)
+        return classifier.prompts.tokens.detach()
+
+    def die(tuner):
+        tuner.save()
+        raise KeyboardInterrupt
+
+    whole = fitted(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "cut", dies_after=killed_after)
+    assert torch.equal(fitted(tmp_path / "cut"), whole) and not torch.equal(whole, last[0])
