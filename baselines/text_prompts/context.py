@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cones.methods.classifier import Classifier, ClassifierInputs, choice
-from cones.models.dual_encoder import DualEncoder, ImageFeatures, Tokenizer, scaled_cosines, unit
+from cones.models.dual_encoder import BlockTokens, DualEncoder, ImageFeatures, Tokenizer, scaled_cosines, unit
 from cones.models.losses import LossTerm
 from cones.runtime.errors import ConesError
 
@@ -69,11 +69,14 @@ class ContextTexts(nn.Module):
         joined = torch.cat([words[..., :1, :], context, words[..., 1 + self.vectors :, :]], dim=-2)
         return joined.gather(-2, self.rows[..., None].expand_as(joined))
 
-    def forward(self, context: Tensor) -> Tensor:
-        """Vectors (M, w) or (…, 1, M, w) for all classes alike, or (…, K, M, w) -> (…, K, d), not normalised."""
+    def forward(self, context: Tensor, tokens: BlockTokens | None = None) -> Tensor:
+        """Vectors (M, w) or (…, 1, M, w) for all classes alike, or (…, K, M, w) -> (…, K, d), not normalised.
+
+        `tokens` replace rows of the later blocks.
+        """
         rows = self.rows_of(context)
         more = rows.shape[:-3]
-        features = self.encoder.encode_text(rows.flatten(0, -3), self.ends.repeat(prod(more)))
+        features = self.encoder.encode_text(rows.flatten(0, -3), self.ends.repeat(prod(more)), tokens=tokens)
         return features.unflatten(0, (*more, len(self))) if more else features
 
 

@@ -1,0 +1,97 @@
+"""MaPLe: deep text prompts, and image prompts that are made of them (CVPR 2023, arXiv 2210.03117).
+
+Official code: muzairkhattak/multimodal-prompt-learning 69bce21, trainers/maple.py, clip/model.py, configs/trainers/
+MaPLe/vit_b16_c2_ep5_batch4_2ctx.yaml. n = 2 vectors stand in place of the first n words of "a photo of a <name>."; the
+words behind them ("of a") stay. Before each of the J - 1 blocks after the first, rows 1 … n of the text are replaced
+by n further vectors. The same n vectors, of the first block without their positions, go through a Linear(w -> D) of
+each block and stand behind all patches of the image encoder: those of the first block pass the first norm, later ones
+replace those before them, and behind block J the last ones stay. J = 9 of 12. Cross-entropy; SGD 0.0035, batch 4, 5
+epochs. Deep vectors from N(0, 0.02²), Linears as PyTorch's, the deep ones as copies of one: 3,555,072 values in
+ViT-B/16. For other data sets J = 3, 0.0026 and 2 epochs are published.
+
+What differs: encoders run in the precision of the
+cell (float16 there). `vectors` counts words of the sentence, whose tokens are the vectors; more than four start at
+random. Tokens change what frozen rows see: there is no start at zero-shot.
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from baselines.joint_prompts.prompted import (
+    JointPrompts,
+    PromptedEncoders,
+    checked_depth,
+    start_of_words,
+    texts_behind_words,
+)
+from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe
+from cones.methods.drawn_layers import linear
+from cones.models.dual_encoder import BlockTokens
+from cones.models.image_tokens import reason_against_image_tokens
+
+METHOD = {
+    "name": "maple",
+    "classifier": "MaPLe",
+    "label": "MaPLe",
+    "block": "joint_prompts",
+    "has_vectors": False,
+    "trains_image_encoder": True,
+    "survey": {
+        "paper": "CVPR 2023, arXiv 2210.03117",
+        "idea": "Text vectors of several blocks, and image tokens that a linear layer makes of them.",
+        "attaches": "both encoders, the first 9 blocks",
+        "trains": "2 text vectors for each block and its linear layer: 3,555,072 values in ViT-B/16",
+        "quirk": "Two words of the sentence are learned, the others stay in it.",
+    },
+}
+
+
+class CoupledPrompts(JointPrompts):
+    """context (n, w); deep (J - 1, n, w); couplings: J layers w -> D."""
+
+    def __init__(self, context: Tensor, deep: Tensor, couplings: nn.ModuleList):
+        super().__init__()
+        self.context, self.deep, self.couplings = nn.Parameter(context), nn.Parameter(deep), couplings
+
+    def of_texts(self) -> tuple[Tensor, BlockTokens]:
+        return self.context, BlockTokens(dict(enumerate(self.deep, start=1)))
+
+    def of_images(self) -> BlockTokens:
+        sources = (self.context, *self.deep)
+        made = {block: couple(source) for block, (couple, source) in enumerate(zip(self.couplings, sources))}
+        return BlockTokens(made, before_first_norm=True)
+
+
+class MaPLe(ClassifierMethod):
+    """Prompts and couplings train, and serve any classes."""
+
+    reads = frozenset({"image_encoder", "text_encoder"})
+    unseen_classes = True
+    recipe = Recipe(
+        optimiser="sgd",
+        learning_rate=3.5e-3,
+        batch_size=4,
+        epochs=5,
+        options={"vectors": 2, "depth": 9, "start_std": 0.02},
+    )
+
+    def supports(self, model_name: str, setting: str) -> str | None:
+        return reason_against_image_tokens(model_name)
+
+    def classifier(self, inputs: ClassifierInputs) -> PromptedEncoders:
+        own, encoder, generator = self.options(inputs), inputs.encoder, inputs.generator
+        depth = checked_depth(encoder, own["depth"])
+        context = start_of_words(inputs, own["vectors"], std=own["start_std"])
+        deep = own["start_std"] * torch.randn(depth - 1, *context.shape, generator=generator)
+        first, others = (linear(encoder.text_width, encoder.image_width, generator=generator) for _ in range(2))
+        couplings = nn.ModuleList([first, *(deepcopy(others) for _ in range(depth - 1))])
+        return self.of_classes(inputs, CoupledPrompts(context, deep.to(context), couplings.to(context)))
+
+    def for_classes(self, classifier: PromptedEncoders, inputs: ClassifierInputs) -> PromptedEncoders:
+        return self.of_classes(inputs, classifier.prompts)
+
+    def of_classes(self, inputs: ClassifierInputs, prompts: CoupledPrompts) -> PromptedEncoders:
+        texts = texts_behind_words(inputs, self.options(inputs)["vectors"], len(prompts.context))
+        return PromptedEncoders(texts, prompts, inputs.logit_scale)
