@@ -101,5 +101,6 @@ class PromptSRC(IVLP):
 
 def frozen_texts(inputs: ClassifierInputs) -> Tensor:
     """(K, d), unit: the mean of the templates' features."""
-    each = [inputs.text([template.format(name) for name in inputs.names]) for template in TEMPLATES]
+    texts = ([template.format(name) for name in inputs.names] for template in TEMPLATES)
+    each = [inputs.text(of_template, truncate=True) for of_template in texts]
     return unit(torch.stack(each).mean(0))

@@ -10,7 +10,8 @@ epochs at 1e-5, gradients clipped to norm 1 as in the code's default precision. 
 classes: names without images, in both losses, never in an answer; none by default.
 
 What differs: w has the width of the joint space, where the code takes that of the text encoder (512 both in ViT-B). A
-ResNet has no such norms: context and w train alone. The paper's groups of prompts are not in the code, nor here.
+ResNet has no such norms: context and w train alone. The paper's groups of prompts are not in the code, nor here. Hand
+texts that are too long for the encoder are cut.
 """
 
 from pathlib import Path
@@ -103,7 +104,8 @@ class LASP(ClassifierMethod):
     def made(self, inputs: ClassifierInputs, context: Tensor, correction: Tensor) -> CorrectedTexts:
         own = self.options(inputs)
         names = [*inputs.names, *own["extra_names"]]
-        hand = torch.stack([unit(inputs.text([template.format(name) for name in names])) for template in TEMPLATES])
+        texts = ([template.format(name) for name in names] for template in TEMPLATES)
+        hand = torch.stack([unit(inputs.text(of_template, truncate=True)) for of_template in texts])
         texts = ContextTexts(inputs.encoder, inputs.tokenizer, names, vectors=len(context))
         found = CorrectedTexts(texts, context, correction, inputs.logit_scale, hand=hand, classes=len(inputs.names))
         found.weight, found.noise, found.noise_share = own["weight"], own["noise"], own["noise_share"]

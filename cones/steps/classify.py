@@ -298,7 +298,10 @@ class CellFit:
             what = "reads pixels" if self.reads_pixels else "has no entry for the texts of wider classes"
             return HierarchyScore(reason=f"the method {what}")
         tree = Hierarchy.of(scored.target.tree, scored.target.names)
-        nodes = self._for_names(scored.target, tree.names)
+        try:
+            nodes = self._for_names(scored.target, tree.names)
+        except ConesError as error:  # such as a method of written texts, without one about a wider class
+            return HierarchyScore(reason=f"of the texts of wider classes: {error.what}: {error.found}")
         if nodes is None:
             return HierarchyScore(reason="the method has no entry for the texts of wider classes")
         return hierarchy_score(self, scored, nodes.to(self.device).eval(), tree)
