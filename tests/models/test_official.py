@@ -139,7 +139,8 @@ def test_an_unknown_name_is_answered_with_the_closest(world):
         official.fetch_official("glip_tt", folder)
 
 
-def test_a_model_without_any_weights_is_one_line_when_it_is_planned():
+def test_a_model_without_any_weights_is_one_line_when_it_is_planned(monkeypatch):
+    monkeypatch.setattr(official, "shipped", lambda model: ())
     suite = load_suite("learning_rates_grounding_dino")
     with pytest.raises(ConesError, match=r"models\.grounding_dino_nano: no weights of this model ship.*initial_seed"):
         official.needed(suite, ["grounding_dino_nano"])

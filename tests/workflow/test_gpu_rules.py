@@ -38,10 +38,22 @@ def takes_a_device(module_name: str, function: str) -> bool:
     while todo:
         seen.add(called := todo.pop())
         mentioned = names_in(module[called]) if called in module else set()
-        if "device_for" in mentioned:
+        if "device_for" in mentioned or mentioned & classes_that_take_a_device(module_name):
             return True
         todo += (mentioned & module.keys()) - seen
     return False
+
+
+def classes_that_take_a_device(module_name: str) -> set[str]:
+    """Of the classes that a module imports from other steps those that mention the choice of a device."""
+    tree, found = ast.parse((ROOT / f"{module_name.replace('.', '/')}.py").read_text()), set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cones.steps."):
+            other = ast.parse((ROOT / f"{node.module.replace('.', '/')}.py").read_text())
+            classes = {each.name: each for each in other.body if isinstance(each, ast.ClassDef)}
+            names = {alias.name for alias in node.names} & classes.keys()
+            found |= {name for name in names if "device_for" in names_in(classes[name])}
+    return found
 
 
 def functions(path: str) -> dict[str, ast.AST]:

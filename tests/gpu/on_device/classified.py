@@ -28,7 +28,7 @@ def _short(**options) -> dict:
     return {"recipe": {**SHORT, "options": options}}
 
 
-ADAPTED = {  # the arms of `config/miniature.yaml`
+ADAPTED = {
     **dict.fromkeys(["zero_shot", "zero_shot_ensemble", "cupl", "vcd", "linear_probing", "tip_adapter"]),
     "calip": {"recipe": {"options": {"steps": 10}}},
     **{
@@ -51,9 +51,28 @@ PROMPTED = {  # contexts of the text encoder's input
     "lasp": _short(),
     "tpt": {"recipe": {"options": {"rate": 0.1}}},
 }
-HOLES = {"protect": "tree of the classes", "softcpt": "several data sets in one training"}
-TRAINED = {arm for arm, changes in (ADAPTED | PROMPTED).items() if "epochs" in (changes or {}).get("recipe", {})}
-ARMS = {**ADAPTED, **PROMPTED, **dict.fromkeys(HOLES)}
+PICTURED = {  # vectors and weights of the image encoder, of both encoders, pixels
+    "vp": _short(),
+    "vpt_deep": _short(tokens=2),
+    "reprompt": _short(tokens=2, neighbours=2),
+    "dpt": _short(vectors=2, tokens=2, first_epochs=1),
+    "clip_lora": {"recipe": {**SHORT, "max_steps": 4}},
+    "wise_ft_full": _short(),
+    "plot_pp": _short(),
+    "maple": _short(depth=3),
+    "ivlp": _short(depth=3),
+    "promptsrc": _short(depth=3),
+    "upt": _short(),
+    "mvlpt": _short(),
+}
+HOLES = {
+    "protect": "tree of the classes",
+    "softcpt": "of several data sets at once",
+    "mvlpt_tasks": "of several data sets at once",
+}
+FITTED = ADAPTED | PROMPTED | PICTURED
+TRAINED = {arm for arm, changes in FITTED.items() if "epochs" in (changes or {}).get("recipe", {})}
+ARMS = {**FITTED, **dict.fromkeys(HOLES)}  # every arm of `config/miniature.yaml`
 SHORT_SIMCLR = SimCLRRecipe(steps=3, batch_size=4)
 
 

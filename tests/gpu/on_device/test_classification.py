@@ -17,11 +17,11 @@ from cones.steps.self_supervise import self_supervise
 from cones.training.classifier_tuner import ClassifierTuner
 from cones.training.simclr import SimCLRTraining
 from tests.gpu.on_device.classified import (
-    ADAPTED,
+    ARMS,
     DATASET,
+    FITTED,
     HOLES,
     MODEL,
-    PROMPTED,
     TRAINED,
     cell_of,
     encode,
@@ -61,7 +61,7 @@ def state_of(cell):
 
 
 def test_every_miniature_arm_is_here():
-    assert set(ADAPTED) == set(Plan.load("miniature").classification.arms)
+    assert set(ARMS) == set(Plan.load("miniature").classification.arms)
 
 
 def test_features_are_those_of_a_cpu(plan, tmp_path, monkeypatch):
@@ -75,7 +75,7 @@ def test_features_are_those_of_a_cpu(plan, tmp_path, monkeypatch):
         torch.testing.assert_close(dict(tensors), dict(load_tensors(file)[0]), rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.parametrize("arm", arms(ADAPTED | PROMPTED))
+@pytest.mark.parametrize("arm", arms(FITTED))
 def test_a_classifier(plan, waits, arm):
     cell = cell_of(plan, arm)
     record = fitted(plan, cell)
@@ -109,7 +109,7 @@ def test_a_method_that_lacks_its_data_is_a_hole(plan, arm):
     assert metrics.status == "skipped" and HOLES[arm] in metrics.reason
 
 
-@pytest.mark.parametrize("arm", arms(ADAPTED | PROMPTED))
+@pytest.mark.parametrize("arm", arms(FITTED))
 def test_a_cell_starts_and_ends_as_on_a_cpu(plan, arm):
     """What is drawn is drawn on the host: the device decides nothing."""
     cell = cell_of(plan, arm)

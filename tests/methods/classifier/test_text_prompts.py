@@ -25,7 +25,7 @@ SMALL = {
     "protect": {"vectors": 4, "drop": 0.0},
     "softcpt": {"vectors": 4},
 }
-PIXELS = ("lasp", "tpt")
+PIXELS = ("lasp", "tpt", "plot_pp")
 TREE = {"living": {"cat": None, "white blood cell": None}, "toy car": None}
 # terms over what a batch happens to hold are no sums over images
 WHOLE_BATCH = ("protect",)
