@@ -67,8 +67,8 @@ PICTURED = {  # vectors and weights of the image encoder, of both encoders, pixe
 }
 HOLES = {
     "protect": "tree of the classes",
-    "softcpt": "of several data sets at once",
-    "mvlpt_tasks": "of several data sets at once",
+    "softcpt": "on several data sets at once",
+    "mvlpt_tasks": "on several data sets at once",
 }
 FITTED = ADAPTED | PROMPTED | PICTURED
 TRAINED = {arm for arm, changes in FITTED.items() if "epochs" in (changes or {}).get("recipe", {})}
