@@ -202,11 +202,9 @@ class Dataset(Strict):
     """One entry of the registry. `id` is its key; `classes` in this order get the category ids 1..K.
 
     For classification `classes` may be left out: they are those of the files, in the files' order. `texts` says how a
-    text names a class, where that is not its name with spaces for underscores; `template` is the sentence around it.
-    `tree` puts the classes below wider ones, as in {animals: [cat, dog], car: } (`cones/data/class_trees.py`).
-
-    An entry with `variant_of: <id>` holds what differs from another one (`cones/data/variants.py`). Files that a person
-    places are looked for where those of the original lie, and items are put in its order.
+    text names a class, where that is not its name with spaces for underscores; `template` is the sentence around it;
+    `tree` puts classes below wider ones (`cones/data/class_trees.py`). An entry with `variant_of: <id>` holds what
+    differs from another one (`cones/data/variants.py`): files are looked for where the original's lie.
     """
 
     id: str
@@ -244,17 +242,13 @@ class Dataset(Strict):
                 )
             if self.classes and (unknown := sorted(set(self.texts) - set(self.classes))):
                 raise ValueError(f"`texts` names what is no class: {unknown[0]}")
-            if self.tree is not None:
-                fault = fault_of(self.tree, self.classes, self.text_of)
-                if fault:
-                    raise ValueError(f"`tree`: {fault}")
+            if self.tree is not None and (fault := fault_of(self.tree, self.classes, self.text_of)):
+                raise ValueError(f"`tree`: {fault}")
             return self
         if not self.classes:
             raise ValueError("`classes` is missing or empty: name at least one class")
         if self.template is not None or self.texts or self.tree is not None:
-            raise ValueError(
-                "`template`, `texts` and `tree` are for `task: classification`; captions are said by `prompts`"
-            )
+            raise ValueError("`template`, `texts`, `tree` are for `task: classification`; `prompts` say captions")
         if any(source.archives and source.expected is None for source in self.sources.values()):
             raise ValueError(MISSING_COUNTS)
         return self
