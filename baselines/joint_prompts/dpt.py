@@ -47,13 +47,28 @@ METHOD = {
 
 
 class DualPrompts(Classifier):
-    """context (M, w); tokens (B - 1, n, D); `aware`: one for each block from B on. `step` counts the optimiser's."""
+    """context (M, w); tokens (B - 1, n, D); `aware`: one for each block from B on; hand (K, d), unit.
 
-    def __init__(self, texts: ContextTexts, context: Tensor, tokens: Tensor, aware: nn.ModuleList, hand: Tensor):
+    scale   of cosines
+    likely  k: how many classes make tokens
+    `step` counts the optimiser's steps.
+    """
+
+    def __init__(
+        self,
+        texts: ContextTexts,
+        context: Tensor,
+        tokens: Tensor,
+        aware: nn.ModuleList,
+        hand: Tensor,
+        *,
+        scale: float,
+        likely: int,
+    ):
         super().__init__()
-        self.texts, self.aware = texts, aware
+        self.texts, self.aware, self.scale, self.likely = texts, aware, scale, likely
         self.context, self.tokens = nn.Parameter(context), nn.Parameter(tokens)
-        self.register_buffer("hand", hand)  # (K, d)
+        self.register_buffer("hand", hand)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
     def readings(self, images: Tensor) -> dict[str, Tensor]:
@@ -112,8 +127,15 @@ class DPT(ClassifierMethod):
         aware = nn.ModuleList(
             ClassAwareTokens(*sizes, std=std, generator=inputs.generator) for _ in range(free, encoder.image_blocks)
         )
-        found = DualPrompts(texts, context, tokens.to(context), aware.to(context), unit(inputs.class_texts()))
-        found.scale, found.likely = inputs.logit_scale, min(own["likely"], len(inputs.names))
+        found = DualPrompts(
+            texts,
+            context,
+            tokens.to(context),
+            aware.to(context),
+            unit(inputs.class_texts()),
+            scale=inputs.logit_scale,
+            likely=min(own["likely"], len(inputs.names)),
+        )
         found.alpha = own["alpha"]
         found.first_steps = own["first_epochs"] * steps_per_epoch(inputs.recipe, len(inputs.train))
         return found

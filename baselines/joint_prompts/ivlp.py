@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from baselines.joint_prompts.prompted import (
-    JointPrompts,
+    DeepPrompts,
+    JointPromptMethod,
     PromptedEncoders,
     checked_depth,
     start_of_words,
     texts_behind_words,
 )
-from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe, choice
+from cones.methods.classifier import ClassifierInputs, Recipe, choice
 from cones.models.dual_encoder import BlockTokens
-from cones.models.image_tokens import reason_against_image_tokens
 
 METHOD = {
     "name": "ivlp",
@@ -47,29 +47,21 @@ FORMS = {"promptsrc": {"vectors": 4, "depth": 9}, "maple": {"vectors": 2, "depth
 OPTIONS = {"form": "promptsrc", "vectors": None, "depth": None, "start_std": 0.02}
 
 
-class IndependentPrompts(JointPrompts):
-    """context (n, w) and deep (J - 1, n, w) of the texts; tokens (J, n, D) of the pictures."""
+class IndependentPrompts(DeepPrompts):
+    """Of the pictures `tokens` (J, n, D)."""
 
     def __init__(self, context: Tensor, deep: Tensor, tokens: Tensor):
-        super().__init__()
-        self.context, self.deep, self.tokens = nn.Parameter(context), nn.Parameter(deep), nn.Parameter(tokens)
-
-    def of_texts(self) -> tuple[Tensor, BlockTokens]:
-        return self.context, BlockTokens(dict(enumerate(self.deep, start=1)))
+        super().__init__(context, deep)
+        self.tokens = nn.Parameter(tokens)
 
     def of_images(self) -> BlockTokens:
         return BlockTokens(dict(enumerate(self.tokens)), before_first_norm=True)
 
 
-class IVLP(ClassifierMethod):
+class IVLP(JointPromptMethod):
     """The vectors train, and serve any classes."""
 
-    reads = frozenset({"image_encoder", "text_encoder"})
-    unseen_classes = True
     recipe = Recipe(optimiser="sgd", learning_rate=2.5e-3, batch_size=4, epochs=20, options=OPTIONS)
-
-    def supports(self, model_name: str, setting: str) -> str | None:
-        return reason_against_image_tokens(model_name)
 
     def sizes(self, inputs: ClassifierInputs) -> tuple[int, int]:
         """(n, J)."""
@@ -84,9 +76,6 @@ class IVLP(ClassifierMethod):
         deep = std * torch.randn(depth - 1, *context.shape, generator=inputs.generator)
         tokens = std * torch.randn(depth, count, encoder.image_width, generator=inputs.generator)
         return self.of_classes(inputs, IndependentPrompts(context, deep.to(context), tokens.to(context)))
-
-    def for_classes(self, classifier: PromptedEncoders, inputs: ClassifierInputs) -> PromptedEncoders:
-        return self.of_classes(inputs, classifier.prompts)
 
     def of_classes(self, inputs: ClassifierInputs, prompts: IndependentPrompts) -> PromptedEncoders:
         texts = texts_behind_words(inputs, self.sizes(inputs)[0], len(prompts.context))

@@ -20,16 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from baselines.joint_prompts.prompted import (
-    JointPrompts,
+    DeepPrompts,
+    JointPromptMethod,
     PromptedEncoders,
     checked_depth,
     start_of_words,
     texts_behind_words,
 )
-from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe
+from cones.methods.classifier import ClassifierInputs, Recipe
 from cones.methods.drawn_layers import linear
 from cones.models.dual_encoder import BlockTokens
-from cones.models.image_tokens import reason_against_image_tokens
 
 METHOD = {
     "name": "maple",
@@ -48,15 +48,12 @@ METHOD = {
 }
 
 
-class CoupledPrompts(JointPrompts):
-    """context (n, w); deep (J - 1, n, w); couplings: J layers w -> D."""
+class CoupledPrompts(DeepPrompts):
+    """Image tokens are made of those of the texts by `couplings`, J layers w -> D."""
 
     def __init__(self, context: Tensor, deep: Tensor, couplings: nn.ModuleList):
-        super().__init__()
-        self.context, self.deep, self.couplings = nn.Parameter(context), nn.Parameter(deep), couplings
-
-    def of_texts(self) -> tuple[Tensor, BlockTokens]:
-        return self.context, BlockTokens(dict(enumerate(self.deep, start=1)))
+        super().__init__(context, deep)
+        self.couplings = couplings
 
     def of_images(self) -> BlockTokens:
         sources = (self.context, *self.deep)
@@ -64,11 +61,9 @@ class CoupledPrompts(JointPrompts):
         return BlockTokens(made, before_first_norm=True)
 
 
-class MaPLe(ClassifierMethod):
+class MaPLe(JointPromptMethod):
     """Prompts and couplings train, and serve any classes."""
 
-    reads = frozenset({"image_encoder", "text_encoder"})
-    unseen_classes = True
     recipe = Recipe(
         optimiser="sgd",
         learning_rate=3.5e-3,
@@ -76,9 +71,6 @@ class MaPLe(ClassifierMethod):
         epochs=5,
         options={"vectors": 2, "depth": 9, "start_std": 0.02},
     )
-
-    def supports(self, model_name: str, setting: str) -> str | None:
-        return reason_against_image_tokens(model_name)
 
     def classifier(self, inputs: ClassifierInputs) -> PromptedEncoders:
         own, encoder, generator = self.options(inputs), inputs.encoder, inputs.generator
@@ -88,9 +80,6 @@ class MaPLe(ClassifierMethod):
         first, others = (linear(encoder.text_width, encoder.image_width, generator=generator) for _ in range(2))
         couplings = nn.ModuleList([first, *(deepcopy(others) for _ in range(depth - 1))])
         return self.of_classes(inputs, CoupledPrompts(context, deep.to(context), couplings.to(context)))
-
-    def for_classes(self, classifier: PromptedEncoders, inputs: ClassifierInputs) -> PromptedEncoders:
-        return self.of_classes(inputs, classifier.prompts)
 
     def of_classes(self, inputs: ClassifierInputs, prompts: CoupledPrompts) -> PromptedEncoders:
         texts = texts_behind_words(inputs, self.options(inputs)["vectors"], len(prompts.context))

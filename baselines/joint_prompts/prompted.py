@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from baselines.text_prompts.context import WORDS, ContextTexts, context_of_words, drawn_context
-from cones.methods.classifier import Classifier, ClassifierInputs
+from baselines.text_prompts.kept_texts import KeptTexts
+from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod
 from cones.models.dual_encoder import BlockTokens, DualEncoder, scaled_cosines
+from cones.models.image_tokens import reason_against_image_tokens
 from cones.runtime.errors import ConesError
 
 
@@ -23,13 +25,24 @@ class JointPrompts(nn.Module):
         """What joins the sequence of the image encoder."""
 
 
+class DeepPrompts(JointPrompts):
+    """Of the texts context (n, w), and deep (J - 1, n, w) in its place before each later block."""
+
+    def __init__(self, context: Tensor, deep: Tensor):
+        super().__init__()
+        self.context, self.deep = nn.Parameter(context), nn.Parameter(deep)
+
+    def of_texts(self) -> tuple[Tensor, BlockTokens]:
+        return self.context, BlockTokens(dict(enumerate(self.deep, start=1)))
+
+
 class PromptedEncoders(Classifier):
     """Pixels (B, 3, side, side) -> logits = `scale` * cosine of prompted image and prompted text; the encoders rest."""
 
     def __init__(self, texts: ContextTexts, prompts: JointPrompts, scale: float):
         super().__init__()
         self.texts, self.prompts, self.scale = texts, prompts, scale
-        self.kept: tuple[Tensor, Tensor] | None = None  # values of the prompts, the texts that were made with them
+        self.kept = KeptTexts()
 
     @property
     def encoder(self) -> DualEncoder:
@@ -39,10 +52,7 @@ class PromptedEncoders(Classifier):
         """(K, d), not normalised; at test computed once for as long as no prompt changes."""
         if torch.is_grad_enabled() or self.training:
             return self.texts(*self.prompts.of_texts())
-        values = torch.cat([value.flatten() for value in self.prompts.parameters()])
-        if self.kept is None or not torch.equal(self.kept[0], values):
-            self.kept = (values, self.texts(*self.prompts.of_texts()))
-        return self.kept[1]
+        return self.kept.of(self.prompts.parameters(), lambda: self.texts(*self.prompts.of_texts()))
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, d), not normalised."""
@@ -50,6 +60,23 @@ class PromptedEncoders(Classifier):
 
     def forward(self, images: Tensor) -> Tensor:
         return scaled_cosines(self.encode(images), self.class_texts(), self.scale)
+
+
+class JointPromptMethod(ClassifierMethod):
+    """Its prompts belong to no class, and so serve any."""
+
+    reads = frozenset({"image_encoder", "text_encoder"})
+    unseen_classes = True
+
+    def supports(self, model_name: str, setting: str) -> str | None:
+        return reason_against_image_tokens(model_name)
+
+    def for_classes(self, classifier: PromptedEncoders, inputs: ClassifierInputs) -> PromptedEncoders:
+        return self.of_classes(inputs, classifier.prompts)
+
+    @abstractmethod
+    def of_classes(self, inputs: ClassifierInputs, prompts: JointPrompts) -> PromptedEncoders:
+        """The classifier of the inputs' classes with these prompts."""
 
 
 def start_of_words(inputs: ClassifierInputs, count: int, *, std: float) -> Tensor:

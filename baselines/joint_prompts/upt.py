@@ -17,14 +17,13 @@ code's option of an MLP in place of the block, which cannot run. Its best epoch 
 import torch
 from torch import Tensor, nn
 
-from baselines.joint_prompts.prompted import JointPrompts, PromptedEncoders
+from baselines.joint_prompts.prompted import JointPromptMethod, JointPrompts, PromptedEncoders
 from baselines.joint_prompts.unified_block import UnifiedBlock
 from baselines.text_prompts.context import ContextTexts, drawn_context
 from baselines.visual_prompts.vpt_deep import drawn_tokens
-from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe, choice
+from cones.methods.classifier import ClassifierInputs, Recipe, choice
 from cones.methods.drawn_layers import linear
 from cones.models.dual_encoder import BlockTokens
-from cones.models.image_tokens import reason_against_image_tokens
 
 METHOD = {
     "name": "upt",
@@ -74,20 +73,15 @@ def _there_and_back(width: int, inner: int, generator: torch.Generator) -> tuple
     return linear(width, inner, generator=generator), linear(inner, width, generator=generator)
 
 
-class UPT(ClassifierMethod):
+class UPT(JointPromptMethod):
     """The prompts serve any classes. `vectors`: n; `inner`: m."""
 
-    reads = frozenset({"image_encoder", "text_encoder"})
-    unseen_classes = True
     recipe = Recipe(
         optimiser="sgd",
         learning_rate=2e-3,
         epochs=200,
         options={"form": "code", "vectors": 4, "inner": 128, "start_std": 0.02},
     )
-
-    def supports(self, model_name: str, setting: str) -> str | None:
-        return reason_against_image_tokens(model_name)
 
     def classifier(self, inputs: ClassifierInputs) -> PromptedEncoders:
         own, encoder, generator = self.options(inputs), inputs.encoder, inputs.generator
@@ -97,9 +91,6 @@ class UPT(ClassifierMethod):
         interacting = choice("form", own["form"], FORMS) == "paper"
         prompts = UnifiedPrompts(context, tokens, own["inner"], interacting=interacting, generator=generator)
         return self.of_classes(inputs, prompts.to(context))
-
-    def for_classes(self, classifier: PromptedEncoders, inputs: ClassifierInputs) -> PromptedEncoders:
-        return self.of_classes(inputs, classifier.prompts)
 
     def of_classes(self, inputs: ClassifierInputs, prompts: UnifiedPrompts) -> PromptedEncoders:
         vectors = len(prompts.context)

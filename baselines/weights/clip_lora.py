@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe, choice
 from cones.models.additions import add_module
 from cones.models.dual_encoder import DualEncoder, scaled_cosines
@@ -67,7 +68,7 @@ class LowRankEncoders(Classifier):
         self.encoder, self.scale = encoder.eval(), scale
         self.register_buffer("ids", ids)  # (K, L)
         self.register_buffer("ends", ends)  # (K,)
-        self.kept: tuple[Tensor, Tensor] | None = None  # low-rank weights, the texts that were made with them
+        self.kept = KeptTexts()
 
     def train(self, mode: bool = True) -> "LowRankEncoders":
         super().train(mode)
@@ -83,10 +84,8 @@ class LowRankEncoders(Classifier):
         """(K, d), not normalised; at test computed once for as long as no weight changes."""
         if torch.is_grad_enabled() or self.training:
             return self._texts()
-        weights = torch.cat([value.flatten() for module in self.low_rank() for value in module.parameters()])
-        if self.kept is None or not torch.equal(self.kept[0], weights):
-            self.kept = (weights, self._texts())
-        return self.kept[1]
+        weights = (value for module in self.low_rank() for value in module.parameters())
+        return self.kept.of(weights, self._texts)
 
     def _texts(self) -> Tensor:
         return self.encoder.encode_text(self.encoder.embed_text(self.ids), self.ends)

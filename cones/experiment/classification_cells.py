@@ -7,11 +7,9 @@ from typing import Any
 
 from cones.experiment.cell import FEATURES, Cell, Plan
 from cones.experiment.classification import JOINT, Setting
-from cones.experiment.outputs import Output
+from cones.experiment.outputs import Output, curve_grids
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
-
-CURVE_GRIDS = ("survey_wise_ft",)
 
 
 def grid_cells(plan: Plan, grid: str) -> list[Cell]:
@@ -115,7 +113,7 @@ def targets_of(plan: Plan, cell: Cell) -> tuple[str, ...]:
 
 def shows_curve(plan: Plan, cell: Cell) -> bool:
     """Whether the variants that its method shows are scored too: a pass over the test images for each of them."""
-    return any(cell in grid_cells(plan, grid) for grid in CURVE_GRIDS if grid in plan.classification.grids)
+    return any(cell in grid_cells(plan, grid) for grid in curve_grids() if grid in plan.classification.grids)
 
 
 def feature_kinds(plan: Plan, arm: str) -> tuple[str, ...]:

@@ -41,6 +41,9 @@ class Output(Entry):
     groups: tuple[str, ...] = Field((), description="groups of the datasets that it shows; without it all")
     title: str = Field(description="of its section in the report")
     about: str = Field("", description="what its section says first")
+    curve: bool = Field(
+        False, description="the cells of its grids are scored at every variant that their method shows, each in a pass"
+    )
     figures: tuple[Name, ...] = Field((), description="stems of pictures: each is a .png and a .pdf")
     supplement: tuple[Name, ...] = Field(
         (), description="pictures that the report keeps folded and results/ leaves out"
@@ -128,6 +131,11 @@ def classification_grids() -> tuple[str, ...]:
     """Every grid of `classification` that some output reads: what that section may name."""
     outputs = [output for output in OUTPUTS.values() if output.reads == CLASSIFICATION]
     return tuple(dict.fromkeys(grid for output in outputs for grid in (*output.grids, *output.also)))
+
+
+def curve_grids() -> tuple[str, ...]:
+    """The grids of `classification` whose cells are scored at every variant of their method."""
+    return tuple(grid for output in OUTPUTS.values() if output.curve for grid in output.grids)
 
 
 def _in_order(parts: Collection[str], outputs: Iterable[Output]) -> tuple[str, ...]:

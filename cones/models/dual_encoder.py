@@ -43,6 +43,12 @@ class ImageFeatures:
     def to(self, device: torch.device) -> "ImageFeatures":
         return self._each(lambda features: to_device(features, device))
 
+    @classmethod
+    def joined(cls, parts: Sequence["ImageFeatures"]) -> "ImageFeatures":
+        """All images in a row, with what every part has."""
+        each = zip(*((part.pooled, part.patches, part.second) for part in parts))
+        return cls(*(None if any(one is None for one in kind) else torch.cat(kind) for kind in each))
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> "ImageFeatures":
         return ImageFeatures(
             *(None if part is None else change(part) for part in (self.pooled, self.patches, self.second))

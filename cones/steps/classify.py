@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -113,26 +114,35 @@ class CellFit:
 
     @cached_property
     def inputs(self) -> ClassifierInputs:
-        few, target = self.few, self.own.target(labels=self.few.labels)
         encoder = self._encoder() if {"image_encoder", "text_encoder"} & self.method.reads else None
         return ClassifierInputs(
-            names=target.names,
-            template=target.template,
             text=self.texts,
             logit_scale=self._scale(encoder),
             recipe=self.recipe,
             generator=generator("start", self.cell.seed),
-            train=self._labelled(few.train, views=self.own.views(few.train)),
-            val=self._labelled(few.val),
-            unlabelled=self.own.features(few.every).to(self.device),
+            train=self.images_to_learn("train"),
+            val=self.images_to_learn("val"),
+            unlabelled=self.images_to_learn("every").features,
             encoder=encoder,
             tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
             concepts=self._concepts(),
-            tree=target.tree,
-            dataset=self.own.name,
+            **self.classes_to_learn(),
         )
 
-    def _labelled(self, items, views: Tensor | None = None) -> LabelledFeatures:
+    def classes_to_learn(self) -> dict[str, Any]:
+        """Of the inputs what says which classes these are."""
+        target = self.own.target(labels=self.few.labels)
+        return {
+            "names": target.names,
+            "template": target.template,
+            "tree": target.tree,
+            "dataset": self.own.name,
+        }
+
+    def images_to_learn(self, part: str) -> LabelledFeatures:
+        """Stored features of the images to "train" on, to "val"idate on, or of "every" training image."""
+        items = getattr(self.few, part)
+        views = self.own.views(items) if part == "train" else None
         features, labels = self.own.features(items).to(self.device), labels_of(items).to(self.device)
         return LabelledFeatures(features, labels, None if views is None else to_device(views, self.device))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from cones.data.classification import Item
 from cones.evaluation.classification_metrics import HierarchyScore, Trained, read_classification_metrics
@@ -15,10 +14,8 @@ from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT
 from cones.experiment.classification_cells import joint_of
 from cones.methods.classifier import Classifier, ClassifierInputs, LabelledFeatures, Task
-from cones.models.checkpoints import tokenizer_for
 from cones.models.dual_encoder import ImageFeatures
 from cones.runtime.artifacts import load_tensors, read_json, save_tensors, sha256, write_json
-from cones.runtime.determinism import generator
 from cones.runtime.errors import ConesError
 from cones.runtime.verification import recorded_state
 from cones.steps.classify import CellFit, own_tensors
@@ -76,48 +73,26 @@ class JointFit(CellFit):
             )
         return parents.pop()
 
-    @cached_property
-    def inputs(self) -> ClassifierInputs:
-        encoder = self._encoder() if {"image_encoder", "text_encoder"} & self.method.reads else None
+    def classes_to_learn(self) -> dict[str, Any]:
         targets = [dataset.target() for dataset in self.datasets.values()]
-        return ClassifierInputs(
-            names=[name for target in targets for name in target.names],
-            template="a photo of a {}.",
-            text=self.texts,
-            logit_scale=self._scale(encoder),
-            recipe=self.recipe,
-            generator=generator("start", self.cell.seed),
-            train=self._together("train"),
-            val=self._together("val"),
-            unlabelled=self._together("every").features,
-            encoder=encoder,
-            tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
-            tasks=[Task(target.dataset.replace("_", " "), len(target.names)) for target in targets],
-            dataset=self.setting.dataset,
-        )
+        return {
+            "names": [name for target in targets for name in target.names],
+            "template": "a photo of a {}.",
+            "tasks": [Task(target.dataset.replace("_", " "), len(target.names)) for target in targets],
+            "dataset": self.setting.dataset,
+        }
 
-    def _together(self, part: str) -> LabelledFeatures:
-        found = [
-            LabelledFeatures(self.datasets[name].features(items), labels_of(items) + self.places[name].start)
-            for name, draw in self.draws.items()
-            for items in (getattr(draw, part),)
-        ]
-        features = ImageFeatures(
-            pooled=torch.cat([one.features.pooled for one in found]),
-            patches=_joined([one.features.patches for one in found]),
-            second=_joined([one.features.second for one in found]),
-        )
-        return LabelledFeatures(features.to(self.device), torch.cat([one.labels for one in found]).to(self.device))
+    def images_to_learn(self, part: str) -> LabelledFeatures:
+        drawn = {name: getattr(draw, part) for name, draw in self.draws.items()}
+        features = ImageFeatures.joined([self.datasets[name].features(items) for name, items in drawn.items()])
+        labels = torch.cat([labels_of(items) + self.places[name].start for name, items in drawn.items()])
+        return LabelledFeatures(features.to(self.device), labels.to(self.device))
 
     def _classifier_for(self, target: Target) -> tuple[list[int] | None, Classifier | None, str | None]:
         return list(self.places[target.dataset]), self.classifier, None
 
     def in_tree(self, scored: Scored) -> None:
         """The cell of each data set measures its tree."""
-
-
-def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    return None if any(part is None for part in parts) else torch.cat(list(parts))
 
 
 class PartOfJoint(CellFit):

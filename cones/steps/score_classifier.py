@@ -66,6 +66,12 @@ def score(
     """
     if classifier is None or not target.items:
         return Scored(target, None, None, 0.0, reason or "no test images of these classes")
+    logits, seconds = logits_of(fit, target, classifier)
+    return _answers(target, logits if columns is None else logits[:, columns], seconds, where=fit.cell.folder)
+
+
+def logits_of(fit: CellFit, target: Target, classifier: Classifier) -> tuple[Tensor, float]:
+    """(logits (n, K) of all test images in float32 on the CPU, seconds of the classifier alone)."""
     dataset, logits, seconds = fit.datasets[target.dataset], [], 0.0
     views = fit.method.test_views
     size = max(1, PICTURES_AT_ONCE // views) if fit.reads_pixels else FEATURES_AT_ONCE
@@ -77,10 +83,9 @@ def score(
         else:
             images = dataset.features(items).to(fit.device)
         started = time.monotonic()
-        part = classifier(images)
-        logits.append((part if columns is None else part[:, columns]).float().cpu())
+        logits.append(classifier(images).float().cpu())
         seconds += time.monotonic() - started
-    return _answers(target, torch.cat(logits), seconds, where=fit.cell.folder)
+    return torch.cat(logits), seconds
 
 
 def pixels_at_test(folder: Path, items: Sequence[Item], picture_format: PictureFormat, views: int) -> Tensor:
@@ -116,11 +121,8 @@ def _answers(target: Target, logits: Tensor, seconds: float, *, where: object) -
 def hierarchy_score(fit: CellFit, scored: Scored, nodes: Classifier, tree: Hierarchy) -> HierarchyScore:
     """HCA and MTA of a classifier of the tree's nodes on stored features. It has to give the
     cell's own answers: a method that answers texts of other classes in another way has no numbers."""
-    dataset, target, logits = fit.datasets[scored.target.dataset], scored.target, []
-    for at in range(0, len(target.items), FEATURES_AT_ONCE):
-        images = dataset.features(target.items[at : at + FEATURES_AT_ONCE]).to(fit.device)
-        logits.append(nodes(images).float().cpu())
-    found = torch.cat(logits)
+    target = scored.target
+    found, _ = logits_of(fit, target, nodes)
     place = {tree.names[leaf]: number for number, leaf in enumerate(tree.leaves)}
     places = torch.tensor([place[name] for name in target.names])  # of each class, among the leaves
     leaf_logits = found[:, list(tree.leaves)][:, places]
