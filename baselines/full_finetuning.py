@@ -25,10 +25,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "CVPR 2022, arXiv 2109.01903",
-        "idea": "Everything trains, both encoders, with the class names as texts.",
+        "idea": "everything trains, both encoders, with the class names as texts",
         "attaches": "both encoders",
         "trains": "everything",
-        "quirk": "WiSE-FT's recipe for fine-tuning, without warm-up and in batches of 32.",
+        "quirk": "WiSE-FT's recipe for fine-tuning, without warm-up and in batches of 32",
     },
 }
 

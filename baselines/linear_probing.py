@@ -26,10 +26,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "ICML 2021, arXiv 2103.00020",
-        "idea": "Logistic regression on image features, started from nothing.",
+        "idea": "logistic regression on image features, started from nothing",
         "attaches": "image vector",
         "trains": "d + 1 values a class",
-        "quirk": "Its strength is chosen on validation by a bisection that prefers the smaller on a plateau.",
+        "quirk": "its strength is chosen on validation by a bisection that prefers the smaller on a plateau",
     },
 }
 

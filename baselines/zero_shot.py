@@ -25,10 +25,10 @@ METHOD = [
         "context": "cones.methods.contexts:ClassNameContext",
         "survey": {
             "paper": "ICML 2021, arXiv 2103.00020",
-            "idea": "A class is its name in a hand-written template.",
+            "idea": "a class is its name in a hand-written template",
             "attaches": "nowhere",
             "trains": "nothing",
-            "quirk": "The template is the set's own; published ones were chosen on test sets.",
+            "quirk": "the template is the set's own; published ones were chosen on test sets",
         },
     },
     {
@@ -40,10 +40,10 @@ METHOD = [
         "has_vectors": False,
         "survey": {
             "paper": "ICML 2021, arXiv 2103.00020",
-            "idea": "A class is the mean of its texts in several templates.",
+            "idea": "a class is the mean of its texts in several templates",
             "attaches": "nowhere",
             "trains": "nothing",
-            "quirk": "Seven plain templates of our own for every set, where CLIP has 7 or 80 chosen on ImageNet.",
+            "quirk": "seven plain templates of our own for every set, where CLIP has 7 or 80 chosen on ImageNet",
         },
     },
 ]

@@ -20,10 +20,10 @@ METHOD = {
     "context": "cones.methods.contexts:FixedConceptContext",
     "survey": {
         "paper": "arXiv 2305.18993",
-        "idea": "The vectors of stage 1 stay as they are, and the image encoder trains.",
+        "idea": "the vectors of stage 1 stay as they are, and the image encoder trains",
         "attaches": "image encoder",
         "trains": "the image encoder",
-        "quirk": "Its recipe on two encoders is that of full fine-tuning.",
+        "quirk": "its recipe on two encoders is that of full fine-tuning",
     },
 }
 

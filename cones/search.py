@@ -20,10 +20,10 @@ METHOD = {
     "context": "cones.methods.contexts:ConceptContext",
     "survey": {
         "paper": "arXiv 2305.18993",
-        "idea": "N vectors a class in place of the text encoder's output; the encoder is gone.",
+        "idea": "N vectors a class in place of the text encoder's output; the encoder is gone",
         "attaches": "class vectors",
         "trains": "N d values a class",
-        "quirk": "No recipe for models with two encoders was published: the optimiser and rate here are ours.",
+        "quirk": "no recipe for models with two encoders was published: the optimiser and rate here are ours",
     },
 }
 

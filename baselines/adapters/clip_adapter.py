@@ -34,10 +34,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "IJCV 2023, arXiv 2110.04544",
-        "idea": "A small network behind the image encoder, mixed with what went in.",
+        "idea": "a small network behind the image encoder, mixed with what went in",
         "attaches": "image vector",
         "trains": "two layers, d²/2 values",
-        "quirk": "Both layers end in a ReLU in the code; the paper searched the ratio for each set.",
+        "quirk": "both layers end in a ReLU in the code; the paper searched the ratio for each set",
     },
 }
 RATIO, REDUCTION = 0.2, 4

@@ -32,11 +32,11 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "BMVC 2022, arXiv 2210.03794",
-        "idea": "A network on the features of a second, self-supervised encoder, mixed with the zero-shot scores.",
+        "idea": "a network on the features of a second, self-supervised encoder, mixed with the zero-shot scores",
         "attaches": "scores",
         "trains": "two layers on the second features",
-        "quirk": "The second encoder is trained on the set's own images by SimCLR; confidence of"
-        " test images is not read.",
+        "quirk": "the second encoder is trained on the set's own images by SimCLR; confidence of"
+        " test images is not read",
     },
 }
 ALPHAS = [round(0.05 * step, 2) for step in range(21)]

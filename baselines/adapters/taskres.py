@@ -32,11 +32,11 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "CVPR 2023, arXiv 2211.10277",
-        "idea": "A residual is added to the text feature of each class.",
+        "idea": "a residual is added to the text feature of each class",
         "attaches": "class vectors",
         "trains": "d values a class",
-        "quirk": "Published with other values on Flowers and ImageNet; one for all here. ConES with"
-        " alpha 1 and no text below it.",
+        "quirk": "published with other values on Flowers and ImageNet; one for all here. ConES with"
+        " alpha 1 and no text below it",
     },
 }
 

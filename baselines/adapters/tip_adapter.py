@@ -32,10 +32,10 @@ METHOD = [
         "has_vectors": False,
         "survey": {
             "paper": "ECCV 2022, arXiv 2207.09519",
-            "idea": "Labels of the most similar training images are added to the zero-shot scores.",
+            "idea": "labels of the most similar training images are added to the zero-shot scores",
             "attaches": "scores",
             "trains": "nothing; two numbers chosen",
-            "quirk": "The two numbers are chosen on validation; ImageNet's published search was on test.",
+            "quirk": "the two numbers are chosen on validation; ImageNet's published search was on test",
         },
     },
     {
@@ -47,10 +47,10 @@ METHOD = [
         "has_vectors": False,
         "survey": {
             "paper": "ECCV 2022, arXiv 2207.09519",
-            "idea": "Tip-Adapter whose stored image features train.",
+            "idea": "Tip-Adapter whose stored image features train",
             "attaches": "scores",
             "trains": "d values a training image",
-            "quirk": "Keeps its last epoch, where the code reloads the one that was best on test.",
+            "quirk": "keeps its last epoch, where the code reloads the one that was best on test",
         },
     },
 ]

@@ -22,10 +22,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "arXiv 2112.02399",
-        "idea": "Class texts attend to the positions of an image.",
+        "idea": "class texts attend to the positions of an image",
         "attaches": "class vectors, per image",
         "trains": "one block of attention",
-        "quirk": "A reconstruction: no official code exists.",
+        "quirk": "a reconstruction: no official code exists",
     },
 }
 

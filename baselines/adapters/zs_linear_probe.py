@@ -30,11 +30,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "CVPR 2024, arXiv 2312.12730",
-        "idea": "A linear probe by gradient steps whose rows start at the class texts; CLAP holds"
-        " them there by option.",
+        "idea": "a linear probe by gradient steps whose rows start at the class texts; CLAP holds them there by option",
         "attaches": "class vectors",
         "trains": "d values a class",
-        "quirk": "Trained on 20 augmented passes as published, here on those the suite stores.",
+        "quirk": "trained on 20 augmented passes as published, here on those the suite stores",
     },
 }
 

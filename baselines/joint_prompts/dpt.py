@@ -38,10 +38,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "IEEE TMM 2023, arXiv 2208.08340",
-        "idea": "The likely classes of a picture ask its rows and become tokens of the last image block.",
+        "idea": "the likely classes of a picture ask its rows and become tokens of the last image block",
         "attaches": "text encoder, input; image encoder, every block",
         "trains": "16 text vectors, 10 tokens a block, and the layers that make class-aware tokens",
-        "quirk": "Queries are not normalised; pictures whose class is not among the likely ones leave the extra loss.",
+        "quirk": "queries are not normalised; pictures whose class is not among the likely ones leave the extra loss",
     },
 }
 

@@ -37,10 +37,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "baseline of CVPR 2023, arXiv 2210.03117, and of ICCV 2023, arXiv 2307.06948",
-        "idea": "Learned vectors in several blocks of both encoders, each on its own.",
+        "idea": "learned vectors in several blocks of both encoders, each on its own",
         "attaches": "both encoders, the first 9 blocks",
         "trains": "4 vectors for each block of each encoder: 46,080 values in ViT-B/16",
-        "quirk": "Two public configurations exist: 4 vectors in 9 blocks, and 2 in 12.",
+        "quirk": "two public configurations exist: 4 vectors in 9 blocks, and 2 in 12",
     },
 }
 FORMS = {"promptsrc": {"vectors": 4, "depth": 9}, "maple": {"vectors": 2, "depth": 12}}

@@ -40,10 +40,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "CVPR 2023, arXiv 2210.03117",
-        "idea": "Text vectors of several blocks, and image tokens that a linear layer makes of them.",
+        "idea": "text vectors of several blocks, and image tokens that a linear layer makes of them",
         "attaches": "both encoders, the first 9 blocks",
         "trains": "2 text vectors for each block and its linear layer: 3,555,072 values in ViT-B/16",
-        "quirk": "Two words of the sentence are learned, the others stay in it.",
+        "quirk": "two words of the sentence are learned, the others stay in it",
     },
 }
 

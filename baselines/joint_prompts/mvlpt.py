@@ -6,13 +6,13 @@ row, one softmax over them, as the published scripts do; an answer is sought amo
 task. Stage 2: one task, started from the vectors of stage 1, or from their mean over seeds; nothing else is carried
 over. Cross-entropy, N(0, 0.02²), SGD 0.002, batch 32, 200 epochs.
 
-`mvlpt` is one data set: with `inputs.extra["source_contexts"]`, a list of vectors of stage 1, its second stage; without
+`mvlpt` is one data set: with `inputs.extra["sources"]`, the tensors of trainings of stage 1, its second stage; without
 it trains on the target alone, as the published single-task runs do. `mvlpt_tasks` is stage 1 on a group of data sets
 (`joint`). `across_tasks` false is the code's option of a softmax for each task: logits of other tasks are multiplied by
 0 and not removed, so that each still counts as exp 0 (a quirk of the code that its scripts never turn on).
 
 What differs: the code takes the best epoch on validation, here the last one counts. Its image and joint forms are
-`vpt_deep` and `upt`. No step of the workflow hands stage 1 to stage 2 yet.
+`vpt_deep` and `upt`.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ METHOD = [
         "has_vectors": False,
         "survey": {
             "paper": "WACV 2024, arXiv 2211.11720",
-            "idea": "CoOp with the class name in the middle, to be started from vectors of other data sets.",
+            "idea": "CoOp with the class name in the middle, to be started from vectors of other data sets",
             "attaches": "text encoder, input",
             "trains": "16 vectors, shared by all classes",
-            "quirk": "Without vectors of other data sets it is the published single-task form.",
+            "quirk": "without vectors of other data sets it is the published single-task form",
         },
     },
     {
@@ -51,10 +51,10 @@ METHOD = [
         "inputs": ["joint"],
         "survey": {
             "paper": "WACV 2024, arXiv 2211.11720",
-            "idea": "One context for several data sets, trained on all of their classes together.",
+            "idea": "one context for several data sets, trained on all of their classes together",
             "attaches": "text encoder, input",
             "trains": "16 vectors, shared by all classes and data sets",
-            "quirk": "One softmax over all data sets' classes, although answers are sought in one of them.",
+            "quirk": "one softmax over all data sets' classes, although answers are sought in one of them",
         },
     },
 ]
@@ -79,8 +79,9 @@ class MVLPT(CoOp):
     )
 
     def classifier(self, inputs: ClassifierInputs) -> SharedContext:
-        if sources := inputs.extra.get("source_contexts"):
-            return self.with_context(inputs, mean_context(sources, width=inputs.encoder.text_width))
+        if sources := inputs.extra.get("sources"):
+            contexts = [state["context"] for state in sources]
+            return self.with_context(inputs, mean_context(contexts, width=inputs.encoder.text_width))
         return super().classifier(inputs)
 
     def with_context(self, inputs: ClassifierInputs, context: Tensor) -> SharedContext:
@@ -104,7 +105,7 @@ def mean_context(sources: Sequence[Tensor], *, width: int) -> Tensor:
     if len(shapes) != 1 or any(len(shape) != 2 or shape[-1] != width for shape in shapes):
         raise ConesError(
             "vectors of stage 1 that do not fit",
-            where='inputs.extra["source_contexts"]',
+            where='inputs.extra["sources"]',
             expected=f"all of one shape (M, {width})",
             found=", ".join(map(str, sorted(shapes))),
             next_step="take vectors that were learned with this model",

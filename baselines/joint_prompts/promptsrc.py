@@ -42,10 +42,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "ICCV 2023, arXiv 2307.06948",
-        "idea": "Prompts of both encoders, held near the frozen model and averaged over the epochs.",
+        "idea": "prompts of both encoders, held near the frozen model and averaged over the epochs",
         "attaches": "both encoders, the first 9 blocks; loss; prompts after training",
         "trains": "4 vectors for each block of each encoder: 46,080 values in ViT-B/16",
-        "quirk": "The Gaussian of the average is published for each kind of experiment; here that of base to new.",
+        "quirk": "the Gaussian of the average is published for each kind of experiment; here that of base to new",
     },
 }
 TEMPLATES: list[str] = read_yaml(Path(__file__).with_name("promptsrc_templates.yaml"))["templates"]

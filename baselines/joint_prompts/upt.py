@@ -34,10 +34,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "arXiv 2210.07225; code of WACV 2024, arXiv 2211.11720",
-        "idea": "One small transformer makes the prompts of both encoders.",
+        "idea": "one small transformer makes the prompts of both encoders",
         "attaches": "text encoder, input; image encoder, every block",
         "trains": "4 text vectors, 4 image vectors for each block, and the layers that make prompts of them",
-        "quirk": "In the published code the vectors do not see each other; the paper's form is an option.",
+        "quirk": "in the published code the vectors do not see each other; the paper's form is an option",
     },
 }
 FORMS = ("code", "paper")

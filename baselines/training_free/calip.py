@@ -28,10 +28,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "AAAI 2023, arXiv 2209.14169",
-        "idea": "Positions of the image and class texts exchange what they hold by attention without weights.",
+        "idea": "positions of the image and class texts exchange what they hold by attention without weights",
         "attaches": "image positions and class vectors",
         "trains": "nothing; two numbers chosen",
-        "quirk": "Published numbers were searched on the evaluation images; on validation here.",
+        "quirk": "published numbers were searched on the evaluation images; on validation here",
     },
 }
 

@@ -38,11 +38,11 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "ICCV 2023, arXiv 2209.03320",
-        "idea": "A class is the mean of sentences that were written about it.",
+        "idea": "a class is the mean of sentences that were written about it",
         "attaches": "texts",
         "trains": "nothing",
-        "quirk": "The published sentences are GPT-3's and are not shipped; ours are the project's"
-        " own, for the drawn sets.",
+        "quirk": "the published sentences are GPT-3's and are not shipped; ours are the project's"
+        " own, for the drawn sets",
     },
 }
 

@@ -38,10 +38,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "ICLR 2023, arXiv 2210.07183",
-        "idea": "A class's score is the mean over its descriptors.",
+        "idea": "a class's score is the mean over its descriptors",
         "attaches": "texts",
         "trains": "nothing",
-        "quirk": "Descriptors are the project's own; the code's rule for the clause tests one letter and is kept.",
+        "quirk": "descriptors are the project's own; the code's rule for the clause tests one letter and is kept",
     },
 }
 

@@ -32,10 +32,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "arXiv 2306.02243",
-        "idea": "The answer of VPT-deep is blended with the labels of similar training pictures.",
+        "idea": "the answer of VPT-deep is blended with the labels of similar training pictures",
         "attaches": "image encoder, every block; answer",
         "trains": "the tokens of VPT-deep",
-        "quirk": "Reconstruction: no public code; only the blend at inference is built.",
+        "quirk": "reconstruction: no public code; only the blend at inference is built",
     },
 }
 

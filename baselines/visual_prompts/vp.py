@@ -32,10 +32,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "arXiv 2203.17274",
-        "idea": "Learned pixels are added to every picture.",
+        "idea": "learned pixels are added to every picture",
         "attaches": "pixels, after normalisation",
         "trains": "a frame of 30 pixels, or a square: 69,840 values at 224 pixels",
-        "quirk": "Published epochs were chosen on test images; the last one counts here.",
+        "quirk": "published epochs were chosen on test images; the last one counts here",
     },
 }
 TEMPLATE = "This is a photo of a {}"

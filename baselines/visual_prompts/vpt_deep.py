@@ -32,10 +32,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "ECCV 2022, arXiv 2203.12119",
-        "idea": "Fresh learned tokens join the sequence of the image encoder before every block.",
+        "idea": "fresh learned tokens join the sequence of the image encoder before every block",
         "attaches": "image encoder, every block",
         "trains": "16 tokens for each block: 147,456 values in ViT-B/16",
-        "quirk": "Three public forms on CLIP differ in the norm before the first block, the start and the rate.",
+        "quirk": "three public forms on CLIP differ in the norm before the first block, the start and the rate",
     },
 }
 TOKENS = {"mvlpt": 16, "maple": 8, "dpt": 10}  # published, by form

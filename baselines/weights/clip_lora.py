@@ -31,10 +31,10 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "CVPR workshops 2024, arXiv 2405.18541",
-        "idea": "Low-rank weights are added to the attention of both encoders.",
+        "idea": "low-rank weights are added to the attention of both encoders",
         "attaches": "both encoders, query, key and value of every block",
         "trains": "two matrices of rank 2 for each: 184,320 values in ViT-B/16",
-        "quirk": "The code scales by alpha / sqrt(r), the LoRA paper by alpha / r.",
+        "quirk": "the code scales by alpha / sqrt(r), the LoRA paper by alpha / r",
     },
 }
 PLACE = ".attn.projections"  # where the modules stand that make query, key and value at once

@@ -45,10 +45,10 @@ METHOD = [
         "trains_image_encoder": True,
         "survey": {
             "paper": "CVPR 2022, arXiv 2109.01903",
-            "idea": "A tuned model is mixed with its zero-shot start, weight by weight.",
+            "idea": "a tuned model is mixed with its zero-shot start, weight by weight",
             "attaches": "image encoder, all weights; head",
             "trains": "the image encoder and a head",
-            "quirk": "0.5 of each, the published default; survey_wise_ft shows every share on own and shifted images.",
+            "quirk": "0.5 of each, the published default; survey_wise_ft shows every share on own and shifted images",
         },
     },
 ]

@@ -59,7 +59,7 @@ def _row(entry: MethodEntry) -> str:
 
 
 def _cells(texts: Iterable[str]) -> str:
-    return "| " + " | ".join(text.removesuffix(".").replace("|", "\\|") for text in texts) + " |"
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
 def print_methods() -> None:

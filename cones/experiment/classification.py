@@ -66,11 +66,20 @@ class ClassificationModel(Strict):
     )
 
 
+class StartFrom(Strict):
+    """The trainings on other datasets that an arm starts from: one for each seed."""
+
+    arm: Name = Field(description="whose method trains on several datasets at once")
+    group: Name = Field(description="one of `source_groups`")
+    seeds: Seeds | None = Field(None, description="default: those of the section")
+
+
 class ClassificationArm(Strict):
     """A named row: a method plus overrides of its recipe. An arm named like a method is that method."""
 
     method: str | None = None
     stage1: str = Field("cones", description="the arm whose concept embeddings stage 2 fixes")
+    start_from: StartFrom | None = Field(None, description="for a method that can start from trainings on other data")
     recipe: dict[str, Any] = Field(default_factory=dict, description="overrides of the published recipe")
 
 
@@ -111,6 +120,9 @@ class Classification(Strict):
         default_factory=dict,
         description="group -> datasets that a method of several datasets trains on at once; each of them in one group",
     )
+    source_groups: dict[Name, Names] = Field(
+        default_factory=dict, description="group -> datasets that are trained on at once for arms that `start_from` it"
+    )
     grids: dict[Name, ClassificationGrid] = Field(min_length=1, description="table that reads it -> its cells")
 
     _by_name = field_validator("models", "arms", mode="before")(by_name)
@@ -139,18 +151,35 @@ class Classification(Strict):
     def _check_groups(self) -> None:
         """ValueError for a group that is none, or a dataset that is unknown or stands twice."""
         listed = [dataset for group in self.joint.values() for dataset in group]
-        for name, group in self.joint.items():
-            if name in self.datasets:
-                raise ValueError(f"joint.{name}: a dataset has this name; take another one")
-            if len(group) < 2:
-                raise ValueError(f"joint.{name}: one dataset is no group; name at least two")
-            for dataset in group:
-                if dataset not in self.datasets:
-                    raise ValueError(
-                        f'joint.{name}: dataset "{dataset}" is not in the section; {closest(dataset, self.datasets)}'
-                    )
-                if listed.count(dataset) > 1:
-                    raise ValueError(f'joint.{name}: dataset "{dataset}" is named twice; a dataset is in one group')
+        for where, groups in (("joint", self.joint), ("source_groups", self.source_groups)):
+            for name, group in groups.items():
+                self._check_group(f"{where}.{name}", name, group)
+        for dataset in listed:
+            if listed.count(dataset) > 1:
+                raise ValueError(f'joint: dataset "{dataset}" is named twice; a dataset is in one group')
+        for name in self.source_groups:
+            if name in self.joint:
+                raise ValueError(f"source_groups.{name}: a group of `joint` has this name; take another one")
+        for name, arm in self.arms.items():
+            if arm.start_from is not None:
+                self._check_start(f"arms.{name}.start_from", arm.start_from)
+
+    def _check_group(self, where: str, name: str, group: Names) -> None:
+        if name in self.datasets:
+            raise ValueError(f"{where}: a dataset has this name; take another one")
+        if len(set(group)) < 2:
+            raise ValueError(f"{where}: one dataset is no group; name at least two")
+        for dataset in group:
+            if dataset not in self.datasets:
+                raise ValueError(
+                    f'{where}: dataset "{dataset}" is not in the section; {closest(dataset, self.datasets)}'
+                )
+
+    def _check_start(self, where: str, start: StartFrom) -> None:
+        if start.group not in self.source_groups:
+            raise ValueError(f'{where}: no group "{start.group}"; {closest(start.group, self.source_groups)}')
+        if start.arm not in self.arms or not self.trains_jointly(start.arm):
+            raise ValueError(f'{where}: "{start.arm}" is no arm of the section that trains on several datasets at once')
 
     def _check_grid(self, name: str) -> None:
         """ValueError if no table reads a grid, or it names what the section does not have."""
@@ -182,6 +211,11 @@ class Classification(Strict):
     def trains_jointly(self, arm: str) -> bool:
         """Whether one training of the arm serves all datasets of a group."""
         return JOINT in METHODS[self.method(arm)].inputs
+
+    @property
+    def groups(self) -> dict[str, Names]:
+        """All groups of datasets that a joint cell may train on."""
+        return {**self.joint, **self.source_groups}
 
     def group_of(self, dataset: str) -> str | None:
         """The group that a dataset is trained in, if it is in any."""

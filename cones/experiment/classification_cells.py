@@ -35,8 +35,8 @@ def classification_cells(plan: Plan, *, on_request: bool = True) -> list[Cell]:
 def classified_settings(plan: Plan) -> list[str]:
     """What a cell may have as its dataset: the settings of every grid, then those of joint cells behind them."""
     cells = classification_cells(plan)
-    joint = [cell for cell in (joint_of(plan, cell) for cell in cells) if cell is not None]
-    return list(dict.fromkeys(cell.dataset for cell in [*cells, *joint]))
+    before = [first for cell in cells for first in cells_before(plan, cell)]
+    return list(dict.fromkeys(cell.dataset for cell in [*cells, *before]))
 
 
 def asked_for(plan: Plan, output: Output) -> bool:
@@ -54,7 +54,7 @@ def is_on_request(plan: Plan, part: str) -> bool:
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:
     """A cell of the section, or one that fixes its first stage; ConesError for a name that is not in it."""
     section, wanted = plan.classification, Setting.of(setting)
-    of = ("group", section.joint) if wanted.kind == JOINT else ("dataset", section.datasets)
+    of = ("group", section.groups) if wanted.kind == JOINT else ("dataset", section.datasets)
     for kind, name, known in (
         ("model", model, section.models),
         (of[0], wanted.dataset, of[1]),
@@ -90,6 +90,23 @@ def joint_of(plan: Plan, cell: Cell) -> Cell | None:
     return Cell(cell.suite, cell.model, str(Setting(group, JOINT, setting.shots)), cell.arm, cell.seed)
 
 
+def sources_of(plan: Plan, cell: Cell) -> list[Cell]:
+    """The cells of other datasets that this one starts from, one for each seed; none of most arms."""
+    section, setting = plan.classification, Setting.of(cell.dataset)
+    start = section.arms[cell.arm].start_from
+    if start is None or setting.kind == JOINT:
+        return []
+    group = str(Setting(start.group, JOINT, setting.shots))
+    seeds = start.seeds or section.seeds
+    return [Cell(cell.suite, cell.model, group, start.arm, seed) for seed in seeds]
+
+
+def cells_before(plan: Plan, cell: Cell) -> list[Cell]:
+    """The cells whose states this one reads: its first stage, the joint one that serves it, those it starts from."""
+    found = [stage1_of(plan, cell), joint_of(plan, cell), *sources_of(plan, cell)]
+    return [one for one in found if one is not None]
+
+
 def datasets_read(plan: Plan, cell: Cell) -> tuple[str, ...]:
     """The datasets whose files a cell reads: those it is scored on, and those it was trained with."""
     joint = joint_of(plan, cell)
@@ -101,7 +118,7 @@ def targets_of(plan: Plan, cell: Cell) -> tuple[str, ...]:
     joint cell those of its group."""
     section, setting = plan.classification, Setting.of(cell.dataset)
     if setting.kind == JOINT:
-        return section.joint[setting.dataset]
+        return section.groups[setting.dataset]
     further = [
         target
         for name, grid in section.grids.items()
@@ -138,6 +155,8 @@ def settings_of(plan: Plan, cell: Cell) -> dict[str, Any]:
     setting, entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
     joint = joint_of(plan, cell)
     together = {} if joint is None else {"joint": list(targets_of(plan, joint))}
+    if sources := sources_of(plan, cell):
+        together["sources"] = {str(one.seed): [one.arm, *targets_of(plan, one)] for one in sources}
     return together | {
         "method": entry.name,
         "method_entry": entry.of_cells,

@@ -8,6 +8,7 @@ from cones.experiment.classification_cells import (
     joint_of,
     method_of,
     settings_of,
+    sources_of,
     stage1_of,
 )
 from cones.experiment.step import Input, Job, Output, Step
@@ -51,6 +52,8 @@ def classification_steps(plan: Plan) -> list[Step]:
             files["stage1"] = Output(job_of_cell("classify", first), "state")
         if (joint := joint_of(plan, cell)) is not None:
             files["joint"] = Output(job_of_cell("classify", joint), "state")
+        if sources := sources_of(plan, cell):
+            files["sources"] = [Output(job_of_cell("classify", one), "state") for one in sources]
         return files
 
     def classify_settings(job: Job) -> dict:

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import grid_cells, is_on_request, joint_of, stage1_of
+from cones.experiment.classification_cells import cells_before, grid_cells, is_on_request
 from cones.experiment.outputs import OUTPUTS, embedded_grids, scored_grids
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.experiment.suite import MAIN_GRID
@@ -86,7 +86,7 @@ def classified_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()
     cells = dict.fromkeys(cell for grid in grids for cell in grid_cells(plan, grid))
     if datasets:
         cells = [cell for cell in cells if Setting.of(cell.dataset).dataset in datasets]
-    first = [before for cell in cells for of in (stage1_of, joint_of) if (before := of(plan, cell))]
+    first = [before for cell in cells for before in cells_before(plan, cell)]
     return {cell: {"classify"} for cell in dict.fromkeys([*cells, *first])}
 
 

@@ -37,7 +37,7 @@ Features = Literal["patches", "views", "self_supervised"]
 
 
 class SurveyLine(Strict):
-    """A method's line in docs/survey.md, which is made of these lines."""
+    """A method's line in docs/survey.md, which is made of these lines: in lower case, without a stop."""
 
     paper: str = Field(description='where it was published, such as "ICCV 2023, arXiv 2303.13283"')
     idea: str = Field(description="what it does, in one short sentence")

@@ -20,7 +20,14 @@ from cones.evaluation.classification_metrics import (
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT, Setting
-from cones.experiment.classification_cells import method_of, shows_curve, stage1_of, targets_of
+from cones.experiment.classification_cells import (
+    cells_before,
+    method_of,
+    shows_curve,
+    sources_of,
+    stage1_of,
+    targets_of,
+)
 from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
@@ -33,7 +40,7 @@ from cones.methods.classifier import (
 from cones.methods.settings import Recipe
 from cones.models.checkpoints import load_dual_encoder, tokenizer_for
 from cones.models.dual_encoder import DualEncoder
-from cones.runtime.artifacts import load_tensors, save_tensors, sha256, write_json
+from cones.runtime.artifacts import load_tensors, read_json, save_tensors, sha256, write_json
 from cones.runtime.determinism import generator
 from cones.runtime.devices import peak_memory_bytes, to_device
 from cones.runtime.errors import ConesError
@@ -81,9 +88,19 @@ class CellFit:
         lacking = self.method.supports(self.cell.model, self.setting.kind)
         if JOINT in self.entry.inputs and not lacking:
             lacking = "is trained on several data sets at once, with all their classes: this one is in no such cell"
+        lacking = lacking or self._reason_of_sources()
         if self.own.reason or lacking or not self.method.needs_tree or self.own.manifest.get("class_tree"):
             return self.own.reason or lacking
         return "needs a tree of the classes, and the data set has none"
+
+    def _reason_of_sources(self) -> str | None:
+        """Why the trainings on other data sets that the cell starts from do not serve it."""
+        for source in sources_of(self.plan, self.cell):
+            if self.own.name in targets_of(self.plan, source):
+                return f"starts from a training on {source.dataset}, of which this data set is a part"
+            if skipped := read_json(source.folder / "tuning.json").get("skipped"):
+                return f"starts from a training on {source.dataset}, which was skipped: {skipped}"
+        return None
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -126,6 +143,7 @@ class CellFit:
             encoder=encoder,
             tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
             concepts=self._concepts(),
+            extra={"sources": sources} if (sources := self._sources()) else {},
             **self.classes_to_learn(),
         )
 
@@ -155,9 +173,16 @@ class CellFit:
         """(K, N, d) of the cell whose embeddings this one fixes."""
         if (first := stage1_of(self.plan, self.cell)) is None:
             return None
-        state, _ = load_tensors(first.folder / "state.safetensors", expected_sha256=recorded_state(first.folder))
-        vectors = state["vectors"].to(self.device)
+        vectors = self._state_of(first)["vectors"]
         return vectors if vectors.ndim == 3 else vectors[:, None]
+
+    def _sources(self) -> list[dict[str, Tensor]]:
+        """What the trainings on other data sets have learnt, one for each of their seeds."""
+        return [self._state_of(source) for source in sources_of(self.plan, self.cell)]
+
+    def _state_of(self, cell: Cell) -> dict[str, Tensor]:
+        state, _ = load_tensors(cell.folder / "state.safetensors", expected_sha256=recorded_state(cell.folder))
+        return {name: value.to(self.device) for name, value in state.items()}
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -229,11 +254,16 @@ class CellFit:
             is_new = name not in before or not torch.equal(value, before[name])
             if value.is_floating_point() and not is_chosen and is_new:
                 learnt += value.numel()
-        selection, note = self.method.selection, self.method.label_note
+        selection, notes = self.method.selection, [self.method.label_note]
         if selection == "val" and not self.few.val:
-            selection, note = "none", "; ".join(filter(None, (note, NOTHING_CHOSEN)))
+            selection = "none"
+            notes.append(NOTHING_CHOSEN)
         if self.recipe.max_steps is not None:
-            note = "; ".join(filter(None, (note, f"{self.recipe.max_steps} steps at most, whatever the epochs")))
+            notes.append(f"{self.recipe.max_steps} steps at most, whatever the epochs")
+        notes += self._other_options()
+        if sources := sources_of(self.plan, self.cell):
+            sets, seeds = ", ".join(targets_of(self.plan, sources[0])), ", ".join(str(one.seed) for one in sources)
+            notes.append(f"started from trainings on {sets} (seeds {seeds}), whose values and seconds are not counted")
         return Trained(
             values=learnt,
             stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
@@ -244,8 +274,14 @@ class CellFit:
             chosen=dict(chosen),
             labels=self.method.labels,
             selection=selection,
-            note=note,
+            note="; ".join(filter(None, notes)) or None,
         )
+
+    def _other_options(self) -> list[str]:
+        """The method's own numbers that are not its defaults here, as a table says them."""
+        usual = self.method.recipe.options
+        changed = {name: value for name, value in self.recipe.options.items() if value != usual.get(name)}
+        return [f"{name} {value} (default {usual.get(name)})" for name, value in changed.items()]
 
     # ------------------------------------------------------------------------------------------------- scoring
 
@@ -330,8 +366,7 @@ class CellFit:
         """{file: sha256} of all that the cell read."""
         files = [self.weights, *(dataset.folder / "manifest.json" for dataset in self.datasets.values())]
         files += [file for dataset in self.datasets.values() for file in dataset.files.values()]
-        if (first := stage1_of(self.plan, self.cell)) is not None:
-            files.append(first.folder / "state.safetensors")
+        files += [before.folder / "state.safetensors" for before in cells_before(self.plan, self.cell)]
         return {str(file): sha256(file) for file in files if file.exists()}
 
 

@@ -1,18 +1,10 @@
 """Prompts of both encoders through their step: fitted on a tiny drawn set, scored, read back."""
 
-from functools import cache
-
 import pytest
 
-from cones.experiment.cell import Plan
-from cones.experiment.classification_cells import classification_cell
 from cones.runtime.artifacts import load_tensors, read_json
 from cones.runtime.errors import ConesError
-from cones.runtime.sources import ROOT
-from cones.steps.classify import CellFit, own_tensors
-from cones.steps.score_classifier import score
-from tests.steps.tiny_cells import encode, fit, run
-from tests.tiny_sets import write_tiny
+from tests.steps.tiny_cells import assert_comes_back, prepare
 
 SHORT = {"epochs": 2, "warmup_epochs": 0, "learning_rate": 0.01, "batch_size": 4}
 W, D, BLOCKS = 96, 128, 6  # of clip_nano: its text rows, its image rows, image blocks
@@ -45,7 +37,6 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("joint_prompts")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        (folder / "datasets.yaml").symlink_to(ROOT / "datasets.yaml")
         grids = {
             "survey": {"datasets": SETS, "shots": [2]},
             "survey_base_to_new": {
@@ -55,36 +46,9 @@ def world(tmp_path_factory):
                 "arms": [*ARMS],
             },
         }
-        write_tiny(folder, arms={**ARMS, **TASKS}, seeds=[1], grids=grids, joint={"both": SETS})
-        for dataset in SETS:
-            for step in ("fetch", "prepare"):
-                run(step, "--dataset", dataset)
-        run("weights", "--model", "clip_nano")
-        for dataset in SETS:
-            encode("pooled", dataset=dataset)
+        suite = {"arms": {**ARMS, **TASKS}, "seeds": [1], "grids": grids, "joint": {"both": SETS}}
+        prepare(folder, "pooled", datasets=SETS, **suite)
         yield folder
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return cache(fit)
-
-
-@pytest.fixture
-def fitted(world, cells, monkeypatch):
-    """Arm and setting -> (folder, metrics); each cell is fitted once, for all tests."""
-    monkeypatch.chdir(world)
-    return cells
-
-
-def made_again(arm, setting="shapes-2shot"):
-    plan = Plan.load("tiny")
-    return CellFit(plan, classification_cell(plan, "clip_nano", setting, arm, 1))
-
-
-def answers(again):
-    target, _ = again.targets()[0]
-    return score(again, target, again.classifier, None, None).predictions
 
 
 @pytest.mark.parametrize("arm", TRAINED)
@@ -95,12 +59,7 @@ def test_a_cell_trains_and_comes_back_from_its_state(arm, fitted):
     assert metrics.trained.text_encoder > 100_000 and metrics.trained.selection == "none"
     assert metrics.trained.stored_bytes == 4 * TRAINED[arm][1]  # what trained, and nothing else
     assert read_json(folder / "tuning.json")["steps"] == 4
-    recorded, again = read_json(folder / "predictions.json")["shapes"], made_again(arm)
-    assert again.reason is None and answers(again)["probability"] != recorded["probability"]
-    state, _ = load_tensors(folder / "state.safetensors")
-    assert set(state) == set(own_tensors(again.classifier, again.inputs.encoder))
-    again.classifier.load_state_dict(state, strict=False)
-    assert answers(again) == recorded
+    assert_comes_back(folder, arm)
 
 
 @pytest.mark.parametrize("arm", TRAINED)

@@ -1,6 +1,5 @@
 """Every text-prompt method through its step: fitted on a tiny drawn set from random weights, scored, read back."""
 
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,10 @@ import yaml
 from baselines.text_prompts.tpt import TPT
 from cones.evaluation.classification_metrics import read_classification_metrics
 from cones.experiment.cell import Plan
-from cones.experiment.classification_cells import classification_cell
 from cones.outputs.make import make_output
 from cones.runtime.artifacts import load_tensors, read_json
-from cones.runtime.sources import ROOT
-from cones.steps.classify import CellFit, own_tensors
-from cones.steps.score_classifier import score
 from cones.steps.verify import verify
-from tests.steps.tiny_cells import encode, fit, run
-from tests.tiny_sets import write_tiny
+from tests.steps.tiny_cells import assert_comes_back, prepare
 
 SHORT = {"epochs": 2, "warmup_epochs": 0, "learning_rate": 0.1, "batch_size": 4}
 WIDTH, JOINT = 96, 128  # of clip_nano's text encoder, and of the space of both encoders
@@ -58,42 +52,12 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(TPT, "test_views", 8)  # of 64: the number is all that differs
-        (folder / "datasets.yaml").symlink_to(ROOT / "datasets.yaml")
         grids = {
             "survey": {"datasets": ["shapes"], "shots": [2]},
             "survey_base_to_new": {"setting": "base_to_new", "datasets": ["shapes"], "shots": [2]},
         }
-        write_tiny(folder, arms=ARMS, datasets=["shapes"], seeds=[1], grids=grids)
-        for step in ("fetch", "prepare"):
-            run(step, "--dataset", "shapes")
-        run("weights", "--model", "clip_nano")
-        encode("pooled", "patches")
+        prepare(folder, "pooled", "patches", datasets=["shapes"], arms=ARMS, seeds=[1], grids=grids)
         yield folder
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return cache(fit)
-
-
-@pytest.fixture
-def fitted(world, cells, monkeypatch):
-    """Arm and setting -> (folder, metrics); each cell is fitted once, for all tests."""
-    monkeypatch.chdir(world)
-    return cells
-
-
-def made_again(arm, setting="shapes-2shot"):
-    """The cell of an arm before its fit."""
-    plan = Plan.load("tiny")
-    again = CellFit(plan, classification_cell(plan, "clip_nano", setting, arm, 1))
-    assert again.reason is None
-    return again
-
-
-def answers(again):
-    target, _ = again.targets()[0]
-    return score(again, target, again.classifier, None, None).predictions
 
 
 @pytest.mark.parametrize("arm", TRAINED)
@@ -107,15 +71,8 @@ def test_a_cell_trains_and_comes_back_from_its_state(arm, fitted):
     runs = read_json(folder / "tuning.json")["runs"]
     assert len(runs) == {"subpt": 2, "upl": 2, "plot_pp": 2}.get(arm, 1) and all(one["steps"] >= 2 for one in runs)
 
-    recorded = read_json(folder / "predictions.json")["shapes"]
-    again = made_again(arm)
-    start = answers(again)
-    assert start["probability"] != recorded["probability"]  # the same random start, untrained
-    state, _ = load_tensors(folder / "state.safetensors")
-    assert set(state) == set(own_tensors(again.classifier, again.inputs.encoder))
-    again.classifier.load_state_dict(state, strict=False)
-    assert answers(again) == recorded
-    zero_shot = read_json(fitted("zero_shot")[0] / "predictions.json")["shapes"]
+    assert_comes_back(folder, arm)
+    recorded, zero_shot = (read_json(one / "predictions.json")["shapes"] for one in (folder, fitted("zero_shot")[0]))
     assert recorded["probability"] != zero_shot["probability"]
 
 

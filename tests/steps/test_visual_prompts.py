@@ -1,21 +1,16 @@
 """Visual prompts, DPT, CLIP-LoRA and WiSE-FT through their step: fitted on a tiny drawn set, scored, read back."""
 
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
 from cones.experiment.cell import Plan
-from cones.experiment.classification_cells import classification_cell
 from cones.outputs.make import make_output
 from cones.runtime.artifacts import load_tensors, read_json
-from cones.runtime.sources import ROOT
-from cones.steps.classify import CellFit, own_tensors
 from cones.steps.score_classifier import score
 from cones.steps.verify import verify
-from tests.steps.tiny_cells import encode, fit, run
-from tests.tiny_sets import write_tiny
+from tests.steps.tiny_cells import answers, assert_comes_back, made_again, prepare
 
 SHORT = {"epochs": 2, "warmup_epochs": 0, "learning_rate": 0.1, "batch_size": 4}
 SIDE, WIDTH, TEXT, JOINT, BLOCKS = 64, 128, 96, 128, 6  # of clip_nano
@@ -51,42 +46,13 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("visual_prompts")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        (folder / "datasets.yaml").symlink_to(ROOT / "datasets.yaml")
         grids = {
             "survey": {"datasets": ["shapes"], "shots": [2]},
             "survey_base_to_new": {"setting": "base_to_new", "datasets": ["shapes"], "shots": [2]},
             "survey_wise_ft": {"targets": {"shapes": ["dark_shapes"]}, "shots": [2], "arms": list(WISE)},
         }
-        write_tiny(folder, arms=ARMS, seeds=[1], grids=grids)
-        for dataset in ("shapes", "dark_shapes"):
-            for step in ("fetch", "prepare"):
-                run(step, "--dataset", dataset)
-        run("weights", "--model", "clip_nano")
-        for dataset in ("shapes", "dark_shapes"):
-            encode("pooled", dataset=dataset)
+        prepare(folder, "pooled", datasets=["shapes", "dark_shapes"], arms=ARMS, seeds=[1], grids=grids)
         yield folder
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return cache(fit)
-
-
-@pytest.fixture
-def fitted(world, cells, monkeypatch):
-    """Arm and setting -> (folder, metrics); each cell is fitted once, for all tests."""
-    monkeypatch.chdir(world)
-    return cells
-
-
-def made_again(arm, setting="shapes-2shot"):
-    plan = Plan.load("tiny")
-    return CellFit(plan, classification_cell(plan, "clip_nano", setting, arm, 1))
-
-
-def answers(again):
-    target, _ = again.targets()[0]
-    return score(again, target, again.classifier, None, None).predictions
 
 
 @pytest.mark.parametrize("arm", TRAINED)
@@ -98,12 +64,7 @@ def test_a_cell_trains_and_comes_back_from_its_state(arm, fitted):
     assert (metrics.trained.text_encoder > 100_000) == reads_text and metrics.trained.selection == "none"
     assert metrics.trained.stored_bytes < 1_000_000  # the encoder's own weights are not kept
     assert read_json(folder / "tuning.json")["steps"] == 4
-    recorded, again = read_json(folder / "predictions.json")["shapes"], made_again(arm)
-    assert again.reason is None and answers(again)["probability"] != recorded["probability"]
-    state, _ = load_tensors(folder / "state.safetensors")
-    assert set(state) == set(own_tensors(again.classifier, again.inputs.encoder))
-    again.classifier.load_state_dict(state, strict=False)
-    assert answers(again) == recorded
+    assert_comes_back(folder, arm)
 
 
 @pytest.mark.parametrize("arm", TRAINED)

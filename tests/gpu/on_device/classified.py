@@ -8,7 +8,7 @@ import yaml
 from baselines.text_prompts.tpt import TPT
 from baselines.training_free import written_texts
 from cones.experiment.cell import Cell, Plan
-from cones.experiment.classification_cells import classification_cell, stage1_of
+from cones.experiment.classification_cells import cells_before, classification_cell
 from cones.runtime.artifacts import read_json
 from cones.runtime.sources import ROOT
 from cones.steps import self_supervise
@@ -114,7 +114,7 @@ def fitted(plan: Plan, cell: Cell) -> dict:
     """The record of a cell, which is fitted if it is not yet, after the one whose embeddings it fixes."""
     record = cell.folder / "tuning.json"
     if not record.exists():
-        if (first := stage1_of(plan, cell)) is not None:
-            fitted(plan, first)
+        for before in cells_before(plan, cell):
+            fitted(plan, before)
         classify_cell(plan, cell)
     return read_json(record)

@@ -155,15 +155,16 @@ def test_a_mistake_is_seen(mistake, monkeypatch):
 
 def test_the_target_starts_from_the_mean_of_its_sources_and_leaves_them_alone():
     golden = GoldenFile("mvlpt_text")
-    sources = [torch.full((4, 128), 0.1), torch.full((4, 128), 0.3)]
-    classifier = MVLPT().classifier(given_of(golden, extra={"source_contexts": sources}))
+    sources = [{"context": torch.full((4, 128), value)} for value in (0.1, 0.3)]
+    classifier = MVLPT().classifier(given_of(golden, extra={"sources": sources}))
     torch.testing.assert_close(classifier.context.detach(), torch.full((4, 128), 0.2))
-    one = MVLPT().classifier(given_of(golden, extra={"source_contexts": sources[:1]}))
+    one = MVLPT().classifier(given_of(golden, extra={"sources": sources[:1]}))
     take_steps(MVLPT(), one, next(train_and_test()), LABELS, MVLPT.recipe, 1)
-    assert torch.equal(sources[0], torch.full((4, 128), 0.1)) and not torch.equal(one.context, sources[0])
+    left = sources[0]["context"]
+    assert torch.equal(left, torch.full((4, 128), 0.1)) and not torch.equal(one.context, left)
     for wrong in ([torch.zeros(4, 64)], [torch.zeros(4, 128), torch.zeros(5, 128)]):
         with pytest.raises(ConesError, match="do not fit"):
-            MVLPT().classifier(given_of(golden, extra={"source_contexts": wrong}))
+            MVLPT().classifier(given_of(golden, extra={"sources": [{"context": one} for one in wrong]}))
 
 
 def test_an_answer_among_the_classes_of_a_task_is_that_of_a_classifier_of_these_alone():
