@@ -1,9 +1,12 @@
-"""Seconds and bytes of a classification cell: means of finished cells of its method; without any they are unknown."""
+"""Seconds and bytes of a classification cell: means of finished cells of its method, else of a shipped table."""
+
+from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 from cones.experiment.cell import Cell, Plan
 from cones.forecast.rates import Rate
@@ -12,35 +15,54 @@ from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
 JOB_SECONDS = 1.0  # of starting a warm process and reading the stored features of a nano model
+REFERENCE = Path(__file__).with_name("classified.json")  # made by benchmarks/classification_costs.py
+
+
+class Cost(NamedTuple):
+    """Of a cell: steps of its optimiser, seconds of its fit and of scoring, bytes of its state."""
+
+    steps: float
+    seconds: float
+    bytes: float
 
 
 class ClassifiedCells:
     """What finished cells of these models recorded, in any suite; one written by another version is passed over."""
 
     def __init__(self, results: Path, models: Iterable[str]):
-        self._of_method: dict[tuple[str, str], list[tuple[int, float, int, str]]] = defaultdict(list)
+        self._found: dict[tuple[str, str], list[tuple[Cost, str]]] = defaultdict(list)
         for model in sorted(models):
             for path in sorted(results.glob(f"*/{model}/*/*/seed*/run.json")):
                 try:
                     run, metrics = read_json(path), read_json(path.with_name("metrics.json"))
                     device = run["machine"]["accelerator"] or run["device"]
                     took = run["tuning"]["fit_seconds"] + run["inference"]["seconds"]
-                    stored = metrics["trained"]["stored_bytes"]
-                    record = (run["tuning"]["steps"], took, stored, device)
-                    self._of_method[model, metrics["cell"]["method"]].append(record)
+                    cost = Cost(run["tuning"]["steps"], took, metrics["trained"]["stored_bytes"])
+                    self._found[model, metrics["cell"]["method"]].append((cost, device))
                 except (ConesError, KeyError, TypeError):
                     continue
 
+    def means(self) -> dict[str, dict[str, Cost]]:
+        """{model: {method: the mean over its finished cells}}."""
+        table: dict[str, dict[str, Cost]] = defaultdict(dict)
+        for (model, method), found in self._found.items():
+            table[model][method] = Cost(*(fmean(each) for each in zip(*(cost for cost, _ in found))))
+        return table
+
     def share(self, plan: Plan, cell: Cell) -> Share | None:
-        """None where no cell of the model and method is finished."""
-        found = self._of_method.get((cell.model, plan.classification.method(cell.arm)))
-        if not found:
-            return None
-        steps, took, stored, devices = zip(*found)
-        device = ", ".join(dict.fromkeys(devices))
-        return Share(
-            work=Work((round(fmean(steps)),) * 2, (0, 0)),
-            rate=Rate(None, 0.0, device, "recorded"),
-            job_seconds=fmean(took) + JOB_SECONDS,
-            bytes=int(fmean(stored)),
-        )
+        """None where no cell of the model and method is finished, and the table has none."""
+        method = plan.classification.method(cell.arm)
+        if found := self._found.get((cell.model, method)):
+            device = ", ".join(dict.fromkeys(device for _, device in found))
+            return _share(self.means()[cell.model][method], device, "recorded")
+        known = read_json(REFERENCE)["models"].get(cell.model, {}).get(method)
+        return None if known is None else _share(Cost(**known), "cpu", "measured")
+
+
+def _share(cost: Cost, device: str, basis: str) -> Share:
+    return Share(
+        work=Work((round(cost.steps),) * 2, (0, 0)),
+        rate=Rate(None, 0.0, device, basis),
+        job_seconds=cost.seconds + JOB_SECONDS,
+        bytes=int(cost.bytes),
+    )

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cones.cli.main import app
 from cones.experiment.cell import Cell, Plan
-from cones.experiment.classification_cells import classification_cells, joint_of
+from cones.experiment.classification_cells import cells_before, classification_cells
 from cones.experiment.outputs import OUTPUTS
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.forecast.forecast import forecast
@@ -89,7 +89,7 @@ def test_the_cells_are_those_of_the_workflow(here, suite):
 def test_all_and_the_report_count_the_subjects_beside_the_grids(here):
     plan = Plan.load("miniature")
     classified = classification_cells(plan, on_request=False)
-    joint = {group for cell in classified if (group := joint_of(plan, cell))}
+    joint = {before for cell in classified for before in cells_before(plan, cell)} - set(classified)
     both = len(plan.all_cells()) + len(plan.subject_cells()) + len(classified) + len(joint)
     assert forecast(plan, tflops=30).cells == forecast(plan, ["results/report.html"], tflops=30).cells == both
     assert forecast(plan, ["table1"], tflops=30).subjects is None

@@ -72,7 +72,7 @@ HOLES = {
 }
 FITTED = ADAPTED | PROMPTED | PICTURED
 TRAINED = {arm for arm, changes in FITTED.items() if "epochs" in (changes or {}).get("recipe", {})}
-ARMS = {**FITTED, **dict.fromkeys(HOLES)}  # every arm of `config/miniature.yaml`
+ARMS = {**FITTED, **dict.fromkeys(HOLES)}  # every method of `config/miniature.yaml`
 SHORT_SIMCLR = SimCLRRecipe(steps=3, batch_size=4)
 
 

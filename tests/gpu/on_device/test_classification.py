@@ -60,8 +60,9 @@ def state_of(cell):
     return load_tensors(cell.folder / "state.safetensors")[0]
 
 
-def test_every_miniature_arm_is_here():
-    assert set(ARMS) == set(Plan.load("miniature").classification.arms)
+def test_every_method_of_the_miniature_is_here():
+    section = Plan.load("miniature").classification
+    assert set(ARMS) == {section.method(arm) for arm in section.arms}
 
 
 def test_features_are_those_of_a_cpu(plan, tmp_path, monkeypatch):

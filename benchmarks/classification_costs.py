@@ -1,0 +1,29 @@
+"""What `python -m cones plan` reckons with for cells of classification before any has finished.
+
+    python benchmarks/classification_costs.py
+
+Means of the miniature's finished cells, wall time: run `snakemake --cores all results/survey.csv` on a quiet machine
+before. Writes cones/forecast/classified.json.
+"""
+
+import torch
+
+from cones.experiment.cell import RESULTS
+from cones.forecast.classified import REFERENCE, ClassifiedCells
+from cones.runtime.artifacts import write_json
+
+MODELS = ("clip_nano",)
+
+
+def main() -> None:
+    means = ClassifiedCells(RESULTS, MODELS).means()
+    models = {
+        model: {method: {name: round(value, 2) for name, value in cost._asdict().items()} for method, cost in of.items()}
+        for model, of in means.items()
+    }
+    write_json(REFERENCE, {"made_by": "benchmarks/classification_costs.py", "torch": torch.__version__, "models": models})
+    print(f"{REFERENCE.name}: {', '.join(f'{model}, {len(of)} methods' for model, of in models.items())}")
+
+
+if __name__ == "__main__":
+    main()
