@@ -32,6 +32,7 @@ METHODS = {
     "wise_ft": "baselines.weights.wise_ft",
     "wise_ft_full": "baselines.weights.wise_ft",
     "clip_lora": "baselines.weights.clip_lora",
+    "lora": "baselines.weights.lora",
     "vp": "baselines.visual_prompts.vp",
     "vpt_deep": "baselines.visual_prompts.vpt_deep",
     "reprompt": "baselines.visual_prompts.reprompt",

@@ -113,6 +113,8 @@ class GroundedDetector(nn.Module):
     predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
     other_projections {name: further choices of what linear probing may train}, as arms give them
+    attention_projections  names of the linear layers that make queries, keys, values and outputs of the attention in
+                      the image encoder and of the fusion; () where there are none
     always_frozen     names (or prefixes ending in ".") that no method trains
     additions         prefixes ending in "." of what a tuning method has added (see `cones/models/additions.py`)
     loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
@@ -128,6 +130,7 @@ class GroundedDetector(nn.Module):
     predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
     other_projections: Mapping[str, frozenset[str]] = MappingProxyType({})
+    attention_projections: tuple[str, ...] = ()
     always_frozen: tuple[str, ...] = ()
     additions: tuple[str, ...] = ()
     loss_groups: tuple[str, ...] = ()

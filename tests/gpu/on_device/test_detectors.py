@@ -27,6 +27,7 @@ METHODS = [
     "cones",
     "full_finetuning",
     "cones_finetuned",
+    "lora",
 ]
 WITH_MASKS = ("uninext_nano",)
 QUICK = {

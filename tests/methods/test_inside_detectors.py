@@ -1,0 +1,164 @@
+"""Methods inside the image encoder and the fusion of detectors: where they start, what they reach, that it is kept."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cones.data.pyramids import LivePyramids
+from cones.evaluation.prediction import predict
+from cones.methods.method import TuningMethod
+from cones.models.additions import add_to_weight
+from cones.models.checkpoints import build_detector
+from cones.models.detector import GroundedDetector, ImageBatch
+from cones.models.language import LanguageFeatures
+from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
+from cones.steps import tune
+from cones.steps.base_model import base_detector
+from cones.steps.evaluate import evaluate_cell
+from cones.steps.tune import open_split, state_file
+from cones.steps.tuned import load_tuned
+from cones.training.cost import PAPER_ROWS
+from cones.training.state import State
+from tests.gpu.on_device.cells import DATASET, TUNING, painted_plan, tuned
+from tests.gpu.on_device.test_detectors import WITH_MASKS
+from tests.methods.one_step import prompt_inputs_for
+from tests.methods.test_survey_on_detectors import EVERYWHERE, flat
+
+INSIDE = ("lora",)  # the methods that are tested here
+CPU = torch.device("cpu")
+
+
+def pictures() -> ImageBatch:
+    pixels = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(3))
+    sizes = [(90, 60), (64, 96)]
+    for image, (height, width) in zip(pixels, sizes):
+        image[:, height:] = image[:, :, width:] = 0
+    return ImageBatch(pixels, sizes)
+
+
+def nano(model_name: str) -> GroundedDetector:
+    """With the start of a box head that is no constant, so that what is inside reaches every output."""
+    torch.manual_seed(0)
+    model = build_detector(model_name).eval().requires_grad_(False)
+    for name, parameter in model.named_parameters():
+        if "bbox" in name or "offset" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    return model
+
+
+def language_for(model: GroundedDetector) -> LanguageFeatures:
+    rows = torch.randn(3, 2, model.text_width, generator=torch.Generator().manual_seed(4))
+    return LanguageFeatures.of_tokens_per_class(rows)
+
+
+def said(model: GroundedDetector, images: ImageBatch) -> list[torch.Tensor]:
+    """Every tensor of the maps and of what is predicted from them."""
+    with torch.no_grad():
+        pyramid = model.encode_image(images)
+        return [*pyramid.maps, *flat(model.ground(pyramid, language_for(model)).outputs)]
+
+
+def equal(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    assert len(one) == len(other) > 4
+    return all(torch.equal(a, b) for a, b in zip(one, other))
+
+
+def extended(model_name: str, method: str, **changes) -> GroundedDetector:
+    model, given = nano(model_name), prompt_inputs_for(model_name, method)
+    for name, value in changes.items():
+        setattr(given, name, value)
+    TuningMethod.load(method).extend(model, given)
+    return model
+
+
+# ------------------------------------------------------------------------------------------------ low-rank weights
+
+
+@EVERYWHERE
+def test_low_rank_weights_start_at_zero_shot_bit_for_bit_and_each_of_them_changes_the_answer(model_name):
+    model = extended(model_name, "lora")
+    before = said(nano(model_name), pictures())
+    assert equal(said(model, pictures()), before)
+    assert model.attention_projections
+    for place in model.attention_projections:
+        added = model.get_submodule(f"{place}.parametrizations.weight.0")
+        with torch.no_grad():
+            added.up.fill_(0.05)
+            assert not equal(said(model, pictures()), before), place
+            added.up.zero_()
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("rows", [1, 40])  # the fusion has two ways to its numbers
+def test_a_low_rank_weight_is_the_published_branch(model_name, rows):
+    """W x + b + alpha / sqrt(r) B A x, of every layer apart, and of the fusion whichever way it computes."""
+    model = extended(model_name, "lora")
+    merged = nano(model_name)
+    for place in model.attention_projections:
+        layer = model.get_submodule(place)
+        added = layer.parametrizations.weight[0]
+        torch.nn.init.normal_(added.up, std=0.02)
+        x = torch.randn(4, layer.in_features)
+        rank = len(added.down)
+        branch = (added.up.double() @ (added.down.double() @ x.double().T)).T / rank**0.5
+        expected = torch.nn.functional.linear(x.double(), layer.parametrizations.weight.original.double()) + branch
+        torch.testing.assert_close(layer(x) - layer.bias, expected.float())
+        merged.get_submodule(place).weight.copy_(layer.weight)
+    language = LanguageFeatures.of_tokens_per_class(torch.randn(1, rows, model.text_width))
+    with torch.no_grad():
+        pixels = ImageBatch(torch.randn(1, 3, 96, 96), [(96, 96)])
+        found = [flat(each.ground(each.encode_image(pixels), language).outputs) for each in (model, merged)]
+    assert equal(*found)
+
+
+@EVERYWHERE
+def test_the_rank_is_the_one_whose_count_is_nearest_to_that_of_concept_embeddings(model_name, caplog):
+    caplog.set_level("INFO", "cones")
+    model = extended(model_name, "lora")
+    added = [model.get_submodule(f"{place}.parametrizations.weight.0") for place in model.attention_projections]
+    values = sum(value.numel() for module in added for value in module.parameters())
+    rank, wanted = len(added[0].down), PAPER_ROWS * model.text_width
+    assert all(len(module.down) == module.up.shape[1] == rank for module in added)
+    assert abs(values - wanted) <= min(abs(values * other / rank - wanted) for other in (rank - 1, rank + 1) if other)
+    assert f"{rank} ranks: {values} values, the nearest to the {wanted} of ConES" in caplog.text
+
+
+# --------------------------------------------------------------------------------------------- from tuning to scores
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("method", INSIDE)
+def test_a_tuned_cell_answers_from_its_state_as_in_memory(model_name, method, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path.cwd())  # the plan changes to its folder; comes back at the end
+    if reason := TuningMethod.load(method).supports(model_name):
+        pytest.skip(reason)
+    tuners = []
+
+    class Kept(tune.Tuner):
+        def run(self):
+            tuners.append(self)
+            return super().run()
+
+    monkeypatch.setattr(tune, "Tuner", Kept)
+    on_cpu = {"device": "cpu", "allow_cpu": True, "tuning": {**TUNING, "max_epochs": 1}}
+    plan = painted_plan(tmp_path, model_name, [method], masks=model_name in WITH_MASKS, **on_cpu)
+    cell = plan.cell(model_name, DATASET, method, 0)
+    tuned(plan, cell)
+    evaluate_cell(plan, cell)
+    (tuner,), state = tuners, State.load(state_file(cell))
+    assert set(tuner.trained) <= set(state.trained)
+    again = load_tuned(plan, cell, state, CPU).model
+    for one, other in zip(said(again, pictures()), said(tuner.model.eval(), pictures()), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert not equal(said(again, pictures()), said(base_detector(plan, model_name), pictures())), "nothing was learnt"
+    split = open_split(plan, cell, "test", tuner.model)
+    found = predict(tuner.model, tuner.prompt.eval(), split, LivePyramids(tuner.model, CPU), label="test")
+    scored = read_json(cell.folder / "predictions.json")
+    assert [one["score"] for one in found] == pytest.approx([one["score"] for one in scored], abs=1e-4) and found
+
+
+def test_a_weight_of_no_layer_is_one_line():
+    with pytest.raises(ConesError, match=r'the model has no module "backbone\.x"'):
+        add_to_weight(nano("glip_nano"), "backbone.x", torch.nn.Identity())
