@@ -105,6 +105,7 @@ class BoxFeatures:
 class GroundedDetector(nn.Module):
     """image + language features -> predictions. Contains no text encoder: methods that need one build it beside.
 
+    pixels            changes nothing: every `ImageBatch` passes it first, so that a method may attach to it
     text_width        D of the language features
     map_width         C of the pyramid's maps
     finest_stride     pixels a place of the finest map stands for; each map after it has twice the stride
@@ -122,6 +123,7 @@ class GroundedDetector(nn.Module):
     masks_for_every_query  whether `detect` makes masks that it does not keep as well (see `optimisations`)
     """
 
+    pixels: nn.Identity
     text_width: int
     map_width: int
     finest_stride: int = 8

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines.visual_prompts.frame import ResizedFrame, joined_frame
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
 from cones.methods.method import TuningMethod
@@ -26,7 +27,7 @@ from tests.gpu.on_device.test_detectors import WITH_MASKS
 from tests.methods.one_step import prompt_inputs_for
 from tests.methods.test_survey_on_detectors import EVERYWHERE, flat
 
-INSIDE = ("lora",)  # the methods that are tested here
+INSIDE = ("lora", "vp")  # the methods that are tested here
 CPU = torch.device("cpu")
 
 
@@ -123,6 +124,39 @@ def test_the_rank_is_the_one_whose_count_is_nearest_to_that_of_concept_embedding
     assert all(len(module.down) == module.up.shape[1] == rank for module in added)
     assert abs(values - wanted) <= min(abs(values * other / rank - wanted) for other in (rank - 1, rank + 1) if other)
     assert f"{rank} ranks: {values} values, the nearest to the {wanted} of ConES" in caplog.text
+
+
+# ---------------------------------------------------------------------------------------------------- pixels
+
+
+@EVERYWHERE
+def test_a_frame_of_zeros_is_zero_shot_bit_for_bit_and_every_part_of_another_is_seen(model_name):
+    model, before = extended(model_name, "vp", start_std=0.0), said(nano(model_name), pictures())
+    assert equal(said(model, pictures()), before)
+    for part in model.pixels.frame.parameters():
+        with torch.no_grad():
+            part.fill_(0.5)
+            assert not equal(said(model, pictures()), before)
+            part.zero_()
+
+
+def test_a_frame_is_resized_to_each_picture_and_leaves_the_padding_alone():
+    frame = ResizedFrame(224, 1.0, torch.Generator().manual_seed(0))
+    assert sum(part.numel() for part in frame.parameters()) == 69840  # as published
+    whole = joined_frame(frame)
+    assert whole.shape == (1, 3, 224, 224) and not whole[:, :, 30:194, 30:194].any() and whole.ne(0).sum() == 69840
+    images = ImageBatch(torch.zeros(3, 3, 224, 448), [(224, 224), (224, 448), (112, 112)])
+    added = frame(images).pixels
+    torch.testing.assert_close(added[:1, :, :, :224], whole)
+    assert not added[0, :, :, 224:].any() and not added[2, :, 112:].any() and not added[2, :, :, 112:].any()
+    assert not added[1, :, 32:192, 64:384].any() and added[1, :, :28, :56].ne(0).all()  # half as wide again as high
+    assert not added[2, :, 17:95, 17:95].any() and added[2, :, :14].ne(0).any(dim=0)[:, :112].all()
+    assert images.pixels.eq(0).all(), "the batch that was given stays as it is"
+
+
+def test_a_small_model_has_a_frame_of_its_own_side():
+    model = extended("glip_nano", "vp")
+    assert joined_frame(model.pixels.frame).shape[-1] == 160 and model.pixels.frame.pad_up.shape[2] == 21
 
 
 # --------------------------------------------------------------------------------------------- from tuning to scores

@@ -66,6 +66,7 @@ class GLIP(GroundedDetector):
         detections_per_image: int = 100,
     ):
         super().__init__()
+        self.pixels = nn.Identity()
         self.backbone = backbone
         self.rpn = nn.Module()
         self.rpn.head = head
@@ -75,9 +76,10 @@ class GLIP(GroundedDetector):
         self.attention_projections = attention_projections(self)
 
     def image_encoder(self) -> list[nn.Module]:
-        return [self.backbone]
+        return [self.pixels, self.backbone]
 
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
+        images = self.pixels(images)
         return FeaturePyramid(maps=self.backbone(images.pixels), sizes=images.sizes)
 
     def ground(

@@ -59,6 +59,7 @@ class GroundingDINO(GroundedDetector):
         detections_per_image: int = 300,
     ):
         super().__init__()
+        self.pixels = nn.Identity()
         self.model = transformer
         self.class_embed = nn.ModuleList(class_heads)
         self.bbox_embed = nn.ModuleList(box_heads)
@@ -76,9 +77,10 @@ class GroundingDINO(GroundedDetector):
         self.other_projections = {BEHIND_FUSION: frozenset(filter(is_behind_fusion, names))}
 
     def image_encoder(self) -> list[nn.Module]:
-        return [self.model.backbone, self.model.input_proj_vision]
+        return [self.pixels, self.model.backbone, self.model.input_proj_vision]
 
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
+        images = self.pixels(images)
         padding = torch.ones_like(images.pixels[:, 0], dtype=torch.bool)  # (B, H, W)
         for row, (height, width) in zip(padding, images.sizes):
             row[:height, :width] = False

@@ -80,6 +80,7 @@ class UNINEXT(GroundedDetector):
         detections_per_image: int = 100,
     ):
         super().__init__()
+        self.pixels = nn.Identity()
         layers = len(class_heads)
         inner = nn.Module()
         inner.transformer = transformer
@@ -103,7 +104,7 @@ class UNINEXT(GroundedDetector):
         self.attention_projections = attention_projections(self)
 
     def image_encoder(self) -> list[nn.Module]:
-        return [self.detr.detr.backbone, self.detr.detr.input_proj]
+        return [self.pixels, self.detr.detr.backbone, self.detr.detr.input_proj]
 
     def thaw(self) -> None:
         """The frozen batch norms learn, under the names they have."""
@@ -111,6 +112,7 @@ class UNINEXT(GroundedDetector):
 
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
         """The projected maps: backbone levels, then coarser ones made of the coarsest."""
+        images = self.pixels(images)
         features = self.detr.detr.backbone[0].backbone(images.pixels)
         maps = []
         for level, project in enumerate(self.detr.detr.input_proj):

@@ -28,6 +28,7 @@ METHODS = [
     "full_finetuning",
     "cones_finetuned",
     "lora",
+    "vp",
 ]
 WITH_MASKS = ("uninext_nano",)
 QUICK = {
