@@ -102,6 +102,15 @@ class BoxFeatures:
     logits: Tensor
 
 
+@dataclass(frozen=True)
+class ImageBlocks:
+    """The blocks of an image encoder that learned tokens can join: {name: width of its rows}, in order, and the side of
+    the patches that become rows, in pixels. A block takes `(x, tokens)`, tokens (n, width), and gives x alone."""
+
+    widths: Mapping[str, int]
+    patch: int
+
+
 class GroundedDetector(nn.Module):
     """image + language features -> predictions. Contains no text encoder: methods that need one build it beside.
 
@@ -116,6 +125,7 @@ class GroundedDetector(nn.Module):
     other_projections {name: further choices of what linear probing may train}, as arms give them
     attention_projections  names of the linear layers that make queries, keys, values and outputs of the attention in
                       the image encoder and of the fusion; () where there are none
+    image_blocks      the blocks of the image encoder that tokens can join, or None if it has no such blocks
     always_frozen     names (or prefixes ending in ".") that no method trains
     additions         prefixes ending in "." of what a tuning method has added (see `cones/models/additions.py`)
     loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
@@ -133,6 +143,7 @@ class GroundedDetector(nn.Module):
     projections: frozenset[str] = frozenset()
     other_projections: Mapping[str, frozenset[str]] = MappingProxyType({})
     attention_projections: tuple[str, ...] = ()
+    image_blocks: ImageBlocks | None = None
     always_frozen: tuple[str, ...] = ()
     additions: tuple[str, ...] = ()
     loss_groups: tuple[str, ...] = ()

@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from baselines.equal_budget import parts_of_equal_budget
 from baselines.visual_prompts.frame import ResizedFrame, joined_frame
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
 from cones.methods.method import TuningMethod
 from cones.models.additions import add_to_weight
-from cones.models.checkpoints import build_detector
+from cones.models.checkpoints import build_detector, without_start_values
 from cones.models.detector import GroundedDetector, ImageBatch
 from cones.models.language import LanguageFeatures
+from cones.models.layers.swin import WindowAttention
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 from cones.steps import tune
@@ -25,9 +27,9 @@ from cones.training.state import State
 from tests.gpu.on_device.cells import DATASET, TUNING, painted_plan, tuned
 from tests.gpu.on_device.test_detectors import WITH_MASKS
 from tests.methods.one_step import prompt_inputs_for
-from tests.methods.test_survey_on_detectors import EVERYWHERE, flat
+from tests.methods.test_survey_on_detectors import EVERYWHERE, MODELS, flat
 
-INSIDE = ("lora", "vp")  # the methods that are tested here
+INSIDE = ("lora", "vp", "vpt_deep")  # the methods that are tested here
 CPU = torch.device("cpu")
 
 
@@ -157,6 +159,93 @@ def test_a_frame_is_resized_to_each_picture_and_leaves_the_padding_alone():
 def test_a_small_model_has_a_frame_of_its_own_side():
     model = extended("glip_nano", "vp")
     assert joined_frame(model.pixels.frame).shape[-1] == 160 and model.pixels.frame.pad_up.shape[2] == 21
+
+
+# ------------------------------------------------------------------------------------------- tokens in the windows
+
+WITH_BLOCKS = pytest.mark.parametrize("model_name", [name for name in MODELS if not name.startswith("uninext")])
+
+
+def attention_in_float64(attention, rows, tokens, mask):
+    """Window attention over rows (T, C) and tokens (n, C) before them, each query by itself; the rows' part (T, C)."""
+    state = {name: value.double() for name, value in attention.state_dict().items()}
+    heads, (length, width) = attention.heads, rows.shape
+    joined = torch.cat([tokens, rows]).double()
+    qkv = joined @ state["qkv.weight"].T + state["qkv.bias"]
+    table, index = state["relative_position_bias_table"], state["relative_position_index"].long()
+    n, d = len(tokens), width // heads
+    out = torch.zeros(length, width, dtype=torch.float64)
+    for h in range(heads):
+        q, k, v = (qkv[:, part * width + h * d : part * width + (h + 1) * d] for part in range(3))
+        for i in range(length):
+            scores = (k @ q[n + i]) / d**0.5
+            for j in range(length):
+                scores[n + j] += table[index[i, j], h] + mask[i, j]
+            out[i, h * d : (h + 1) * d] = scores.softmax(0) @ v
+    return out @ state["proj.weight"].T + state["proj.bias"]
+
+
+def test_tokens_are_rows_of_every_window_without_a_place():
+    torch.manual_seed(0)
+    attention = WindowAttention(width=8, heads=2, window=3)
+    torch.nn.init.normal_(attention.relative_position_bias_table)
+    rows, tokens, mask = torch.randn(4, 9, 8), torch.randn(5, 8), torch.randn(2, 9, 9)
+    with torch.no_grad():
+        found = attention(rows, mask, tokens)
+        expected = [attention_in_float64(attention, one, tokens, mask[i % 2]) for i, one in enumerate(rows)]
+    torch.testing.assert_close(found.double(), torch.stack(expected), rtol=1e-4, atol=1e-5)
+    assert (found - attention(rows, mask)).abs().max() > 1e-2
+
+
+@WITH_BLOCKS
+def test_each_blocks_tokens_are_its_own_and_none_of_them_are_zero_shot(model_name):
+    model, before = extended(model_name, "vpt_deep"), said(nano(model_name), pictures())
+    blocks = [model.get_submodule(name) for name in model.image_blocks.widths]
+    kept = [block.prompts.tokens.data for block in blocks]
+    for block in blocks:
+        block.prompts.tokens.data = block.prompts.tokens.data[:0]
+    assert equal(said(model, pictures()), before)
+    for block, tokens in zip(blocks, kept, strict=True):
+        block.prompts.tokens.data = tokens
+        assert not equal(said(model, pictures()), before)
+        block.prompts.tokens.data = tokens[:0]
+
+
+@WITH_BLOCKS
+def test_tokens_pass_the_first_norm_and_a_picture_does_not_see_another(model_name):
+    model = extended(model_name, "vpt_deep")
+    name = list(model.image_blocks.widths)[1]  # shifted, with a mask
+    block = model.get_submodule(name)
+    x = torch.randn(2, 7, 6, model.image_blocks.widths[name])
+    with torch.no_grad():
+        both = block(x)
+        torch.testing.assert_close(block(x[1:]), both[1:])
+        shortcut = x + block.attend(block.norm1(x), block.norm1(block.prompts.tokens))
+        torch.testing.assert_close(both, shortcut + block.mlp(block.norm2(shortcut)))
+        assert (both - x - block.attend(block.norm1(x), block.prompts.tokens)).abs().max() > 1e-2
+
+
+@WITH_BLOCKS
+def test_as_many_tokens_as_come_nearest_to_the_values_of_concept_embeddings(model_name):
+    model = extended(model_name, "vpt_deep")
+    widths = model.image_blocks.widths
+    (count,) = {len(model.get_submodule(name).prompts.tokens) for name in widths}
+    assert abs(count * sum(widths.values()) - PAPER_ROWS * model.text_width) <= sum(widths.values()) / 2
+    reach = (6 / (3 * 4**2 + next(iter(widths.values())))) ** 0.5
+    values = torch.cat([model.get_submodule(name).prompts.tokens.detach().flatten() for name in widths])
+    assert 0.98 * reach < values.abs().max() <= reach and values.std().item() == pytest.approx(reach / 3**0.5, rel=0.05)
+
+
+def test_a_swin_t_gets_45_tokens():
+    with without_start_values():
+        model = build_detector("glip_t")
+    assert parts_of_equal_budget(model, sum(model.image_blocks.widths.values()), what="tokens") == 45
+
+
+def test_convolutions_have_no_rows_that_tokens_could_join():
+    reason = TuningMethod.load("vpt_deep").supports("uninext_nano")
+    assert "convolutions" in reason and nano("uninext_nano").image_blocks is None
+    assert "image generation" in TuningMethod.load("vpt_deep").supports("sd_nano")
 
 
 # --------------------------------------------------------------------------------------------- from tuning to scores

@@ -53,6 +53,7 @@ PLACES = {
     "bias_only": NAMES,
     "lora": NAMES,
     "vp": NAMES,
+    "vpt_deep": NAMES,
     "cupl": [0, 0, 0],
     # nine phrases "name, which has …." of so many rows
     "vcd": [0, *(place for rows in (15, 17, 17, 14, 18, 20, 15, 19, 14) for place in range(rows)), 0],

@@ -2,8 +2,9 @@
 
 from torch import nn
 
+from cones.models.detector import ImageBlocks
 from cones.models.layers.fusion import BiAttention
-from cones.models.layers.swin import WindowAttention
+from cones.models.layers.swin import PatchEmbed, SwinBlock, WindowAttention
 
 
 def attention_projections(model: nn.Module) -> tuple[str, ...]:
@@ -15,3 +16,11 @@ def attention_projections(model: nn.Module) -> tuple[str, ...]:
         for part, layer in module.named_children()
         if isinstance(layer, nn.Linear)
     )
+
+
+def image_blocks(model: nn.Module) -> ImageBlocks:
+    """The blocks of the Swin inside `model`."""
+    modules = dict(model.named_modules())
+    widths = {name: module.attn.proj.out_features for name, module in modules.items() if isinstance(module, SwinBlock)}
+    (patch,) = (module.patch for module in modules.values() if isinstance(module, PatchEmbed))
+    return ImageBlocks(widths, patch)

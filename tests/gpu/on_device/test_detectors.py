@@ -7,6 +7,7 @@ import torch
 
 from cones.data.pyramid_file import PyramidFile
 from cones.evaluation.metrics import read_metrics
+from cones.methods.method import TuningMethod
 from cones.models.glip.detector import GLIP
 from cones.outputs.analysis.embeddings import Embeddings
 from cones.runtime.artifacts import read_json
@@ -29,6 +30,7 @@ METHODS = [
     "cones_finetuned",
     "lora",
     "vp",
+    "vpt_deep",
 ]
 WITH_MASKS = ("uninext_nano",)
 QUICK = {
@@ -48,6 +50,7 @@ CASES = [
     pytest.param(model, method, marks=() if method in quick else pytest.mark.slow)
     for model, quick in QUICK.items()
     for method in METHODS
+    if TuningMethod.load(method).supports(model) is None
 ]
 
 
