@@ -116,6 +116,7 @@ class GroundedDetector(nn.Module):
 
     pixels            changes nothing: every `ImageBatch` passes it first, so that a method may attach to it
     text_width        D of the language features
+    text_layers       of the text encoder that goes with the detector
     map_width         C of the pyramid's maps
     finest_stride     pixels a place of the finest map stands for; each map after it has twice the stride
     preprocessing     how pixels enter
@@ -135,6 +136,7 @@ class GroundedDetector(nn.Module):
 
     pixels: nn.Identity
     text_width: int
+    text_layers: int
     map_width: int
     finest_stride: int = 8
     preprocessing: Preprocessing

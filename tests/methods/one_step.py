@@ -29,6 +29,7 @@ SURVEY = {
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
     "vp": r"model\.pixels\.frame\.pad_(up|down|left|right)",
     "vpt_deep": r"model\..*\.layers\.\d\.blocks\.\d\.prompts\.tokens",
+    "maple": r"model\..*\.layers\.\d\.blocks\.\d\.coupled\.(source\.vectors|coupling\.(weight|bias))",
     "lora": r"model\..*\.parametrizations\.weight\.0\.(down|up)",
 }
 OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from baselines.equal_budget import parts_of_equal_budget
+from baselines.joint_prompts.coupled_tokens import coupled_tokens
 from baselines.visual_prompts.frame import ResizedFrame, joined_frame
 from cones.data.pyramids import LivePyramids
 from cones.evaluation.prediction import predict
@@ -29,7 +30,7 @@ from tests.gpu.on_device.test_detectors import WITH_MASKS
 from tests.methods.one_step import prompt_inputs_for
 from tests.methods.test_survey_on_detectors import EVERYWHERE, MODELS, flat
 
-INSIDE = ("lora", "vp", "vpt_deep")  # the methods that are tested here
+INSIDE = ("lora", "vp", "vpt_deep", "maple")  # the methods that are tested here
 CPU = torch.device("cpu")
 
 
@@ -246,6 +247,86 @@ def test_convolutions_have_no_rows_that_tokens_could_join():
     reason = TuningMethod.load("vpt_deep").supports("uninext_nano")
     assert "convolutions" in reason and nano("uninext_nano").image_blocks is None
     assert "image generation" in TuningMethod.load("vpt_deep").supports("sd_nano")
+
+
+# ------------------------------------------------------------------------------------- both encoders, coupled
+
+
+def coupled(model_name: str, **changes):
+    """A detector with MaPLe's tokens and its prompt."""
+    model, given = nano(model_name), prompt_inputs_for(model_name, "maple")
+    for name, value in changes.items():
+        setattr(given, name, value)
+    way = TuningMethod.load("maple")
+    way.extend(model, given)
+    return model, way.prompt(model, given).requires_grad_(False)
+
+
+@WITH_BLOCKS
+def test_three_quarters_of_both_encoders_have_prompts_with_a_map_for_each_width(model_name):
+    model, prompt = coupled(model_name)
+    blocks = [model.get_submodule(name) for name in model.image_blocks.widths]
+    added = [block.coupled for block in blocks if hasattr(block, "coupled")]
+    assert len(blocks) == 8 and added == [block.coupled for block in blocks[:6]]  # and the text encoder has 2 layers
+    first, second = prompt.sources
+    assert [one.source for one in added] == [first] * 3 + [second] * 3
+    assert [one.coupling.out_features for one in added] == [24, 24, 48, 48, 96, 96]
+    assert len({id(one.coupling) for one in added}) == 3
+    assert first.vectors.std() > 0.3 and second.vectors.std() < 0.05  # of start_std 1 and 0.02
+    held = [name for name, _ in prompt.named_parameters() if not name.startswith("caption.text_encoder.")]
+    assert held == [], "what trains is held by the detector alone"
+
+
+def test_a_swin_t_and_bert_base_have_nine_prompts_each_as_published():
+    with without_start_values():
+        model = build_detector("glip_t")
+    added = list(coupled_tokens(model, prompt_inputs_for("glip_nano", "maple")))
+    assert len(added) == 9 and len({id(tokens.source) for _, tokens in added}) == 9
+
+
+@WITH_BLOCKS
+def test_a_block_gets_the_map_of_its_text_vectors_as_tokens(model_name):
+    model, _ = coupled(model_name)
+    for name in list(model.image_blocks.widths)[:6]:
+        block = model.get_submodule(name)
+        x = torch.randn(1, 5, 7, model.image_blocks.widths[name])
+        with torch.no_grad():
+            weight, bias = block.coupled.coupling.weight, block.coupled.coupling.bias
+            tokens = block.coupled.source.vectors @ weight.T + bias
+            torch.testing.assert_close(block(x), type(block).forward(block, x, tokens))
+
+
+@EVERYWHERE
+def test_deep_rows_replace_those_of_the_layer_before(model_name):
+    """Rows that are what the layer before left give the caption itself; others are read at their layer."""
+    given = prompt_inputs_for(model_name, "coop")
+    given.phrases = given.phrases[:1]
+    caption = TuningMethod.load("coop").prompt(nano(model_name), given).eval()
+    layer, seen = given.text_encoder.encoder["layer"][1], []
+    layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        plain = caption.without_images().hidden
+        places = caption.learned[:, 0]
+        same = caption.with_vectors(caption.vectors[None], {1: seen[0][0, places][None]}).hidden
+        other = caption.with_vectors(caption.vectors[None], {1: torch.ones(1, 2, plain.shape[-1])}).hidden
+    assert torch.equal(same, plain) and not torch.allclose(other, plain)
+    assert seen[-1][0, places].eq(1).all() and torch.equal(seen[-1][0, ~places], seen[0][0, ~places])
+
+
+@WITH_BLOCKS
+def test_every_class_has_the_same_deep_vectors_and_both_sides_train_them(model_name):
+    model, prompt = coupled(model_name)
+    seen = []
+    layer = prompt.caption.text_encoder.encoder["layer"][1]
+    layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    prompt.without_images().hidden.square().sum().backward()
+    rows = seen[0][0, prompt.caption.learned[:, 0]].unflatten(0, (3, 2))  # (K, N, D)
+    assert all(torch.equal(of_class, prompt.sources[1].vectors) for of_class in rows)
+    of_text = [source.vectors.grad.clone() for source in prompt.sources]
+    assert all(gradient.abs().sum() > 0 for gradient in of_text)
+    model.encode_image(pictures()).maps[0].square().sum().backward()
+    for source, before in zip(prompt.sources, of_text):
+        assert (source.vectors.grad - before).abs().sum() > 0
 
 
 # --------------------------------------------------------------------------------------------- from tuning to scores

@@ -61,6 +61,7 @@ class GLIP(GroundedDetector):
         head: DyHead,
         anchor_generator: AnchorGenerator,
         text_width: int,
+        text_layers: int,
         preprocessing: Preprocessing,
         always_frozen: tuple[str, ...] = (),
         detections_per_image: int = 100,
@@ -71,7 +72,8 @@ class GLIP(GroundedDetector):
         self.rpn = nn.Module()
         self.rpn.head = head
         self.rpn.anchor_generator = anchor_generator
-        self.text_width, self.map_width, self.preprocessing = text_width, backbone.fpn.width, preprocessing
+        self.text_width, self.text_layers, self.preprocessing = text_width, text_layers, preprocessing
+        self.map_width = backbone.fpn.width
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
         self.attention_projections, self.image_blocks = attention_projections(self), image_blocks(self)
 

@@ -53,6 +53,7 @@ class GroundingDINO(GroundedDetector):
         class_heads: list[nn.Module],
         box_heads: list[nn.Module],
         text_width: int,
+        text_layers: int,
         cost: Weights,
         loss: Weights,
         preprocessing: Preprocessing,
@@ -63,11 +64,8 @@ class GroundingDINO(GroundedDetector):
         self.model = transformer
         self.class_embed = nn.ModuleList(class_heads)
         self.bbox_embed = nn.ModuleList(box_heads)
-        self.text_width, self.map_width, self.preprocessing = (
-            text_width,
-            transformer.level_embed.shape[1],
-            preprocessing,
-        )
+        self.text_width, self.text_layers, self.preprocessing = text_width, text_layers, preprocessing
+        self.map_width = transformer.level_embed.shape[1]
         self.cost_weights, self.loss_weights = cost, loss
         self.detections_per_image = detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS

@@ -73,6 +73,7 @@ class UNINEXT(GroundedDetector):
         mask_features: MaskFeatures,
         width: int,
         text_width: int,
+        text_layers: int,
         stride: int,
         denoising: int,
         preprocessing: Preprocessing,
@@ -95,7 +96,7 @@ class UNINEXT(GroundedDetector):
         self.detr.controller = MLP(width, width, width, PARAMETERS)
         self.detr.mask_head = mask_features
         self.detr.resizer = Resizer(text=text_width, visual=width)
-        self.text_width, self.preprocessing = text_width, preprocessing
+        self.text_width, self.text_layers, self.preprocessing = text_width, text_layers, preprocessing
         self.stride, self.denoising = stride, denoising
         self.map_width, self.finest_stride = width, stride
         self.projections = frozenset(f"detr.detr.class_embed.{i}.{name}" for i in range(layers) for name in WORDS)

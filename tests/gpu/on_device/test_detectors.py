@@ -31,6 +31,7 @@ METHODS = [
     "lora",
     "vp",
     "vpt_deep",
+    "maple",
 ]
 WITH_MASKS = ("uninext_nano",)
 QUICK = {
