@@ -40,6 +40,8 @@ METHODS = {
     "maple": "baselines.joint_prompts.maple",
     "ivlp": "baselines.joint_prompts.ivlp",
     "promptsrc": "baselines.joint_prompts.promptsrc",
+    "sdpt": "baselines.joint_prompts.sdpt",
+    "sdpt_paper": "baselines.joint_prompts.sdpt",
     "upt": "baselines.joint_prompts.upt",
     "mvlpt": "baselines.joint_prompts.mvlpt",
     "mvlpt_tasks": "baselines.joint_prompts.mvlpt",

@@ -126,6 +126,7 @@ class GroundedDetector(nn.Module):
     other_projections {name: further choices of what linear probing may train}, as arms give them
     attention_projections  names of the linear layers that make queries, keys, values and outputs of the attention in
                       the image encoder and of the fusion; () where there are none
+    fusions           names of the modules in which image and text attend to each other (`BiAttention`); () without
     image_blocks      the blocks of the image encoder that tokens can join, or None if it has no such blocks
     always_frozen     names (or prefixes ending in ".") that no method trains
     additions         prefixes ending in "." of what a tuning method has added (see `cones/models/additions.py`)
@@ -145,6 +146,7 @@ class GroundedDetector(nn.Module):
     projections: frozenset[str] = frozenset()
     other_projections: Mapping[str, frozenset[str]] = MappingProxyType({})
     attention_projections: tuple[str, ...] = ()
+    fusions: tuple[str, ...] = ()
     image_blocks: ImageBlocks | None = None
     always_frozen: tuple[str, ...] = ()
     additions: tuple[str, ...] = ()

@@ -30,6 +30,8 @@ SURVEY = {
     "vp": r"model\.pixels\.frame\.pad_(up|down|left|right)",
     "vpt_deep": r"model\..*\.layers\.\d\.blocks\.\d\.prompts\.tokens",
     "maple": r"model\..*\.layers\.\d\.blocks\.\d\.coupled\.(source\.vectors|coupling\.(weight|bias))",
+    "sdpt": r"model\..*attn\.prototypes\.tokens",
+    "sdpt_paper": r"model\..*attn\.prototypes\.tokens",
     "lora": r"model\..*\.parametrizations\.weight\.0\.(down|up)",
 }
 OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}

@@ -30,7 +30,7 @@ from tests.gpu.on_device.test_detectors import WITH_MASKS
 from tests.methods.one_step import prompt_inputs_for
 from tests.methods.test_survey_on_detectors import EVERYWHERE, MODELS, flat
 
-INSIDE = ("lora", "vp", "vpt_deep", "maple")  # the methods that are tested here
+INSIDE = ("lora", "vp", "vpt_deep", "maple", "sdpt", "sdpt_paper")  # the methods that are tested here
 CPU = torch.device("cpu")
 
 

@@ -53,6 +53,8 @@ PLACES = {
     "bias_only": NAMES,
     "lora": NAMES,
     "vp": NAMES,
+    "sdpt": NAMES,
+    "sdpt_paper": NAMES,
     "maple": [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0],
     "vpt_deep": NAMES,
     "cupl": [0, 0, 0],

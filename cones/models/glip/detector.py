@@ -22,7 +22,7 @@ from cones.models.glip.head import DyHead, HeadOutputs
 from cones.models.glip.postprocess import detect
 from cones.models.language import LanguageFeatures
 from cones.models.layers.levels import flatten_maps
-from cones.models.layers.places import attention_projections, image_blocks
+from cones.models.layers.places import attention_projections, fusions, image_blocks
 from cones.models.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
 from cones.runtime.devices import full_precision
 
@@ -75,7 +75,8 @@ class GLIP(GroundedDetector):
         self.text_width, self.text_layers, self.preprocessing = text_width, text_layers, preprocessing
         self.map_width = backbone.fpn.width
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
-        self.attention_projections, self.image_blocks = attention_projections(self), image_blocks(self)
+        self.attention_projections, self.fusions = attention_projections(self), fusions(self)
+        self.image_blocks = image_blocks(self)
 
     def image_encoder(self) -> list[nn.Module]:
         return [self.pixels, self.backbone]

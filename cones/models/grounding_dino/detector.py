@@ -20,7 +20,7 @@ from cones.models.grounding_dino.postprocess import detect_one
 from cones.models.grounding_dino.transformer import Transformer
 from cones.models.language import MAX_POSITIONS, LanguageFeatures
 from cones.models.layers.boxes import normalised_boxes
-from cones.models.layers.places import attention_projections, image_blocks
+from cones.models.layers.places import attention_projections, fusions, image_blocks
 from cones.models.losses import LossTerms
 from cones.runtime.errors import ConesError
 
@@ -70,7 +70,8 @@ class GroundingDINO(GroundedDetector):
         self.detections_per_image = detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS
         names = [name for name, _ in self.named_parameters()]
-        self.attention_projections, self.image_blocks = attention_projections(self), image_blocks(self)
+        self.attention_projections, self.fusions = attention_projections(self), fusions(self)
+        self.image_blocks = image_blocks(self)
         self.projections = frozenset(filter(is_projection, names))
         self.other_projections = {BEHIND_FUSION: frozenset(filter(is_behind_fusion, names))}
 

@@ -18,6 +18,11 @@ def attention_projections(model: nn.Module) -> tuple[str, ...]:
     )
 
 
+def fusions(model: nn.Module) -> tuple[str, ...]:
+    """Names of every fusion's `BiAttention`, in order."""
+    return tuple(name for name, module in model.named_modules() if isinstance(module, BiAttention))
+
+
 def image_blocks(model: nn.Module) -> ImageBlocks:
     """The blocks of the Swin inside `model`."""
     modules = dict(model.named_modules())

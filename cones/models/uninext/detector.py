@@ -18,7 +18,7 @@ from cones.models.language import LanguageFeatures
 from cones.models.layers.box_head import MLP, box_head
 from cones.models.layers.boxes import normalised_boxes
 from cones.models.layers.levels import unflatten_maps
-from cones.models.layers.places import attention_projections
+from cones.models.layers.places import attention_projections, fusions
 from cones.models.losses import LossTerm, LossTerms
 from cones.models.uninext.criterion import (
     GROUPS,
@@ -102,7 +102,7 @@ class UNINEXT(GroundedDetector):
         self.projections = frozenset(f"detr.detr.class_embed.{i}.{name}" for i in range(layers) for name in WORDS)
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS
-        self.attention_projections = attention_projections(self)
+        self.attention_projections, self.fusions = attention_projections(self), fusions(self)
 
     def image_encoder(self) -> list[nn.Module]:
         return [self.pixels, self.detr.detr.backbone, self.detr.detr.input_proj]

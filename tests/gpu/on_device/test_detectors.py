@@ -32,6 +32,8 @@ METHODS = [
     "vp",
     "vpt_deep",
     "maple",
+    "sdpt",
+    "sdpt_paper",
 ]
 WITH_MASKS = ("uninext_nano",)
 QUICK = {
