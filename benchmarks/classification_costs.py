@@ -18,10 +18,14 @@ MODELS = ("clip_nano",)
 def main() -> None:
     means = ClassifiedCells(RESULTS, MODELS).means()
     models = {
-        model: {method: {name: round(value, 2) for name, value in cost._asdict().items()} for method, cost in of.items()}
+        model: {
+            method: {name: round(value, 2) for name, value in cost._asdict().items()} for method, cost in of.items()
+        }
         for model, of in means.items()
     }
-    write_json(REFERENCE, {"made_by": "benchmarks/classification_costs.py", "torch": torch.__version__, "models": models})
+    write_json(
+        REFERENCE, {"made_by": "benchmarks/classification_costs.py", "torch": torch.__version__, "models": models}
+    )
     print(f"{REFERENCE.name}: {', '.join(f'{model}, {len(of)} methods' for model, of in models.items())}")
 
 

@@ -9,9 +9,14 @@ replace those before them, and behind block J the last ones stay. J = 9 of 12. C
 epochs. Deep vectors from N(0, 0.02²), Linears as PyTorch's, the deep ones as copies of one: 3,555,072 values in
 ViT-B/16. For other data sets J = 3, 0.0026 and 2 epochs are published.
 
-What differs: encoders run in the precision of the
-cell (float16 there). `vectors` counts words of the sentence, whose tokens are the vectors; more than four start at
-random. Tokens change what frozen rows see: there is no start at zero-shot.
+What differs: encoders run in the precision of the cell (float16 there). `vectors` counts words of the sentence, whose
+tokens are the vectors; more than four start at random. Tokens change what frozen rows see: there is no start at
+zero-shot.
+
+On a detector (`CoupledDetector`) N vectors of the suite stand before every class name in the one caption, as CoOp's do
+there, and are replaced before each of the first three quarters of the text encoder's layers. Their maps enter the
+windows of three quarters of the image encoder's blocks, behind each block's first norm, and are dropped behind the
+block. A Swin's widths differ from stage to stage: one map for each stage; blocks beyond the layers share their vectors.
 """
 
 from copy import deepcopy
@@ -19,6 +24,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from baselines.joint_prompts.coupled_tokens import CoupledCaption, coupled_tokens, sources_of
 from baselines.joint_prompts.prompted import (
     DeepPrompts,
     JointPromptMethod,
@@ -27,15 +33,23 @@ from baselines.joint_prompts.prompted import (
     start_of_words,
     texts_behind_words,
 )
+from baselines.text_prompts.caption import caption_with_context
 from cones.methods.classifier import ClassifierInputs, Recipe
 from cones.methods.drawn_layers import linear
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.models.additions import add_module
+from cones.models.detector import GroundedDetector
 from cones.models.dual_encoder import BlockTokens
+from cones.models.image_tokens import reason_against_block_tokens
 
 METHOD = {
     "name": "maple",
+    "class": "CoupledDetector",
     "classifier": "MaPLe",
     "label": "MaPLe",
     "block": "joint_prompts",
+    "inputs": ["text_encoder"],
+    "start_std": "word",
     "has_vectors": False,
     "trains_image_encoder": True,
     "survey": {
@@ -84,3 +98,21 @@ class MaPLe(JointPromptMethod):
     def of_classes(self, inputs: ClassifierInputs, prompts: CoupledPrompts) -> PromptedEncoders:
         texts = texts_behind_words(inputs, self.options(inputs)["vectors"], len(prompts.context))
         return PromptedEncoders(texts, prompts, inputs.logit_scale)
+
+
+class CoupledDetector(TuningMethod):
+    """On a detector: text vectors and maps train; the text encoder is frozen and in the gradient's path."""
+
+    def supports(self, model_name: str) -> str | None:
+        return super().supports(model_name) or reason_against_block_tokens(model_name)
+
+    def extend(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> None:
+        for place, tokens in coupled_tokens(model, prompt_inputs):
+            add_module(model, place, "coupled", tokens, changes="input")
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> CoupledCaption:
+        sources = sources_of(model, "coupled")
+        return CoupledCaption(caption_with_context(prompt_inputs, sources[0].vectors.detach()[None]), sources)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return ".coupled." in name

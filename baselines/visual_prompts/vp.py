@@ -14,21 +14,34 @@ What differs: the published code takes the best epoch by its test loader, here t
 warm-up steps are left out; `size` is published at 224 pixels and shrinks with the side of the model's pictures. At test
 the published random patch moves from batch to batch; here it has one place, drawn with the start, so that an answer
 depends on no other picture.
+
+On a detector (`FramedDetector`) the frame of 224 pixels (of the model's own short side, if that is less) is resized as
+pictures are, to the size each has before padding, and added there: 69,840 values for any size. Class names as they are;
+start, N(0, 1), as published, or of another spread by the arm's `start_std`; rate and budget are those of all methods.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from baselines.visual_prompts.frame import PUBLISHED_SIDE, SIZE, ResizedFrame, frame_shapes, joined_frame
 from baselines.visual_prompts.prompted import PromptedImages
 from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe, choice
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.prompts import FixedPrompt
+from cones.models.additions import add_module
+from cones.models.detector import GroundedDetector
 from cones.models.dual_encoder import DualEncoder
 
 METHOD = {
     "name": "vp",
+    "class": "FramedDetector",
     "classifier": "VP",
     "label": "VP",
     "block": "visual_prompts",
+    "inputs": ["text_states"],
     "has_vectors": False,
+    "start_std": 1.0,
     "trains_image_encoder": True,
     "survey": {
         "paper": "arXiv 2203.17274",
@@ -40,7 +53,6 @@ METHOD = {
 }
 TEMPLATE = "This is a photo of a {}"
 FORMS = ("padding", "fixed_patch", "random_patch")
-PUBLISHED_SIDE = 224  # of the pictures that `size` is a part of
 
 
 class PixelPrompt(PromptedImages):
@@ -60,11 +72,10 @@ class PixelPrompt(PromptedImages):
         """(1, 3, side, side): what is added to a picture."""
         side = self.encoder.picture_format.side
         if "pad_up" in self.names:
-            middle = self.pad_left.new_zeros(1, 3, self.pad_left.shape[2], side - 2 * self.pad_left.shape[3])
-            return torch.cat([self.pad_up, torch.cat([self.pad_left, middle, self.pad_right], 3), self.pad_down], 2)
+            return joined_frame(self)
         size = self.patch.shape[-1]
         row, column = (drawn_place(side, size) if self.moves and self.training else self.place).tolist()
-        return nn.functional.pad(self.patch, (column, side - size - column, row, side - size - row))
+        return F.pad(self.patch, (column, side - size - column, row, side - size - row))
 
     def encode(self, images: Tensor) -> Tensor:
         return super().encode(images + self.added())
@@ -83,17 +94,13 @@ class VP(ClassifierMethod):
         batch_size=256,
         schedule="cosine_per_step",
         warmup_epochs=0,
-        options={"form": "padding", "size": 30, "start_std": 1.0},
+        options={"form": "padding", "size": SIZE, "start_std": 1.0},
     )
 
     def classifier(self, inputs: ClassifierInputs) -> PixelPrompt:
         own, side = self.options(inputs), inputs.encoder.picture_format.side
         form, size = choice("form", own["form"], FORMS), max(1, round(own["size"] * side / PUBLISHED_SIDE))
-        if form == "padding":
-            rows, columns = (1, 3, size, side), (1, 3, side - 2 * size, size)
-            shapes = {"pad_up": rows, "pad_down": rows, "pad_left": columns, "pad_right": columns}
-        else:
-            shapes = {"patch": (1, 3, size, size)}
+        shapes = frame_shapes(side, size) if form == "padding" else {"patch": (1, 3, size, size)}
         pixels = {
             name: (own["start_std"] * torch.randn(shape, generator=inputs.generator)).to(inputs.encoder.logit_scale)
             for name, shape in shapes.items()
@@ -118,3 +125,17 @@ def plain(name: str) -> str:
 def drawn_place(side: int, size: int, generator: torch.Generator | None = None) -> Tensor:
     """(2,) row, then column; without a generator by PyTorch's own, which training seeds at each step."""
     return torch.cat([torch.randint(side - size, (1,), generator=generator) for _ in range(2)])
+
+
+class FramedDetector(TuningMethod):
+    """On a detector: the frame trains; of zeros it is zero-shot."""
+
+    def extend(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> None:
+        side, std = min(PUBLISHED_SIDE, model.preprocessing.short_side), prompt_inputs.start_std or 0.0
+        add_module(model, "pixels", "frame", ResizedFrame(side, std, prompt_inputs.generator), changes="input")
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        return FixedPrompt(prompt_inputs.text_states)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name.startswith("model.pixels.frame.")

@@ -13,21 +13,33 @@ The recipe is that of mvlpt, the default; an arm of another form says its rate a
 What differs: the original (KMnP/vpt) trains a linear head in place of the texts and chooses rate and decay on a grid;
 MVLPT takes the best epoch on validation, here the last one counts. Tokens change what the frozen rows see even where
 they are zero: there is no start at zero-shot.
+
+On a detector (`TokensInWindows`) tokens stand in every window of every block of a Swin, as the original has them there
+(KMnP/vpt 7f3942e, src/models/vit_prompt/swin_transformer.py, `prepend`, `DEEP`): they pass the block's first norm, have
+neither bias nor mask, and the next block has its own. All start from U(-a, a), with D the width of the first block. Its
+count of tokens is the one whose values are nearest to ConES's: 45 for a Swin-T; the original tries 1 to 200.
 """
 
 import torch
 from torch import Tensor, nn
 
+from baselines.equal_budget import parts_of_equal_budget
 from baselines.visual_prompts.prompted import PromptedImages
 from cones.methods.classifier import ClassifierInputs, ClassifierMethod, Recipe, choice
+from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.prompts import FixedPrompt
+from cones.models.additions import add_module
+from cones.models.detector import GroundedDetector
 from cones.models.dual_encoder import BlockTokens, DualEncoder
-from cones.models.image_tokens import reason_against_image_tokens
+from cones.models.image_tokens import reason_against_block_tokens, reason_against_image_tokens
 
 METHOD = {
     "name": "vpt_deep",
+    "class": "TokensInWindows",
     "classifier": "VPTDeep",
     "label": "VPT-deep",
     "block": "visual_prompts",
+    "inputs": ["text_states"],
     "has_vectors": False,
     "trains_image_encoder": True,
     "survey": {
@@ -83,5 +95,41 @@ def drawn_tokens(shape: tuple[int, int, int], patch: int, form: str, generator: 
     """The start of the tokens (blocks, n, D) as a form published it."""
     if form != "mvlpt":
         return 0.02 * torch.randn(shape, generator=generator)
-    reach = (6 / (3 * patch**2 + shape[-1])) ** 0.5
-    return reach * (2 * torch.rand(shape, generator=generator) - 1)
+    return reach(patch, shape[-1]) * (2 * torch.rand(shape, generator=generator) - 1)
+
+
+def reach(patch: int, width: int) -> float:
+    """a of U(-a, a): that of a layer which makes rows of patches."""
+    return (6 / (3 * patch**2 + width)) ** 0.5
+
+
+class TokensOfBlock(nn.Module):
+    """Inputs of a block of a detector's image encoder -> the same with tokens (n, D)."""
+
+    def __init__(self, tokens: Tensor):
+        super().__init__()
+        self.tokens = nn.Parameter(tokens)
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return rows, self.tokens
+
+
+class TokensInWindows(TuningMethod):
+    """On a detector: the tokens of every block train; the text encoder has run once."""
+
+    def supports(self, model_name: str) -> str | None:
+        return super().supports(model_name) or reason_against_block_tokens(model_name)
+
+    def extend(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> None:
+        blocks, generator = model.image_blocks, prompt_inputs.generator
+        count = parts_of_equal_budget(model, sum(blocks.widths.values()), what="tokens of each block")
+        a = reach(blocks.patch, next(iter(blocks.widths.values())))
+        for place, width in blocks.widths.items():
+            tokens = a * (2 * torch.rand(count, width, generator=generator) - 1)
+            add_module(model, place, "prompts", TokensOfBlock(tokens), changes="input")
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        return FixedPrompt(prompt_inputs.text_states)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name.endswith(".prompts.tokens")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import typer
 
-from cones.methods.method import METHODS, MethodEntry
+from cones.methods.method import METHODS, MethodEntry, TuningMethod
 
 TITLES = {  # folder of a method's file: heading
     "cones": "ConES",
@@ -47,8 +47,12 @@ def _file(entry: MethodEntry) -> str:
 def _row(entry: MethodEntry) -> str:
     from cones.methods.classifier import ClassifierMethod
 
-    method, line = ClassifierMethod.load(entry.name), entry.survey
-    labels = {"train": "yes", "none": "no"}[method.labels]
+    line = entry.survey
+    if entry.classifier:
+        method = ClassifierMethod.load(entry.name)
+        labels = {"train": "yes", "none": "no"}[method.labels]
+    else:
+        method, labels = TuningMethod.load(entry.name), "yes"
     return _cells(
         (
             *(f"[{entry.label}](../{_file(entry)})", f"`{entry.name}`", line.paper, line.idea, line.attaches),

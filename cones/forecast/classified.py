@@ -36,8 +36,10 @@ class ClassifiedCells:
                 try:
                     run, metrics = read_json(path), read_json(path.with_name("metrics.json"))
                     device = run["machine"]["accelerator"] or run["device"]
-                    took = run["tuning"]["fit_seconds"] + run["inference"]["seconds"]
-                    cost = Cost(run["tuning"]["steps"], took, metrics["trained"]["stored_bytes"])
+                    tuning, scoring = run["tuning"], run["inference"]["seconds"]
+                    cost = Cost(tuning["steps"], tuning["fit_seconds"] + scoring, metrics["trained"]["stored_bytes"])
+                    if "joint" in tuning:  # its one training is that of the joint cell
+                        cost = Cost(0, scoring, 0)
                     self._found[model, metrics["cell"]["method"]].append((cost, device))
                 except (ConesError, KeyError, TypeError):
                     continue

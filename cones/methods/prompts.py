@@ -1,8 +1,9 @@
 """Prompts: the modules that make the language features of a model. A method of the paper is little more than one."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from cones.methods.method import PromptInputs
 from cones.models.detector import FeaturePyramid
 from cones.models.language import MAX_POSITIONS, ClassPhrase, LanguageFeatures, caption, token_positions
+from cones.models.text_encoder import DeepRows
 from cones.runtime.errors import ConesError
 
 
@@ -210,14 +212,19 @@ class SoftCaption(Prompt):
     def forward(self, context: PromptContext) -> LanguageFeatures:
         return self.with_vectors(self.vectors[None])
 
-    def with_vectors(self, vectors: Tensor) -> LanguageFeatures:
-        """The features of the caption with other vectors (B, K, N, D) in the same places: one row for each of B."""
+    def with_vectors(self, vectors: Tensor, deep: Mapping[int, Tensor] = MappingProxyType({})) -> LanguageFeatures:
+        """The features of the caption with other vectors (B, K, N, D) in the same places: one row for each of B.
+
+        deep  {layer of the text encoder, from 1: (K, N, D)}: what replaces their rows before that layer
+        """
         words = self.text_encoder.embeddings.word_embeddings(self.ids)  # (L, D)
         embeddings = torch.where(self.learned, vectors.flatten(1, 2)[:, self.rows], words)  # (B, L, D)
         texts = len(embeddings)
         mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
         phrases = None if self.phrases is None else self.phrases.expand(texts, -1)
-        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=phrases)  # (B, L, D)
+        places = self.learned[:, 0].nonzero()[:, 0] if deep else None  # (R,)
+        rows = deep and DeepRows(places, {at: own.flatten(0, 1)[self.rows[places]] for at, own in deep.items()})
+        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=phrases, deep=rows or None)  # (B, L, D)
         return LanguageFeatures(hidden, mask, self.class_positions.expand(texts, -1, -1), phrases)
 
 

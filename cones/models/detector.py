@@ -102,10 +102,21 @@ class BoxFeatures:
     logits: Tensor
 
 
+@dataclass(frozen=True)
+class ImageBlocks:
+    """The blocks of an image encoder that learned tokens can join: {name: width of its rows}, in order, and the side of
+    the patches that become rows, in pixels. A block takes `(x, tokens)`, tokens (n, width), and gives x alone."""
+
+    widths: Mapping[str, int]
+    patch: int
+
+
 class GroundedDetector(nn.Module):
     """image + language features -> predictions. Contains no text encoder: methods that need one build it beside.
 
+    pixels            changes nothing: every `ImageBatch` passes it first, so that a method may attach to it
     text_width        D of the language features
+    text_layers       of the text encoder that goes with the detector
     map_width         C of the pyramid's maps
     finest_stride     pixels a place of the finest map stands for; each map after it has twice the stride
     preprocessing     how pixels enter
@@ -113,6 +124,10 @@ class GroundedDetector(nn.Module):
     predicts_masks    True if `detect` gives masks; targets then have them where the dataset does
     projections       names of the parameters that linear probing trains: the heads' last projections
     other_projections {name: further choices of what linear probing may train}, as arms give them
+    attention_projections  names of the linear layers that make queries, keys, values and outputs of the attention in
+                      the image encoder and of the fusion; () where there are none
+    fusions           names of the modules in which image and text attend to each other (`BiAttention`); () without
+    image_blocks      the blocks of the image encoder that tokens can join, or None if it has no such blocks
     always_frozen     names (or prefixes ending in ".") that no method trains
     additions         prefixes ending in "." of what a tuning method has added (see `cones/models/additions.py`)
     loss_groups       the groups of terms that `loss` returns; may be set to fewer. Empty: they cannot be told apart
@@ -120,7 +135,9 @@ class GroundedDetector(nn.Module):
     masks_for_every_query  whether `detect` makes masks that it does not keep as well (see `optimisations`)
     """
 
+    pixels: nn.Identity
     text_width: int
+    text_layers: int
     map_width: int
     finest_stride: int = 8
     preprocessing: Preprocessing
@@ -128,6 +145,9 @@ class GroundedDetector(nn.Module):
     predicts_masks: bool = False
     projections: frozenset[str] = frozenset()
     other_projections: Mapping[str, frozenset[str]] = MappingProxyType({})
+    attention_projections: tuple[str, ...] = ()
+    fusions: tuple[str, ...] = ()
+    image_blocks: ImageBlocks | None = None
     always_frozen: tuple[str, ...] = ()
     additions: tuple[str, ...] = ()
     loss_groups: tuple[str, ...] = ()

@@ -1,5 +1,7 @@
 """BERT from our own layers, with the parameter names of `transformers.BertModel`; WordPiece through `tokenizers`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -112,6 +114,25 @@ class BertEmbeddings(nn.Module):
         return self.dropout(self.LayerNorm(words + self.token_type_embeddings.weight[0] + positions))
 
 
+@dataclass
+class DeepRows:
+    """Rows of a text that learned vectors replace before later layers.
+
+    places    (R,) int64 positions in the text
+    by_layer  {layer: (R, D)}: what stands there when that layer begins, whatever the layer before it left
+    """
+
+    places: Tensor
+    by_layer: Mapping[int, Tensor]
+
+    def before(self, layer: int, hidden: Tensor) -> Tensor:
+        """hidden (B, L, D) -> the same with the rows of this layer, if it has any."""
+        if layer not in self.by_layer:
+            return hidden
+        rows = self.by_layer[layer].to(hidden.dtype).expand(len(hidden), -1, -1)
+        return hidden.index_copy(1, self.places, rows)
+
+
 class TextEncoder(nn.Module):
     """BERT without pooler: word-piece ids, or vectors in their place, -> last hidden state (docs/spec/glip.md 3).
 
@@ -153,6 +174,7 @@ class TextEncoder(nn.Module):
         inputs_embeds: Tensor | None = None,
         mask: Tensor | None = None,
         phrases: Tensor | None = None,
+        deep: DeepRows | None = None,
     ) -> Tensor:
         """input_ids (B, L) or inputs_embeds (B, L, D), mask (B, L) bool (None: all valid) -> hidden states (B, L, D).
 
@@ -174,8 +196,8 @@ class TextEncoder(nn.Module):
         if phrases is not None:
             mask, places = phrase_pairs(phrases), phrase_places(phrases)  # (B, L, L), (B, L)
         hidden = self.embeddings(words, places)
-        for layer in self.encoder["layer"]:
-            hidden = layer(hidden, mask)
+        for index, layer in enumerate(self.encoder["layer"]):
+            hidden = layer(hidden if deep is None else deep.before(index, hidden), mask)
         return hidden
 
 

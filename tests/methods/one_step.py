@@ -27,6 +27,12 @@ SURVEY = {
     "cupl": r"(?!)",
     "vcd": r"(?!)",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
+    "vp": r"model\.pixels\.frame\.pad_(up|down|left|right)",
+    "vpt_deep": r"model\..*\.layers\.\d\.blocks\.\d\.prompts\.tokens",
+    "maple": r"model\..*\.layers\.\d\.blocks\.\d\.coupled\.(source\.vectors|coupling\.(weight|bias))",
+    "sdpt": r"model\..*attn\.prototypes\.tokens",
+    "sdpt_paper": r"model\..*attn\.prototypes\.tokens",
+    "lora": r"model\..*\.parametrizations\.weight\.0\.(down|up)",
 }
 OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}
 
@@ -82,7 +88,9 @@ def one_step(model_name: str, method: str, data: Path, folder: Path, split_type:
     torch.manual_seed(0)
     model, way = build_detector(model_name), TuningMethod.load(method)
     assert way.supports(model_name) is None
-    prompt = way.prompt(model, prompt_inputs_for(model_name, method))
+    prompt_inputs = prompt_inputs_for(model_name, method)
+    way.extend(model, prompt_inputs)
+    prompt = way.prompt(model, prompt_inputs)
     parts = [("model", model), ("prompt", prompt)]
     values = {f"{part}.{name}": value for part, module in parts for name, value in module.named_parameters()}
     if not METHODS[method].is_tuned:

@@ -51,6 +51,12 @@ PLACES = {
     "taskres": NAMES,
     "clip_adapter": NAMES,
     "bias_only": NAMES,
+    "lora": NAMES,
+    "vp": NAMES,
+    "sdpt": NAMES,
+    "sdpt_paper": NAMES,
+    "maple": [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0],
+    "vpt_deep": NAMES,
     "cupl": [0, 0, 0],
     # nine phrases "name, which has …." of so many rows
     "vcd": [0, *(place for rows in (15, 17, 17, 14, 18, 20, 15, 19, 14) for place in range(rows)), 0],
@@ -85,7 +91,9 @@ def test_one_step(method, data, tmp_path):
 @pytest.mark.parametrize("method", TRAINS)
 def test_language_says_where_phrases_begin_also_after_it_was_stored(method, tmp_path):
     model, way = build_detector(MODEL), TuningMethod.load(method)
-    prompt = way.prompt(model, prompt_inputs_for(MODEL, method))
+    given = prompt_inputs_for(MODEL, method)
+    way.extend(model, given)
+    prompt = way.prompt(model, given)
     with torch.no_grad():
         images = ImageBatch(torch.zeros(1, 3, 64, 64), [(64, 64)])
         language = prompt.eval().for_images(model.eval().encode_image(images))

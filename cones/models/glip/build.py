@@ -47,6 +47,7 @@ def build_glip(name: str) -> GLIP:
         head=head,
         anchor_generator=AnchorGenerator(strides=STRIDES, scale=sizes.anchor_scale),
         text_width=sizes.text.width,
+        text_layers=sizes.text.layers,
         preprocessing=Preprocessing(
             short_side=sizes.short_side, long_side_cap=sizes.long_side_cap, mean=MEAN_BGR, std=STD_BGR
         ),

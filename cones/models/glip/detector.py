@@ -22,6 +22,7 @@ from cones.models.glip.head import DyHead, HeadOutputs
 from cones.models.glip.postprocess import detect
 from cones.models.language import LanguageFeatures
 from cones.models.layers.levels import flatten_maps
+from cones.models.layers.places import attention_projections, fusions, image_blocks
 from cones.models.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
 from cones.runtime.devices import full_precision
 
@@ -60,22 +61,28 @@ class GLIP(GroundedDetector):
         head: DyHead,
         anchor_generator: AnchorGenerator,
         text_width: int,
+        text_layers: int,
         preprocessing: Preprocessing,
         always_frozen: tuple[str, ...] = (),
         detections_per_image: int = 100,
     ):
         super().__init__()
+        self.pixels = nn.Identity()
         self.backbone = backbone
         self.rpn = nn.Module()
         self.rpn.head = head
         self.rpn.anchor_generator = anchor_generator
-        self.text_width, self.map_width, self.preprocessing = text_width, backbone.fpn.width, preprocessing
+        self.text_width, self.text_layers, self.preprocessing = text_width, text_layers, preprocessing
+        self.map_width = backbone.fpn.width
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
+        self.attention_projections, self.fusions = attention_projections(self), fusions(self)
+        self.image_blocks = image_blocks(self)
 
     def image_encoder(self) -> list[nn.Module]:
-        return [self.backbone]
+        return [self.pixels, self.backbone]
 
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
+        images = self.pixels(images)
         return FeaturePyramid(maps=self.backbone(images.pixels), sizes=images.sizes)
 
     def ground(

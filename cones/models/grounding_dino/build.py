@@ -31,6 +31,7 @@ def build_of_sizes(sizes: GroundingDINOSizes) -> GroundingDINO:
         class_heads=[Contrast(is_scaled=sizes.scaled_contrast) for _ in range(sizes.decoder_layers)],
         box_heads=[box_head(sizes.width) for _ in range(sizes.decoder_layers if sizes.separate_box_heads else 1)],
         text_width=sizes.text.width,
+        text_layers=sizes.text.layers,
         cost=sizes.cost,
         loss=sizes.loss,
         preprocessing=Preprocessing(

@@ -20,6 +20,7 @@ from cones.models.grounding_dino.postprocess import detect_one
 from cones.models.grounding_dino.transformer import Transformer
 from cones.models.language import MAX_POSITIONS, LanguageFeatures
 from cones.models.layers.boxes import normalised_boxes
+from cones.models.layers.places import attention_projections, fusions, image_blocks
 from cones.models.losses import LossTerms
 from cones.runtime.errors import ConesError
 
@@ -52,31 +53,33 @@ class GroundingDINO(GroundedDetector):
         class_heads: list[nn.Module],
         box_heads: list[nn.Module],
         text_width: int,
+        text_layers: int,
         cost: Weights,
         loss: Weights,
         preprocessing: Preprocessing,
         detections_per_image: int = 300,
     ):
         super().__init__()
+        self.pixels = nn.Identity()
         self.model = transformer
         self.class_embed = nn.ModuleList(class_heads)
         self.bbox_embed = nn.ModuleList(box_heads)
-        self.text_width, self.map_width, self.preprocessing = (
-            text_width,
-            transformer.level_embed.shape[1],
-            preprocessing,
-        )
+        self.text_width, self.text_layers, self.preprocessing = text_width, text_layers, preprocessing
+        self.map_width = transformer.level_embed.shape[1]
         self.cost_weights, self.loss_weights = cost, loss
         self.detections_per_image = detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS
         names = [name for name, _ in self.named_parameters()]
+        self.attention_projections, self.fusions = attention_projections(self), fusions(self)
+        self.image_blocks = image_blocks(self)
         self.projections = frozenset(filter(is_projection, names))
         self.other_projections = {BEHIND_FUSION: frozenset(filter(is_behind_fusion, names))}
 
     def image_encoder(self) -> list[nn.Module]:
-        return [self.model.backbone, self.model.input_proj_vision]
+        return [self.pixels, self.model.backbone, self.model.input_proj_vision]
 
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
+        images = self.pixels(images)
         padding = torch.ones_like(images.pixels[:, 0], dtype=torch.bool)  # (B, H, W)
         for row, (height, width) in zip(padding, images.sizes):
             row[:height, :width] = False

@@ -70,8 +70,11 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """x (B * windows, T, C), mask (windows, T, T) additive or None -> (B * windows, T, C)."""
+    def forward(self, x: Tensor, mask: Tensor | None, further: Tensor | None = None) -> Tensor:
+        """x (B * windows, T, C), mask (windows, T, T) additive or None -> (B * windows, T, C).
+
+        further (n, C) are more keys and values of every window, without a place: no bias and no mask applies to them.
+        """
         count, tokens, channels = x.shape
         qkv = self.qkv(x).view(count, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (3, B * windows, heads, T, d)
         query, key, value = qkv.unbind(0)
@@ -80,6 +83,10 @@ class WindowAttention(nn.Module):
         if mask is not None:  # one bias per window and head
             bias = bias + mask[:, None]  # (windows, heads, T, T)
             bias = bias.repeat(count // mask.shape[0], 1, 1, 1)  # (B * windows, heads, T, T)
+        if further is not None:
+            _, *added = self.qkv(further).view(-1, 3, self.heads, key.shape[-1]).permute(1, 2, 0, 3)  # (heads, n, d)
+            key, value = (torch.cat([own, more.expand(count, -1, -1, -1)], 2) for own, more in zip((key, value), added))
+            bias = F.pad(bias, (0, len(further)))  # (…, heads, T, T + n)
         scores = (query * (channels // self.heads) ** -0.5) @ key.transpose(-1, -2) + bias
         attended = scores.softmax(dim=-1) @ value  # (B * windows, heads, T, d)
         return self.proj(attended.transpose(1, 2).reshape(count, tokens, channels))
@@ -96,7 +103,10 @@ class FeedForward(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """x + attention(norm1 x), then x + mlp(norm2 x). The map is zero-padded to whole windows *after* norm1."""
+    """x + attention(norm1 x), then x + mlp(norm2 x). The map is zero-padded to whole windows *after* norm1.
+
+    Tokens (n, C) that a method puts into the block join every window behind norm1, and are dropped behind the block.
+    """
 
     def __init__(self, *, width: int, heads: int, window: int, shifted: bool, mlp_ratio: int, drop_path: float):
         super().__init__()
@@ -107,12 +117,12 @@ class SwinBlock(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.mlp = FeedForward(width=width, inner=width * mlp_ratio)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, tokens: Tensor | None = None) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
-        x = x + self.drop_path(self.attend(self.norm1(x)))
+        x = x + self.drop_path(self.attend(self.norm1(x), None if tokens is None else self.norm1(tokens)))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
-    def attend(self, x: Tensor) -> Tensor:
+    def attend(self, x: Tensor, tokens: Tensor | None = None) -> Tensor:
         _, height, width, _ = x.shape
         bottom, right = -height % self.window, -width % self.window
         if bottom or right:
@@ -122,7 +132,8 @@ class SwinBlock(nn.Module):
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
             mask = shift_mask(padded_height, padded_width, self.window, x.device, x.dtype)
-        x = join_windows(self.attn(split_windows(x, self.window), mask), self.window, padded_height, padded_width)
+        read = self.attn(split_windows(x, self.window), mask, tokens)
+        x = join_windows(read, self.window, padded_height, padded_width)
         if self.shift:
             x = x.roll((self.shift, self.shift), dims=(1, 2))
         return x[:, :height, :width]  # (B, H, W, C)

@@ -34,6 +34,7 @@ def build_uninext(name: str) -> UNINEXT:
         mask_features=MaskFeatures(width=sizes.width, middle=sizes.mask_middle),
         width=sizes.width,
         text_width=sizes.text.width,
+        text_layers=sizes.text.layers,
         stride=STRIDE,
         denoising=sizes.denoising,
         preprocessing=Preprocessing(

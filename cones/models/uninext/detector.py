@@ -18,6 +18,7 @@ from cones.models.language import LanguageFeatures
 from cones.models.layers.box_head import MLP, box_head
 from cones.models.layers.boxes import normalised_boxes
 from cones.models.layers.levels import unflatten_maps
+from cones.models.layers.places import attention_projections, fusions
 from cones.models.losses import LossTerm, LossTerms
 from cones.models.uninext.criterion import (
     GROUPS,
@@ -72,6 +73,7 @@ class UNINEXT(GroundedDetector):
         mask_features: MaskFeatures,
         width: int,
         text_width: int,
+        text_layers: int,
         stride: int,
         denoising: int,
         preprocessing: Preprocessing,
@@ -79,6 +81,7 @@ class UNINEXT(GroundedDetector):
         detections_per_image: int = 100,
     ):
         super().__init__()
+        self.pixels = nn.Identity()
         layers = len(class_heads)
         inner = nn.Module()
         inner.transformer = transformer
@@ -93,15 +96,16 @@ class UNINEXT(GroundedDetector):
         self.detr.controller = MLP(width, width, width, PARAMETERS)
         self.detr.mask_head = mask_features
         self.detr.resizer = Resizer(text=text_width, visual=width)
-        self.text_width, self.preprocessing = text_width, preprocessing
+        self.text_width, self.text_layers, self.preprocessing = text_width, text_layers, preprocessing
         self.stride, self.denoising = stride, denoising
         self.map_width, self.finest_stride = width, stride
         self.projections = frozenset(f"detr.detr.class_embed.{i}.{name}" for i in range(layers) for name in WORDS)
         self.always_frozen, self.detections_per_image = always_frozen, detections_per_image
         self.loss_groups: tuple[Group, ...] = GROUPS
+        self.attention_projections, self.fusions = attention_projections(self), fusions(self)
 
     def image_encoder(self) -> list[nn.Module]:
-        return [self.detr.detr.backbone, self.detr.detr.input_proj]
+        return [self.pixels, self.detr.detr.backbone, self.detr.detr.input_proj]
 
     def thaw(self) -> None:
         """The frozen batch norms learn, under the names they have."""
@@ -109,6 +113,7 @@ class UNINEXT(GroundedDetector):
 
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
         """The projected maps: backbone levels, then coarser ones made of the coarsest."""
+        images = self.pixels(images)
         features = self.detr.detr.backbone[0].backbone(images.pixels)
         maps = []
         for level, project in enumerate(self.detr.detr.input_proj):

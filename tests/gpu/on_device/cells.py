@@ -7,6 +7,7 @@ from toy import paint_split
 
 from cones.data.pyramids import FrozenPyramids
 from cones.experiment.cell import Cell, Plan
+from cones.experiment.suite import load_suite
 from cones.runtime.artifacts import read_json, sha256, write_json
 from cones.steps.text import encode_class_names
 from cones.steps.tune import tune_cell
@@ -32,6 +33,7 @@ RATES = {
     "full_finetuning": 1e-4,
     "cones_finetuned": 1e-4,
 }
+OTHER_RATE = 1e-2  # of methods that the suite has no arm of
 
 
 class SomeKept(FrozenPyramids):
@@ -48,10 +50,12 @@ def painted_plan(folder: Path, model: str, arms: list[str], *, masks: bool = Fal
     from here on. Base weights and the text states are there."""
     grid = {"models": [model], "datasets": [DATASET], "arms": arms}
     seed = {} if shipped(model) else {"initial_seed": 0}
+    known = {name: arm and arm.model_dump(exclude_unset=True) for name, arm in load_suite("miniature").arms.items()}
     plan = Plan.load(
         "miniature",
         {
             "datasets": [DATASET],
+            "arms": {**known, **{name: {"learning_rate": OTHER_RATE} for name in arms if name not in known}},
             "models": {model: {"learning_rate": RATES, "tokens_per_class": 2, **seed}},
             "grids": dict.fromkeys(GRIDS, grid),
             "generation": None,

@@ -7,6 +7,7 @@ import torch
 
 from cones.data.pyramid_file import PyramidFile
 from cones.evaluation.metrics import read_metrics
+from cones.methods.method import TuningMethod
 from cones.models.glip.detector import GLIP
 from cones.outputs.analysis.embeddings import Embeddings
 from cones.runtime.artifacts import read_json
@@ -27,6 +28,12 @@ METHODS = [
     "cones",
     "full_finetuning",
     "cones_finetuned",
+    "lora",
+    "vp",
+    "vpt_deep",
+    "maple",
+    "sdpt",
+    "sdpt_paper",
 ]
 WITH_MASKS = ("uninext_nano",)
 QUICK = {
@@ -46,6 +53,7 @@ CASES = [
     pytest.param(model, method, marks=() if method in quick else pytest.mark.slow)
     for model, quick in QUICK.items()
     for method in METHODS
+    if TuningMethod.load(method).supports(model) is None
 ]
 
 
