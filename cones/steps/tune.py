@@ -10,7 +10,7 @@ from cones.data.batches import Split
 from cones.data.pyramid_file import PyramidFile
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.plugins import plugins_used
-from cones.methods.method import MethodEntry, PromptInputs, TuningMethod
+from cones.methods.method import MethodEntry, PromptInputs, TunedValues, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.methods.starts import start_std
 from cones.models.checkpoints import load_text_encoder
@@ -64,7 +64,7 @@ def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | N
 def _reason_not_zero_shot(plan: Plan, cell: Cell) -> str | None:
     """A model's score on data of its pretraining is not called zero-shot."""
     entry = plan.method(cell.arm)
-    if entry.is_tuned or entry.has_vectors:
+    if entry.uses_labels or entry.has_vectors:
         return None
     if cell.dataset in family_named(cell.model).pretrained_on.get(cell.model, ()):
         return f"{cell.model} was pretrained on this dataset: it has no zero-shot score there"
@@ -285,14 +285,23 @@ def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptIn
         prompt_inputs.text_encoder = load_text_encoder(cell.model, weights)
         prompt_inputs.tokenizer = caption_tokenizer(plan, cell.model)
         encoder_size = sum(parameter.numel() for parameter in prompt_inputs.text_encoder.parameters())
-    if "stage1" in inputs:
-        first = plan.stage1(cell)
-        files[state_file(first)] = recorded_state(first.folder)
-        prompt_inputs.concepts = State.load(state_file(first), files[state_file(first)]).language
-        if prompt_inputs.concepts is None:
-            raise ConesError(
-                "holds no language features: the prompt of stage 1 looks at the image, or the cell was skipped",
-                where=state_file(first),
-                next_step="name another arm in `stage1` of this arm",
-            )
+    for name, first in plan.cells_before(cell).items():
+        file = state_file(first)
+        files[file] = recorded_state(first.folder)
+        state = State.load(file, files[file])
+        if name == "stage1":
+            prompt_inputs.concepts = _concepts(state, file)
+        else:
+            refuse_other_weights(state.base_sha256, files[weights], where=file)
+            prompt_inputs.tuned = TunedValues(state.trained, state.language)
     return prompt_inputs, files, encoder_size
+
+
+def _concepts(state: State, file: Path) -> LanguageFeatures:
+    if state.language is None:
+        raise ConesError(
+            "holds no language features: the prompt of stage 1 looks at the image, or the cell was skipped",
+            where=file,
+            next_step="name another arm in `stage1` of this arm",
+        )
+    return state.language

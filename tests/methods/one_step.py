@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cones.data.batches import Split
-from cones.methods.method import METHODS, PromptInputs, TuningMethod
+from cones.methods.method import METHODS, PromptInputs, TunedValues, TuningMethod
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.methods.settings import CellSettings, Tuning
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
@@ -26,6 +26,8 @@ SURVEY = {
     "clip_adapter": r"prompt\.adapter\.[02]\.weight",
     "cupl": r"(?!)",
     "vcd": r"(?!)",
+    "wise_ft_full": r"(model|prompt)\..*",
+    "wise_ft_cones": r"model\..*",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
 }
 OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}
@@ -38,6 +40,7 @@ def settings_for(method: str) -> CellSettings:
         learning_rate=1e-2,
         stage1="cones",
         prompts="plain",
+        tuned_arm=METHODS[method].tuned_arm,
         tuning=Tuning(max_epochs=1, train_short_sides=(96,)),
     )
 
@@ -51,7 +54,8 @@ def prompt_inputs_for(model: str, method: str) -> PromptInputs:
     given = {
         "text_states": {"text_states": text},
         "text_encoder": {"text_encoder": encoder, "tokenizer": tokenizer},
-        "stage1": {"concepts": LanguageFeatures.of_tokens_per_class(torch.randn(3, 2, encoder.width))},
+        "stage1": {"concepts": (concepts := LanguageFeatures.of_tokens_per_class(torch.randn(3, 2, encoder.width)))},
+        "tuned": {"tuned": TunedValues({}, concepts)},
     }
     for name in METHODS[method].inputs:
         for attribute, value in given[name].items():

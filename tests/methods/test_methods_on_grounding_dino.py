@@ -51,6 +51,8 @@ PLACES = {
     "taskres": NAMES,
     "clip_adapter": NAMES,
     "bias_only": NAMES,
+    "wise_ft_full": NAMES,
+    "wise_ft_cones": [0, 1] * 3,
     "cupl": [0, 0, 0],
     # nine phrases "name, which has …." of so many rows
     "vcd": [0, *(place for rows in (15, 17, 17, 14, 18, 20, 15, 19, 14) for place in range(rows)), 0],
