@@ -124,6 +124,8 @@ class PromptInputs:
     tokenizer: object | None = None
     concepts: LanguageFeatures | None = None  # stage-1 concept embeddings
     tuned: TunedValues | None = None  # of the arm `settings.tuned_arm`
+    # goes over the training images as `before_epoch`'s does; None where a tuned prompt is made again
+    training_images: Callable[[], Iterator[TrainingImages]] | None = None
 
 
 @dataclass
@@ -140,6 +142,8 @@ class TuningMethod(ABC):
     Parameter names are those of `{"model": detector, "prompt": prompt}`, such as "model.rpn.head.log_scale".
     A method defines at least its prompt and what trains; all else has a default.
 
+    candidates          settings of the prompt's buffers by name, of which the first that is best on validation is kept
+                        after tuning; with `selection: last`, or without boxes there, the buffers stay as they are
     options             the method's own numbers by name, which an arm may override (`own`)
     not_for_generators  why no generator can carry the method, or None for one with a `context` in the registry
     selection           which labels chose the epoch that counts: those of the validation split ("val"); none, then it
@@ -157,6 +161,7 @@ class TuningMethod(ABC):
     selection: Selection = "val"
     labels: frozenset[Label] = frozenset({"boxes"})
     separate_terms: tuple[str, ...] = ()
+    candidates: tuple[Mapping[str, float], ...] = ()
     detect: Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]] | None = None
 
     @staticmethod
@@ -216,6 +221,11 @@ class TuningMethod(ABC):
     def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
         """Normalisers of `loss_terms`, known before any forward pass, for images padded to `size` (H, W)."""
         return {}
+
+    def adjust_predictions(self, model: GroundedDetector, prompt: Prompt, predictions: Predictions) -> Predictions:
+        """What the losses are computed of; a method that changes predictions does so at test as well, by `detect`
+        (`cones.methods.places.ChangedScores`)."""
+        return predictions
 
     def adjust_gradients(  # noqa: B027 (a hook)
         self, trained: dict[str, nn.Parameter], step: int, separate: dict[str, dict[str, Tensor]]

@@ -1,6 +1,7 @@
 """Step `tune`: tune one cell from base weights, and write its state and the record of its tuning."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from cones.data.batches import Split
 from cones.data.pyramid_file import PyramidFile
+from cones.data.pyramids import FrozenPyramids, LivePyramids, SharedPyramids
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.plugins import plugins_used
 from cones.methods.method import MethodEntry, PromptInputs, TunedValues, TuningMethod
@@ -28,7 +30,9 @@ from cones.runtime.verification import recorded_state
 from cones.steps.base_model import base_detector, caption_tokenizer
 from cones.steps.device import device_for
 from cones.steps.text import phrases_of
+from cones.training.choosing import choose
 from cones.training.cost import count_parameters
+from cones.training.images import training_images
 from cones.training.state import Remake, State, refuse_other_weights
 from cones.training.tuner import Progress, Tuner, mark_trainable, method_buffers
 
@@ -92,6 +96,12 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
     if not plan.settings(cell).tuning.exact_savings:
         disable_optimisations(model)
     prompt_inputs, inputs, encoder_size = gather(plan, cell)
+    if "training_images" in plan.method(cell.arm).inputs:
+        split = open_split(plan, cell, "train", model, few_shot=True)
+        pyramids = FrozenPyramids(model.to(device), device, 0, SharedPyramids(shared_features(plan, cell), split))
+        prompt_inputs.training_images = partial(
+            training_images, split, pyramids, device, prompt_inputs.settings.precision
+        )
     choose_losses(model, prompt_inputs.settings.loss_groups, where=cell)
     choose_projections(model, prompt_inputs.settings.projections, where=cell)
     method.extend(model, prompt_inputs)
@@ -119,6 +129,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         progress = Progress()
     if ranks.rank:
         return  # the first process writes the result of all
+    chosen = _choose(plan, cell, model.to(device), prompt.to(device), method) if method.candidates else None
     trained = mark_trainable(model, prompt, method)
     remake = Remake(prompt_inputs.settings.method, {str(path): file_digest for path, file_digest in inputs.items()})
     digest = state_of(method, model, prompt, trained, remake, base_sha256=inputs[weights]).save(state_file(cell))
@@ -137,6 +148,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "best_val_ap": progress.best_ap,
         "decided_by": decided_by,
         "selection": method.selection,
+        "chosen": chosen,
         "labels": sorted(method.labels),
         "batch_size": prompt_inputs.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
@@ -156,6 +168,13 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         record["plugins"] = outside
     write_json(cell.folder / "tuning.json", record)
     checkpoint.unlink(missing_ok=True)
+
+
+def _choose(plan: Plan, cell: Cell, model: GroundedDetector, prompt: Prompt, method: TuningMethod) -> dict | None:
+    settings, device = plan.settings(cell), next(model.parameters()).device
+    val = open_split(plan, cell, "val", model, few_shot=True)
+    pyramids = LivePyramids(model, device, SharedPyramids(shared_features(plan, cell), val))
+    return choose(model.eval(), prompt.eval(), method, val, pyramids, settings)
 
 
 def state_of(

@@ -1,17 +1,20 @@
 """One step of tuning of any method on any nano model: what trains, what moved, and the losses."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from cones.data.batches import Split
+from cones.data.pyramids import LivePyramids
 from cones.methods.method import METHODS, PromptInputs, TunedValues, TuningMethod
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.methods.settings import CellSettings, Tuning
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.language import ClassPhrase, LanguageFeatures
+from cones.training.images import training_images
 from cones.training.tuner import Tuner
 
 PHRASES = [ClassPhrase(name) for name in ("fish", "car", "dog")]
@@ -26,6 +29,8 @@ SURVEY = {
     "clip_adapter": r"prompt\.adapter\.[02]\.weight",
     "cupl": r"(?!)",
     "vcd": r"(?!)",
+    "tip_adapter": r"(?!)",
+    "tip_adapter_f": r"prompt\.keys",
     "wise_ft_full": r"(model|prompt)\..*",
     "wise_ft_cones": r"model\..*",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
@@ -57,7 +62,7 @@ def prompt_inputs_for(model: str, method: str) -> PromptInputs:
         "stage1": {"concepts": (concepts := LanguageFeatures.of_tokens_per_class(torch.randn(3, 2, encoder.width)))},
         "tuned": {"tuned": TunedValues({}, concepts)},
     }
-    for name in METHODS[method].inputs:
+    for name in set(METHODS[method].inputs) - {"training_images"}:  # those are of a split
         for attribute, value in given[name].items():
             setattr(prompt_inputs, attribute, value)
     return prompt_inputs
@@ -86,13 +91,17 @@ def one_step(model_name: str, method: str, data: Path, folder: Path, split_type:
     torch.manual_seed(0)
     model, way = build_detector(model_name), TuningMethod.load(method)
     assert way.supports(model_name) is None
-    prompt = way.prompt(model, prompt_inputs_for(model_name, method))
+    split = split_type(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
+    prompt_inputs = prompt_inputs_for(model_name, method)
+    if "training_images" in METHODS[method].inputs:
+        pyramids = LivePyramids(model, torch.device("cpu"))
+        prompt_inputs.training_images = partial(training_images, split, pyramids, torch.device("cpu"), "float32")
+    prompt = way.prompt(model, prompt_inputs)
     parts = [("model", model), ("prompt", prompt)]
     values = {f"{part}.{name}": value for part, module in parts for name, value in module.named_parameters()}
     if not METHODS[method].is_tuned:
         trained = {name for name, value in values.items() if way.trainable(name, model)}
         return Step(way, model, set(values), trained, set(), {}, False)
-    split = split_type(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
     tuner = Tuner(
         model=model,
         prompt=prompt,

@@ -51,6 +51,8 @@ PLACES = {
     "taskres": NAMES,
     "clip_adapter": NAMES,
     "bias_only": NAMES,
+    "tip_adapter": NAMES,
+    "tip_adapter_f": NAMES,
     "wise_ft_full": NAMES,
     "wise_ft_cones": [0, 1] * 3,
     "cupl": [0, 0, 0],

@@ -1,0 +1,88 @@
+"""Methods that change a detector's scores, as cells of every family: their neutral settings, and that scoring says what
+was in memory when tuning ended."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from cones.experiment.cell import Plan
+from cones.runtime.artifacts import read_json
+from cones.steps import tune
+from cones.steps.tune import state_file
+from cones.steps.tuned import load_tuned
+from cones.training.state import State
+from tests.conftest import ROOT
+from tests.steps.painted_cells import MODELS, cell_of, plan_of, scored
+
+RATE = {"learning_rate": 1e-2}
+NEUTRAL = {  # arm: what it has to be equal to, bit for bit
+    "tip_adapter-0": "zero_shot",
+}
+ARMS = {
+    "zero_shot": {},
+    "tip_adapter": {},
+    "tip_adapter-0": {"method": "tip_adapter", "options": {"alpha": 0.0}, "tuning": {"selection": "last"}},
+    "tip_adapter_f": RATE,
+}
+TRAINED = {"tip_adapter_f": {"prompt.keys"}}  # arm: what its state holds of what was trained
+BUFFERS = {"tip_adapter": {"prompt.keys", "prompt.values", "prompt.alpha", "prompt.beta"}}
+BUFFERS["tip_adapter_f"] = BUFFERS["tip_adapter"]
+LOADED = ("tip_adapter", "tip_adapter_f")
+
+
+@dataclass
+class World:
+    plan: Plan
+    folder: Path
+    kept: dict[str, dict[str, torch.Tensor]]  # {arm: every value of its prompt when tuning ended}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def module_world(request, tmp_path_factory):
+    folder, kept = tmp_path_factory.mktemp(request.param), {}
+    state_of = tune.state_of
+
+    def kept_too(method, model, prompt, *rest, **options):
+        kept[options.get("arm") or rest[1].method] = {n: v.clone() for n, v in prompt.state_dict().items()}
+        return state_of(method, model, prompt, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        patch.setattr(tune, "state_of", kept_too)
+        yield World(plan_of(folder, request.param, ARMS), folder, kept)
+
+
+@pytest.fixture
+def world(module_world, monkeypatch):
+    monkeypatch.chdir(module_world.folder)
+    return module_world
+
+
+@pytest.mark.parametrize("arm", NEUTRAL)
+def test_a_neutral_setting_is_what_it_starts_from_bit_for_bit(world, arm):
+    found = scored(world.plan, arm)
+    assert found and found == scored(world.plan, NEUTRAL[arm])
+
+
+@pytest.mark.parametrize("arm", LOADED)
+def test_scoring_loads_what_was_in_memory_and_differs_from_zero_shot(world, arm):
+    found = scored(world.plan, arm)
+    assert found and found != scored(world.plan, "zero_shot")
+    cell = cell_of(world.plan, arm)
+    state = State.load(state_file(cell))
+    assert TRAINED.get(arm, set()) | BUFFERS.get(arm, set()) == set(state.trained)
+    again = load_tuned(world.plan, cell, state, torch.device("cpu")).prompt.state_dict()
+    assert again.keys() == world.kept[arm].keys()
+    assert all(torch.equal(value, world.kept[arm][name]) for name, value in again.items())
+
+
+@pytest.mark.parametrize("arm", BUFFERS)
+def test_numbers_are_chosen_on_validation_alone_and_said(world, arm):
+    scored(world.plan, arm)
+    chosen = read_json(cell_of(world.plan, arm).folder / "tuning.json")["chosen"]
+    best = max(ap for _, ap in chosen["tried"])
+    assert chosen["taken"] == next(candidate for candidate, ap in chosen["tried"] if ap == best)
+    state = State.load(state_file(cell_of(world.plan, arm)))
+    assert {name: float(state.trained[f"prompt.{name}"]) for name in chosen["taken"]} == pytest.approx(chosen["taken"])
