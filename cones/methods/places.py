@@ -5,7 +5,7 @@ from torch import Tensor
 
 from cones.methods.method import TuningMethod
 from cones.methods.prompts import Prompt
-from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, ScoredPlaces, Target
+from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, Predictions, ScoredPlaces, Target
 from cones.models.layers.boxes import pairwise_giou
 
 
@@ -36,6 +36,14 @@ def class_means(rows: Tensor, class_positions: Tensor) -> Tensor:
 def class_logits(places: ScoredPlaces, class_positions: Tensor) -> Tensor:
     """(B, P, K): the mean logit of each class's rows."""
     return class_means(places.logits.transpose(1, 2), class_positions).transpose(1, 2)
+
+
+def logits_of_objects(model: GroundedDetector, predictions: Predictions, targets: list[Target]) -> Tensor:
+    """(G, K) float32: the class logits at the place of each object of all images, image by image."""
+    places = model.scored_places(predictions)
+    logits = class_logits(places, predictions.language.class_positions).float()  # (B, P, K)
+    chosen = places_of_objects(places, targets)
+    return torch.cat([of_image[places_of] for of_image, places_of in zip(logits, chosen)])
 
 
 def on_rows(of_classes: Tensor, class_positions: Tensor) -> Tensor:

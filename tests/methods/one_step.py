@@ -29,13 +29,22 @@ SURVEY = {
     "clip_adapter": r"prompt\.adapter\.[02]\.weight",
     "cupl": r"(?!)",
     "vcd": r"(?!)",
+    "prograd": r"prompt\.vectors",
+    "lasp": r"prompt\.(caption\.vectors|correction)",
+    "variational": r"prompt\.(caption\.vectors|posterior\.(mean|log_variance)\.[024]\.(weight|bias))",
     "tip_adapter": r"(?!)",
     "tip_adapter_f": r"prompt\.keys",
     "wise_ft_full": r"(model|prompt)\..*",
     "wise_ft_cones": r"model\..*",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
 }
-OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}
+OWN_TERMS = {
+    "kgcoop": {"anchor"},
+    "cones_kg": {"anchor"},
+    "prograd": {"teacher"},
+    "lasp": {"between_texts"},
+    "variational": {"divergence"},
+}
 
 
 def settings_for(method: str) -> CellSettings:

@@ -25,11 +25,26 @@ ARMS = {
     "tip_adapter": {},
     "tip_adapter-0": {"method": "tip_adapter", "options": {"alpha": 0.0}, "tuning": {"selection": "last"}},
     "tip_adapter_f": RATE,
+    "prograd": RATE,
+    "lasp": RATE,
+    "variational": RATE,
 }
-TRAINED = {"tip_adapter_f": {"prompt.keys"}}  # arm: what its state holds of what was trained
+POSTERIOR = {
+    f"prompt.posterior.{network}.{layer}.{kind}"
+    for network in ("mean", "log_variance")
+    for layer in (0, 2, 4)
+    for kind in ("weight", "bias")
+}
+TRAINED = {  # arm: what its state holds of what was trained
+    "tip_adapter_f": {"prompt.keys"},
+    "prograd": {"prompt.vectors"},
+    "lasp": {"prompt.caption.vectors", "prompt.correction"},
+    "variational": {"prompt.caption.vectors", *POSTERIOR},
+}
 BUFFERS = {"tip_adapter": {"prompt.keys", "prompt.values", "prompt.alpha", "prompt.beta"}}
-BUFFERS["tip_adapter_f"] = BUFFERS["tip_adapter"]
-LOADED = ("tip_adapter", "tip_adapter_f")
+BUFFERS |= {"tip_adapter_f": BUFFERS["tip_adapter"], "variational": {"prompt.draws"}}
+CHOSEN = ("tip_adapter", "tip_adapter_f")
+LOADED = ("tip_adapter", "tip_adapter_f", "prograd", "lasp", "variational")
 
 
 @dataclass
@@ -73,12 +88,15 @@ def test_scoring_loads_what_was_in_memory_and_differs_from_zero_shot(world, arm)
     cell = cell_of(world.plan, arm)
     state = State.load(state_file(cell))
     assert TRAINED.get(arm, set()) | BUFFERS.get(arm, set()) == set(state.trained)
+    if state.remake is None:  # its language says all
+        assert state.language is not None
+        return
     again = load_tuned(world.plan, cell, state, torch.device("cpu")).prompt.state_dict()
     assert again.keys() == world.kept[arm].keys()
     assert all(torch.equal(value, world.kept[arm][name]) for name, value in again.items())
 
 
-@pytest.mark.parametrize("arm", BUFFERS)
+@pytest.mark.parametrize("arm", CHOSEN)
 def test_numbers_are_chosen_on_validation_alone_and_said(world, arm):
     scored(world.plan, arm)
     chosen = read_json(cell_of(world.plan, arm).folder / "tuning.json")["chosen"]

@@ -82,7 +82,7 @@ def test_a_context_that_all_classes_share_stands_before_every_name(model_name):
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("method", sorted(OWN_TERMS))
+@pytest.mark.parametrize("method", ["cones_kg", "kgcoop"])
 def test_the_anchor_is_zero_at_the_names_and_pulls_towards_them(model_name, method):
     torch.manual_seed(0)
     model, way = build_detector(model_name), TuningMethod.load(method)
