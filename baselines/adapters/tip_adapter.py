@@ -61,6 +61,7 @@ METHOD = [
 ]
 OPTIONS = {"scale": 100.0, "alpha": 1.17, "beta": 1.0, "max_alpha": 3.0, "max_beta": 7.0}
 OPTIONS |= {"alpha_steps": 20, "beta_steps": 200}
+SCHEDULE = {"epochs": 20, "batch_size": 256, "schedule": "cosine_per_step", "warmup_epochs": 0}  # of -F
 
 
 class Cache(Classifier):
@@ -132,17 +133,7 @@ class TipAdapterF(TipAdapter):
     """The keys train, then alpha and beta are chosen with them."""
 
     trains = True
-    recipe = Recipe(
-        optimiser="adamw",
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        eps=1e-4,
-        epochs=20,
-        batch_size=256,
-        schedule="cosine_per_step",
-        warmup_epochs=0,
-        options=OPTIONS,
-    )
+    recipe = Recipe(optimiser="adamw", learning_rate=1e-3, weight_decay=0.01, eps=1e-4, options=OPTIONS, **SCHEDULE)
 
     def fit(self, classifier: Cache, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
         tune(classifier)

@@ -31,6 +31,8 @@ from cones.models.image_tokens import reason_against_image_tokens
 METHOD = {
     "name": "ivlp",
     "classifier": "IVLP",
+    "not_for_detectors": "prompts of both encoders without a link; on detectors its halves are rows of their own,"
+    " CoOp and VPT",
     "label": "IVLP",
     "block": "joint_prompts",
     "has_vectors": False,

@@ -29,6 +29,8 @@ from cones.models.image_tokens import reason_against_image_tokens
 METHOD = {
     "name": "upt",
     "classifier": "UPT",
+    "not_for_detectors": "one block makes the prompts of both encoders and asks for token widths of one ViT; Swin"
+    " and ResNet stages have several",
     "label": "UPT",
     "block": "joint_prompts",
     "has_vectors": False,

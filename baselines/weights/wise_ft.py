@@ -24,6 +24,7 @@ from cones.models.dual_encoder import DualEncoder, ImageFeatures, unit
 METHOD = {
     "name": "wise_ft",
     "classifier": "WiSEFT",
+    "not_for_detectors": "mixes a head on one vector of an image; of a detector all weights are mixed (wise_ft_full)",
     "label": "WiSE-FT (head)",
     "block": "weights",
     "has_vectors": False,

@@ -54,6 +54,9 @@ class MethodEntry(Entry):
     classifier: str | None = Field(
         None, description="its class for models with two encoders, a `ClassifierMethod` (cones/methods/classifier.py)"
     )
+    not_for_detectors: str | None = Field(
+        None, description="why no detector carries it, for one without a class for detectors; tables print it"
+    )
     label: str = Field(description="as tables and figures print it")
     block: str = Field(description="of Table 1: zero_shot, peft, fine_tuning, control, or a title of its own")
     inputs: tuple[Input, ...] = Field((), description="files of other steps")
@@ -167,7 +170,8 @@ class TuningMethod(ABC):
     @staticmethod
     def load(name: str) -> TuningMethod:
         """The method of a name; one that has no form for detectors supports no model."""
-        return METHODS.make(name, TuningMethod) if METHODS.find(name).class_name else NotForDetectors()
+        entry = METHODS.find(name)
+        return METHODS.make(name, TuningMethod) if entry.class_name else NotForDetectors(entry.not_for_detectors)
 
     def own(self, settings: CellSettings) -> dict[str, Any]:
         """The method's own numbers: its defaults, overridden by those of the arm. ConesError for an unknown name."""
@@ -241,10 +245,13 @@ class TuningMethod(ABC):
 
 
 class NotForDetectors(TuningMethod):
-    """Stands for a method that only models with two encoders can carry: it says so, and does nothing else."""
+    """Stands for a method that only models with two encoders can carry: it says why, and does nothing else."""
+
+    def __init__(self, reason: str | None = None):
+        self.reason = reason or "defined for models with two encoders only (`classification` of a suite)"
 
     def supports(self, model_name: str) -> str:
-        return "defined for models with two encoders only (`classification` of a suite)"
+        return self.reason
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> Prompt:
         raise ConesError(self.supports(""), next_step="take its arm out of the grids of detectors")

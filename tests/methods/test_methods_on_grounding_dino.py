@@ -54,6 +54,8 @@ PLACES = {
     "prograd": (context := [0, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0]),
     "lasp": context,
     "variational": context,
+    "calip": NAMES,
+    "tpt": [0, *(0, 1, 2, 3, 4, 5) * 3, 0],
     "tip_adapter": NAMES,
     "tip_adapter_f": NAMES,
     "wise_ft_full": NAMES,

@@ -19,12 +19,17 @@ from tests.steps.painted_cells import MODELS, cell_of, plan_of, scored
 RATE = {"learning_rate": 1e-2}
 NEUTRAL = {  # arm: what it has to be equal to, bit for bit
     "tip_adapter-0": "zero_shot",
+    "calip-0": "zero_shot",
 }
 ARMS = {
     "zero_shot": {},
     "tip_adapter": {},
     "tip_adapter-0": {"method": "tip_adapter", "options": {"alpha": 0.0}, "tuning": {"selection": "last"}},
     "tip_adapter_f": RATE,
+    "calip": {},
+    "calip-0": {"method": "calip", "tuning": {"selection": "last"}},
+    "calip-1": {"method": "calip", "tuning": {"selection": "last"}, "options": {"beta2": 0.1, "beta3": 0.1}},
+    "tpt": {},
     "prograd": RATE,
     "lasp": RATE,
     "variational": RATE,
@@ -43,8 +48,9 @@ TRAINED = {  # arm: what its state holds of what was trained
 }
 BUFFERS = {"tip_adapter": {"prompt.keys", "prompt.values", "prompt.alpha", "prompt.beta"}}
 BUFFERS |= {"tip_adapter_f": BUFFERS["tip_adapter"], "variational": {"prompt.draws"}}
-CHOSEN = ("tip_adapter", "tip_adapter_f")
-LOADED = ("tip_adapter", "tip_adapter_f", "prograd", "lasp", "variational")
+BUFFERS |= {arm: {"prompt.scale", "prompt.beta2", "prompt.beta3"} for arm in ("calip", "calip-1")}
+CHOSEN = ("tip_adapter", "tip_adapter_f", "calip")
+LOADED = ("tip_adapter", "tip_adapter_f", "calip-1", "tpt", "prograd", "lasp", "variational")
 
 
 @dataclass
@@ -53,6 +59,12 @@ class World:
     folder: Path
     kept: dict[str, dict[str, torch.Tensor]]  # {arm: every value of its prompt when tuning ended}
 
+    def scored(self, arm: str) -> list[dict]:
+        found = scored(self.plan, arm)
+        if "last" in self.kept:
+            self.kept[arm] = self.kept.pop("last")
+        return found
+
 
 @pytest.fixture(scope="module", params=MODELS)
 def module_world(request, tmp_path_factory):
@@ -60,7 +72,7 @@ def module_world(request, tmp_path_factory):
     state_of = tune.state_of
 
     def kept_too(method, model, prompt, *rest, **options):
-        kept[options.get("arm") or rest[1].method] = {n: v.clone() for n, v in prompt.state_dict().items()}
+        kept["last"] = {name: value.clone() for name, value in prompt.state_dict().items()}
         return state_of(method, model, prompt, *rest, **options)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -77,14 +89,14 @@ def world(module_world, monkeypatch):
 
 @pytest.mark.parametrize("arm", NEUTRAL)
 def test_a_neutral_setting_is_what_it_starts_from_bit_for_bit(world, arm):
-    found = scored(world.plan, arm)
-    assert found and found == scored(world.plan, NEUTRAL[arm])
+    found = world.scored(arm)
+    assert found and found == world.scored(NEUTRAL[arm])
 
 
 @pytest.mark.parametrize("arm", LOADED)
 def test_scoring_loads_what_was_in_memory_and_differs_from_zero_shot(world, arm):
-    found = scored(world.plan, arm)
-    assert found and found != scored(world.plan, "zero_shot")
+    found = world.scored(arm)
+    assert found and found != world.scored("zero_shot")
     cell = cell_of(world.plan, arm)
     state = State.load(state_file(cell))
     assert TRAINED.get(arm, set()) | BUFFERS.get(arm, set()) == set(state.trained)
@@ -98,7 +110,7 @@ def test_scoring_loads_what_was_in_memory_and_differs_from_zero_shot(world, arm)
 
 @pytest.mark.parametrize("arm", CHOSEN)
 def test_numbers_are_chosen_on_validation_alone_and_said(world, arm):
-    scored(world.plan, arm)
+    world.scored(arm)
     chosen = read_json(cell_of(world.plan, arm).folder / "tuning.json")["chosen"]
     best = max(ap for _, ap in chosen["tried"])
     assert chosen["taken"] == next(candidate for candidate, ap in chosen["tried"] if ap == best)
