@@ -34,6 +34,8 @@ METHOD = [
     {
         "name": "zero_shot_ensemble",
         "classifier": "ZeroShotEnsemble",
+        "not_for_detectors": "a mean over templates of whole pictures; on detectors the three phrases a class of"
+        " CuPL are such a mean",
         "label": "Zero-shot, seven templates",
         "block": "zero_shot",
         "is_tuned": False,

@@ -26,6 +26,7 @@ from cones.runtime.errors import ConesError
 METHOD = {
     "name": "svl_adapter",
     "classifier": "SVLAdapter",
+    "not_for_detectors": "needs a second, self-supervised encoder of the proposals, and no detector has one",
     "features": ["self_supervised"],
     "label": "SVL-Adapter",
     "block": "adapters",

@@ -8,15 +8,16 @@ beta 1 and alpha 1.17, AdamW 1e-3 with eps 1e-4 and its default decay 0.01, batc
 keys are not made unit again. Published limits and starts differ by set (ImageNet's: beta 7, alpha 3; 200 x 20
 settings): these are taken for all.
 
-What differs: -F keeps its last epoch, where the code reloads the one that was best on *test* and on ImageNet chooses
-alpha and beta there too. Without stored augmented passes (`views`) the keys are of the plain images; -F trains on plain
-ones. Published augmentation: crops of half the area at least, and flips.
+What differs: -F keeps its last epoch, where the code reloads the one that was best on *test*, and on ImageNet chooses
+there too. Without stored augmented passes (crops of half the area at least, flips; `views`) keys are of plain images,
+as -F's training images are. On a detector: `object_cache.py`.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.adapters.object_cache import ObjectCache
 from cones.methods.classifier import Choice, Classifier, ClassifierInputs, ClassifierMethod, Recipe, Tune
 from cones.methods.first_best import first_best_pair
 from cones.models.dual_encoder import ImageFeatures, unit
@@ -24,10 +25,12 @@ from cones.models.dual_encoder import ImageFeatures, unit
 METHOD = [
     {
         "name": "tip_adapter",
+        "class": "CachedObjects",
         "classifier": "TipAdapter",
         "features": ["views"],
         "label": "Tip-Adapter",
         "block": "adapters",
+        "inputs": ["text_states", "training_images"],
         "is_tuned": False,
         "has_vectors": False,
         "survey": {
@@ -40,10 +43,12 @@ METHOD = [
     },
     {
         "name": "tip_adapter_f",
+        "class": "TrainedObjects",
         "classifier": "TipAdapterF",
         "features": ["views"],
         "label": "Tip-Adapter-F",
         "block": "adapters",
+        "inputs": ["text_states", "training_images"],
         "has_vectors": False,
         "survey": {
             "paper": "ECCV 2022, arXiv 2207.09519",
@@ -56,22 +61,23 @@ METHOD = [
 ]
 OPTIONS = {"scale": 100.0, "alpha": 1.17, "beta": 1.0, "max_alpha": 3.0, "max_beta": 7.0}
 OPTIONS |= {"alpha_steps": 20, "beta_steps": 200}
+SCHEDULE = {"epochs": 20, "batch_size": 256, "schedule": "cosine_per_step", "warmup_epochs": 0}  # of -F
 
 
 class Cache(Classifier):
     """keys (n, d) and values (n, K) of n training images; texts (K, d), unit; alpha and beta scalars."""
 
-    def __init__(self, keys: Tensor, values: Tensor, text: Tensor, *, scale: float, trains: bool):
+    def __init__(self, keys: Tensor, values: Tensor, text: Tensor, own: dict[str, float], *, trains: bool):
         super().__init__()
-        self.scale = scale
+        self.scale = own["scale"]
         if trains:
             self.keys = nn.Parameter(keys)
         else:
             self.register_buffer("keys", keys)
         self.register_buffer("values", values)
         self.register_buffer("text", text)
-        self.register_buffer("alpha", torch.zeros(()))
-        self.register_buffer("beta", torch.zeros(()))
+        self.register_buffer("alpha", torch.tensor(own["alpha"]).to(text))
+        self.register_buffer("beta", torch.tensor(own["beta"]).to(text))
 
     def forward(self, images: ImageFeatures) -> Tensor:
         return self.mixed(images, self.alpha, self.beta)
@@ -82,6 +88,16 @@ class Cache(Classifier):
         affinity = features @ self.keys.T  # (B, n)
         found = (beta * affinity - beta).exp() @ self.values
         return self.scale * features @ self.text.T + alpha * found
+
+
+class CachedObjects(ObjectCache):
+    """On a detector: nothing trains."""
+
+
+class TrainedObjects(ObjectCache):
+    """On a detector: the keys train."""
+
+    trains = True
 
 
 class TipAdapter(ClassifierMethod):
@@ -95,10 +111,7 @@ class TipAdapter(ClassifierMethod):
         own, train = self.options(inputs), inputs.train
         keys = unit(train.features.pooled if train.views is None else train.views.mean(0))
         values = F.one_hot(train.labels, len(inputs.names)).to(keys)
-        cache = Cache(keys, values, unit(inputs.class_texts()), scale=own["scale"], trains=self.trains)
-        cache.alpha.fill_(own["alpha"])
-        cache.beta.fill_(own["beta"])
-        return cache
+        return Cache(keys, values, unit(inputs.class_texts()), own, trains=self.trains)
 
     @torch.no_grad()
     def fit(self, classifier: Cache, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
@@ -106,8 +119,7 @@ class TipAdapter(ClassifierMethod):
         own, val = self.options(inputs), inputs.val
         if not len(val):
             return None
-        betas = grid(own["max_beta"], own["beta_steps"])
-        alphas = grid(own["max_alpha"], own["alpha_steps"])
+        betas, alphas = (grid(own[f"max_{name}"], own[f"{name}_steps"]) for name in ("beta", "alpha"))
         column = torch.tensor(alphas).to(classifier.keys)[:, None, None]
         found = first_best_pair(
             ("beta", "alpha"), betas, alphas, lambda beta: classifier.mixed(val.features, column, beta), val.labels
@@ -121,17 +133,7 @@ class TipAdapterF(TipAdapter):
     """The keys train, then alpha and beta are chosen with them."""
 
     trains = True
-    recipe = Recipe(
-        optimiser="adamw",
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        eps=1e-4,
-        epochs=20,
-        batch_size=256,
-        schedule="cosine_per_step",
-        warmup_epochs=0,
-        options=OPTIONS,
-    )
+    recipe = Recipe(optimiser="adamw", learning_rate=1e-3, weight_decay=0.01, eps=1e-4, options=OPTIONS, **SCHEDULE)
 
     def fit(self, classifier: Cache, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
         tune(classifier)
@@ -139,5 +141,5 @@ class TipAdapterF(TipAdapter):
 
 
 def grid(limit: float, steps: int) -> list[float]:
-    """From 0.1 upwards in equal steps; the limit itself is not among them."""
+    """From 0.1 upwards in equal steps, without the limit."""
     return [0.1 + step * (limit - 0.1) / steps for step in range(steps)]

@@ -25,6 +25,8 @@ from cones.models.losses import LossTerm, LossTerms
 METHOD = {
     "name": "zs_linear_probe",
     "classifier": "ZeroShotStartedProbe",
+    "not_for_detectors": "a linear layer on one vector of an image; a detector's own heads are what linear probing"
+    " trains",
     "label": "Linear probe started from text",
     "block": "adapters",
     "has_vectors": False,

@@ -32,6 +32,8 @@ from cones.models.losses import LossTerm, LossTerms
 METHOD = {
     "name": "dpt",
     "classifier": "DPT",
+    "not_for_detectors": "its class-aware prompts are drawn by the class token of the image, and a detector's image"
+    " encoder has none",
     "label": "DPT",
     "block": "joint_prompts",
     "has_vectors": False,

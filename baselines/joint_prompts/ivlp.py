@@ -31,6 +31,8 @@ from cones.models.dual_encoder import BlockTokens
 METHOD = {
     "name": "ivlp",
     "classifier": "IVLP",
+    "not_for_detectors": "prompts of both encoders without a link; on detectors its halves are rows of their own,"
+    " CoOp and VPT",
     "label": "IVLP",
     "block": "joint_prompts",
     "has_vectors": False,

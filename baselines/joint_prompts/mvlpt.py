@@ -31,6 +31,8 @@ METHOD = [
     {
         "name": "mvlpt",
         "classifier": "MVLPT",
+        "not_for_detectors": "starts from prompts that were trained on several data sets at once, and a detector's"
+        " cell is tuned on one",
         "label": "MVLPT (text), one set",
         "block": "joint_prompts",
         "has_vectors": False,
@@ -45,6 +47,7 @@ METHOD = [
     {
         "name": "mvlpt_tasks",
         "classifier": "MVLPT",
+        "not_for_detectors": "trains prompts on several data sets at once, and a detector's cell is tuned on one",
         "label": "MVLPT (text), several sets",
         "block": "joint_prompts",
         "has_vectors": False,

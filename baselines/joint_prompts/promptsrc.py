@@ -36,6 +36,8 @@ from cones.runtime.strict import read_yaml
 METHOD = {
     "name": "promptsrc",
     "classifier": "PromptSRC",
+    "not_for_detectors": "holds one vector of the prompted image at that of the frozen encoder; two passes of a"
+    " detector have no places in common",
     "label": "PromptSRC",
     "block": "joint_prompts",
     "has_vectors": False,

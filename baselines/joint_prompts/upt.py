@@ -28,6 +28,8 @@ from cones.models.dual_encoder import BlockTokens
 METHOD = {
     "name": "upt",
     "classifier": "UPT",
+    "not_for_detectors": "one block makes the prompts of both encoders and asks for token widths of one ViT; Swin"
+    " and ResNet stages have several",
     "label": "UPT",
     "block": "joint_prompts",
     "has_vectors": False,

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from baselines.text_prompts.context import START, WORDS, ContextTexts, cross_entropy, of_classes, start_of_context
+from baselines.text_prompts.hand_texts import BesideHandTexts, between_texts, with_noise
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.models.dual_encoder import scaled_cosines, unit
 from cones.models.losses import LossTerms
@@ -28,9 +28,12 @@ from cones.runtime.strict import read_yaml
 
 METHOD = {
     "name": "lasp",
+    "class": "HeldContext",
     "classifier": "LASP",
     "label": "LASP",
     "block": "text_prompts",
+    "inputs": ["text_encoder"],
+    "start_std": "word",
     "has_vectors": False,
     "trains_image_encoder": True,
     "survey": {
@@ -75,9 +78,7 @@ class CorrectedTexts(Classifier):
         return self.compare(images, self.class_texts())[:, : self.classes]
 
     def between_texts(self, texts: Tensor, hand: Tensor) -> Tensor:
-        """Mean cross-entropy of hand-written texts (T, names, d) among learned ones (names, d)."""
-        logits = self.scale * hand.flatten(0, 1) @ unit(texts).T  # (T names, names)
-        return F.cross_entropy(logits, torch.arange(len(texts), device=texts.device).repeat(len(hand)))
+        return between_texts(texts, hand, self.scale)
 
 
 class LASP(ClassifierMethod):
@@ -127,8 +128,7 @@ def is_image_norm(name: str, image_prefix: str) -> bool:
     return name.startswith(image_prefix) and any(norm in name for norm in NORMS)
 
 
-def with_noise(hand: Tensor, noise: float, share: float) -> Tensor:
-    """Noise on everything in a share of the calls; PyTorch's own generator, which the training seeds at each step."""
-    if torch.rand(()).item() >= share:
-        return hand
-    return hand + noise * torch.randn(hand.shape).to(hand)
+class HeldContext(BesideHandTexts):
+    """On a detector: context and correction train beside the same hand texts."""
+
+    templates = TEMPLATES

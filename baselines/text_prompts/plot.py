@@ -22,6 +22,8 @@ from cones.models.dual_encoder import ImageFeatures, scaled_cosines, unit
 METHOD = {
     "name": "plot",
     "classifier": "PLOT",
+    "not_for_detectors": "transports contexts to the positions of an image; regions of a detector's maps in their"
+    " place are not built",
     "label": "PLOT",
     "block": "text_prompts",
     "features": ["patches"],

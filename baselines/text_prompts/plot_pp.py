@@ -25,6 +25,8 @@ from cones.runtime.errors import ConesError
 METHOD = {
     "name": "plot_pp",
     "classifier": "PLOTpp",
+    "not_for_detectors": "transports phrases to prompted views of the picture, made by tokens of a ViT that"
+    " detectors do not have",
     "label": "PLOT++",
     "block": "text_prompts",
     "has_vectors": False,

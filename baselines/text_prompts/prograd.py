@@ -9,12 +9,16 @@ optimiser gets a, and adds its decay after that. Lambda = 1, T = 1, SGD 0.002, b
 The start is M = 16 vectors, zeros and then the words before the name in the template, so that training does not start
 at zero-shot: zero rows are real tokens. Left out: the code's templates, which put the type first ("a type of pet, a
 photo of a {}."); here those of the sets, and "a photo of a" where a template begins with the name.
+
+On a detector (`GuardedContext`) x is all of its losses, and k is the cross-entropy of the student's class probabilities
+with those of the caption of names, per class (sigmoids), at the place that fits each training object best: an object
+stands for an image. The start is CoOp's there, random; lambda and T are 1.
 """
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.text_prompts.context import (
@@ -25,16 +29,23 @@ from baselines.text_prompts.context import (
     cross_entropy,
     images_in,
 )
-from baselines.text_prompts.coop import CoOp
+from baselines.text_prompts.coop import CoOp, SharedContext
 from cones.methods.classifier import ClassifierInputs, Recipe
+from cones.methods.method import PromptInputs
+from cones.methods.places import logits_of_objects, objects_in
+from cones.methods.prompts import FixedPrompt, SoftCaption
+from cones.models.detector import GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import ImageFeatures, unit
 from cones.models.losses import LossTerm, LossTerms
 
 METHOD = {
     "name": "prograd",
+    "class": "GuardedContext",
     "classifier": "ProGrad",
     "label": "ProGrad",
     "block": "text_prompts",
+    "inputs": ["text_encoder", "text_states"],
+    "start_std": "word",
     "has_vectors": False,
     "survey": {
         "paper": "ICCV 2023, arXiv 2205.14865",
@@ -96,6 +107,36 @@ class ProGrad(CoOp):
         for name, parameter in classifier.named_parameters():
             if (taught := separate[TEACHER].get(name)) is not None:
                 parameter.grad = without_part_against(parameter.grad, taught, classifier.share)
+
+
+class GuardedContext(SharedContext):
+    """On a detector: the context of CoOp, without the part of a step that points against the caption of names."""
+
+    separate_terms = (TEACHER,)
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
+        caption = super().prompt(model, prompt_inputs)
+        caption.names = FixedPrompt(prompt_inputs.text_states)
+        return caption
+
+    def loss_terms(
+        self, model: GroundedDetector, prompt: SoftCaption, predictions: Predictions, targets: list[Target]
+    ) -> LossTerms:
+        with torch.no_grad():
+            names = model.ground(predictions.pyramid, prompt.names.for_images(predictions.pyramid))
+            taught = logits_of_objects(model, names, targets).sigmoid()  # (G, K)
+        found = logits_of_objects(model, predictions, targets)
+        away = F.binary_cross_entropy_with_logits(found, taught, reduction="sum")
+        return {TEACHER: LossTerm(away, objects_in(targets))}
+
+    def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
+        return {TEACHER: objects_in(targets)}
+
+    def adjust_gradients(
+        self, trained: dict[str, nn.Parameter], step: int, separate: dict[str, dict[str, Tensor]]
+    ) -> None:
+        for name, taught in separate[TEACHER].items():
+            trained[name].grad = without_part_against(trained[name].grad, taught, 1.0)
 
 
 def without_part_against(gradient: Tensor, other: Tensor, share: float) -> Tensor:

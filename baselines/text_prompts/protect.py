@@ -27,6 +27,8 @@ from cones.runtime.errors import ConesError
 METHOD = {
     "name": "protect",
     "classifier": "ProTeCt",
+    "not_for_detectors": "asks for the right class at every node of a class tree; a caption says the leaves alone,"
+    " and sets of one class have no tree",
     "label": "ProTeCt",
     "block": "text_prompts",
     "has_vectors": False,

@@ -27,6 +27,8 @@ from cones.models.losses import LossTerm, LossTerms
 METHOD = {
     "name": "softcpt",
     "classifier": "SoftCPT",
+    "not_for_detectors": "one matrix makes the contexts of several data sets that train together, and a detector's"
+    " cell is tuned on one",
     "label": "SoftCPT",
     "block": "text_prompts",
     "has_vectors": False,

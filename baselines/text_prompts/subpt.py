@@ -27,6 +27,8 @@ from cones.runtime.errors import ConesError
 METHOD = {
     "name": "subpt",
     "classifier": "SubPT",
+    "not_for_detectors": "its second training starts from the directions of a first one, and a detector's cell is"
+    " trained once",
     "label": "SubPT",
     "block": "text_prompts",
     "has_vectors": False,

@@ -7,21 +7,25 @@ default); the answer is that of the plain view. Context and optimiser start afre
 depends on another image. Nothing is trained beforehand and no label is used.
 
 What differs: all views are crops and flips as training images are cut; on fine-grained sets the code mixes AugMix in.
+On a detector: `tuned_on_places.py`.
 """
 
 import torch
 from torch import Tensor
 
 from baselines.text_prompts.context import START, WORDS, ContextTexts, start_of_context
+from baselines.text_prompts.tuned_on_places import TunedOnPlaces
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.models.dual_encoder import scaled_cosines
 from cones.runtime.errors import ConesError
 
 METHOD = {
     "name": "tpt",
+    "class": "TunedAtTest",
     "classifier": "TPT",
     "label": "TPT",
     "block": "text_prompts",
+    "inputs": ["text_encoder"],
     "is_tuned": False,
     "has_vectors": False,
     "survey": {
@@ -80,6 +84,12 @@ class TunedOnTheImage(Classifier):
             context.grad = torch.autograd.grad(loss, context)[0]
             optimiser.step()
         return context.detach()
+
+
+class TunedAtTest(TunedOnPlaces):
+    """On a detector: one step on the context for each test image, towards sure answers at its surest places."""
+
+    options = OPTIONS
 
 
 class TPT(ClassifierMethod):

@@ -25,6 +25,8 @@ from cones.runtime.progress import log
 METHOD = {
     "name": "upl",
     "classifier": "UPL",
+    "not_for_detectors": "gives whole training images zero-shot labels; a detector's own boxes in place of the"
+    " given ones are not built",
     "label": "UPL",
     "block": "text_prompts",
     "has_vectors": False,

@@ -9,11 +9,11 @@ d/2, d/2, w; ELU) of the unit image feature. Context and posterior train by SGD 
 published S (5 … 40) and epochs (10 … 60) were chosen set by set.
 
 Code and paper: the paper's method is conditional on the image; every published script runs the free one, the default.
-What differs: the draws of test time are made once, for all images, so that an answer depends on no other image.
+What differs: the draws of test time are made once, for all images, so that an answer depends on no other image. On a
+detector: `random_context.py`.
 """
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,16 +21,20 @@ from torch.nn import functional as F
 
 from baselines.text_prompts.context import START, WORDS, ContextClassifier, ContextTexts, image_by_image, images_in
 from baselines.text_prompts.coop import CoOp
+from baselines.text_prompts.posteriors import FreePosterior, ImagePosterior, divergence
+from baselines.text_prompts.random_context import RandomContextOfImage
 from cones.methods.classifier import ClassifierInputs, Recipe, choice
-from cones.methods.drawn_layers import linear
 from cones.models.dual_encoder import ImageFeatures, unit
 from cones.models.losses import LossTerm, LossTerms
 
 METHOD = {
     "name": "variational",
+    "class": "PosteriorOfImage",
     "classifier": "VariationalPrompts",
     "label": "Variational prompts",
     "block": "text_prompts",
+    "inputs": ["text_encoder"],
+    "start_std": "word",
     "has_vectors": False,
     "survey": {
         "paper": "ICCV 2023, arXiv 2210.02390",
@@ -43,33 +47,8 @@ METHOD = {
 TEXTS_AT_ONCE = 1024  # through the text encoder; images are taken in parts, one at least
 
 
-class FreePosterior(nn.Module):
-    """Mean and logarithm of the variance, the same for every image: (1, w) each."""
-
-    def __init__(self, width: int, generator: torch.Generator):
-        super().__init__()
-        self.mean = nn.Parameter(torch.zeros(1, width))
-        self.log_variance = nn.Parameter(torch.rand(1, width, generator=generator))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.mean, self.log_variance
-
-
-class ImagePosterior(nn.Module):
-    """The same from unit image features (B, d) -> (B, w) each."""
-
-    def __init__(self, width_in: int, width: int, generator: torch.Generator):
-        super().__init__()
-        self.mean, self.log_variance = (self._network(width_in, width, generator) for _ in range(2))
-
-    @staticmethod
-    def _network(width_in: int, width: int, generator: torch.Generator) -> nn.Sequential:
-        widths = [width_in, width_in // 2, width_in // 2, width]
-        layers = [linear(*pair, generator=generator) for pair in pairwise(widths)]
-        return nn.Sequential(layers[0], nn.ELU(), layers[1], nn.ELU(), layers[2])
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.mean(images), self.log_variance(images)
+class PosteriorOfImage(RandomContextOfImage):
+    """On a detector: context and the posterior of the image train."""
 
 
 class RandomContext(ContextClassifier):
@@ -102,8 +81,7 @@ class RandomContext(ContextClassifier):
 
     def divergence(self, images: Tensor) -> Tensor:
         """KL from the standard normal distribution, mean over dimensions: (B or 1,)."""
-        mean, log_variance = self.posterior(unit(images))
-        return ((log_variance.exp() + mean.square() - 1 - log_variance) / 2).mean(-1)
+        return divergence(*self.posterior(unit(images)))
 
 
 class VariationalPrompts(CoOp):

@@ -9,21 +9,34 @@ outside, the first best wins.
 
 What differs: the code searches on the labels of the evaluation images; here on validation, and without validation
 images beta2 and beta3 stay 0, which is zero-shot. Left out: CALIP-FS, whose code is not in the repository.
+
+On a detector (`AttentionAtPlaces`) every place (a point of its maps, a query) has the part of g, and the image's places
+are S; texts are the mean rows of the classes as the places' head compares them. A place's own T needs no pooling. What
+is added to a place's logits is beta2 100 f V + beta3 100 T W, of 3 values each on validation instead of 200, as each
+pair costs a pass over the validation images; 0, zero-shot, is tried first.
 """
+
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from cones.methods.classifier import Choice, Classifier, ClassifierInputs, ClassifierMethod, Recipe, Tune
 from cones.methods.first_best import first_best_pair
+from cones.methods.method import PromptInputs
+from cones.methods.places import ChangedScores, class_means, on_rows
+from cones.methods.prompts import FixedPrompt
+from cones.models.detector import GroundedDetector, Predictions
 from cones.models.dual_encoder import ImageFeatures, unit
 
 METHOD = {
     "name": "calip",
+    "class": "AttentionAtPlaces",
     "classifier": "CALIP",
     "features": ["patches"],
     "label": "CALIP",
     "block": "training_free",
+    "inputs": ["text_states"],
     "is_tuned": False,
     "has_vectors": False,
     "survey": {
@@ -92,6 +105,33 @@ class CALIP(ClassifierMethod):
         other = self.classifier(inputs)
         other.beta2, other.beta3 = classifier.beta2, classifier.beta3
         return other
+
+
+class AttentionAtPlaces(ChangedScores):
+    """On a detector: nothing trains; two numbers are chosen."""
+
+    options = {"scale": 100.0, "beta2": 0.0, "beta3": 0.0}  # noqa: RUF012 (nobody changes it)
+    candidates = tuple({"beta2": one, "beta3": other} for one, other in product((0.0, 0.01, 0.1), repeat=2))
+
+    def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
+        prompt = FixedPrompt(prompt_inputs.text_states)
+        for name, value in self.own(prompt_inputs.settings).items():
+            prompt.register_buffer(name, torch.tensor(float(value)))
+        return prompt
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return False
+
+    def adjust_predictions(self, model: GroundedDetector, prompt: FixedPrompt, predictions: Predictions) -> Predictions:
+        places, positions = model.scored_places(predictions), predictions.language.class_positions
+        texts = unit(class_means(places.texts, positions))  # (B, K, C)
+        features = unit(places.features)  # (B, P, C)
+        affinity = 2 * features @ texts.transpose(1, 2)  # (B, P, K)
+        seen = affinity.softmax(1).transpose(1, 2) @ features  # (B, K, C): one vector of the image for each class
+        told = affinity.softmax(2) @ texts  # (B, P, C)
+        visual, textual = features @ seen.transpose(1, 2), told @ texts.transpose(1, 2)  # (B, P, K)
+        added = prompt.scale * (prompt.beta2 * visual + prompt.beta3 * textual)
+        return model.with_logits(predictions, places.logits + on_rows(added, positions))
 
 
 def grid(limit: float, steps: int) -> list[float]:

@@ -27,6 +27,8 @@ from cones.runtime.errors import ConesError
 METHOD = {
     "name": "reprompt",
     "classifier": "RePrompt",
+    "not_for_detectors": "retrieves training images by one vector of the whole image, which a detector does not"
+    " compare with classes",
     "label": "RePrompt (reconstruction)",
     "block": "visual_prompts",
     "has_vectors": False,

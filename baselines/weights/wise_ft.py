@@ -6,8 +6,8 @@ weight is (1 - a) of its start plus a of its end. Published: AdamW 3e-5, decay 0
 head too), gradients clipped to norm 1, cosine step by step, 10 epochs, batch 512, 500 warm-up steps, 80 templates; all
 values of a are reported, a = 0.5 where none is chosen: `curve`, the table `survey_wise_ft`.
 
-Two forms: the head alone behind the frozen encoder, as the code's `--freeze-encoder`, where a is the first best of 0,
-0.1 … 1 on validation; and the whole image encoder (`wise_ft_full`), with a = 0.5. What differs: no warm-up, batch 32,
+The form here is the head alone behind the frozen encoder, as the code's `--freeze-encoder`, where a is the first best
+of 0, 0.1 … 1 on validation; `wise_ft_full.py` has the whole image encoder. What differs: no warm-up, batch 32,
 the set's one template. Batch normalisation keeps the statistics of pretraining.
 """
 
@@ -21,37 +21,21 @@ from cones.methods.classifier import Choice, Classifier, ClassifierInputs, Class
 from cones.methods.first_best import first_best
 from cones.models.dual_encoder import DualEncoder, ImageFeatures, unit
 
-METHOD = [
-    {
-        "name": "wise_ft",
-        "classifier": "WiSEFT",
-        "label": "WiSE-FT (head)",
-        "block": "weights",
-        "has_vectors": False,
-        "survey": {
-            "paper": "CVPR 2022, arXiv 2109.01903",
-            "idea": "a tuned head is mixed with its zero-shot start, weight by weight",
-            "attaches": "behind the image encoder",
-            "trains": "a row and a bias for each class",
-            "quirk": "the share is chosen on validation; the published code shows all of them on test",
-        },
+METHOD = {
+    "name": "wise_ft",
+    "classifier": "WiSEFT",
+    "not_for_detectors": "mixes a head on one vector of an image; of a detector all weights are mixed (wise_ft_full)",
+    "label": "WiSE-FT (head)",
+    "block": "weights",
+    "has_vectors": False,
+    "survey": {
+        "paper": "CVPR 2022, arXiv 2109.01903",
+        "idea": "a tuned head is mixed with its zero-shot start, weight by weight",
+        "attaches": "behind the image encoder",
+        "trains": "a row and a bias for each class",
+        "quirk": "the share is chosen on validation; the published code shows all of them on test",
     },
-    {
-        "name": "wise_ft_full",
-        "classifier": "WiSEFTFull",
-        "label": "WiSE-FT",
-        "block": "weights",
-        "has_vectors": False,
-        "trains_image_encoder": True,
-        "survey": {
-            "paper": "CVPR 2022, arXiv 2109.01903",
-            "idea": "a tuned model is mixed with its zero-shot start, weight by weight",
-            "attaches": "image encoder, all weights; head",
-            "trains": "the image encoder and a head",
-            "quirk": "0.5 of each, the published default; survey_wise_ft shows every share on own and shifted images",
-        },
-    },
-]
+}
 ALPHAS = [step / 10 for step in range(11)]
 
 
@@ -135,16 +119,3 @@ class WiSEFT(ClassifierMethod):
         if not len(val):
             return Choice({"alpha": self.options(inputs)["alpha"]})
         return first_best("alpha", ALPHAS, lambda alpha: head.mix(start, end, alpha)(val.features), val.labels)
-
-
-class WiSEFTFull(WiSEFT):
-    """Image encoder and head train; a is not chosen, as validation images are stored as features of the frozen one."""
-
-    reads = frozenset({"image_encoder"})
-    selection = "none"
-
-    def classifier(self, inputs: ClassifierInputs) -> Head:
-        return Head(inputs.class_texts(), inputs.logit_scale, inputs.encoder)
-
-    def chosen(self, head: Head, inputs: ClassifierInputs, start: dict[str, Tensor], end: dict[str, Tensor]) -> Choice:
-        return Choice({"alpha": self.options(inputs)["alpha"]})

@@ -257,6 +257,15 @@ class Plan:
         """The cell whose concept embeddings this one fixes."""
         return Cell(cell.suite, cell.model, cell.dataset, self.suite.arms[cell.arm].stage1, cell.seed)
 
+    def tuned(self, cell: Cell) -> Cell:
+        """The cell whose tuned values this one reads."""
+        return Cell(cell.suite, cell.model, cell.dataset, self.settings(cell).tuned_arm, cell.seed)
+
+    def cells_before(self, cell: Cell) -> dict[str, Cell]:
+        """{input of its method: the cell whose tuned state that is}."""
+        of = {"stage1": self.stage1, "tuned": self.tuned}
+        return {name: before(cell) for name, before in of.items() if name in self.method(cell.arm).inputs}
+
 
 def _refuse_unknown(kind: str, name: object, known: Collection, where: str | None, place: str = "the suite") -> None:
     if name not in known:

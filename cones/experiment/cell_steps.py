@@ -65,9 +65,9 @@ def cell_steps(plan: Plan) -> list[Step]:
         inputs = plan.inputs_of(cell_of(plan, job))
         if "text_states" in inputs:
             files["text"] = Output(Job("text_states", model=job.model, dataset=job.dataset), "text")
-        if "stage1" in inputs:
-            first = job_of_cell("tune", plan.stage1(cell_of(plan, job)))
-            files |= {"stage1": Output(first, "state"), "stage1_record": Output(first, "record")}
+        for name, cell in plan.cells_before(cell_of(plan, job)).items():
+            first = job_of_cell("tune", cell)
+            files |= {name: Output(first, "state"), f"{name}_record": Output(first, "record")}
         return files | (image_features(job) if method.is_tuned else {})
 
     def tuned(job: Job) -> dict[str, Input]:

@@ -80,6 +80,10 @@ class Arm(Strict):
     projections: str | None = Field(
         None, description="what linear probing trains, where the model's family names more than one choice"
     )
+    tuned_arm: str | None = Field(
+        None, description="the arm whose tuned weights this one mixes with their start (WiSE-FT); default: the method's"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name, such as alpha")
     tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
 
 
@@ -226,10 +230,25 @@ class Suite(Strict):
             entry = METHODS[method]
             if "stage1" in entry.inputs and arm.stage1 not in self.arms:
                 raise ValueError(f'arm "{arm_name}" needs the arm "{arm.stage1}", which is not in the suite')
+            tuned = {arm_name: method}
+            if entry.tuned_arm:
+                self._check_tuned_arm(arm_name, before := arm.tuned_arm or entry.tuned_arm, entry.tuned_arm)
+                tuned[before] = entry.tuned_arm
             for model in models:
-                rates = self.models[model].learning_rate
-                if entry.class_name and entry.is_tuned and arm.learning_rate is None and method not in rates:
-                    raise ValueError(f'models.{model}.learning_rate has no value for "{method}" (arm "{arm_name}")')
+                for name, of in tuned.items():
+                    self._check_rate(model, name, of)
+
+    def _check_rate(self, model: str, arm: str, method: str) -> None:
+        rates, entry = self.models[model].learning_rate, METHODS[method]
+        if entry.class_name and entry.is_tuned and self.arms[arm].learning_rate is None and method not in rates:
+            raise ValueError(f'models.{model}.learning_rate has no value for "{method}" (arm "{arm}")')
+
+    def _check_tuned_arm(self, arm: str, tuned: str, method: str) -> None:
+        """ValueError unless the arm whose tuned values another one reads is there, and of the method that it needs."""
+        if tuned not in self.arms:
+            raise ValueError(f'arm "{arm}" needs the arm "{tuned}", which is not in the suite')
+        if (found := self.arms[tuned].method or tuned) != method:
+            raise ValueError(f'arm "{arm}" needs an arm of {method} as its tuned_arm; "{tuned}" is one of {found}')
 
     def grid(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """(models, datasets, arms) of a grid, in its order."""
@@ -309,6 +328,8 @@ def cell_settings(suite: Suite, model_name: str, arm_name: str, dataset: str | N
         pictures=suite.pictures,
         loss_groups=arm.loss_groups,
         projections=arm.projections,
+        tuned_arm=arm.tuned_arm or METHODS[method].tuned_arm,
+        options=arm.options,
     )
 
 

@@ -50,7 +50,7 @@ def parts_of_all(plan: Plan) -> tuple[str, ...]:
 
 
 def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:
-    """{cell of the grids among these parts: its jobs}, with the cells that their stage 2 starts from."""
+    """{cell of the grids among these parts: its jobs}, with the cells whose tuned state they start from."""
     if unknown := [name for name in datasets if name not in plan.suite.all_datasets]:
         raise ConesError(
             f'dataset "{unknown[0]}" is not in the suite',
@@ -65,8 +65,12 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
                 cells.setdefault(cell, {"tune"}).update(
                     ["evaluate"] * (grid in scored) + ["embed"] * (grid in embedded)
                 )
-    for cell in [cell for cell in cells if "stage1" in plan.method(cell.arm).inputs]:
-        cells.setdefault(plan.stage1(cell), {"tune"})
+    todo = list(cells)
+    while todo:  # what is mixed with its start may itself start from stage 1
+        for first in plan.cells_before(todo.pop()).values():
+            if first not in cells:
+                cells[first] = {"tune"}
+                todo.append(first)
     return cells
 
 

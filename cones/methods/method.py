@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from cones.methods.settings import StartStd
 from cones.models.generators import GENERATORS
-from cones.runtime.errors import ConesError
+from cones.runtime.errors import ConesError, closest
 from cones.runtime.registry import Entry, Registry
 from cones.runtime.strict import Strict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import torch
     from torch import Tensor, nn
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cones.models.language import ClassPhrase, LanguageFeatures
     from cones.models.losses import LossTerms
 
-Input = Literal["text_states", "text_encoder", "stage1", "joint"]
+Input = Literal["text_states", "text_encoder", "stage1", "joint", "tuned", "training_images"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
 Features = Literal["patches", "views", "self_supervised"]
@@ -53,9 +54,15 @@ class MethodEntry(Entry):
     classifier: str | None = Field(
         None, description="its class for models with two encoders, a `ClassifierMethod` (cones/methods/classifier.py)"
     )
+    not_for_detectors: str | None = Field(
+        None, description="why no detector carries it, for one without a class for detectors; tables print it"
+    )
     label: str = Field(description="as tables and figures print it")
     block: str = Field(description="of Table 1: zero_shot, peft, fine_tuning, control, or a title of its own")
     inputs: tuple[Input, ...] = Field((), description="files of other steps")
+    tuned_arm: str | None = Field(
+        None, description="the method, and by default the arm, whose tuned values the input `tuned` holds"
+    )
     is_tuned: bool = True
     has_vectors: bool = Field(True, description="N vectors per class stand in the language")
     start_std: StartStd | None = Field(
@@ -79,6 +86,11 @@ class MethodEntry(Entry):
         return self
 
     @property
+    def uses_labels(self) -> bool:
+        """Whether a detector's result depends on labelled training images: of its own training or of another arm's."""
+        return self.is_tuned or bool({"tuned", "training_images"} & set(self.inputs))
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(name for name in (self.class_name, self.classifier) if name)
 
@@ -94,6 +106,15 @@ METHODS: Registry[MethodEntry] = Registry(
 
 
 @dataclass
+class TunedValues:
+    """What the tuned cell of another arm holds: its trained values, "model.…" and "prompt.…", and the language features
+    of its static prompt."""
+
+    trained: dict[str, Tensor]
+    language: LanguageFeatures | None
+
+
+@dataclass
 class PromptInputs:
     """The inputs from which a method makes its prompt; those that its registry entry does not name are None."""
 
@@ -105,6 +126,9 @@ class PromptInputs:
     text_encoder: nn.Module | None = None
     tokenizer: object | None = None
     concepts: LanguageFeatures | None = None  # stage-1 concept embeddings
+    tuned: TunedValues | None = None  # of the arm `settings.tuned_arm`
+    # goes over the training images as `before_epoch`'s does; None where a tuned prompt is made again
+    training_images: Callable[[], Iterator[TrainingImages]] | None = None
 
 
 @dataclass
@@ -121,6 +145,9 @@ class TuningMethod(ABC):
     Parameter names are those of `{"model": detector, "prompt": prompt}`, such as "model.rpn.head.log_scale".
     A method defines at least its prompt and what trains; all else has a default.
 
+    candidates          settings of the prompt's buffers by name, of which the first that is best on validation is kept
+                        after tuning; with `selection: last`, or without boxes there, the buffers stay as they are
+    options             the method's own numbers by name, which an arm may override (`own`)
     not_for_generators  why no generator can carry the method, or None for one with a `context` in the registry
     selection           which labels chose the epoch that counts: those of the validation split ("val"); none, then it
                         is the last epoch and validation changes nothing ("none"); or those of the test split when the
@@ -132,16 +159,29 @@ class TuningMethod(ABC):
                         list[Detections]`; None is one pass. It runs without gradients unless it enables them
     """
 
+    options: Mapping[str, Any] = MappingProxyType({})
     not_for_generators: str | None = "not defined for image generation"
     selection: Selection = "val"
     labels: frozenset[Label] = frozenset({"boxes"})
     separate_terms: tuple[str, ...] = ()
+    candidates: tuple[Mapping[str, float], ...] = ()
     detect: Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]] | None = None
 
     @staticmethod
     def load(name: str) -> TuningMethod:
         """The method of a name; one that has no form for detectors supports no model."""
-        return METHODS.make(name, TuningMethod) if METHODS.find(name).class_name else NotForDetectors()
+        entry = METHODS.find(name)
+        return METHODS.make(name, TuningMethod) if entry.class_name else NotForDetectors(entry.not_for_detectors)
+
+    def own(self, settings: CellSettings) -> dict[str, Any]:
+        """The method's own numbers: its defaults, overridden by those of the arm. ConesError for an unknown name."""
+        if unknown := sorted(set(settings.options) - set(self.options)):
+            raise ConesError(
+                f'the method has no option "{unknown[0]}"',
+                where=f"{settings.method}: options of its arm",
+                next_step=closest(unknown[0], self.options) if self.options else "remove it",
+            )
+        return {**self.options, **settings.options}
 
     def supports(self, model_name: str) -> str | None:
         """None, or the reason why this model cannot carry the method; tables print it."""
@@ -186,6 +226,11 @@ class TuningMethod(ABC):
         """Normalisers of `loss_terms`, known before any forward pass, for images padded to `size` (H, W)."""
         return {}
 
+    def adjust_predictions(self, model: GroundedDetector, prompt: Prompt, predictions: Predictions) -> Predictions:
+        """What the losses are computed of; a method that changes predictions does so at test as well, by `detect`
+        (`cones.methods.places.ChangedScores`)."""
+        return predictions
+
     def adjust_gradients(  # noqa: B027 (a hook)
         self, trained: dict[str, nn.Parameter], step: int, separate: dict[str, dict[str, Tensor]]
     ) -> None:
@@ -200,10 +245,13 @@ class TuningMethod(ABC):
 
 
 class NotForDetectors(TuningMethod):
-    """Stands for a method that only models with two encoders can carry: it says so, and does nothing else."""
+    """Stands for a method that only models with two encoders can carry: it says why, and does nothing else."""
+
+    def __init__(self, reason: str | None = None):
+        self.reason = reason or "defined for models with two encoders only (`classification` of a suite)"
 
     def supports(self, model_name: str) -> str:
-        return "defined for models with two encoders only (`classification` of a suite)"
+        return self.reason
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> Prompt:
         raise ConesError(self.supports(""), next_step="take its arm out of the grids of detectors")

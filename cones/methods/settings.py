@@ -78,6 +78,8 @@ class CellSettings(Strict):
     pictures: int | None = None  # of a split at most
     loss_groups: tuple[LossGroup, ...] | None = None
     projections: str | None = None
+    tuned_arm: str | None = None  # for a method that reads the tuned values of another arm
+    options: dict[str, Any] = Field(default_factory=dict)  # the method's own numbers, where the arm gives them
 
 
 class Recipe(Strict):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cones.models.language import LanguageFeatures
 from cones.models.losses import LossTerms
 from cones.runtime.devices import to_device
+from cones.runtime.errors import ConesError
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,21 @@ class Detections:
     scores: Tensor
     labels: Tensor
     masks: Tensor | None = None
+
+
+@dataclass
+class ScoredPlaces:
+    """What a detector scores against the rows of a text: the P points of its maps, or the queries of its last layer.
+
+    features  (B, P, C) and texts (B, L, C): what the logits compare, in one space
+    logits    (B, P, L) of every row of the text
+    boxes     (B, P, 4) x1, y1, x2, y2 in pixels of the resized image, not clipped, without gradient
+    """
+
+    features: Tensor
+    texts: Tensor
+    logits: Tensor
+    boxes: Tensor
 
 
 @dataclass
@@ -204,6 +220,18 @@ class GroundedDetector(nn.Module):
         Empty for a detector that does not compare places of a feature map with words.
         """
         return {}
+
+    def scored_places(self, predictions: Predictions) -> ScoredPlaces:
+        """What the class scores of `loss` and `detect` are made of; ConesError for a detector that does not say it."""
+        raise ConesError(
+            f"{type(self).__name__} does not say which places it scores",
+            next_step="leave methods that change scores out of its grids, or give it `scored_places` and `with_logits`",
+        )
+
+    def with_logits(self, predictions: Predictions, logits: Tensor) -> Predictions:
+        """The same predictions with other logits (B, P, L) at the places of `scored_places`, in `loss` and `detect`;
+        those of earlier layers and of denoising queries stay."""
+        raise NotImplementedError(f"{type(self).__name__} has `scored_places` and no `with_logits`")
 
     def thaw(self) -> None:
         """Called once before training from random weights; a model whose normalisation is frozen lets it learn."""

@@ -57,7 +57,7 @@ def data_notes(plan: Plan, output: Output) -> list[str]:
             manifest = plan.manifest(dataset)
         except ConesError:
             continue
-        tuned = [cell for cell in cells if plan.method(cell.arm).is_tuned]
+        tuned = [cell for cell in cells if plan.method(cell.arm).uses_labels]
         selections = {plan.settings(cell).tuning.selection for cell in tuned}
         for note in (*of_every_table(manifest), *_on_splits(manifest, selections)):
             named.setdefault(note, []).append(dataset)
@@ -81,7 +81,7 @@ def _on_splits(manifest: dict, selections: set[str]) -> Iterator[str]:
 
 def _few_shot(plan: Plan, behind: dict[str, list[Cell]]) -> Iterator[str]:
     """A note for each number of shots: whose cells were tuned on so few pictures."""
-    tuned = [cell for cells in behind.values() for cell in cells if plan.method(cell.arm).is_tuned]
+    tuned = [cell for cells in behind.values() for cell in cells if plan.method(cell.arm).uses_labels]
     shots = {cell: plan.settings(cell).tuning.shots for cell in tuned}
     for count in sorted({count for count in shots.values() if count is not None}):
         few = [cell for cell in tuned if shots[cell] == count]
@@ -104,7 +104,7 @@ def _cut_short(plan: Plan, behind: dict[str, list[Cell]]) -> Iterator[str]:
         settings = plan.settings(cell)
         if settings.test_short_side:
             sides.setdefault(settings.test_short_side, {})[cell.model] = None
-        if settings.tuning.max_steps and plan.method(cell.arm).is_tuned:
+        if settings.tuning.max_steps and plan.method(cell.arm).uses_labels:
             steps.setdefault(settings.tuning.max_steps, {})[cell.model] = None
     for side, models in sides.items():
         yield f"pictures are tested with a short side of {side} pixels: {', '.join(models)}"

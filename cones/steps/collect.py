@@ -53,5 +53,5 @@ def _expected(plan: Plan, cell: Cell) -> ExpectedCell:
         initial_seed=plan.suite.models[cell.model].initial_seed,
         tokens_per_class=plan.tokens_per_class(cell),
         block=plan.method(cell.arm).block,
-        shots=settings.tuning.shots if plan.method(cell.arm).is_tuned else None,
+        shots=settings.tuning.shots if plan.method(cell.arm).uses_labels else None,
     )

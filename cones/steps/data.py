@@ -37,5 +37,5 @@ def prepare_dataset(plan: Plan, dataset: str) -> None:
 
 def selects_on_validation(plan: Plan, dataset: str) -> bool:
     """Whether any cell tuned on the dataset keeps the weights that were best on its validation split."""
-    tuned = (cell for cell in plan.all_cells() if cell.dataset == dataset and plan.method(cell.arm).is_tuned)
+    tuned = (cell for cell in plan.all_cells() if cell.dataset == dataset and plan.method(cell.arm).uses_labels)
     return any(plan.settings(cell).tuning.selection == "best" for cell in tuned)

@@ -25,7 +25,8 @@ from cones.steps.tuned import load_tuned
 from cones.training.state import State
 
 OUT, RESULTS_FILE = Path("predicted"), "predictions.json"
-DECIDES = ("method", "tokens_per_class", "stage1", "prompts")  # the settings that loading a tuned cell reads
+# the settings that loading a tuned cell reads
+DECIDES = ("method", "tokens_per_class", "stage1", "tuned_arm", "options", "prompts")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Step `tune`: tune one cell from base weights, and write its state and the record of its tuning."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,9 +9,10 @@ from torch import nn
 
 from cones.data.batches import Split
 from cones.data.pyramid_file import PyramidFile
+from cones.data.pyramids import FrozenPyramids, LivePyramids, SharedPyramids
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.plugins import plugins_used
-from cones.methods.method import MethodEntry, PromptInputs, TuningMethod
+from cones.methods.method import MethodEntry, PromptInputs, TunedValues, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.methods.starts import start_std
 from cones.models.checkpoints import load_text_encoder
@@ -28,7 +30,9 @@ from cones.runtime.verification import recorded_state
 from cones.steps.base_model import base_detector, caption_tokenizer
 from cones.steps.device import device_for
 from cones.steps.text import phrases_of
+from cones.training.choosing import choose
 from cones.training.cost import count_parameters
+from cones.training.images import training_images
 from cones.training.state import Remake, State, refuse_other_weights
 from cones.training.tuner import Progress, Tuner, mark_trainable, method_buffers
 
@@ -64,7 +68,7 @@ def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | N
 def _reason_not_zero_shot(plan: Plan, cell: Cell) -> str | None:
     """A model's score on data of its pretraining is not called zero-shot."""
     entry = plan.method(cell.arm)
-    if entry.is_tuned or entry.has_vectors:
+    if entry.uses_labels or entry.has_vectors:
         return None
     if cell.dataset in family_named(cell.model).pretrained_on.get(cell.model, ()):
         return f"{cell.model} was pretrained on this dataset: it has no zero-shot score there"
@@ -92,6 +96,12 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
     if not plan.settings(cell).tuning.exact_savings:
         disable_optimisations(model)
     prompt_inputs, inputs, encoder_size = gather(plan, cell)
+    if "training_images" in plan.method(cell.arm).inputs:
+        split = open_split(plan, cell, "train", model, few_shot=True)
+        pyramids = FrozenPyramids(model.to(device), device, 0, SharedPyramids(shared_features(plan, cell), split))
+        prompt_inputs.training_images = partial(
+            training_images, split, pyramids, device, prompt_inputs.settings.precision
+        )
     choose_losses(model, prompt_inputs.settings.loss_groups, where=cell)
     choose_projections(model, prompt_inputs.settings.projections, where=cell)
     method.extend(model, prompt_inputs)
@@ -119,6 +129,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         progress = Progress()
     if ranks.rank:
         return  # the first process writes the result of all
+    chosen = _choose(plan, cell, model.to(device), prompt.to(device), method) if method.candidates else None
     trained = mark_trainable(model, prompt, method)
     remake = Remake(prompt_inputs.settings.method, {str(path): file_digest for path, file_digest in inputs.items()})
     digest = state_of(method, model, prompt, trained, remake, base_sha256=inputs[weights]).save(state_file(cell))
@@ -137,6 +148,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "best_val_ap": progress.best_ap,
         "decided_by": decided_by,
         "selection": method.selection,
+        "chosen": chosen,
         "labels": sorted(method.labels),
         "batch_size": prompt_inputs.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
@@ -156,6 +168,13 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         record["plugins"] = outside
     write_json(cell.folder / "tuning.json", record)
     checkpoint.unlink(missing_ok=True)
+
+
+def _choose(plan: Plan, cell: Cell, model: GroundedDetector, prompt: Prompt, method: TuningMethod) -> dict | None:
+    settings, device = plan.settings(cell), next(model.parameters()).device
+    val = open_split(plan, cell, "val", model, few_shot=True)
+    pyramids = LivePyramids(model, device, SharedPyramids(shared_features(plan, cell), val))
+    return choose(model.eval(), prompt.eval(), method, val, pyramids, settings)
 
 
 def state_of(
@@ -285,14 +304,23 @@ def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptIn
         prompt_inputs.text_encoder = load_text_encoder(cell.model, weights)
         prompt_inputs.tokenizer = caption_tokenizer(plan, cell.model)
         encoder_size = sum(parameter.numel() for parameter in prompt_inputs.text_encoder.parameters())
-    if "stage1" in inputs:
-        first = plan.stage1(cell)
-        files[state_file(first)] = recorded_state(first.folder)
-        prompt_inputs.concepts = State.load(state_file(first), files[state_file(first)]).language
-        if prompt_inputs.concepts is None:
-            raise ConesError(
-                "holds no language features: the prompt of stage 1 looks at the image, or the cell was skipped",
-                where=state_file(first),
-                next_step="name another arm in `stage1` of this arm",
-            )
+    for name, first in plan.cells_before(cell).items():
+        file = state_file(first)
+        files[file] = recorded_state(first.folder)
+        state = State.load(file, files[file])
+        if name == "stage1":
+            prompt_inputs.concepts = _concepts(state, file)
+        else:
+            refuse_other_weights(state.base_sha256, files[weights], where=file)
+            prompt_inputs.tuned = TunedValues(state.trained, state.language)
     return prompt_inputs, files, encoder_size
+
+
+def _concepts(state: State, file: Path) -> LanguageFeatures:
+    if state.language is None:
+        raise ConesError(
+            "holds no language features: the prompt of stage 1 looks at the image, or the cell was skipped",
+            where=file,
+            next_step="name another arm in `stage1` of this arm",
+        )
+    return state.language

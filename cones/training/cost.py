@@ -37,7 +37,7 @@ def count_parameters(
     not_in_table = sum(parameter.numel() for parameter in model.parameters()) + sum(
         parameter.numel()
         for name, parameter in prompt.named_parameters()
-        if name != "vectors" and not name.startswith("text_encoder.")
+        if name != "vectors" and "text_encoder." not in name
     )
     not_vectors = sum(parameter.numel() for name, parameter in trained.items() if name != "prompt.vectors")
 

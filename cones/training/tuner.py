@@ -17,8 +17,7 @@ from cones.data.ahead import ahead
 from cones.data.batches import Sample, Split, View, groups_of_equal_size
 from cones.data.pyramid_file import PyramidFile
 from cones.data.pyramids import FrozenPyramids, LivePyramids, SharedPyramids, trains_image_encoder
-from cones.evaluation.coco_ap import average_precision
-from cones.evaluation.prediction import predict
+from cones.evaluation.validation import validation_ap
 from cones.methods.method import TrainingImages, TuningMethod
 from cones.methods.prompts import Prompt
 from cones.methods.settings import CellSettings, Tuning
@@ -31,6 +30,7 @@ from cones.runtime.processes import Processes
 from cones.runtime.progress import log
 from cones.runtime.provenance import settings_digest
 from cones.training import loop
+from cones.training.images import training_images
 from cones.training.loop import TrainingLoop
 from cones.training.optimiser import parameter_groups
 
@@ -185,12 +185,7 @@ class Tuner(TrainingLoop):
         self.prompt.eval()
 
     def _training_images(self) -> Iterator[TrainingImages]:
-        """Image by image in the order of the split, at test size and not mirrored."""
-        for index in self.train_split.trainable_indices():
-            sample = self.train_split.sample(View(index, self.model.preprocessing.short_side))
-            with mixed_precision(self.device, self.precision):
-                pyramid = self.train_pyramids([sample])
-            yield TrainingImages(pyramid, [sample.target.to(self.device)])
+        return training_images(self.train_split, self.train_pyramids, self.device, self.precision)
 
     # ------------------------------------------------------------------------------------------------ one step
 
@@ -220,6 +215,7 @@ class Tuner(TrainingLoop):
         with mixed_precision(self.device, self.precision):
             pyramid = self.train_pyramids(part)
             predictions = self.model.ground(pyramid, self.prompt.for_images(pyramid), targets)
+            predictions = self.method.adjust_predictions(self.model, self.prompt, predictions)
             terms = self.model.loss(predictions, targets)
             added = self.method.loss_terms(self.model, self.prompt, predictions, targets)
         check_added_terms(added, self.method.normalisers(targets, tuple(part[0].pixels.shape[1:])), terms, self.method)
@@ -276,20 +272,8 @@ class Tuner(TrainingLoop):
 
     def _validation_ap(self) -> float | None:
         """AP on the validation split in percent, of masks or else of boxes; None where it has nothing to find."""
-        if not self.val_split.coco["annotations"]:
-            return None
-        label = f"validation {self.progress.epoch + 1}"
-        results = predict(
-            self.model,
-            self.prompt,
-            self.val_split,
-            self.val_pyramids,
-            label=label,
-            detect=self.method.detect,
-            precision=self.scoring_precision,
-        )
-        iou_type, limit = self.val_split.iou_types[-1], self.model.detections_per_image
-        return average_precision(self.val_split.coco, results, limit, iou_type)
+        options = {"label": f"validation {self.progress.epoch + 1}", "precision": self.scoring_precision}
+        return validation_ap(self.model, self.prompt, self.method, self.val_split, self.val_pyramids, **options)
 
     def _adjust_rate(self, ap: float | None) -> None:
         """Lower the learning rate after an epoch: once at the share `decay_at` of the budget, else on an AP plateau."""

@@ -1,17 +1,20 @@
 """One step of tuning of any method on any nano model: what trains, what moved, and the losses."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from cones.data.batches import Split
-from cones.methods.method import METHODS, PromptInputs, TuningMethod
+from cones.data.pyramids import LivePyramids
+from cones.methods.method import METHODS, PromptInputs, TunedValues, TuningMethod
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
 from cones.methods.settings import CellSettings, Tuning
 from cones.models.checkpoints import build_detector, build_text_encoder, tokenizer_for
 from cones.models.language import ClassPhrase, LanguageFeatures
+from cones.training.images import training_images
 from cones.training.tuner import Tuner
 
 PHRASES = [ClassPhrase(name) for name in ("fish", "car", "dog")]
@@ -26,6 +29,15 @@ SURVEY = {
     "clip_adapter": r"prompt\.adapter\.[02]\.weight",
     "cupl": r"(?!)",
     "vcd": r"(?!)",
+    "prograd": r"prompt\.vectors",
+    "lasp": r"prompt\.(caption\.vectors|correction)",
+    "variational": r"prompt\.(caption\.vectors|posterior\.(mean|log_variance)\.[024]\.(weight|bias))",
+    "calip": r"(?!)",
+    "tpt": r"(?!)",
+    "tip_adapter": r"(?!)",
+    "tip_adapter_f": r"prompt\.keys",
+    "wise_ft_full": r"(model|prompt)\..*",
+    "wise_ft_cones": r"model\..*",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
     "vp": r"model\.pixels\.frame\.pad_(up|down|left|right)",
     "vpt_deep": r"model\..*\.layers\.\d\.blocks\.\d\.prompts\.tokens",
@@ -34,7 +46,13 @@ SURVEY = {
     "sdpt_paper": r"model\..*attn\.prototypes\.tokens",
     "lora": r"model\..*\.parametrizations\.weight\.0\.(down|up)",
 }
-OWN_TERMS = {"kgcoop": {"anchor"}, "cones_kg": {"anchor"}}
+OWN_TERMS = {
+    "kgcoop": {"anchor"},
+    "cones_kg": {"anchor"},
+    "prograd": {"teacher"},
+    "lasp": {"between_texts"},
+    "variational": {"divergence"},
+}
 
 
 def settings_for(method: str) -> CellSettings:
@@ -44,6 +62,7 @@ def settings_for(method: str) -> CellSettings:
         learning_rate=1e-2,
         stage1="cones",
         prompts="plain",
+        tuned_arm=METHODS[method].tuned_arm,
         tuning=Tuning(max_epochs=1, train_short_sides=(96,)),
     )
 
@@ -57,9 +76,10 @@ def prompt_inputs_for(model: str, method: str) -> PromptInputs:
     given = {
         "text_states": {"text_states": text},
         "text_encoder": {"text_encoder": encoder, "tokenizer": tokenizer},
-        "stage1": {"concepts": LanguageFeatures.of_tokens_per_class(torch.randn(3, 2, encoder.width))},
+        "stage1": {"concepts": (concepts := LanguageFeatures.of_tokens_per_class(torch.randn(3, 2, encoder.width)))},
+        "tuned": {"tuned": TunedValues({}, concepts)},
     }
-    for name in METHODS[method].inputs:
+    for name in set(METHODS[method].inputs) - {"training_images"}:  # those are of a split
         for attribute, value in given[name].items():
             setattr(prompt_inputs, attribute, value)
     return prompt_inputs
@@ -88,7 +108,11 @@ def one_step(model_name: str, method: str, data: Path, folder: Path, split_type:
     torch.manual_seed(0)
     model, way = build_detector(model_name), TuningMethod.load(method)
     assert way.supports(model_name) is None
+    split = split_type(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
     prompt_inputs = prompt_inputs_for(model_name, method)
+    if "training_images" in METHODS[method].inputs:
+        pyramids = LivePyramids(model, torch.device("cpu"))
+        prompt_inputs.training_images = partial(training_images, split, pyramids, torch.device("cpu"), "float32")
     way.extend(model, prompt_inputs)
     prompt = way.prompt(model, prompt_inputs)
     parts = [("model", model), ("prompt", prompt)]
@@ -96,7 +120,6 @@ def one_step(model_name: str, method: str, data: Path, folder: Path, split_type:
     if not METHODS[method].is_tuned:
         trained = {name for name, value in values.items() if way.trainable(name, model)}
         return Step(way, model, set(values), trained, set(), {}, False)
-    split = split_type(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
     tuner = Tuner(
         model=model,
         prompt=prompt,

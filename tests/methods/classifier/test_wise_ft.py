@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.weights import wise_ft
-from baselines.weights.wise_ft import Head, WiSEFT, WiSEFTFull
+from baselines.weights import wise_ft_full
+from baselines.weights.wise_ft import Head, WiSEFT
+from baselines.weights.wise_ft_full import WiSEFTFull
 from cones.models.dual_encoder import ImageFeatures, unit
 from tests.golden.clip import recipe as golden_recipe
 from tests.golden.reading import GoldenFile
@@ -101,7 +102,7 @@ MISTAKES = {
     "no clipping": with_recipe(clip_norm=None),
     "no decay": with_recipe(weight_decay=0.0),
     "the head is not scaled": lambda patch: patch.setattr(
-        wise_ft, "Head", lambda text, scale, encoder: Head(text, 1.0, encoder)
+        wise_ft_full, "Head", lambda text, scale, encoder: Head(text, 1.0, encoder)
     ),
 }
 
