@@ -40,6 +40,7 @@ SURVEY = {
     "wise_ft_cones": r"model\..*",
     "bias_only": r"model\.(?!(.*\.)?(bn|downsample\.1)).*\bbias(0|_lang)?",
 }
+GLIP_ALONE = {"plot": r"prompt\.caption\.vectors"}  # others have no regions of points
 OWN_TERMS = {
     "kgcoop": {"anchor"},
     "cones_kg": {"anchor"},
