@@ -8,7 +8,7 @@ logit = s times the sum of plan x cosine; no gradient passes the plan. Cross-ent
 ResNet-50. `pooled` adds the cosine of the pooled image feature and the mean of the raw texts, as on ImageNet.
 
 As in the code an answer depends a little on the batch it comes in (1e-4): all stop together. Left out: float16 plans,
-PLOT++ (`plot_pp.py`).
+PLOT++ (`plot_pp.py`). On a detector: `regions.py`.
 """
 
 import torch
@@ -16,16 +16,19 @@ from torch import Tensor
 
 from baselines.text_prompts.context import START, ContextClassifier, ContextTexts, drawn_context
 from baselines.text_prompts.coop import CoOp
+from baselines.text_prompts.regions import TransportedRegions
+from baselines.text_prompts.transport import transport_plan
 from cones.methods.classifier import ClassifierInputs, Recipe
 from cones.models.dual_encoder import ImageFeatures, scaled_cosines, unit
 
 METHOD = {
     "name": "plot",
+    "class": "RegionsWithContexts",
     "classifier": "PLOT",
-    "not_for_detectors": "transports contexts to the positions of an image; regions of a detector's maps in their"
-    " place are not built",
     "label": "PLOT",
     "block": "text_prompts",
+    "inputs": ["text_encoder"],
+    "start_std": "word",
     "features": ["patches"],
     "has_vectors": False,
     "survey": {
@@ -78,18 +81,5 @@ class PLOT(CoOp):
         return TransportedTexts(texts, context, inputs.logit_scale, pooled=pooled)
 
 
-@torch.no_grad()
-def transport_plan(
-    cost: Tensor, *, sharpness: float = 0.1, tolerance: float = 0.01, most: int = 100
-) -> tuple[Tensor, list[float]]:
-    """Cost (…, P, N) -> plan (…, P, N) with sums 1/N over positions, and 1/P over texts up to the tolerance; and by how
-    much the rows' factors changed in each step, a mean over everything."""
-    kernel = (-cost / sharpness).exp()
-    positions, texts = kernel.shape[-2:]
-    rows, columns, changes = kernel.new_ones(kernel.shape[:-1]), kernel.new_ones(kernel[..., 0, :].shape), []
-    while len(changes) < most and (not changes or changes[-1] >= tolerance):
-        before = rows
-        rows = 1 / positions / torch.einsum("...pn,...n->...p", kernel, columns)
-        columns = 1 / texts / torch.einsum("...pn,...p->...n", kernel, rows)
-        changes.append((rows - before).abs().mean().item())
-    return rows[..., None] * kernel * columns[..., None, :], changes
+class RegionsWithContexts(TransportedRegions):
+    """On a detector: the contexts train, and are transported to the points around each place."""

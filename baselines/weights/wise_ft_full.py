@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from baselines.full_finetuning import FullFinetuning
 from baselines.weights.wise_ft import Head, WiSEFT
-from cones.finetune import ConceptFinetuning
 from cones.methods.classifier import Choice, ClassifierInputs
 from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt, Prompt
@@ -83,13 +82,16 @@ class AveragedFinetuning(Averaged, FullFinetuning):
     not_for_generators = "weights are averaged of detectors and classifiers alone"
 
 
-class AveragedStages(Averaged, ConceptFinetuning):
-    """Between stage 1 and stage 2."""
+class AveragedStages(Averaged):
+    """Between stage 1 and stage 2, which trains everything but the embeddings."""
 
     not_for_generators = "weights are averaged of detectors and classifiers alone"
 
     def prompt_of_the_start(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
         return FixedPrompt(prompt_inputs.tuned.language)
+
+    def trainable(self, name: str, model: GroundedDetector) -> bool:
+        return name.startswith("model.")
 
 
 @torch.no_grad()

@@ -233,6 +233,14 @@ class GroundedDetector(nn.Module):
         those of earlier layers and of denoising queries stay."""
         raise NotImplementedError(f"{type(self).__name__} has `scored_places` and no `with_logits`")
 
+    def region_points(self, predictions: Predictions) -> Tensor:
+        """(P, M) int64: the places that make up the region around each place of `scored_places`; ConesError for a
+        detector whose places have none."""
+        raise ConesError(
+            f"the places of {type(self).__name__} have no region of points around them",
+            next_step="leave methods that look at regions out of its grids",
+        )
+
     def thaw(self) -> None:
         """Called once before training from random weights; a model whose normalisation is frozen lets it learn."""
 

@@ -46,6 +46,7 @@ SURVEY = {
     "sdpt_paper": r"model\..*attn\.prototypes\.tokens",
     "lora": r"model\..*\.parametrizations\.weight\.0\.(down|up)",
 }
+GLIP_ALONE = {"plot": r"prompt\.caption\.vectors"}  # others have no regions of points
 OWN_TERMS = {
     "kgcoop": {"anchor"},
     "cones_kg": {"anchor"},

@@ -33,6 +33,7 @@ ARMS = {
     "prograd": RATE,
     "lasp": RATE,
     "variational": RATE,
+    "plot": RATE,
 }
 POSTERIOR = {
     f"prompt.posterior.{network}.{layer}.{kind}"
@@ -45,12 +46,13 @@ TRAINED = {  # arm: what its state holds of what was trained
     "prograd": {"prompt.vectors"},
     "lasp": {"prompt.caption.vectors", "prompt.correction"},
     "variational": {"prompt.caption.vectors", *POSTERIOR},
+    "plot": {"prompt.caption.vectors"},
 }
 BUFFERS = {"tip_adapter": {"prompt.keys", "prompt.values", "prompt.alpha", "prompt.beta"}}
 BUFFERS |= {"tip_adapter_f": BUFFERS["tip_adapter"], "variational": {"prompt.draws"}}
 BUFFERS |= {arm: {"prompt.scale", "prompt.beta2", "prompt.beta3"} for arm in ("calip", "calip-1")}
 CHOSEN = ("tip_adapter", "tip_adapter_f", "calip")
-LOADED = ("tip_adapter", "tip_adapter_f", "calip-1", "tpt", "prograd", "lasp", "variational")
+LOADED = ("tip_adapter", "tip_adapter_f", "calip-1", "tpt", "prograd", "lasp", "variational", "plot")
 
 
 @dataclass
@@ -96,9 +98,12 @@ def test_a_neutral_setting_is_what_it_starts_from_bit_for_bit(world, arm):
 @pytest.mark.parametrize("arm", LOADED)
 def test_scoring_loads_what_was_in_memory_and_differs_from_zero_shot(world, arm):
     found = world.scored(arm)
-    assert found and found != world.scored("zero_shot")
     cell = cell_of(world.plan, arm)
     state = State.load(state_file(cell))
+    if arm == "plot" and cell.model != "glip_nano":
+        assert not found and "a query is one vector" in state.skipped
+        return
+    assert found and found != world.scored("zero_shot")
     assert TRAINED.get(arm, set()) | BUFFERS.get(arm, set()) == set(state.trained)
     if state.remake is None:  # its language says all
         assert state.language is not None

@@ -32,7 +32,10 @@ def test_every_vector_method_of_the_paper_starts_at_random():
     assert set(RANDOM) >= {"cones", "prompt_tuning", "textual_inversion"}
 
 
-@pytest.mark.parametrize("method", RANDOM)
+INSIDE = [name for name in RANDOM if METHODS[name].trains_image_encoder]  # their vectors stand in the detector
+
+
+@pytest.mark.parametrize("method", [name for name in RANDOM if name not in INSIDE])
 def test_the_vectors_of_every_such_method_have_the_spread_that_is_asked_for(method):
     model, made = build_detector(MODEL), {}
     for std in (1.0, 0.02):
@@ -42,6 +45,28 @@ def test_the_vectors_of_every_such_method_have_the_spread_that_is_asked_for(meth
         made[std] = getattr(prompt, "caption", prompt).vectors.detach()
     drawn = torch.randn(made[1.0].shape, generator=torch.Generator().manual_seed(0))
     assert torch.equal(made[1.0], drawn) and torch.equal(made[0.02], drawn * 0.02)
+
+
+@pytest.mark.parametrize("method", INSIDE)
+def test_vectors_inside_the_detector_have_it_too(method):
+    made = {}
+    for std in (1.0, 0.02):
+        way, prompt_inputs = TuningMethod.load(method), prompt_inputs_for(MODEL, method)
+        model, prompt_inputs.start_std = build_detector(MODEL), std
+        torch.manual_seed(0)
+        way.extend(model, prompt_inputs)
+        named = way.prompt(model, prompt_inputs), model
+        made[std] = {
+            name: value.detach()
+            for prefix, part in zip(("prompt.", "model."), named)
+            for name, value in part.named_parameters(prefix.rstrip("."))
+            if way.trainable(name, model)
+        }
+    drawn = [name for name, value in made[1.0].items() if not torch.equal(value, made[0.02][name])]
+    assert drawn
+    for name in drawn:
+        torch.testing.assert_close(made[0.02][name], 0.02 * made[1.0][name])
+    assert torch.cat([made[1.0][name].flatten() for name in drawn]).std() == pytest.approx(1, rel=0.1)
 
 
 def test_word_is_the_spread_of_the_word_embeddings_and_needs_no_text_encoder(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from cones.models.checkpoints import build_detector
 from cones.models.detector import ImageBatch
 from cones.models.language import clean_class_name
 from cones.runtime.errors import ConesError
-from tests.methods.one_step import OWN_TERMS, PHRASES, SURVEY, one_step, prompt_inputs_for
+from tests.methods.one_step import GLIP_ALONE, OWN_TERMS, PHRASES, SURVEY, one_step, prompt_inputs_for
 
 MODELS = ("glip_nano", "uninext_nano", "grounding_dino_nano")
 NEUTRAL = ("taskres", "bias_only")  # their start is zero-shot
@@ -57,7 +57,7 @@ def flat(outputs) -> list[torch.Tensor]:
     return flat(vars(outputs)) if hasattr(outputs, "__dict__") else []
 
 
-@pytest.mark.parametrize("method", SURVEY)
+@pytest.mark.parametrize("method", [*SURVEY, *GLIP_ALONE])
 def test_one_step_trains_what_is_named_and_nothing_else(method, data, tmp_path):
     step = one_step("glip_nano", method, data, tmp_path)
     is_tuned = METHODS[method].is_tuned or METHODS[method].tuned_arm is not None  # then its values are the averages

@@ -50,3 +50,18 @@ def points_of(boxes: Tensor, anchors: Tensor, shapes: Shapes) -> Tensor:
 def level_of(shapes: Shapes) -> Tensor:
     """(V,) the level of each location."""
     return torch.cat([torch.full((height * width,), number) for number, (height, width) in enumerate(shapes)])
+
+
+def neighbourhoods(shapes: Shapes) -> Tensor:
+    """(V, 9) int64: the 3 x 3 locations around each one on its level, row-major; beyond an edge the nearest one."""
+    found, start = [], 0
+    for height, width in shapes:
+        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        places = [
+            start + (y + down).clamp(0, height - 1) * width + (x + right).clamp(0, width - 1)
+            for down in (-1, 0, 1)
+            for right in (-1, 0, 1)
+        ]
+        found.append(torch.stack(places, dim=-1).flatten(0, 1))  # (H_l * W_l, 9)
+        start += height * width
+    return torch.cat(found)

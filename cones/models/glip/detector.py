@@ -18,7 +18,7 @@ from cones.models.detector import (
 )
 from cones.models.glip.anchors import AnchorGenerator, decode
 from cones.models.glip.atss import assign, centerness_targets
-from cones.models.glip.box_features import features_of
+from cones.models.glip.box_features import features_of, neighbourhoods
 from cones.models.glip.config import STRIDES
 from cones.models.glip.fpn import Backbone
 from cones.models.glip.head import DyHead, HeadOutputs
@@ -159,6 +159,10 @@ class GLIP(GroundedDetector):
 
     def with_logits(self, predictions: Predictions, logits: Tensor) -> Predictions:
         return replace(predictions, outputs={**predictions.outputs, "logits": logits})
+
+    def region_points(self, predictions: Predictions) -> Tensor:
+        """The 3 x 3 points around each one on its own level."""
+        return neighbourhoods(predictions.outputs["shapes"]).to(predictions.outputs["logits"].device)
 
     def box_features(self, predictions: Predictions, boxes: list[Tensor]) -> dict[str, list[BoxFeatures]]:
         """`fused`: what enters the dot product. `fpn`: both sides before they met, no prompt in the image."""
