@@ -107,6 +107,8 @@ OUTPUTS = {
     "table9": "cones.outputs.table9",
     "starts": "cones.outputs.variants",
     "variants": "cones.outputs.variants",
+    "methods": "cones.outputs.methods",
+    "methods_ranks": "cones.outputs.methods_ranks",
     "generation": "cones.outputs.generation",
     "survey": "cones.outputs.survey",
     "survey_ranks": "cones.outputs.survey_ranks",

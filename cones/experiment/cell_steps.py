@@ -89,8 +89,8 @@ def cell_steps(plan: Plan) -> list[Step]:
     known: dict[tuple, dict] = {}
 
     def settings(job: Job) -> dict:
-        """Settings of a cell, computed once for all datasets without overrides in `dataset_tuning`."""
-        place = (job.model, job.arm, job.dataset if job.dataset in plan.suite.dataset_tuning else None)
+        """Settings of a cell, computed once for all datasets and seeds that do not change them."""
+        place = plan.place_of_settings(cell_of(plan, job))
         if place not in known:
             method = {"method_entry": plan.method(job.arm).of_cells}
             known[place] = plan.settings(cell_of(plan, job)).model_dump(mode="json") | method

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from cones.experiment.classification import Classification, ClassificationModel
+from cones.experiment.few_shot import with_few_shot_arms
 from cones.experiment.generation import Generation
+from cones.experiment.grids import Grid
+from cones.experiment.matched import check_match
 from cones.experiment.outputs import GENERATION, is_read, known_grids
 from cones.experiment.plugins import load_plugins
 from cones.methods.method import METHODS
@@ -80,22 +83,10 @@ class Arm(Strict):
     projections: str | None = Field(
         None, description="what linear probing trains, where the model's family names more than one choice"
     )
-    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
-
-
-Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
-
-
-class Grid(Strict):
-    """The cells behind one table: models x datasets x arms x seeds; what is not named is all that the suite has."""
-
-    models: tuple[str, ...] | None = Field(None, min_length=1)
-    datasets: tuple[str, ...] | None = Field(None, min_length=1, description="default: the suite's `datasets`")
-    arms: tuple[str, ...] | None = Field(None, min_length=1)
-    seeds: Seeds | dict[str, Seeds] | None = Field(
-        None, description="of all arms, or arm -> its own; what is not named has the suite's `seeds`"
+    matched_to: str | None = Field(
+        None, description="the arm whose number of trained values this one is given, dataset by dataset, by its vectors"
     )
-    on_request: bool = Field(False, description="true: its table is no part of `all`, and made when it is asked for")
+    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
 
 
 class Report(Strict):
@@ -193,6 +184,8 @@ class Suite(Strict):
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
             if arm.start_std is not None:
                 _check_start(method)
+            if arm.matched_to is not None:
+                check_match(name, arm, self.arms)
         for name in self.grids:
             if not is_read(name):
                 raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids())}")
@@ -271,6 +264,12 @@ class Suite(Strict):
         """What the suite makes: its grids, "generation" if it draws pictures, and the grids of `classification`."""
         classified = self.classification.grids if self.classification else ()
         return (*self.grids, *([GENERATION] if self.generation else []), *classified)
+
+    @property
+    def on_request(self) -> tuple[str, ...]:
+        """The grids, of detectors and of `classification`, whose tables are no part of `all`."""
+        grids = {**self.grids, **(self.classification.grids if self.classification else {})}
+        return tuple(name for name, grid in grids.items() if grid.on_request)
 
     def seeds_of(self, name: str, arm: str) -> tuple[int, ...]:
         """The seeds of an arm in a grid."""
@@ -380,7 +379,7 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
     content = _laid_over(base, overrides or {})
     load_plugins(_texts(content.get("plugins")), suite_file=path)
-    suite = parse(Suite, content, where=where)
+    suite = parse(Suite, with_few_shot_arms(content), where=where)
     if says_seeds and suite.classification and not (suite.grids or suite.generation):
         step = "say `classification: {seeds: [1, 2, 3]}`"
         raise ConesError("`seeds` are those of detectors, and this suite has none", where=where, next_step=step)

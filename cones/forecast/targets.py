@@ -17,7 +17,7 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     """The grids, and "generation", behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without
     targets all of them."""
     made = {
-        PurePath(name).stem: (*output.grids, *output.also, *output.parts_in(plan.suite.parts))
+        PurePath(name).stem: (*output.grids, *output.also, *plan.parts_of(output))
         for output in OUTPUTS.values()
         if output.reads != "manifests"
         for name in output.files
