@@ -109,6 +109,8 @@ OUTPUTS = {
     "variants": "cones.outputs.variants",
     "methods": "cones.outputs.methods",
     "methods_ranks": "cones.outputs.methods_ranks",
+    "forgetting": "cones.outputs.forgetting",
+    "few_shot": "cones.outputs.few_shot",
     "generation": "cones.outputs.generation",
     "survey": "cones.outputs.survey",
     "survey_ranks": "cones.outputs.survey_ranks",

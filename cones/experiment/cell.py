@@ -128,6 +128,12 @@ class Plan:
         """The parts of the suite (its grids, and "generation") that an output reads."""
         return output.parts_in(self.suite.parts, self.suite.on_request)
 
+    def scored_elsewhere(self, cell: Cell) -> tuple[str, ...]:
+        """The other datasets that grids name for a cell to be scored on (`targets`)."""
+        asked = (name for name, grid in self.suite.grids.items() if cell.dataset in grid.targets)
+        grids = [name for name in asked if cell in self.cells(name)]
+        return tuple(dict.fromkeys(other for name in grids for other in self.suite.grids[name].targets[cell.dataset]))
+
     @property
     def generation(self) -> Generation:
         """The suite's section `generation`; ConesError if it has none."""

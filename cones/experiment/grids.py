@@ -27,3 +27,8 @@ class Grid(Strict):
     targets: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="dataset -> others that its tuned cells are scored on, with their class names"
     )
+
+    @property
+    def others(self) -> list[str]:
+        """The datasets that some of its cells are scored on beside their own."""
+        return [dataset for named in self.targets.values() for dataset in named]

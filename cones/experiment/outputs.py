@@ -103,7 +103,7 @@ def grids_read_by(parts: Collection[str], *reads: Reads) -> tuple[str, ...]:
 
 def scored_grids(parts: Collection[str]) -> tuple[str, ...]:
     """The grids whose cells are scored and collected into `<grid>_cells.csv`."""
-    return grids_read_by(parts, "scores", "costs")
+    return grids_read_by(parts, "scores", "costs", "elsewhere")
 
 
 def embedded_grids(parts: Collection[str]) -> tuple[str, ...]:

@@ -239,7 +239,7 @@ class Suite(Strict):
         """The datasets of every grid and of generation, in the order in which they first come up."""
         drawn = [self.generation.dataset] if self.generation else []
         classified = self.classification.datasets if self.classification else ()
-        detected = (dataset for name in self.grids for dataset in self.grid(name)[1])
+        detected = [name for key, grid in self.grids.items() for name in (*self.grid(key)[1], *grid.others)]
         return tuple(dict.fromkeys([*detected, *drawn, *classified]))
 
     @property
@@ -253,6 +253,7 @@ class Suite(Strict):
         yield from (("datasets", name) for name in self.datasets)
         for key, grid in self.grids.items():
             yield from ((f"grids.{key}.datasets", name) for name in grid.datasets or ())
+            yield from ((f"grids.{key}.targets", name) for name in (*grid.targets, *grid.others))
         if self.generation:
             yield "generation.dataset", self.generation.dataset
         if self.classification:

@@ -63,7 +63,9 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
         for cell in plan.cells(grid):
             if not datasets or cell.dataset in datasets:
                 cells.setdefault(cell, {"tune"}).update(
-                    ["evaluate"] * (grid in scored) + ["embed"] * (grid in embedded)
+                    ["evaluate"] * (grid in scored)
+                    + ["embed"] * (grid in embedded)
+                    + ["elsewhere"] * (cell.dataset in plan.suite.grids[grid].targets)
                 )
     for cell in [cell for cell in cells if "stage1" in plan.method(cell.arm).inputs]:
         cells.setdefault(plan.stage1(cell), {"tune"})
