@@ -36,6 +36,7 @@ METHOD = {
 class FullFinetuning(TuningMethod):
     """Trains everything but what the model freezes for every method (its stem and first stage)."""
 
+    unseen_classes = True
     not_for_generators = "training the whole UNet for one subject is DreamBooth, which the paper does not run"
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> CaptionPrompt:

@@ -99,6 +99,8 @@ class AdaptedNames(FixedPrompt):
 class TextAdapter(TuningMethod):
     """On a detector: only the adapter trains; the text encoder runs once for a dataset."""
 
+    unseen_classes = True
+
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> AdaptedNames:
         adapter = bottleneck(model.text_width, REDUCTION, prompt_inputs.generator)
         return AdaptedNames(prompt_inputs.text_states, adapter)

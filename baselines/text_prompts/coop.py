@@ -69,6 +69,8 @@ class CoOp(ClassifierMethod):
 class SharedContext(TuningMethod):
     """On a detector: N vectors, the same before every class name; the name stands for the class."""
 
+    unseen_classes = True
+
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
         vectors = random_vectors(prompt_inputs, prompt_inputs.text_encoder.width, shared=True)
         return caption_with_context(prompt_inputs, vectors)

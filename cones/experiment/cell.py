@@ -10,8 +10,10 @@ from pathlib import Path
 
 from cones.data.registry import CLASSIFICATION, Dataset, load_registries
 from cones.experiment.classification import Classification
+from cones.experiment.few_shot import OF_CELL
 from cones.experiment.generation import Generation
-from cones.experiment.outputs import grids_read_by
+from cones.experiment.matched import CAPTION_POSITIONS, matched_vectors
+from cones.experiment.outputs import Output, grids_read_by
 from cones.experiment.plugins import plugin_digests
 from cones.experiment.suite import CONFIG_FOLDER, Suite, cell_settings, load_suite
 from cones.methods.method import METHODS, Input, MethodEntry
@@ -26,7 +28,6 @@ RESULTS = Path("results")
 FEATURES = Path("features")  # what is large in it, the .bin files, may be deleted at any time
 CHECKPOINTS = Path("checkpoints")
 LOGS = Path("logs")
-CAPTION_POSITIONS = 256  # of a text encoder, as `cones.models.language` has it; this module must not import PyTorch
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,16 @@ class Plan:
         wanted = [name for name, grid in self.suite.grids.items() if on_request or not grid.on_request]
         return list(dict.fromkeys(cell for grid in wanted for cell in self.cells(grid)))
 
+    def parts_of(self, output: Output) -> tuple[str, ...]:
+        """The parts of the suite (its grids, and "generation") that an output reads."""
+        return output.parts_in(self.suite.parts, self.suite.on_request)
+
+    def scored_elsewhere(self, cell: Cell) -> tuple[str, ...]:
+        """The other datasets that grids name for a cell to be scored on (`targets`)."""
+        asked = (name for name, grid in self.suite.grids.items() if cell.dataset in grid.targets)
+        grids = [name for name in asked if cell in self.cells(name)]
+        return tuple(dict.fromkeys(other for name in grids for other in self.suite.grids[name].targets[cell.dataset]))
+
     @property
     def generation(self) -> Generation:
         """The suite's section `generation`; ConesError if it has none."""
@@ -183,7 +194,25 @@ class Plan:
         return Cell(self.suite.suite, model, dataset, arm, int(seed))
 
     def settings(self, cell: Cell) -> CellSettings:
-        return cell_settings(self.suite, cell.model, cell.arm, cell.dataset)
+        """The settings of a cell, with the numbers that its dataset's classes or its seed decide."""
+        settings, arm = cell_settings(self.suite, cell.model, cell.arm, cell.dataset), self.suite.arms[cell.arm]
+        if arm.matched_to is not None:
+            tokens = self.suite.arms[arm.matched_to].tokens_per_class or self.suite.models[cell.model].tokens_per_class
+            classes = len(self.registry[cell.dataset].classes)
+            vectors = matched_vectors(tokens, classes, METHODS[settings.method])
+            settings = settings.model_copy(update={"tokens_per_class": vectors})
+        if settings.tuning.shot_seed == OF_CELL:
+            drawn = settings.tuning.model_copy(update={"shot_seed": cell.seed})
+            settings = settings.model_copy(update={"tuning": drawn})
+        return settings
+
+    def place_of_settings(self, cell: Cell) -> tuple[str, str, str | None, int | None]:
+        """What the settings of a cell depend on, found without making them: equal places have equal settings."""
+        suite, arm = self.suite, self.suite.arms[cell.arm]
+        overrides = (suite.models[cell.model].tuning, suite.dataset_tuning.get(cell.dataset, {}), arm.tuning)
+        seeds = (suite.tuning.shot_seed, *(each.get("shot_seed") for each in overrides))
+        of_dataset = cell.dataset in suite.dataset_tuning or arm.matched_to is not None
+        return cell.model, cell.arm, cell.dataset if of_dataset else None, cell.seed if OF_CELL in seeds else None
 
     def tokens_per_class(self, cell: Cell) -> int | None:
         """N of the vectors a cell learns or, in stage 2, fixes; None for a method without vectors."""

@@ -75,6 +75,16 @@ def cell_steps(plan: Plan) -> list[Step]:
         tune = job_of_cell("tune", cell_of(plan, job))
         return {"state": Output(tune, "state"), "record": Output(tune, "record"), **of_model(job)}
 
+    def elsewhere(job: Job) -> dict[str, Input]:
+        """The tuned state of a cell, and of every other dataset its test split and class names."""
+        names = plan.scored_elsewhere(cell_of(plan, job))
+        prepared = [Job("prepare", dataset=name) for name in names]
+        return tuned(job) | {
+            "manifests": [Output(other, "manifest") for other in prepared],
+            "tests": [Output(other, "test") for other in prepared],
+            "texts": [Output(Job("text_states", model=job.model, dataset=name), "text") for name in names],
+        }
+
     def shown(job: Job) -> dict[str, Input]:
         """The detections and scores of the cells that stand side by side, and the test split they are of."""
         jobs = [job_of_cell("evaluate", cell) for cell in shown_cells(plan, job.model, job.dataset)]
@@ -89,8 +99,8 @@ def cell_steps(plan: Plan) -> list[Step]:
     known: dict[tuple, dict] = {}
 
     def settings(job: Job) -> dict:
-        """Settings of a cell, computed once for all datasets without overrides in `dataset_tuning`."""
-        place = (job.model, job.arm, job.dataset if job.dataset in plan.suite.dataset_tuning else None)
+        """Settings of a cell, computed once for all datasets and seeds that do not change them."""
+        place = plan.place_of_settings(cell_of(plan, job))
         if place not in known:
             method = {"method_entry": plan.method(job.arm).of_cells}
             known[place] = plan.settings(cell_of(plan, job)).model_dump(mode="json") | method
@@ -125,6 +135,13 @@ def cell_steps(plan: Plan) -> list[Step]:
             log=f"logs/{CELL}/evaluate.log",
             inputs=lambda job: tuned(job) | image_features(job),
             settings=settings,
+        ),
+        Step(
+            name="elsewhere",
+            outputs={"scores": f"results/{CELL}/elsewhere.json"},
+            log=f"logs/{CELL}/elsewhere.log",
+            inputs=elsewhere,
+            settings=lambda job: {"datasets": plan.scored_elsewhere(cell_of(plan, job)), "cell": settings(job)},
         ),
         Step(
             name="embed",

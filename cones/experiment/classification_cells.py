@@ -41,14 +41,13 @@ def classified_settings(plan: Plan) -> list[str]:
 
 def asked_for(plan: Plan, output: Output) -> bool:
     """Whether an output belongs to `all`: unless every grid that it reads is made on request."""
-    parts = output.parts_in(plan.suite.parts)
+    parts = plan.parts_of(output)
     return not parts or any(not is_on_request(plan, part) for part in parts)
 
 
 def is_on_request(plan: Plan, part: str) -> bool:
     """Whether a part of the suite is a grid, of detectors or of classification, that is made on request."""
-    grids = {**plan.suite.grids, **(plan.suite.classification.grids if plan.suite.classification else {})}
-    return part in grids and grids[part].on_request
+    return part in plan.suite.on_request
 
 
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:

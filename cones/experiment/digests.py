@@ -36,6 +36,7 @@ CODE_OF = {
     "features": "cones.steps.features",
     "tune": "cones.steps.tune",
     "evaluate": "cones.steps.evaluate",
+    "elsewhere": "cones.steps.elsewhere",
     "embed": "cones.steps.embed",
     "preview": "cones.steps.preview",
     "find_pretrained": "cones.weights.pretrained",
@@ -75,7 +76,7 @@ def chosen_modules(plan: Plan, job: Job) -> tuple[str, ...]:
         return (family_of(model_of(plan, job.weights)).module,)
     if job.step in ("text_states", "features", "encode_images"):
         return (family_of(job.model).module,)
-    if job.step in ("tune", "evaluate", "embed"):
+    if job.step in ("tune", "evaluate", "elsewhere", "embed"):
         return plan.method(job.arm).module, family_of(job.model).module
     if job.step == "classify":
         return METHODS[plan.classification.method(job.arm)].module, family_of(job.model).module

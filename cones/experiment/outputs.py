@@ -13,7 +13,10 @@ from cones.runtime.registry import Entry, Registry
 from cones.runtime.strict import Name
 
 # what an output may read; `cones/outputs/reads/` has a module for each
-Reads = Literal["scores", "records", "classes", "vectors", "boxes", "manifests", "subjects", "classification"]
+Reads = Literal[
+    "scores", "records", "costs", "classes", "vectors", "boxes", "manifests", "subjects", "classification", "elsewhere"
+]
+OWN_GRIDS = ("scores", "costs", "vectors", "boxes", "subjects", "classification", "elsewhere")  # these name them
 GENERATION = "generation"  # the part of a suite whose cells are subjects; all others are its grids
 CLASSIFICATION = "classification"  # what an output reads whose grids are those of the section of this name
 
@@ -29,7 +32,9 @@ class Output(Entry):
 
     reads: Reads = Field(
         description="scores: the rows of <grid>_cells.csv; records: what every cell of a table of methods recorded of"
-        " itself; classes: the AP of each class of these cells; vectors, boxes: the class vectors of cells, and their"
+        " itself; costs: scores and records of cells, the bytes they store, and whose trained values an arm matches;"
+        " elsewhere: scores on other datasets; classes: the AP of each class of these cells; vectors, boxes: the class"
+        " vectors of cells, and their"
         " boxes' features; manifests: the datasets;"
         " subjects: the cells of personalised generation; classification: the cells of a grid of the survey"
     )
@@ -53,7 +58,7 @@ class Output(Entry):
 
     @model_validator(mode="after")
     def _reads_something(self) -> "Output":
-        if self.reads in ("scores", "vectors", "boxes", "subjects", "classification") and not self.grids:
+        if self.reads in OWN_GRIDS and not self.grids:
             raise ValueError(f'an output that reads "{self.reads}" names the grids whose cells these are: grids')
         return self
 
@@ -68,10 +73,15 @@ class Output(Entry):
         """The module that reads the output's data; it counts as part of the output's code."""
         return f"cones.outputs.reads.{'vectors' if self.reads == 'boxes' else self.reads}"
 
-    def parts_in(self, parts: Collection[str]) -> tuple[str, ...]:
-        """The parts of a suite (its grids, and "generation") that the output reads there."""
+    def parts_in(self, parts: Collection[str], on_request: Collection[str] = ()) -> tuple[str, ...]:
+        """The parts of a suite (its grids, and "generation") that the output reads there.
+
+        One that is made of whatever tables of methods there are asks for no cell of a grid that is `on_request`, unless
+        every such grid is.
+        """
         if self.reads in ("records", "classes"):
-            return grids_of_methods(parts)
+            grids = grids_of_methods(parts)
+            return tuple(grid for grid in grids if grid not in on_request) or grids
         return tuple(part for part in (*self.grids, *self.also) if part in parts)
 
     def is_made_of(self, parts: Collection[str]) -> bool:
@@ -96,7 +106,7 @@ def grids_read_by(parts: Collection[str], *reads: Reads) -> tuple[str, ...]:
 
 def scored_grids(parts: Collection[str]) -> tuple[str, ...]:
     """The grids whose cells are scored and collected into `<grid>_cells.csv`."""
-    return grids_read_by(parts, "scores")
+    return grids_read_by(parts, "scores", "costs", "elsewhere")
 
 
 def embedded_grids(parts: Collection[str]) -> tuple[str, ...]:

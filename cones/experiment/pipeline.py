@@ -92,6 +92,7 @@ class Pipeline:
         last = [job_of_cell(step, cell) for cell in cells for step in ("evaluate", "embed")]
         shown = dict.fromkeys((cell.model, cell.dataset) for cell in cells)
         last += [Job("preview", model=model, dataset=dataset) for model, dataset in shown]
+        last += [job_of_cell("elsewhere", cell) for cell in cells if self.plan.scored_elsewhere(cell)]
         last += [job_of_cell("classify", cell) for cell in classification_cells(self.plan)]
         return list(self.behind([*last, *(self.job_of("score_subject", cell) for cell in subjects)]))
 

@@ -3,103 +3,25 @@
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from cones.experiment.arms import Arm, Model, check_start
 from cones.experiment.classification import Classification, ClassificationModel
+from cones.experiment.few_shot import with_few_shot_arms
 from cones.experiment.generation import Generation
+from cones.experiment.grids import Grid
+from cones.experiment.matched import check_match
 from cones.experiment.outputs import GENERATION, is_read, known_grids
 from cones.experiment.plugins import load_plugins
 from cones.methods.method import METHODS
-from cones.methods.settings import CellSettings, LossGroup, StartStd, Tuning
+from cones.methods.settings import CellSettings, Tuning
 from cones.models.family import family_of
 from cones.runtime.errors import ConesError, closest
-from cones.runtime.precision import Precision
 from cones.runtime.strict import IDENTIFIER, Name, Strict, by_name, parse, read_yaml
 
 CONFIG_FOLDER = Path("config")
-
-
-class Model(Strict):
-    """What differs between models: learning rates, vectors per class, and any of the tuning settings."""
-
-    learning_rate: dict[str, float] = Field(description="method -> base learning rate")
-    tokens_per_class: int = Field(3, ge=1, description="N of the concept embeddings (paper: 3 for GLIP, 2 for UNINEXT)")
-    start_std: dict[str, StartStd] = Field(
-        default_factory=dict, description="method -> spread of its random start, if not the method's own"
-    )
-    initial_seed: int | None = Field(
-        None, description="start from random weights of this seed: no checkpoint is needed"
-    )
-    precision: Precision | None = Field(
-        None, description="in which a GPU trains, scaled in float16; default: that of the model's family"
-    )
-    scoring_precision: Precision | None = Field(
-        None, description="in which a GPU validates and detects; default: that of the model's family"
-    )
-    test_short_side: int | None = Field(
-        None, ge=1, description="short side of pictures in validation and at test, pixels; default: the model's own"
-    )
-    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this model")
-
-    @field_validator("learning_rate", "start_std")
-    @classmethod
-    def _known_methods(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if name not in METHODS:
-                raise ValueError(f'unknown method "{name}"; {closest(name, METHODS)}')
-        return value
-
-    @field_validator("start_std")
-    @classmethod
-    def _starts_at_random(cls, value: dict[str, StartStd]) -> dict[str, StartStd]:
-        for name in value:
-            _check_start(name)
-        return value
-
-
-def _check_start(method: str) -> None:
-    if METHODS[method].start_std is None:
-        raise ValueError(f'start_std: the method "{method}" has no vectors that start at random')
-
-
-class Arm(Strict):
-    """A named row of the experiment: a method plus overrides. An arm named like a method is that method."""
-
-    method: str | None = None
-    tokens_per_class: int | None = Field(None, ge=1)
-    start_std: StartStd | None = Field(
-        None, description="spread of the vectors' random start: a number, word or output (of the text encoder)"
-    )
-    learning_rate: float | None = Field(None, gt=0)
-    stage1: str = Field("cones", description="the arm whose concept embeddings stage 2 fixes")
-    loss_groups: tuple[LossGroup, ...] | None = Field(
-        None, min_length=1, description="the losses that train, where the model's can be told apart; default: all"
-    )
-    projections: str | None = Field(
-        None, description="what linear probing trains, where the model's family names more than one choice"
-    )
-    tuned_arm: str | None = Field(
-        None, description="the arm whose tuned weights this one mixes with their start (WiSE-FT); default: the method's"
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name, such as alpha")
-    tuning: dict[str, Any] = Field(default_factory=dict, description="overrides of `tuning` for this arm")
-
-
-Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
-
-
-class Grid(Strict):
-    """The cells behind one table: models x datasets x arms x seeds; what is not named is all that the suite has."""
-
-    models: tuple[str, ...] | None = Field(None, min_length=1)
-    datasets: tuple[str, ...] | None = Field(None, min_length=1, description="default: the suite's `datasets`")
-    arms: tuple[str, ...] | None = Field(None, min_length=1)
-    seeds: Seeds | dict[str, Seeds] | None = Field(
-        None, description="of all arms, or arm -> its own; what is not named has the suite's `seeds`"
-    )
-    on_request: bool = Field(False, description="true: its table is no part of `all`, and made when it is asked for")
 
 
 class Report(Strict):
@@ -196,7 +118,9 @@ class Suite(Strict):
             if method not in METHODS:
                 raise ValueError(f'arm "{name}" has no known method; {closest(method, METHODS)}')
             if arm.start_std is not None:
-                _check_start(method)
+                check_start(method)
+            if arm.matched_to is not None:
+                check_match(name, arm, self.arms)
         for name in self.grids:
             if not is_read(name):
                 raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids())}")
@@ -265,7 +189,7 @@ class Suite(Strict):
         """The datasets of every grid and of generation, in the order in which they first come up."""
         drawn = [self.generation.dataset] if self.generation else []
         classified = self.classification.datasets if self.classification else ()
-        detected = (dataset for name in self.grids for dataset in self.grid(name)[1])
+        detected = [name for key, grid in self.grids.items() for name in (*self.grid(key)[1], *grid.others)]
         return tuple(dict.fromkeys([*detected, *drawn, *classified]))
 
     @property
@@ -279,6 +203,7 @@ class Suite(Strict):
         yield from (("datasets", name) for name in self.datasets)
         for key, grid in self.grids.items():
             yield from ((f"grids.{key}.datasets", name) for name in grid.datasets or ())
+            yield from ((f"grids.{key}.targets", name) for name in (*grid.targets, *grid.others))
         if self.generation:
             yield "generation.dataset", self.generation.dataset
         if self.classification:
@@ -290,6 +215,12 @@ class Suite(Strict):
         """What the suite makes: its grids, "generation" if it draws pictures, and the grids of `classification`."""
         classified = self.classification.grids if self.classification else ()
         return (*self.grids, *([GENERATION] if self.generation else []), *classified)
+
+    @property
+    def on_request(self) -> tuple[str, ...]:
+        """The grids, of detectors and of `classification`, whose tables are no part of `all`."""
+        grids = {**self.grids, **(self.classification.grids if self.classification else {})}
+        return tuple(name for name, grid in grids.items() if grid.on_request)
 
     def seeds_of(self, name: str, arm: str) -> tuple[int, ...]:
         """The seeds of an arm in a grid."""
@@ -401,7 +332,7 @@ def load_suite(name: str, overrides: dict | None = None) -> Suite:
     where = f"{path}, {', '.join(sorted(overrides))} overridden" if overrides else path
     content = _laid_over(base, overrides or {})
     load_plugins(_texts(content.get("plugins")), suite_file=path)
-    suite = parse(Suite, content, where=where)
+    suite = parse(Suite, with_few_shot_arms(content), where=where)
     if says_seeds and suite.classification and not (suite.grids or suite.generation):
         step = "say `classification: {seeds: [1, 2, 3]}`"
         raise ConesError("`seeds` are those of detectors, and this suite has none", where=where, next_step=step)

@@ -11,6 +11,7 @@ from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
 REFERENCE = Path(__file__).with_name("reference.json")  # made by benchmarks/reference_costs.py
+OF_HEADS = ("linear_probing",)  # methods whose gradients end at the heads' projections
 TFLOPS = 30.0  # what a GPU is taken to sustain where operations were counted and nothing was measured
 
 
@@ -122,17 +123,17 @@ class Rates:
 def passes(method: str) -> tuple[tuple[str, ...], int]:
     """(passes of an image through the detector, passes of the text through its encoder) in a step of a tuned method.
 
-    The way back is as far as what trains: through everything, to the language that the vectors stand in or behind
-    (then also through a frozen text encoder), or to the heads' projections, which is nearly nothing and not counted for
-    a model in which these come last.
+    The way back is as far as what trains: through everything, to the language that vectors, residuals or an adapter
+    change (then also through a frozen text encoder before it), or to the heads' projections, which is nearly nothing
+    and not counted for a model in which these come last.
     """
     entry = METHODS[method]
     reads_text = "text_encoder" in entry.inputs
     if entry.trains_image_encoder:
         return ("encode", "ground", "back_through_everything"), 3 if reads_text else 0
-    if entry.has_vectors or entry.block == "control":
-        return ("encode", "ground", "back_to_language"), 2 if reads_text else 0
-    return ("encode", "ground", "back_to_projections"), 0
+    if method in OF_HEADS or not entry.is_tuned:
+        return ("encode", "ground", "back_to_projections"), 0
+    return ("encode", "ground", "back_to_language"), 2 if reads_text else 0
 
 
 def _recorded(records: list[Record], tuning: Tuning) -> Rate:
@@ -154,6 +155,12 @@ def _measured(known: dict, settings: CellSettings) -> Rate:
     step = None
     if METHODS[settings.method].is_tuned:
         seconds = known["step_seconds"]
-        step = seconds.get(settings.method, max(seconds.values()))
+        step = seconds.get(settings.method) or _of_alike(seconds, settings.method)
         step *= tuning.batch_size / at["batch_size"] * mean_area(tuning) / at["area"]
     return Rate(step, known["image_seconds"], known["device"], "measured")
+
+
+def _of_alike(seconds: dict[str, float], method: str) -> float:
+    """The most that a measured method of the same passes takes; of none alike the most of any."""
+    alike = [took for name, took in seconds.items() if name in METHODS and passes(name) == passes(method)]
+    return max(alike or seconds.values())

@@ -17,7 +17,7 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
     """The grids, and "generation", behind `results/table1.csv`, `results/<suite>/table1.csv` or `table1`; without
     targets all of them."""
     made = {
-        PurePath(name).stem: (*output.grids, *output.also, *output.parts_in(plan.suite.parts))
+        PurePath(name).stem: (*output.grids, *output.also, *plan.parts_of(output))
         for output in OUTPUTS.values()
         if output.reads != "manifests"
         for name in output.files
@@ -63,7 +63,9 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
         for cell in plan.cells(grid):
             if not datasets or cell.dataset in datasets:
                 cells.setdefault(cell, {"tune"}).update(
-                    ["evaluate"] * (grid in scored) + ["embed"] * (grid in embedded)
+                    ["evaluate"] * (grid in scored)
+                    + ["embed"] * (grid in embedded)
+                    + ["elsewhere"] * (cell.dataset in plan.suite.grids[grid].targets)
                 )
     todo = list(cells)
     while todo:  # what is mixed with its start may itself start from stage 1

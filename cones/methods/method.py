@@ -157,6 +157,8 @@ class TuningMethod(ABC):
                         published settings were chosen, which is only noted here ("test-as-published")
     labels              which annotations of training images it needs; without masks the method is skipped on a dataset
                         that has none, if it asks for them
+    unseen_classes      whether what was trained of prompt and added modules serves classes that it was not trained for;
+                        a method that trains nothing of the prompt and adds nothing serves any
     separate_terms      loss terms, of the model's or its own, whose gradients `adjust_gradients` gets one by one
     detect              a rule for test and validation images, as a method `detect(self, model, prompt, pyramid) ->
                         list[Detections]`; None is one pass. It runs without gradients unless it enables them
@@ -167,6 +169,7 @@ class TuningMethod(ABC):
     not_for_generators: str | None = "not defined for image generation"
     selection: Selection = "val"
     labels: frozenset[Label] = frozenset({"boxes"})
+    unseen_classes: bool = False
     separate_terms: tuple[str, ...] = ()
     candidates: tuple[Mapping[str, float], ...] = ()
     detect: Callable[[GroundedDetector, Prompt, FeaturePyramid], list[Detections]] | None = None

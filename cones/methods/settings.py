@@ -55,7 +55,9 @@ class Tuning(Strict):
         (480, 560, 640, 720, 800), description="drawn per image and step, pixels"
     )
     shots: int | None = Field(None, ge=1, description="few-shot: about this many images per class, in train and val")
-    shot_seed: int | None = Field(None, description="draws the few-shot subset; without it the first images by id")
+    shot_seed: int | Literal["cell"] | None = Field(
+        None, description="draws the few-shot subset, `cell` by each cell's seed; without it the first images by id"
+    )
     pyramid_cache_mb: int = Field(1024, ge=0, description="memory for the pyramids of a frozen image encoder; exact")
     exact_savings: bool = Field(
         True, description="false: computed as the published code does, the same numbers for more work (to compare)"

@@ -25,7 +25,7 @@ def cells_behind(plan: Plan, output: Output) -> dict[str, list[Cell]]:
     if output.reads == "manifests":
         return {}
     behind: dict[str, list[Cell]] = {}
-    for part in output.parts_in(plan.suite.parts):
+    for part in plan.parts_of(output):
         if part == GENERATION:
             behind.setdefault(plan.generation.dataset, [])
             continue

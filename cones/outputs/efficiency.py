@@ -45,10 +45,11 @@ def efficiency_rows(records: list[Record]) -> list[dict]:
     """
     done = [record for record in records if record.is_done]
     places = grouped(done, lambda record: (record.row["suite"], record.row["model"], record.label))
-    return [{**dict(zip(("suite", "model", "method"), place)), **_row(cells)} for place, cells in places]
+    return [{**dict(zip(("suite", "model", "method"), place)), **costs_of(cells)} for place, cells in places]
 
 
-def _row(records: list[Record]) -> dict:
+def costs_of(records: list[Record]) -> dict:
+    """What the finished cells of one row cost: see `efficiency_rows`."""
     tuned = [record for record in records if record.said("tuning", "steps")]
     devices = dict.fromkeys(record.said("device") or "not recorded" for record in records)
     row: dict = {"cells": len(records), "device": ", ".join(devices)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
@@ -62,14 +62,20 @@ def frame(cells: DataFrame, *, suite: str) -> DataFrame:
         means = {dataset: aps.mean for dataset, aps in per_dataset(mine).items()}
         by_model.setdefault(model, {})[method] = (block, means)
         shots[model, method] = shots_of(mine)
-    rows = [row for model, methods in by_model.items() for row in _model_rows(suite, model, methods)]
+    rows = [row for model, methods in by_model.items() for row in model_rows(suite, model, methods)]
     rows = [row | {"shots": shots[row["model"], row["method"]]} for row in rows]
     return pd.DataFrame(rows, columns=with_shots(COLUMNS, rows)).astype(
         dict.fromkeys(("wins", "ties", "losses"), "Int64")
     )
 
 
-def _model_rows(suite: str, model: str, methods: dict[str, tuple[str, dict[str, float]]]) -> list[dict]:
+def model_rows(
+    suite: str,
+    model: str,
+    methods: dict[str, tuple[str, dict[str, float]]],
+    champion_of: Callable[[str, str], str | None] = lambda block, method: CHAMPIONS.get(block),
+) -> list[dict]:
+    """The rows of one model; `methods` {name: (block, {dataset: AP})}, `champion_of` (block, name) its opponent."""
     import numpy as np
 
     every = {dataset for _, means in methods.values() for dataset in means}
@@ -82,11 +88,11 @@ def _model_rows(suite: str, model: str, methods: dict[str, tuple[str, dict[str, 
     for n, (method, (block, means)) in enumerate(methods.items()):
         row = {"suite": suite, "block": block, "model": model, "method": method, "datasets": len(shared)}
         row |= {"mean_rank": ranks[n], "critical_difference": difference, "friedman_p": p}
-        champion = CHAMPIONS.get(block)
+        champion = champion_of(block, method)
         if champion in methods and champion != method:
             row |= {"champion": champion, **_duel(methods[champion][1], means)}
         rows.append({**row, "notes": join_notes([left_out] * (len(shared) < len(every)))})
-    for champion in set(CHAMPIONS.values()):
+    for champion in {row["champion"] for row in rows if row.get("champion")}:
         mine = [row for row in rows if row.get("champion") == champion and row["wilcoxon_p"] is not None]
         for row, corrected in zip(mine, holm([row["wilcoxon_p"] for row in mine])):
             row["holm_p"] = corrected
@@ -147,7 +153,14 @@ def holm(values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:
+def sheet(
+    columns: list[str],
+    rows: list[Row],
+    *,
+    suite: str,
+    title: str | None = None,
+    what: str = "Ranks over datasets",
+) -> Sheet:
     """The table for people, made of the rows of the CSV file alone."""
     numbers = numbered_notes(rows)
     body = []
@@ -174,7 +187,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
     ]
     heads = ["model", "block", "method", "mean rank", "ConES w / t / l", "median", "p", "p (Holm)", NOTES]
     return Sheet(
-        heading(suite, title, what="Ranks over datasets"),
+        heading(suite, title, what=what),
         heads,
         blank_repeats(body, 2),
         legend,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ from cones.outputs.files import Row
 from cones.outputs.plotting import INK, LINE, OURS, PAGE_WIDTH, THEIRS, UNTUNED, printing, save_figure
 from cones.outputs.quantities import count, seconds
 from cones.outputs.survey_numbers import ALL, label_of, names_in
-from cones.outputs.wording import heading
+from cones.outputs.wording import heading, is_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,48 +37,68 @@ def save_pareto(rows: list[Row], png: Path, *, suite: str, title: str) -> list[P
     import matplotlib.pyplot as plt
 
     shots = max((int(row["shots"]) for row in rows), default=0)
-    whole = [row for row in rows if row[f"{ALL}_accuracy"] and int(row["shots"]) == shots and _has_all(row)]
+    whole = [row for row in rows if row[f"{ALL}_accuracy"] and int(row["shots"]) == shots and is_whole(row["datasets"])]
     with printing():
         figure, places = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 4.0), sharey=True, layout="constrained")
-        written_as, numbers = {"trained_values": count, "fit_seconds": seconds}, _numbered(whole, f"{ALL}_accuracy")
-        shown: list[tuple[Axes, list[tuple[float, float, Row]]]] = []
-        for axes, (column, name) in zip(places, PARETO):
-            points = [(float(row[column]), float(row[f"{ALL}_accuracy"]), row) for row in whole if row[column]]
-            axes.set_xscale("symlog", linthresh=1.0 if column == "trained_values" else 0.001)
-            axes.xaxis.set_major_formatter(lambda value, _, written=written_as[column]: written(value))
-            axes.tick_params(axis="x", labelrotation=30)
-            _points(axes, points)
-            shown.append((axes, points))
-            if column == "trained_values":
-                axes.set_xlim(left=-0.6)  # less than nothing cannot train
-            axes.set_xlabel(name)
-        _number_legend(figure, whole, numbers, columns=4)
+        numbers = numbered(whole, f"{ALL}_accuracy")
+        shown = draw_costs(places, whole, f"{ALL}_accuracy", PARETO)
+        number_legend(figure, whole, numbers, columns=4)
         places[0].set_ylabel("top-1 accuracy, mean over datasets (%)")
-        _title(figure, suite, title, f"Accuracy and cost, {shots} shots")
+        titled(figure, suite, title, f"Accuracy and cost, {shots} shots")
         figure.draw_without_rendering()  # places in pixels are known from here on
         for axes, points in shown:
-            _number_points(axes, points, numbers)
+            number_points(axes, points, numbers)
         written = save_figure(figure, png)
         plt.close(figure)
     return written
 
 
-def save_curves(rows: list[Row], png: Path, *, suite: str, title: str) -> list[Path]:
+def draw_costs(
+    places: Iterable[Axes], rows: list[Row], quantity: str, costs: Iterable[tuple[str, str]]
+) -> list[tuple[Axes, list[tuple[float, float, Row]]]]:
+    """Draw a column of the rows against each cost (column, name of the axis), from nothing on; counts of trained values
+    first, then seconds. Returns the points of each place."""
+    shown = []
+    for axes, (column, name) in zip(places, costs):
+        is_count = column == "trained_values"
+        points = [(float(row[column]), float(row[quantity]), row) for row in rows if row[column]]
+        axes.set_xscale("symlog", linthresh=1.0 if is_count else 0.001)
+        axes.xaxis.set_major_formatter(lambda value, _, written=count if is_count else seconds: written(value))
+        axes.tick_params(axis="x", labelrotation=30)
+        draw_points(axes, points)
+        shown.append((axes, points))
+        if is_count:
+            axes.set_xlim(left=-0.6)  # less than nothing cannot train
+        axes.set_xlabel(name)
+    return shown
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What is drawn over shots: the columns `<shots>_<kind>`, and what axes and figure are called."""
+
+    kind: str = "accuracy"
+    axis: str = "top-1 accuracy (%)"
+    what: str = "Accuracy over shots"
+    shots: str = "labelled images a class"
+
+
+def save_curves(rows: list[Row], png: Path, *, suite: str, title: str, curves: Curves = Curves()) -> list[Path]:
     """Accuracy over shots: a panel for the mean over datasets and one for each of them."""
     import matplotlib.pyplot as plt
 
-    shots = names_in(list(rows[0])) if rows else []
+    shots = names_in(list(rows[0]), curves.kind) if rows else []
     datasets = list(dict.fromkeys(row["dataset"] for row in rows)) or [ALL]
     lines = ceil(len(datasets) / COLUMNS)
     with printing():
         figure, places = plt.subplots(
             lines, COLUMNS, figsize=(PAGE_WIDTH, 2.2 * lines + 0.8), squeeze=False, layout="constrained"
         )
-        colours = _colours(rows)
+        colours = colours_of(rows)
         for axes, dataset in zip(places.flat, datasets):
             for row in (row for row in rows if row["dataset"] == dataset):
-                known = [number for number in shots if row[f"{number}_accuracy"]]
-                values = [float(row[f"{number}_accuracy"]) for number in known]
+                known = [number for number in shots if row[f"{number}_{curves.kind}"]]
+                values = [float(row[f"{number}_{curves.kind}"]) for number in known]
                 spread = [float(row[f"{number}_spread"] or 0) for number in known]
                 axes.errorbar(
                     [int(number) for number in known],
@@ -91,18 +113,18 @@ def save_curves(rows: list[Row], png: Path, *, suite: str, title: str) -> list[P
                 )
             axes.set_xscale("log", base=2)
             axes.set_xticks([int(number) for number in shots], shots)
-            axes.set_xlabel("labelled images a class")
+            axes.set_xlabel(curves.shots)
             low, high = axes.get_ylim()
             axes.set_ylim(max(low, 0), min(high, 102))
-            _plain(axes)
+            plain(axes)
             axes.set_title("mean over datasets" if dataset == ALL else dataset, fontsize=7.5, color=INK)
         for axes in list(places.flat)[len(datasets) :]:
             axes.set_axis_off()
         handles, names = places.flat[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=6.5)
         for axes in places[:, 0]:
-            axes.set_ylabel("top-1 accuracy (%)")
-        _title(figure, suite, title, "Accuracy over shots")
+            axes.set_ylabel(curves.axis)
+        titled(figure, suite, title, curves.what)
         written = save_figure(figure, png)
         plt.close(figure)
     return written
@@ -116,14 +138,14 @@ def save_base_to_new(rows: list[Row], png: Path, *, suite: str, title: str) -> l
     both = [row for row in mine if row["new_accuracy"]]
     with printing():
         figure, axes = plt.subplots(figsize=(PAGE_WIDTH * 0.62, 4.0), layout="constrained")
-        numbers = _numbered(both, "new_accuracy")
+        numbers = numbered(both, "new_accuracy")
         new = [float(row["new_accuracy"]) for row in both]
         if new:  # a narrow range would show noise as distance
             axes.set_xlim(min(new) - 2, max(new) + 2)
         axes.set_ylim(*_room([float(row["base_accuracy"]) for row in mine]))
         points = [(float(row["new_accuracy"]), float(row["base_accuracy"]), row) for row in both]
-        _points(axes, points)
-        _number_legend(figure, both, numbers, columns=2)
+        draw_points(axes, points)
+        number_legend(figure, both, numbers, columns=2)
         if both:
             low, high = axes.get_xlim()
             for row in (row for row in mine if not row["new_accuracy"]):
@@ -135,9 +157,9 @@ def save_base_to_new(rows: list[Row], png: Path, *, suite: str, title: str) -> l
             axes.set_xlim(low, high)
         axes.set_xlabel("new classes (%)")
         axes.set_ylabel("base classes (%)")
-        _title(figure, suite, title, "Base and new classes", letters=70)
+        titled(figure, suite, title, "Base and new classes", letters=70)
         figure.draw_without_rendering()
-        _number_points(axes, points, numbers)
+        number_points(axes, points, numbers)
         written = save_figure(figure, png)
         plt.close(figure)
     return written
@@ -174,13 +196,13 @@ def save_mixtures(rows: list[Row], png: Path, *, suite: str, title: str, what: s
             axes.axvline(0.5, color=LINE, linewidth=0.8, zorder=0)
             axes.set_xlabel("share of tuned weights")
             axes.set_ylabel("top-1 accuracy (%)")
-            _plain(axes)
+            plain(axes)
             if panel:
                 axes.set_title(f"{label_of(panel[2], _method_of(drawn, panel))}, {panel[1]}", fontsize=7.5, color=INK)
                 axes.legend(frameon=False, fontsize=6)
         for axes in list(places.flat)[len(panels) :]:
             axes.set_axis_off()
-        _title(figure, suite, title, what)
+        titled(figure, suite, title, what)
         written = save_figure(figure, png)
         plt.close(figure)
     return written
@@ -190,14 +212,14 @@ def _method_of(rows: list[Row], panel: tuple[str, str, str]) -> str:
     return next(row["method"] for row in rows if (row["model"], row["dataset"], row["arm"]) == panel)
 
 
-def _points(axes: Axes, points: list[tuple[float, float, Row]]) -> None:
+def draw_points(axes: Axes, points: list[tuple[float, float, Row]]) -> None:
     for x, y, row in points:
         axes.plot(x, y, "o", color=colour_of(row), markersize=4)
     axes.margins(0.1, 0.1)
-    _plain(axes)
+    plain(axes)
 
 
-def _number_points(axes: Axes, points: list[tuple[float, float, Row]], numbers: dict[str, int]) -> None:
+def number_points(axes: Axes, points: list[tuple[float, float, Row]], numbers: dict[str, int]) -> None:
     """The numbers of points beside them, once the figure is laid out; those of neighbours stand together."""
     groups: list[tuple[float, float, list[int]]] = []  # pixels of the first point, numbers
     for x, y, row in sorted(points, key=lambda point: (point[0], -point[1])):
@@ -217,13 +239,13 @@ def _room(values: list[float]) -> tuple[float, float]:
     return low - 0.08 * (high - low) - 1, high + 0.08 * (high - low) + 1
 
 
-def _numbered(rows: list[Row], column: str) -> dict[str, int]:
+def numbered(rows: list[Row], column: str) -> dict[str, int]:
     """A number for each arm, the best first."""
     best = sorted(rows, key=lambda row: -float(row[column]))
     return {row["arm"]: number for number, row in enumerate(best, 1)}
 
 
-def _number_legend(figure, rows: list[Row], numbers: dict[str, int], columns: int) -> None:
+def number_legend(figure, rows: list[Row], numbers: dict[str, int], columns: int) -> None:
     """Below the figure: which arm each number is."""
     from matplotlib.lines import Line2D
 
@@ -233,13 +255,13 @@ def _number_legend(figure, rows: list[Row], numbers: dict[str, int], columns: in
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=6)
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=LINE, linewidth=0.4)
     axes.set_axisbelow(True)
 
 
-def _colours(rows: list[Row]) -> dict[str, object]:
+def colours_of(rows: list[Row]) -> dict[str, object]:
     """A colour for each arm: ConES in its own, the others along a map that is read in grey too."""
     import matplotlib as mpl
 
@@ -250,12 +272,7 @@ def _colours(rows: list[Row]) -> dict[str, object]:
     return colours | {arm: shades(place) for place, arm in enumerate(others)}
 
 
-def _has_all(row: Row) -> bool:
-    done, _, asked = row["datasets"].partition("/")
-    return done == asked
-
-
-def _title(figure, suite: str, title: str, what: str, letters: int = 110) -> None:
+def titled(figure, suite: str, title: str, what: str, letters: int = 110) -> None:
     """What is shown, and of which suite, in lines of so many letters."""
     import textwrap
 

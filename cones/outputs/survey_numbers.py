@@ -125,9 +125,9 @@ def shown(row: Row, name: str) -> str:
     return with_interval(float(value), float(spread) if spread else None) if value else NO_NUMBER
 
 
-def names_in(columns: Sequence[str]) -> list[str]:
-    """The names of which a table has a column `<name>_accuracy`, in its order."""
-    return [column.removesuffix("_accuracy") for column in columns if column.endswith("_accuracy")]
+def names_in(columns: Sequence[str], kind: str = "accuracy") -> list[str]:
+    """The names of which a table has a column `<name>_<kind>`, in its order."""
+    return [column.removesuffix(f"_{kind}") for column in columns if column.endswith(f"_{kind}")]
 
 
 LEGEND = [

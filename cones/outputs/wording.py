@@ -15,7 +15,19 @@ class _Blocks(dict):
         return block
 
 
-BLOCKS = _Blocks(zero_shot="Zero-shot", peft="Parameter-efficient", fine_tuning="Fine-tuning", other="Other")
+BLOCKS = _Blocks(
+    zero_shot="Zero-shot",
+    peft="Parameter-efficient",
+    fine_tuning="Fine-tuning",
+    other="Other",
+    control="Control",
+    text_prompts="Text prompts",
+    visual_prompts="Visual prompts",
+    joint_prompts="Text and visual prompts",
+    adapters="Adapters",
+    weights="Weights",
+    training_free="Without training",
+)
 NO_NUMBER = "\u2013"  # en dash
 INCOMPARABLE = "not comparable with the paper"
 UNFINISHED = "unfinished: some cells failed or did not run"

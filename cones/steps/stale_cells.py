@@ -63,4 +63,5 @@ def _jobs(pipeline: Pipeline, cell: Cell) -> list[Job]:
         plan.subject_cell(plan.subject_of(cell), cell.arm, cell.seed)
         return [pipeline.scoring(cell)]
     plan.cell(cell.model, cell.dataset, cell.arm, cell.seed)
-    return [pipeline.scoring(cell), job_of_cell("embed", cell)]
+    further = ["elsewhere"] if plan.scored_elsewhere(cell) else []
+    return [pipeline.scoring(cell), *(job_of_cell(step, cell) for step in ("embed", *further))]

@@ -271,6 +271,13 @@ def open_split(
     )
 
 
+def read_text_states(path: Path, weights_sha256: str) -> tuple[LanguageFeatures, int]:
+    """(class names of a dataset through the frozen text encoder, its parameters); refused if made of other weights."""
+    tensors, metadata = load_tensors(path)
+    refuse_other_weights(metadata["base_sha256"], weights_sha256, where=path)
+    return LanguageFeatures(**tensors), int(metadata["text_encoder_parameters"])
+
+
 def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptInputs, dict[Path, str], int]:
     """The inputs of a method's prompt, {file they come from: sha256}, and the number of parameters of its text encoder.
 
@@ -291,12 +298,10 @@ def gather(plan: Plan, cell: Cell, *, for_prompt: bool = True) -> tuple[PromptIn
     inputs = plan.method(cell.arm).inputs
     if "text_states" in plan.inputs_of(cell):
         path = plan.text_states(cell.model, cell.dataset)
-        tensors, metadata = load_tensors(path)
+        text_states, size = read_text_states(path, files[weights])
         files[path] = sha256(path)
-        refuse_other_weights(metadata["base_sha256"], files[weights], where=path)
-        text_states = LanguageFeatures(**tensors)
         if "text_states" in inputs:
-            prompt_inputs.text_states, encoder_size = text_states, int(metadata["text_encoder_parameters"])
+            prompt_inputs.text_states, encoder_size = text_states, size
     prompt_inputs.start_std = start_std(
         prompt_inputs.settings.start_std, model=cell.model, weights=weights, text_states=text_states
     )

@@ -90,7 +90,7 @@ def test_all_and_the_report_count_the_subjects_beside_the_grids(here):
     plan = Plan.load("miniature")
     classified = classification_cells(plan, on_request=False)
     joint = {before for cell in classified for before in cells_before(plan, cell)} - set(classified)
-    both = len(plan.all_cells()) + len(plan.subject_cells()) + len(classified) + len(joint)
+    both = len(plan.all_cells(on_request=False)) + len(plan.subject_cells()) + len(classified) + len(joint)
     assert forecast(plan, tflops=30).cells == forecast(plan, ["results/report.html"], tflops=30).cells == both
     assert forecast(plan, ["table1"], tflops=30).subjects is None
     assert forecast(plan, datasets=["dreambooth"], tflops=30).cells == len(plan.subject_cells())

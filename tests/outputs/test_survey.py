@@ -199,13 +199,13 @@ def test_numbers_of_points_that_touch_stand_together_and_the_best_is_number_one(
     rows = [
         {"arm": arm, "method": arm, "accuracy": accuracy} for arm, accuracy in (("a", 40), ("b", 40.01), ("cones", 70))
     ]
-    numbers = survey_figures._numbered(rows, "accuracy")
+    numbers = survey_figures.numbered(rows, "accuracy")
     assert numbers == {"cones": 1, "b": 2, "a": 3}
     figure, axes = plt.subplots()
     points = [(1.0, row["accuracy"], row) for row in rows]
-    survey_figures._points(axes, points)
+    survey_figures.draw_points(axes, points)
     figure.draw_without_rendering()
-    survey_figures._number_points(axes, points, numbers)
+    survey_figures.number_points(axes, points, numbers)
     assert sorted(text.get_text() for text in axes.texts) == ["1", "2, 3"]
     plt.close(figure)
 

@@ -30,5 +30,5 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> list[CellMetri
     """The metrics of every cell that is collected and has numbers."""
     from cones.evaluation.metrics import read_metrics
 
-    found = records.records_of(plan, output.parts_in(plan.suite.parts), partial=partial)
+    found = records.records_of(plan, plan.parts_of(output), partial=partial)
     return [read_metrics(cell.folder / "metrics.json") for cell, record in found.items() if record.is_done]

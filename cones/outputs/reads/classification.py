@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _cells(plan: Plan, output: Output) -> list[Cell]:
-    return list(dict.fromkeys(cell for grid in output.parts_in(plan.suite.parts) for cell in grid_cells(plan, grid)))
+    return list(dict.fromkeys(cell for grid in plan.parts_of(output) for cell in grid_cells(plan, grid)))
 
 
 def inputs(plan: Plan, output: Output) -> list[Path]:

@@ -14,7 +14,7 @@ from cones.outputs.records import Record, read_records
 
 
 def inputs(plan: Plan, output: Output) -> list[Path]:
-    grids = output.parts_in(plan.suite.parts)
+    grids = plan.parts_of(output)
     cells = dict.fromkeys(cell for grid in grids for cell in plan.cells(grid))
     tables = [RESULTS / plan.suite.suite / cells_file(grid) for grid in grids]
     return [*tables, *(cell.folder / "run.json" for cell in cells)]
@@ -25,11 +25,11 @@ def settings(plan: Plan, output: Output) -> object:
 
 
 def is_begun(plan: Plan, output: Output) -> bool:
-    return any(is_grid_begun(plan, grid) for grid in output.parts_in(plan.suite.parts))
+    return any(is_grid_begun(plan, grid) for grid in plan.parts_of(output))
 
 
 def read(plan: Plan, output: Output, *, partial: bool = False) -> list[Record]:
-    return list(records_of(plan, output.parts_in(plan.suite.parts), partial=partial).values())
+    return list(records_of(plan, plan.parts_of(output), partial=partial).values())
 
 
 def records_of(plan: Plan, grids: Iterable[str], *, partial: bool = False) -> dict[Cell, Record]:

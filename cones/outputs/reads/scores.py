@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def inputs(plan: Plan, output: Output) -> list[Path]:
-    return [RESULTS / plan.suite.suite / cells_file(grid) for grid in output.parts_in(plan.suite.parts)]
+    return [RESULTS / plan.suite.suite / cells_file(grid) for grid in plan.parts_of(output)]
 
 
 def settings(plan: Plan, output: Output) -> object:
@@ -22,7 +22,7 @@ def settings(plan: Plan, output: Output) -> object:
 
 
 def is_begun(plan: Plan, output: Output) -> bool:
-    return any(is_grid_begun(plan, grid) for grid in output.parts_in(plan.suite.parts))
+    return any(is_grid_begun(plan, grid) for grid in plan.parts_of(output))
 
 
 def is_grid_begun(plan: Plan, grid: str) -> bool:

@@ -31,7 +31,7 @@ class Vectors:
 
 
 def _cells(plan: Plan, output: Output) -> list[Cell]:
-    return list(dict.fromkeys(cell for grid in output.parts_in(plan.suite.parts) for cell in plan.cells(grid)))
+    return list(dict.fromkeys(cell for grid in plan.parts_of(output) for cell in plan.cells(grid)))
 
 
 def inputs(plan: Plan, output: Output) -> list[Path]:

@@ -1,0 +1,62 @@
+"""Few-shot grids: every tuned arm at each number of images per class is an arm of its own, `cones-5shot`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cones.methods.method import METHODS
+from cones.runtime.strict import by_name
+
+OF_CELL = "cell"  # a `shot_seed` that is the cell's own: each seed draws its own images
+
+
+def few_shot_arm(arm: str, shots: int) -> str:
+    return f"{arm}-{shots}shot"
+
+
+def with_few_shot_arms(content: dict) -> dict:
+    """The content of a suite's file in which the arms of grids with `few_shot` are written out.
+
+    An arm keeps all its settings; its `tuning` gets `shots` and what the grid overrides at that number. Stage 2 starts
+    from the stage 1 of as many images. What is not of the right form is left as it is, and reported when it is parsed.
+    """
+    grids, arms = content.get("grids"), by_name(content.get("arms"))
+    if not (isinstance(grids, dict) and isinstance(arms, dict)):
+        return content
+    written, known = {}, dict(arms)
+    for name, grid in grids.items():
+        written[name] = grid
+        few_shot = grid.get("few_shot") if isinstance(grid, dict) else None
+        asked = (grid.get("arms") or list(arms)) if few_shot else ()
+        if not (isinstance(few_shot, dict) and isinstance(asked, list) and all(_is_arm(arm, arms) for arm in asked)):
+            continue
+        derived: dict[str, dict | None] = {}
+        for arm in asked:
+            derived |= _arms_of(arm, arms, few_shot) if _entry(arm, arms).is_tuned else {arm: arms[arm]}
+        written[name] = {**grid, "arms": list(derived)}
+        known |= derived
+    return {**content, "grids": written, "arms": known}
+
+
+def _is_arm(arm: Any, arms: dict) -> bool:
+    return (
+        isinstance(arm, str)
+        and arm in arms
+        and isinstance(arms[arm] or {}, dict)
+        and ((arms[arm] or {}).get("method") or arm) in METHODS
+    )
+
+
+def _entry(arm: str, arms: dict):
+    return METHODS[(arms[arm] or {}).get("method") or arm]
+
+
+def _arms_of(arm: str, arms: dict, few_shot: dict) -> dict[str, dict]:
+    own = arms[arm] or {}
+    derived = {}
+    for shots, overrides in few_shot.items():
+        tuning = {**(own.get("tuning") or {}), **(overrides or {}), "shots": shots}
+        derived[few_shot_arm(arm, shots)] = {**own, "method": own.get("method") or arm, "tuning": tuning}
+        if "stage1" in _entry(arm, arms).inputs:
+            derived[few_shot_arm(arm, shots)]["stage1"] = few_shot_arm(own.get("stage1", "cones"), shots)
+    return derived
