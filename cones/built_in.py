@@ -56,6 +56,8 @@ METHODS = {
     "tpt": "baselines.text_prompts.tpt",
     "protect": "baselines.text_prompts.protect",
     "softcpt": "baselines.text_prompts.softcpt",
+    "dualcoop": "baselines.text_prompts.dualcoop",
+    "tai_dpt": "baselines.text_prompts.tai_dpt",
 }
 
 MODELS = {
