@@ -19,7 +19,7 @@ from cones.evaluation.classification_metrics import (
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT, Setting
-from cones.experiment.classification_cells import method_of, shows_curve, stage1_of, targets_of
+from cones.experiment.classification_cells import POSITIONS, method_of, shows_curve, stage1_of, targets_of
 from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
@@ -62,7 +62,7 @@ class CellFit:
 
     def _check_features(self) -> None:
         """ConesError if the method reads stored features that its registry entry does not name."""
-        for kind in sorted(self.method.reads & {"patches", "self_supervised"}):
+        for kind in sorted(self.method.reads & {*POSITIONS, "self_supervised"}):
             if kind not in self.entry.features:
                 raise ConesError(
                     f'the method reads "{kind}", and its registry entry does not say so',

@@ -13,7 +13,13 @@ from torch import Tensor
 from cones.data.classification import Item, base_and_new, few_shot, of_classes, read_items, short_classes
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import feature_kinds, features_file, method_of, self_supervised_file
+from cones.experiment.classification_cells import (
+    POSITIONS,
+    feature_kinds,
+    features_file,
+    method_of,
+    self_supervised_file,
+)
 from cones.models.dual_encoder import ImageFeatures
 from cones.runtime.artifacts import load_tensors
 from cones.runtime.errors import ConesError
@@ -100,8 +106,9 @@ class LabelledDataset:
         """Stored features of these items; of a method that reads none (n, 0)."""
         if "pooled" not in self.files:
             return ImageFeatures(torch.empty(len(items), 0))
-        kinds = {kind: self._rows(kind, items) for kind in ("pooled", "patches", "second") if kind in self.files}
-        return ImageFeatures(**kinds)
+        kinds = {kind: self._rows(kind, items) for kind in ("pooled", "second") if kind in self.files}
+        patches = next((self._rows(kind, items) for kind in POSITIONS if kind in self.files), None)
+        return ImageFeatures(**kinds, patches=patches)
 
     def views(self, items: Sequence[Item]) -> Tensor | None:
         """(V, n, d) of training items; None where the method reads none."""
