@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.methods.known_labels import known_pairs
 from cones.methods.method import METHODS, Selection
 from cones.methods.settings import Recipe
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
@@ -224,8 +225,10 @@ class ClassifierMethod(ABC):
         """The classifier before training: where the method has a neutral start, that is zero-shot."""
 
     def loss_terms(self, classifier: Classifier, images: ImageFeatures | Tensor, labels: Tensor) -> LossTerms:
-        """Mean cross-entropy; every term is a sum over images and what it is divided by, so that a batch in parts
-        gives the loss of the whole batch."""
+        """Mean cross-entropy, or where labels are (B, K) that of known pairs; every term is a sum over images and what
+        it is divided by, so that a batch in parts gives the loss of the whole batch."""
+        if labels.ndim == 2:
+            return {"known_pairs": known_pairs(classifier(images), labels)}
         total = F.cross_entropy(classifier(images), labels, reduction="sum")
         return {"cross_entropy": LossTerm(total, torch.full((), float(len(labels)), device=total.device))}
 

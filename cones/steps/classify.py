@@ -11,9 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cones.data.captions import read_captions
+from cones.data.classification import Item
 from cones.evaluation.classification_metrics import (
     ClassificationMetrics,
     HierarchyScore,
+    TargetScore,
     Trained,
 )
 from cones.evaluation.metrics import CellKey
@@ -23,6 +26,7 @@ from cones.experiment.classification_cells import POSITIONS, method_of, shows_cu
 from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
+    Captions,
     Choice,
     Classifier,
     ClassifierInputs,
@@ -41,9 +45,10 @@ from cones.runtime.verification import recorded_state
 from cones.steps.device import device_for
 from cones.steps.frozen_texts import FrozenTexts
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score
+from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
+TASK_WORDS = {"classification": "one class a picture", "multi_label": "several classes a picture"}
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
 
 
@@ -80,9 +85,15 @@ class CellFit:
         lacking = self.method.supports(self.cell.model, self.setting.kind)
         if JOINT in self.entry.inputs and not lacking:
             lacking = "is trained on several data sets at once, with all their classes: this one is in no such cell"
-        if self.own.reason or lacking or not self.method.needs_tree or self.own.manifest.get("class_tree"):
+        if (task := self.own.manifest["task"]) not in self.method.serves:
+            lacking = f"has no form for {TASK_WORDS[task]}"
+        if self.own.reason or lacking:
             return self.own.reason or lacking
-        return "needs a tree of the classes, and the data set has none"
+        if self.method.needs_tree and not self.own.manifest.get("class_tree"):
+            return "needs a tree of the classes, and the data set has none"
+        if self.method.needs_captions and not self.own.manifest.get("captions"):
+            return "needs captions, and the data set has none"
+        return None
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -129,17 +140,34 @@ class CellFit:
             tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
             concepts=self._concepts(),
             tree=target.tree,
+            captions=self._captions(),
             dataset=self.own.name,
         )
 
     def _labelled(self, items, views: Tensor | None = None) -> LabelledFeatures:
-        features, labels = self.own.features(items).to(self.device), labels_of(items).to(self.device)
+        features, labels = self.own.features(items).to(self.device), self._labels(items).to(self.device)
         return LabelledFeatures(features, labels, None if views is None else to_device(views, self.device))
+
+    def _labels(self, items: Sequence[Item]) -> Tensor:
+        return labels_of(items)
+
+    def target_score(self, scored: Scored) -> TargetScore:
+        return target_score(scored, self.in_tree(scored))
 
     def _scale(self, encoder: DualEncoder | None) -> float:
         if encoder is not None:
             return float(encoder.logit_scale.exp())
         return float(self.own.stored("pooled")["logit_scale"])
+
+    def _captions(self) -> Captions | None:
+        """Of a set that has some, for methods that need them."""
+        if not self.method.needs_captions:
+            return None
+        read = read_captions(self.own.folder, self.own.manifest)
+        labels = torch.zeros(len(read), len(self.own.classes), dtype=torch.int64)
+        for row, (_, places) in zip(labels, read):
+            row[places] = 1
+        return Captions([text for text, _ in read], labels)
 
     def _concepts(self) -> Tensor | None:
         """(K, N, d) of the cell whose embeddings this one fixes."""

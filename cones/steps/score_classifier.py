@@ -66,6 +66,12 @@ def score(
     """
     if classifier is None or not target.items:
         return Scored(target, None, None, 0.0, reason or "no test images of these classes")
+    logits, seconds = test_logits(fit, target, classifier)
+    return _answers(target, logits if columns is None else logits[:, columns], seconds, where=fit.cell.folder)
+
+
+def test_logits(fit: CellFit, target: Target, classifier: Classifier) -> tuple[Tensor, float]:
+    """Logits (n, K) of all test images of a target, and the seconds that the classifier took."""
     dataset, logits, seconds = fit.datasets[target.dataset], [], 0.0
     views = fit.method.test_views
     size = max(1, PICTURES_AT_ONCE // views) if fit.reads_pixels else FEATURES_AT_ONCE
@@ -77,10 +83,9 @@ def score(
         else:
             images = dataset.features(items).to(fit.device)
         started = time.monotonic()
-        part = classifier(images)
-        logits.append((part if columns is None else part[:, columns]).float().cpu())
+        logits.append(classifier(images).float().cpu())
         seconds += time.monotonic() - started
-    return _answers(target, torch.cat(logits), seconds, where=fit.cell.folder)
+    return torch.cat(logits), seconds
 
 
 def pixels_at_test(folder: Path, items: Sequence[Item], picture_format: PictureFormat, views: int) -> Tensor:
