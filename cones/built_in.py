@@ -117,5 +117,6 @@ OUTPUTS = {
     "survey_shift": "cones.outputs.survey_shift",
     "survey_hierarchy": "cones.outputs.survey_hierarchy",
     "survey_wise_ft": "cones.outputs.survey_wise_ft",
+    "survey_multi_label": "cones.outputs.survey_multi_label",
     "efficiency": "cones.outputs.efficiency",
 }
