@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from baselines.logistic_regression import Fits
+from baselines.logistic_regression import BinaryFits, Fits
+from cones.evaluation.mean_average_precision import mean_average_precision
 from cones.methods.classifier import Choice, Classifier, ClassifierInputs, ClassifierMethod, Tune
 from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt, Prompt
@@ -51,6 +52,7 @@ class LinearProbing(TuningMethod):
             module.eval()
 
 
+WITHOUT_CHOICE = 1.0  # C, scikit-learn's own
 C_GRID = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)
 ROUNDS = 8
 
@@ -76,14 +78,20 @@ class LinearProbe(ClassifierMethod):
     the code, the first best of the grid wins and a tie of the bisection goes to the smaller C, so that a plateau of
     validation gives a tenth of the largest best C. Published seeds: 10 (the script runs 3). A class without a training
     image is never answered.
+
+    With several classes a picture it is one binary regression for each class on the labels that are known, all of one
+    C: the first of the seven with the best mAP on validation, 1 without validation. No such form is published.
     """
 
+    serves = frozenset({"classification", "multi_label"})
     selection = "val"
 
     def classifier(self, inputs: ClassifierInputs) -> Probe:
         return Probe(len(inputs.names), inputs.train.features.pooled.shape[1])
 
-    def fit(self, classifier: Probe, inputs: ClassifierInputs, tune: Tune) -> Choice:
+    def fit(self, classifier: Probe, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
+        if inputs.train.labels.ndim == 2:
+            return fit_each_class(classifier, inputs)
         if not len(inputs.val):
             raise ConesError(
                 "the linear probe chooses its strength on validation images, and there are none",
@@ -99,6 +107,22 @@ class LinearProbe(ClassifierMethod):
         tried = [*grid, *((each.left, each.left_accuracy) for each in rounds)]
         tried += [(each.right, each.right_accuracy) for each in rounds]
         return Choice({"C": taken}, [{"C": strength, "accuracy": accuracy} for strength, accuracy in tried])
+
+
+def fit_each_class(classifier: Probe, inputs: ClassifierInputs) -> Choice | None:
+    """Write the binary regressions of all classes; what was tried, or None without validation images."""
+    fits = BinaryFits(inputs.train)
+    if not len(inputs.val):
+        fits.write(WITHOUT_CHOICE, classifier.weight, classifier.bias)
+        return None
+    tried = []
+    for strength in C_GRID:
+        fits.write(strength, classifier.weight, classifier.bias)
+        found = mean_average_precision(classifier(inputs.val.features).cpu(), inputs.val.labels.cpu(), inputs.names)
+        tried.append({"C": strength, "mean_ap": found.mean or 0.0})
+    best = max(tried, key=lambda one: one["mean_ap"])["C"]  # the first of equals: the largest
+    fits.write(best, classifier.weight, classifier.bias)
+    return Choice({"C": best}, tried)
 
 
 class Round(NamedTuple):

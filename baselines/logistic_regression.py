@@ -44,3 +44,30 @@ class Fits:
             rows, shifts = torch.cat([-rows / 2, rows / 2]), torch.cat([-shifts / 2, shifts / 2])
         bias.fill_(NEVER)
         weight[model.classes_], bias[model.classes_] = rows.to(weight), shifts.to(bias)
+
+
+class BinaryFits:
+    """A regression for each class, of the images whose label of it is known; each fitted once by its C."""
+
+    def __init__(self, train: LabelledFeatures):
+        self.images, self.labels = train.features.pooled.cpu().double().numpy(), train.labels.cpu().numpy()
+        self.fitted: dict[float, list[tuple[Tensor | float, float]]] = {}
+
+    def write(self, strength: float, weight: Tensor, bias: Tensor) -> None:
+        """Copy all fits of a C into weight (K, d) and bias (K,)."""
+        if strength not in self.fitted:
+            self.fitted[strength] = [self._fit(strength, place) for place in range(self.labels.shape[1])]
+        for place, (row, shift) in enumerate(self.fitted[strength]):
+            weight[place], bias[place] = row, shift
+
+    def _fit(self, strength: float, place: int) -> tuple[Tensor | float, float]:
+        """(weights, bias) of one class; where all known labels are the same, or none is known, nothing is learnt and
+        all images have one score."""
+        from sklearn.linear_model import LogisticRegression
+
+        known = self.labels[:, place] >= 0
+        labels = self.labels[known, place]
+        if len(set(labels.tolist())) < 2:
+            return 0.0, 0.0
+        model = LogisticRegression(solver="lbfgs", max_iter=1000, C=strength).fit(self.images[known], labels)
+        return torch.from_numpy(model.coef_[0]), float(model.intercept_[0])

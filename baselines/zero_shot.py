@@ -79,6 +79,7 @@ class ZeroShot(TuningMethod):
 class ZeroShotClassifier(ClassifierMethod):
     """Each class is its name in the set's own template; logits = exp(logit_scale) * cosine."""
 
+    serves = frozenset({"classification", "multi_label"})
     labels = "none"
     unseen_classes = True
 

@@ -60,6 +60,8 @@ METHODS = {
     "tpt": "baselines.text_prompts.tpt",
     "protect": "baselines.text_prompts.protect",
     "softcpt": "baselines.text_prompts.softcpt",
+    "dualcoop": "baselines.text_prompts.dualcoop",
+    "tai_dpt": "baselines.text_prompts.tai_dpt",
 }
 
 MODELS = {
@@ -123,5 +125,6 @@ OUTPUTS = {
     "survey_shift": "cones.outputs.survey_shift",
     "survey_hierarchy": "cones.outputs.survey_hierarchy",
     "survey_wise_ft": "cones.outputs.survey_wise_ft",
+    "survey_multi_label": "cones.outputs.survey_multi_label",
     "efficiency": "cones.outputs.efficiency",
 }

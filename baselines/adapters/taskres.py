@@ -59,6 +59,7 @@ class TextResidual(Classifier):
 class TaskRes(ClassifierMethod):
     """Only the residual trains; at its start the classifier is zero-shot."""
 
+    serves = frozenset({"classification", "multi_label"})
     recipe = Recipe(
         optimiser="adam",
         learning_rate=2e-3,

@@ -19,7 +19,9 @@ DatasetOption = Annotated[str, typer.Option("--dataset")]
 
 @app.command()
 def encode(
-    kind: Annotated[Literal["pooled", "patches", "views"], typer.Argument(help="which features")],
+    kind: Annotated[
+        Literal["pooled", "patches", "regions", "regions_unplaced", "views"], typer.Argument(help="which features")
+    ],
     model: ModelOption,
     dataset: DatasetOption,
     suite: SuiteOption = "miniature",

@@ -36,7 +36,16 @@ class Item(NamedTuple):
     label: int
 
 
-def read_items(folder: str | Path) -> dict[str, list[Item]]:
+class LabelSetItem(NamedTuple):
+    """A picture that may show several classes: places in the list of classes that it shows, and those of which nobody
+    knows; all others are absent."""
+
+    path: str
+    present: tuple[int, ...]
+    unknown: tuple[int, ...]
+
+
+def read_items(folder: str | Path) -> dict[str, list[Item]] | dict[str, list[LabelSetItem]]:
     """{"train", "val", "test": items} of a prepared dataset's folder; empty lists for one that was skipped."""
     content = read_json(Path(folder) / ITEMS)
     if not isinstance(content, dict) or set(content) != set(SPLITS):
@@ -46,7 +55,37 @@ def read_items(folder: str | Path) -> dict[str, list[Item]]:
             expected="train, val and test",
             next_step="delete it, and prepare the dataset again",
         )
-    return {split: [Item(path, label) for path, label in content[split]] for split in SPLITS}
+    return {split: [_item(*row) for row in content[split]] for split in SPLITS}
+
+
+def _item(path: str, *labels: int | list[int]) -> Item | LabelSetItem:
+    return Item(path, *labels) if len(labels) == 1 else LabelSetItem(path, *map(tuple, labels))
+
+
+def label_matrix(items: Sequence[LabelSetItem], classes: int) -> Tensor:
+    """(n, K) int64: 1 present, 0 absent, -1 unknown."""
+    found = torch.zeros(len(items), classes, dtype=torch.int64)
+    for row, item in zip(found, items):
+        row[list(item.present)], row[list(item.unknown)] = 1, -1
+    return found
+
+
+def partly_known(items: Sequence[LabelSetItem], classes: int, per_cent: int, seed: int) -> list[LabelSetItem]:
+    """Each label of each item stays known with this chance, as in DualCoOp's protocol (arXiv 2206.09541, section 4.1;
+    sunxm2357/DualCoOp 49e71d7, dataloaders).
+
+    What is drawn depends on seed, item and class alone, so that the labels known at 10 per cent are known at 50 too.
+    ConesError for a share outside of 1 to 100.
+    """
+    if not 1 <= per_cent <= 100:
+        raise ConesError("no share of labels", expected="1 to 100 per cent", found=per_cent)
+    kept = []
+    for item in items:
+        hidden = torch.rand(classes, generator=generator("known labels", seed, item.path)) >= per_cent / 100
+        lost = set(hidden.nonzero().flatten().tolist())
+        present = tuple(label for label in item.present if label not in lost)
+        kept.append(LabelSetItem(item.path, present, tuple(sorted({*item.unknown, *lost}))))
+    return kept
 
 
 def few_shot(train: Sequence[Item], val: Sequence[Item], shots: int, seed: int) -> tuple[list[Item], list[Item]]:
@@ -104,9 +143,13 @@ def labels_among(classes: Sequence[str], known: Sequence[str], *, where: object 
     return [place[name] for name in classes]
 
 
-def load_pixels(paths: Sequence[str | Path], picture_format: PictureFormat) -> Tensor:
-    """(B, 3, side, side), normalised: upright RGB, the short side resized to `side` (bicubic), the middle cut out."""
-    return torch.stack([_pixels(_middle(load_image(path), picture_format.side), picture_format) for path in paths])
+def load_pixels(paths: Sequence[str | Path], picture_format: PictureFormat, *, whole: bool = False) -> Tensor:
+    """(B, 3, side, side), normalised: upright RGB, the short side resized to `side` (bicubic), the middle cut out.
+
+    `whole`: resized to the square as it is, so that nothing at an edge is lost (DualCoOp's reading of several classes).
+    """
+    square = _squared if whole else _middle
+    return torch.stack([_pixels(square(load_image(path), picture_format.side), picture_format) for path in paths])
 
 
 def train_views(
@@ -162,6 +205,10 @@ def _drawn(items: Sequence[Item], split: str, seed: int, label: int) -> list[Ite
     ordered = sorted(items)
     order = torch.randperm(len(ordered), generator=generator("few_shot", split, seed, label))
     return [ordered[place] for place in order.tolist()]
+
+
+def _squared(picture: Image.Image, side: int) -> Image.Image:
+    return picture.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def _middle(picture: Image.Image, side: int) -> Image.Image:

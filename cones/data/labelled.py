@@ -92,8 +92,8 @@ def prepare_labelled(
     labels, groups, splits = division.labels, division.groups, division.splits
     chosen = {item for items in splits.values() for item in items}
     files = {item: image for item, image in division.images.items() if item in chosen}
-    contents = _contents(files, native)
-    texts = _texts(dataset, names, native)
+    contents = contents_of(files, native)
+    texts = texts_of(dataset, names, native)
     _note_pictures_of_two_classes(contents, labels, files, native)
     findings = {
         "leaks": soundness.leaks(splits, contents, files, spec, native),
@@ -120,12 +120,12 @@ def write_items(
     write_json(folder / ITEMS, items, indent=None)
     splits = {}
     for split, listed in items.items():
-        found = Counter(classes[label] for _, label in listed)
+        found = Counter(classes[label] for _, *labels in listed for label in _present(labels))
         splits[split] = {
             "file": ITEMS,
             "images": len(listed),
             "per_class": {name: found[name] for name in classes},
-            "items_sha256": digest([f"{path} {label}" for path, label in listed]),
+            "items_sha256": digest([" ".join(map(str, item)) for item in listed]),
         }
         info = {"dataset": dataset.id, "source": source, "split": split}
         write_json(folder / f"{split}.json", {"info": info, **splits[split]})
@@ -137,6 +137,11 @@ def write_items(
         "items": {"file": ITEMS, "sha256": sha256(folder / ITEMS)},
         "splits": splits,
     }
+
+
+def _present(labels: Sequence) -> Sequence[int]:
+    """The classes of an item: its one label, or of (present, unknown) the first list."""
+    return labels if len(labels) == 1 else labels[0]
 
 
 def _tree(dataset: Dataset, classes: Sequence[str]) -> dict | None:
@@ -235,7 +240,7 @@ def _require_pictures(
             native.note(UNTESTED, name)
 
 
-def _texts(dataset: Dataset, names: Mapping[str, str | None], native: NativeFiles) -> list[str]:
+def texts_of(dataset: Dataset, names: Mapping[str, str | None], native: NativeFiles) -> list[str]:
     """What texts call each class: as the entry says, else as the files do, else the class's own name."""
     texts = {
         name: dataset.text_of(name) if name in dataset.texts or given is None else dataset.text_of(given)
@@ -249,7 +254,7 @@ def _texts(dataset: Dataset, names: Mapping[str, str | None], native: NativeFile
     return list(texts.values())
 
 
-def _contents(files: Mapping[str, str], native: NativeFiles) -> dict[str, str]:
+def contents_of(files: Mapping[str, str], native: NativeFiles) -> dict[str, str]:
     """{item: digest of its file}; ConesError with the number of pictures that do not decode, and the first of them."""
 
     def check(item: str) -> str | ConesError:

@@ -11,15 +11,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cones.data import coco, labelled, soundness
+from cones.data import coco, label_sets, labelled, soundness
 from cones.data.checksums import assert_unchanged
 from cones.data.download import USABLE, dataset_dir
 from cones.data.findings import summary
 from cones.data.formats import FORMATS, converter_named
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
-from cones.data.registry import CLASSIFICATION, GENERATION, SPLITS, Dataset, Source
+from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
+from cones.data.task_rules import CLASSIFICATION, LABELLED, MULTI_LABEL
 from cones.data.trees import describe
 from cones.data.unpack import unpack
 from cones.runtime.artifacts import read_json, replacing_directory, sha256, write_json
@@ -36,7 +37,7 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_v
     """Turn fetched files into canonical COCO splits; returns the manifest, which is written last.
 
     For classification the pictures and their labels are `items.json`, and a split's file holds its counts
-    (`cones/data/labelled.py`).
+    (`cones/data/labelled.py`; of several classes a picture `cones/data/label_sets.py`).
 
     `selects_on_validation`: the weights that are best on the validation split will be kept, so there must be one.
 
@@ -79,6 +80,9 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
     if dataset.task == CLASSIFICATION:
         names = converter.class_names(native, parameters)
         found = labelled.prepare_labelled(dataset, source, spec, native, records, names, folder)
+        return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
+    if dataset.task == MULTI_LABEL:
+        found = label_sets.prepare_label_sets(dataset, source, spec, native, records, folder)
         return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
     records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
     groups = {record.item_id: record.group for record in records}
@@ -174,7 +178,7 @@ def _convert(
 
 
 def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
-    if dataset.task == CLASSIFICATION:
+    if dataset.task in LABELLED:
         written = labelled.write_items(dataset, source, folder, dataset.classes, {split: [] for split in SPLITS})
     else:
         empty = {"images": [], "annotations": [], "categories": coco.categories(dataset.classes)}

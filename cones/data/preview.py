@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cones.data.download import dataset_dir
 from cones.data.drawing import class_colours, classes_of, tile, write_sheet
-from cones.data.registry import CLASSIFICATION, SPLITS, Dataset
+from cones.data.registry import SPLITS, Dataset
+from cones.data.task_rules import LABELLED
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
@@ -39,7 +40,7 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
             found=manifest["reason"],
             next_step=f"python -m cones datasets show {dataset.id} says how to get them",
         )
-    if manifest["task"] == CLASSIFICATION:
+    if manifest["task"] in LABELLED:
         return _class_sheet(dataset, source, manifest, folder, out, pictures)
     candidates = [
         Candidate(image, objects, kinds=(Path(image["file_name"]).parent, split))
@@ -69,16 +70,20 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
 
 
 def _class_sheet(dataset: Dataset, source: str, manifest: dict, folder: Path, out: str | Path, pictures: int) -> Path:
-    """Labelled pictures: the first of every class, then the second, as many as asked for."""
-    of_class: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    """Labelled pictures: the first of every class, then the second, as many as asked for; one of several classes stands
+    under the first of them."""
+    of_class: dict[int, list[tuple[str, str, list[int]]]] = defaultdict(list)
     for split in reversed(SPLITS):
-        for path, label in read_json(folder / manifest["items"]["file"])[split]:
-            of_class[label].append((split, path))
-    rounds = itertools.zip_longest(*([(label, *one) for one in of_class[label]] for label in sorted(of_class)))
+        for path, label, *unknown in read_json(folder / manifest["items"]["file"])[split]:
+            shows = label if unknown else [label]
+            if shows:
+                of_class[shows[0]].append((split, path, shows))
+    rounds = itertools.zip_longest(*(of_class[label] for label in sorted(of_class)))
     chosen = itertools.islice((one for turn in rounds for one in turn if one), pictures)
     texts, shown = manifest["texts"], []
-    for label, split, path in chosen:
-        shown.append(tile(folder / path, [], {}, f"{split} · {texts[label]} · {Path(path).name}", room=SMALL_TILE))
+    for split, path, shows in chosen:
+        said = ", ".join(texts[label] for label in shows)
+        shown.append(tile(folder / path, [], {}, f"{split} · {said} · {Path(path).name}", room=SMALL_TILE))
     counts = ", ".join(f"{split} {manifest['splits'][split]['images']}" for split in SPLITS)
     about = f"{dataset.id} · source {source} · images: {counts} · {len(texts)} classes"
     return write_sheet(

@@ -19,8 +19,8 @@ from pydantic import (
 )
 
 from cones.data.archive import Archive, inside
-from cones.data.class_trees import fault_of
 from cones.data.formats import converter_named
+from cones.data.task_rules import CLASSIFICATION, MISSING_COUNTS, task_fault
 from cones.data.variants import laid_over_original
 from cones.runtime.errors import ConesError, closest, kind_of
 from cones.runtime.strict import Strict, Written, parse, read_yaml
@@ -29,7 +29,6 @@ REGISTRY = "datasets.yaml"
 DRAWN = "miniature"  # the source whose archives this project draws; no URL and no checksum belongs to it
 SPLITS = ("train", "val", "test")
 GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
-CLASSIFICATION = "classification"  # one class a picture
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
@@ -162,7 +161,6 @@ class Expected(Strict):
 
 
 RULES_WITHOUT_COUNTS = ("as_shipped", "holdout80", "test20_then_holdout80", "per_class_50_20_30")
-MISSING_COUNTS = "`expected` is missing: images per split, such as {images: {train: 80, val: 20}}"
 
 
 class Source(Strict):
@@ -171,6 +169,8 @@ class Source(Strict):
     Either `archives`, or `folder`: files of your own that are already unpacked, whose counts need not be stated.
     `exclude` leaves out items by their ids, such as a picture that is known to be bad; `allow_missing` says how many
     listed pictures may be absent; `allow_leaks` takes the same picture in two splits, or a patient in two.
+    `captions` is a file below the dataset's folder with sentences about any pictures, for methods that learn of texts:
+    COCO's captions, or a text a line (`cones/data/captions.py`).
     """
 
     archives: list[Archive] = Field(default_factory=list)
@@ -181,6 +181,9 @@ class Source(Strict):
     exclude: list[str] = Field(default_factory=list)
     allow_missing: NonNegativeInt = 0
     allow_leaks: bool = False
+    captions: str | None = None
+
+    _captions = field_validator("captions")(lambda path: path if path is None else inside(path))
 
     @model_validator(mode="after")
     def _has_one_origin(self):
@@ -203,19 +206,23 @@ class Dataset(Strict):
 
     For classification `classes` may be left out: they are those of the files, in the files' order. `texts` says how a
     text names a class, where that is not its name with spaces for underscores; `template` is the sentence around it;
-    `tree` puts classes below wider ones (`cones/data/class_trees.py`). An entry with `variant_of: <id>` holds what
-    differs from another one (`cones/data/variants.py`): files are looked for where the original's lie.
+    `tree` puts classes below wider ones (`cones/data/class_trees.py`). With `task: multi_label` a picture has the
+    classes of its boxes; `synonyms` are further words by which a caption names a class.
+
+    An entry with `variant_of: <id>` holds what differs from another one (`cones/data/variants.py`): files are looked
+    for where the original's lie.
     """
 
     id: str
     variant_of: str | None = None
     paper_name: str
     group: Literal["natural", "non_radiology", "radiology", "segmentation", "generation"]
-    task: Literal["detection", "instance_segmentation", "personalised_generation", "classification"]
+    task: Literal["detection", "instance_segmentation", "personalised_generation", "classification", "multi_label"]
     classes: list[ClassName] = Field(default_factory=list)
     template: str | None = None
     texts: dict[str, ClassName] = Field(default_factory=dict)
     tree: dict[str, Any] | None = None
+    synonyms: dict[str, list[ClassName]] = Field(default_factory=dict)
     prompts: list[Phrase] | None = None
     manual_prompts: list[Phrase] | None = None
     home: str
@@ -235,22 +242,8 @@ class Dataset(Strict):
 
     @model_validator(mode="after")
     def _says_what_its_task_needs(self):
-        if self.task == CLASSIFICATION:
-            if re.sub(r"[^{}]", "", self.template or "{}") != "{}" or "{}" not in (self.template or "{}"):
-                raise ValueError(
-                    "`template` must hold {} once, where the class name goes, and no other brace: a photo of a {}."
-                )
-            if self.classes and (unknown := sorted(set(self.texts) - set(self.classes))):
-                raise ValueError(f"`texts` names what is no class: {unknown[0]}")
-            if self.tree is not None and (fault := fault_of(self.tree, self.classes, self.text_of)):
-                raise ValueError(f"`tree`: {fault}")
-            return self
-        if not self.classes:
-            raise ValueError("`classes` is missing or empty: name at least one class")
-        if self.template is not None or self.texts or self.tree is not None:
-            raise ValueError("`template`, `texts`, `tree` are for `task: classification`; `prompts` say captions")
-        if any(source.archives and source.expected is None for source in self.sources.values()):
-            raise ValueError(MISSING_COUNTS)
+        if fault := task_fault(self):
+            raise ValueError(fault)
         return self
 
     @model_validator(mode="after")

@@ -43,18 +43,21 @@ class TargetScore(Strict):
     """The test images of one target: a dataset, or "base" and "new", the halves of the cell's own classes."""
 
     accuracy: Percent | None = Field(description="top-1; None where the method has no entry for these classes")
-    reason: str | None = Field(None, min_length=1, description="why there is no accuracy")
+    mean_ap: Percent | None = Field(None, description="instead, where a picture may show several classes")
+    reason: str | None = Field(None, min_length=1, description="why there is neither")
     images: Count
     classes: Count
-    per_class: dict[str, Percent] = Field(default_factory=dict, description="of classes with a test image")
+    per_class: dict[str, Percent] = Field(
+        default_factory=dict, description="accuracy, or average precision, of classes with a test image"
+    )
     absent: tuple[str, ...] = Field((), description="classes without a test image")
     hierarchy: HierarchyScore | None = Field(None, description="where the dataset has a tree of its classes")
     curve: tuple[CurvePoint, ...] = Field((), description="variants of the tuned classifier, none of them chosen")
 
     @model_validator(mode="after")
     def _whole(self) -> TargetScore:
-        if (self.accuracy is None) == (self.reason is None):
-            raise ValueError("a target has an accuracy, or a reason why not")
+        if sum(value is not None for value in (self.accuracy, self.mean_ap, self.reason)) != 1:
+            raise ValueError("a target has an accuracy, or a mean average precision, or a reason why not")
         return self
 
 
@@ -87,7 +90,7 @@ class ClassificationMetrics(Strict):
     cell: CellKey
     status: Literal["done", "skipped"]
     reason: str | None = Field(None, min_length=1, description="why the cell was skipped")
-    setting: Literal["few_shot", "base_to_new", "joint"]
+    setting: Literal["few_shot", "base_to_new", "joint", "multi_label"]
     shots: Count
     targets: dict[str, TargetScore] = Field(default_factory=dict)
     trained: Trained | None = None

@@ -8,7 +8,8 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from cones.data.registry import CLASSIFICATION, Dataset, load_registries
+from cones.data.registry import Dataset, load_registries
+from cones.data.task_rules import CLASSIFICATION, LABELLED, MULTI_LABEL
 from cones.experiment.classification import Classification
 from cones.experiment.few_shot import OF_CELL
 from cones.experiment.generation import Generation
@@ -365,12 +366,28 @@ def _check_tasks(suite: Suite, registry: dict[str, Dataset], file: Path) -> None
     classified = set(suite.classification.datasets) if suite.classification else set()
     for dataset in (*detected, *classified):
         task, is_classified = registry[dataset].task, dataset in classified
-        if (task == CLASSIFICATION) != is_classified or dataset in detected & classified:
+        if (task in LABELLED) != is_classified or dataset in detected & classified:
             raise ConesError(
                 f'dataset "{dataset}" is of the task {task}',
                 where=f"{file}: {'classification.datasets' if is_classified else 'datasets'}",
-                next_step="name it under `classification.datasets`" if task == CLASSIFICATION else "take it out there",
+                next_step="name it under `classification.datasets`" if task in LABELLED else "take it out there",
             )
+    if suite.classification:
+        _check_settings(suite.classification, registry, file)
+
+
+def _check_settings(section: Classification, registry: dict[str, Dataset], file: Path) -> None:
+    """ConesError for a grid whose datasets are of another task than its setting."""
+    for name, grid in section.grids.items():
+        wanted = MULTI_LABEL if grid.setting == MULTI_LABEL else CLASSIFICATION
+        for dataset in section.datasets_of(name):
+            if (task := registry[dataset].task) != wanted:
+                raise ConesError(
+                    f'dataset "{dataset}" is of the task {task}, and the grid\'s setting is {grid.setting}',
+                    where=f"{file}: classification.grids.{name}",
+                    expected=f"datasets of the task {wanted}",
+                    next_step="name its `datasets` there, all of this task",
+                )
 
 
 def _check_named_subjects(generation: Generation, dataset: Dataset, file: Path) -> None:

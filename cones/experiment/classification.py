@@ -6,25 +6,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from cones.data.task_rules import MULTI_LABEL
 from cones.experiment.outputs import classification_grids
 from cones.methods.method import METHODS
 from cones.methods.settings import Recipe
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.strict import Name, Strict, by_name, parse
 
-Kind = Literal["few_shot", "base_to_new"]
+Kind = Literal["few_shot", "base_to_new", "multi_label"]
 JOINT = "joint"  # the setting of a cell that trains on several datasets at once
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 Shots = Annotated[int, Field(ge=1)]
+PerCent = Annotated[int, Field(ge=1, le=100)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
 class Setting:
     """What a cell is trained on: so many images a class of a dataset, of all classes or of the first half of them; or
-    of all datasets of a group, `joint`, whose name is then the dataset's.
+    of all datasets of a group, `joint`, whose name is then the dataset's. Where a picture may show several classes, on
+    all training images with so many per cent of their labels, which stand in place of `shots`.
 
-    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`, `textures-joint16`.
+    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`, `textures-joint16`, `voc2007-labels10`.
     """
 
     dataset: str
@@ -33,19 +36,20 @@ class Setting:
 
     def __str__(self) -> str:
         words = {"few_shot": f"{self.shots}shot", "base_to_new": f"base{self.shots}", JOINT: f"joint{self.shots}"}
+        words |= {MULTI_LABEL: f"labels{self.shots}"}
         return f"{self.dataset}-{words[self.kind]}"
 
     @classmethod
     def of(cls, name: str) -> "Setting":
         """The setting of a name; ConesError for anything else."""
-        if match := re.fullmatch(r"(.+)-(?:(\d+)shot|base(\d+)|joint(\d+))", name):
-            dataset, few, base, joint = match.groups()
-            kind = "few_shot" if few else "base_to_new" if base else JOINT
-            return cls(dataset, kind, int(few or base or joint))
+        if match := re.fullmatch(r"(.+)-(?:(\d+)shot|base(\d+)|joint(\d+)|labels(\d+))", name):
+            dataset, *numbers = match.groups()
+            kinds = ("few_shot", "base_to_new", JOINT, MULTI_LABEL)
+            return next(cls(dataset, kind, int(number)) for kind, number in zip(kinds, numbers) if number)
         raise ConesError(
             "not a dataset with its setting",
             where=name,
-            expected="<dataset>-16shot, <dataset>-base16, or <group>-joint16",
+            expected="<dataset>-16shot, <dataset>-base16, <dataset>-labels10, or <group>-joint16",
             next_step="name it as the folders below results/<suite>/<model>/ are named",
         )
 
@@ -93,11 +97,18 @@ class GridArm(Strict):
 class ClassificationGrid(Strict):
     """The cells behind one table: models x datasets x shots x arms x seeds."""
 
-    setting: Kind = Field("few_shot", description="base_to_new: the first half of the classes has training images")
+    setting: Kind = Field(
+        "few_shot",
+        description="base_to_new: the first half of the classes has training images; multi_label: several classes a"
+        " picture, and `labels` instead of `shots`",
+    )
     models: Names | None = Field(None, description="default: all of the section")
     datasets: Names | None = Field(None, description="default: all of the section; where `targets` stand, these")
     arms: dict[Name, GridArm] | None = Field(None, min_length=1, description="default: all of the section")
     shots: Annotated[tuple[Shots, ...], Field(min_length=1)] = (16,)
+    labels: Annotated[tuple[PerCent, ...], Field(min_length=1)] = Field(
+        (100,), description="with `setting: multi_label`: per cent of the training labels that are known"
+    )
     seeds: Seeds | None = Field(None, description="default: those of the section")
     targets: dict[str, Names] = Field(
         default_factory=dict, description="dataset -> others whose test images its cells are scored on too"
@@ -236,7 +247,14 @@ class Classification(Strict):
         asked = self.grids[grid]
         own = (asked.arms or {}).get(arm, GridArm())
         datasets = own.datasets or asked.datasets or tuple(asked.targets) or self.datasets
-        return [Setting(dataset, asked.setting, shots) for dataset in datasets for shots in asked.shots]
+        numbers = asked.labels if asked.setting == MULTI_LABEL else asked.shots
+        return [Setting(dataset, asked.setting, number) for dataset in datasets for number in numbers]
+
+    def datasets_of(self, grid: str) -> list[str]:
+        """Every dataset that a grid reads, its arms' own and its targets among them."""
+        asked = self.grids[grid]
+        own = [setting.dataset for arm in asked.arms or self.arms for setting in self.settings_of(grid, arm)]
+        return list(dict.fromkeys([*own, *(one for targets in asked.targets.values() for one in targets)]))
 
     def seeds_of(self, grid: str, arm: str) -> tuple[int, ...]:
         asked = self.grids[grid]

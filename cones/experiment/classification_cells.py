@@ -11,6 +11,8 @@ from cones.experiment.outputs import Output, curve_grids
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
 
+POSITIONS = ("patches", "regions", "regions_unplaced")  # stored features of positions; a method reads one of them
+
 
 def grid_cells(plan: Plan, grid: str) -> list[Cell]:
     """The cells of one grid: models, arms, settings, seeds."""
@@ -133,12 +135,12 @@ def shows_curve(plan: Plan, cell: Cell) -> bool:
 
 
 def feature_kinds(plan: Plan, arm: str) -> tuple[str, ...]:
-    """The files of stored image features that an arm reads: "pooled", and the "patches" or "views" of its method; none
-    where the image encoder takes part."""
+    """The files of stored image features that an arm reads: "pooled", and those of positions or views of its method;
+    none where the image encoder takes part."""
     entry = method_of(plan, arm)
     if entry.trains_image_encoder:
         return ()
-    return ("pooled", *(kind for kind in ("patches", "views") if kind in entry.features))
+    return ("pooled", *(kind for kind in (*POSITIONS, "views") if kind in entry.features))
 
 
 def features_file(plan: Plan, model: str, dataset: str, kind: str) -> Path:

@@ -3,6 +3,7 @@
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.cell_steps import CELL, cell_of, job_of_cell
 from cones.experiment.classification_cells import (
+    POSITIONS,
     datasets_read,
     feature_kinds,
     joint_of,
@@ -13,7 +14,7 @@ from cones.experiment.classification_cells import (
 )
 from cones.experiment.step import Input, Job, Output, Step
 
-KINDS = ("pooled", "patches", "views")  # of stored image features; each has a file of its own
+KINDS = ("pooled", *POSITIONS, "views")  # of stored image features; each has a file of its own
 
 
 def classification_steps(plan: Plan) -> list[Step]:

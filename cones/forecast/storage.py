@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cones.data.registry import CLASSIFICATION, DRAWN, Dataset
+from cones.data.registry import DRAWN, Dataset
 from cones.data.state import State, state, stored_bytes
+from cones.data.task_rules import LABELLED
 from cones.experiment.cell import CHECKPOINTS, Plan
 from cones.experiment.generation import Generation
 from cones.forecast.work import Pictures
@@ -68,7 +69,7 @@ def dataset_sources(plan: Plan, seen: dict[str, Pictures | None]) -> list[Source
 def _bytes_of_picture(entry: Dataset, source: str) -> int:
     if source != DRAWN:
         return BYTES_PER_PICTURE
-    return BYTES_DRAWN_LABELLED if entry.task == CLASSIFICATION else BYTES_DRAWN
+    return BYTES_DRAWN_LABELLED if entry.task in LABELLED else BYTES_DRAWN
 
 
 def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, int]) -> list[Source]:

@@ -16,26 +16,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.methods.known_labels import known_pairs
 from cones.methods.method import METHODS, Selection
 from cones.methods.settings import Recipe
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
 from cones.runtime.errors import ConesError, closest
 
-Reads = Literal["pooled", "patches", "self_supervised", "text_encoder", "image_encoder"]
+Reads = Literal["pooled", "patches", "regions", "regions_unplaced", "self_supervised", "text_encoder", "image_encoder"]
 """What a method reads of the model: stored features of images (one vector each, or all positions too, or those of a
 second, self-supervised encoder as `ImageFeatures.second`), or an encoder that takes part in training or scoring.
-Hand-written texts through the frozen text encoder are at hand for every method."""
+`regions`, placed or not, are what `DualEncoder.encode_regions` says of an image; they stand in `patches`, of which a
+method reads one kind. Hand-written texts through the frozen text encoder are at hand for every method."""
+
+TaskName = Literal["classification", "multi_label"]
 
 
 @dataclass
 class LabelledFeatures:
     """Images of a split with their labels: features (n, …), labels (n,) int64 class index.
 
+    Where an image may show several classes, labels are (n, K): 1, 0, or -1 where nobody knows. Images that a method
+    trains on in place of those of the cell may be a tensor that its `loss_terms` reads.
     `views` are (V, n, d): pooled features of V augmented passes over the same images, where the suite stores them.
     """
 
-    features: ImageFeatures
+    features: ImageFeatures | Tensor
     labels: Tensor
     views: Tensor | None = None
 
@@ -49,6 +55,14 @@ class Task:
 
     name: str
     classes: int
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Texts of other pictures than the set's, and which of its classes each names: labels (n, K) int64, 1 or 0."""
+
+    texts: Sequence[str]
+    labels: Tensor
 
 
 ClassTree = Mapping[str, "ClassTree | None"]
@@ -78,6 +92,7 @@ class ClassifierInputs:
     concepts    (K, N, d) vectors of stage 1, for its second stage
     tasks       where several data sets are one training: which, in the order of their classes; empty for one data set
     tree        of the classes, where the data set has one: its leaves are the class names
+    captions    of a set that has some, for methods that learn of texts
     extra       files of other steps by name
     """
 
@@ -95,6 +110,7 @@ class ClassifierInputs:
     concepts: Tensor | None = None
     tasks: Sequence[Task] = ()
     tree: ClassTree | None = None
+    captions: Captions | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
 
@@ -151,6 +167,7 @@ class Tune(Protocol):
 class ClassifierMethod(ABC):
     """How images become class logits, and what trains.
 
+    serves         the tasks that it has a form for; cells of other tasks are holes with that reason
     reads          what it needs of the model
     recipe         its published values, with their source in the method's docstring; its `options` name every number
                    of the method's own
@@ -158,18 +175,21 @@ class ClassifierMethod(ABC):
     labels         "train" if it needs the labels of the few training images, "none" if it does not
     unseen_classes whether it can score classes that had no training image (`for_classes`); otherwise tables print "–"
     needs_tree     whether it needs a tree of the classes; cells of a set without one are holes with that reason
+    needs_captions whether it learns of captions; cells of a set without any are holes with that reason
     label_note     what a table says beside the row, such as that a form is a reconstruction; or None
     test_views     views of a test image that a classifier of pixels gets; if they are several, in one tensor (B, views,
                    3, side, side): the first is the image as it is tested, the others are cut and turned as training
                    images are, seeded by the image's name, so that an answer depends on no other image
     """
 
+    serves: frozenset[TaskName] = frozenset({"classification"})
     reads: frozenset[Reads] = frozenset({"pooled"})
     recipe: Recipe = Recipe()
     selection: Selection = "none"
     labels: Literal["train", "none"] = "train"
     unseen_classes: bool = False
     needs_tree: bool = False
+    needs_captions: bool = False
     label_note: str | None = None
     test_views: int = 1
 
@@ -205,8 +225,10 @@ class ClassifierMethod(ABC):
         """The classifier before training: where the method has a neutral start, that is zero-shot."""
 
     def loss_terms(self, classifier: Classifier, images: ImageFeatures | Tensor, labels: Tensor) -> LossTerms:
-        """Mean cross-entropy; every term is a sum over images and what it is divided by, so that a batch in parts
-        gives the loss of the whole batch."""
+        """Mean cross-entropy, or where labels are (B, K) that of known pairs; every term is a sum over images and what
+        it is divided by, so that a batch in parts gives the loss of the whole batch."""
+        if labels.ndim == 2:
+            return {"known_pairs": known_pairs(classifier(images), labels)}
         total = F.cross_entropy(classifier(images), labels, reduction="sum")
         return {"cross_entropy": LossTerm(total, torch.full((), float(len(labels)), device=total.device))}
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Input = Literal["text_states", "text_encoder", "stage1", "joint", "tuned", "training_images"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
-Features = Literal["patches", "views", "self_supervised"]
+Features = Literal["patches", "regions", "regions_unplaced", "views", "self_supervised"]
 
 
 class SurveyLine(Strict):

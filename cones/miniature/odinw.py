@@ -22,6 +22,7 @@ SUPERCATEGORIES = {
     "pistols": "Guns",
     "pothole": "potholes",
     "thermal_dogs_and_people": "dogs-person",
+    "nano_scenes": "things",
 }
 WITH_MINIVAL = ("egohands_generic", "vehicles_openimages")  # a part of valid once more, in a folder of its own
 BARE, WITH_SUPER = "annotations_without_background.json", "_annotations.coco.json"

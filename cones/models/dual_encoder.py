@@ -137,12 +137,28 @@ class DualEncoder(nn.Module):
         """pixels (B, 3, side, side), normalised. `patches` asks for the vectors of all positions too."""
 
     @abstractmethod
+    def encode_regions(self, pixels: Tensor, *, placed: bool) -> Tensor:
+        """pixels (B, 3, side, side), normalised -> (B, 1 + P, d): the whole picture, then its positions row by row,
+        each by its own value in the last attention, none of which sees another.
+
+        Of a ResNet's attention pool the first row is, `placed`, the value of the mean of all positions, and positional
+        embeddings are added to all rows (DualCoOp's reading); else it is the pooled feature, and no row has a
+        positional embedding (TaI-DPT's). Of a vision transformer the first row is the pooled feature, and `placed`
+        changes nothing: positions enter at the bottom, and the last block keeps its residual and feed-forward layer.
+        """
+
+    @abstractmethod
     def embed_text(self, ids: Tensor) -> Tensor:
         """Token ids (K, L) -> word vectors (K, L, w), before positions are added."""
 
     @abstractmethod
     def encode_text(self, embeddings: Tensor, ends: Tensor, *, tokens: BlockTokens | None = None) -> Tensor:
         """Word vectors (K, L, w) and the row of each text's end token (K,) -> (K, d), not normalised."""
+
+    @abstractmethod
+    def encode_words(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+        """As `encode_text`, of every row up to the last end: (K, 1 + max(ends), d); rows behind a text's own end say
+        nothing of it."""
 
 
 class Tokenizer(Protocol):

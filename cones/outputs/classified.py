@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ WHOLE = (
     *("train_images", "val_images", "steps", "peak_memory_bytes", "tree_nodes"),
 )
 TREE = ("tree_consistent", "tree_cuts")
+SCORES = ("accuracy", "mean_ap", *TREE)
 COST = ("seconds_per_step", "fit_seconds", "seconds_per_image")
 COLUMNS = (
     *KEYS,
-    *("status", "reason", "target", "accuracy", "no_accuracy", "images", "classes", "absent", "curve"),
+    *("status", "reason", "target", "accuracy", "mean_ap", "no_accuracy", "images", "classes", "absent", "curve"),
+    "average_precision",  # of each class, where a picture may show several
     *("tree_nodes", "tree_consistent", "tree_cuts", "no_tree"),
     *("trained_values", "stored_bytes", "text_encoder", "train_images", "val_images", "short_classes"),
     *("labels", "selection", "chosen", "note", "steps", *COST, "peak_memory_bytes", "device"),
@@ -59,13 +62,13 @@ def read_cells_table(path: str | Path) -> DataFrame:
     columns, rows = read_csv(path)
     if tuple(columns) != COLUMNS:
         raise ConesError("not a list of cells of this version", where=path, next_step="delete it and run again")
-    kinds = {**dict.fromkeys(WHOLE, int), **dict.fromkeys(("accuracy", *TREE, *COST), float)}
+    kinds = {**dict.fromkeys(WHOLE, int), **dict.fromkeys((*SCORES, *COST), float)}
     try:
         read = [{name: kinds.get(name, str)(text) if text else None for name, text in row.items()} for row in rows]
     except ValueError as error:
         raise ConesError("not a number", where=path, found=error, next_step="delete it and run again") from None
     table = pd.DataFrame(read, columns=list(COLUMNS))
-    return table.astype({**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(("accuracy", *TREE, *COST), "float64")})
+    return table.astype({**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys((*SCORES, *COST), "float64")})
 
 
 def _rows(one: ClassifiedCell) -> list[dict]:
@@ -88,6 +91,8 @@ def _rows(one: ClassifiedCell) -> list[dict]:
     rows = []
     for target, score in one.metrics.targets.items():
         what = {"target": target, "accuracy": score.accuracy, "no_accuracy": score.reason, "images": score.images}
+        if score.mean_ap is not None:
+            what |= {"mean_ap": score.mean_ap, "average_precision": json.dumps(score.per_class, ensure_ascii=False)}
         what |= {"classes": score.classes, "absent": ", ".join(score.absent) or None}
         if (tree := score.hierarchy) is not None:
             what |= {"tree_nodes": tree.nodes, "tree_consistent": tree.consistent, "tree_cuts": tree.cuts}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cones.evaluation.classification_metrics import write_classification_metrics
+from cones.data.task_rules import MULTI_LABEL
+from cones.evaluation.classification_metrics import TargetScore, write_classification_metrics
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT, Setting
 from cones.experiment.classification_cells import joint_of, settings_of
@@ -12,7 +13,7 @@ from cones.runtime.provenance import run_provenance
 from cones.runtime.verification import fingerprints
 from cones.steps.classify import CellFit
 from cones.steps.joint_cell import JointFit, PartOfJoint
-from cones.steps.score_classifier import target_score
+from cones.steps.multi_label_cell import MultiLabelFit
 
 FILES = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json")  # run.json is written after them
 
@@ -22,7 +23,6 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
     An interrupted training of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
-    fit_of = JointFit if Setting.of(cell.dataset).kind == JOINT else PartOfJoint if joint_of(plan, cell) else CellFit
     fit = fit_of(plan, cell)
     if reason := fit.reason:
         log.info("skipped: %s", reason)
@@ -34,11 +34,25 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
         record, trained = fit.run(identity)
         scored, scoring = fit.score()
         write_json(cell.folder / "predictions.json", {one.target.key: one.predictions for one in scored}, indent=None)
-        targets = {one.target.key: target_score(one, fit.in_tree(one)) for one in scored}
+        targets = {one.target.key: fit.target_score(one) for one in scored}
         metrics = fit.metrics(status="done", targets=targets, trained=trained)
-        shown = (f"{key} {one.accuracy:.1f}" for key, one in targets.items() if one.accuracy is not None)
-        log.info("%s: top-1 accuracy %s", cell, ", ".join(shown) or "none")
+        log.info("%s: %s", cell, ", ".join(_shown(key, one) for key, one in targets.items()))
     write_classification_metrics(cell.folder / "metrics.json", metrics)
     provenance = run_provenance(inputs=fit.inputs_sha256(), settings=settings_of(plan, cell), device=str(fit.device))
     files = fingerprints(cell.folder, FILES)
     write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": record, "inference": scoring})
+
+
+def fit_of(plan: Plan, cell: Cell) -> CellFit:
+    """The kind of fit that a cell's setting and method ask for."""
+    if (kind := Setting.of(cell.dataset).kind) == JOINT:
+        return JointFit(plan, cell)
+    if kind == MULTI_LABEL:
+        return MultiLabelFit(plan, cell)
+    return (PartOfJoint if joint_of(plan, cell) else CellFit)(plan, cell)
+
+
+def _shown(key: str, score: TargetScore) -> str:
+    if score.mean_ap is not None:
+        return f"{key}: mAP {score.mean_ap:.1f}"
+    return f"{key}: top-1 accuracy {'none' if score.accuracy is None else f'{score.accuracy:.1f}'}"

@@ -12,15 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cones.data.captions import read_captions
+from cones.data.classification import Item
 from cones.evaluation.classification_metrics import (
     ClassificationMetrics,
     HierarchyScore,
+    TargetScore,
     Trained,
 )
 from cones.evaluation.metrics import CellKey
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT, Setting
 from cones.experiment.classification_cells import (
+    POSITIONS,
     cells_before,
     method_of,
     shows_curve,
@@ -31,6 +35,7 @@ from cones.experiment.classification_cells import (
 from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
+    Captions,
     Choice,
     Classifier,
     ClassifierInputs,
@@ -49,9 +54,10 @@ from cones.runtime.verification import recorded_state
 from cones.steps.device import device_for
 from cones.steps.frozen_texts import FrozenTexts
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score
+from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
+TASK_WORDS = {"classification": "one class a picture", "multi_label": "several classes a picture"}
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
 
 
@@ -70,7 +76,7 @@ class CellFit:
 
     def _check_features(self) -> None:
         """ConesError if the method reads stored features that its registry entry does not name."""
-        for kind in sorted(self.method.reads & {"patches", "self_supervised"}):
+        for kind in sorted(self.method.reads & {*POSITIONS, "self_supervised"}):
             if kind not in self.entry.features:
                 raise ConesError(
                     f'the method reads "{kind}", and its registry entry does not say so',
@@ -89,9 +95,15 @@ class CellFit:
         if JOINT in self.entry.inputs and not lacking:
             lacking = "is trained on several data sets at once, with all their classes: this one is in no such cell"
         lacking = lacking or self._reason_of_sources()
-        if self.own.reason or lacking or not self.method.needs_tree or self.own.manifest.get("class_tree"):
+        if (task := self.own.manifest["task"]) not in self.method.serves:
+            lacking = f"has no form for {TASK_WORDS[task]}"
+        if self.own.reason or lacking:
             return self.own.reason or lacking
-        return "needs a tree of the classes, and the data set has none"
+        if self.method.needs_tree and not self.own.manifest.get("class_tree"):
+            return "needs a tree of the classes, and the data set has none"
+        if self.method.needs_captions and not self.own.manifest.get("captions"):
+            return "needs captions, and the data set has none"
+        return None
 
     def _reason_of_sources(self) -> str | None:
         """Why the trainings on other data sets that the cell starts from do not serve it."""
@@ -143,6 +155,7 @@ class CellFit:
             encoder=encoder,
             tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
             concepts=self._concepts(),
+            captions=self._captions(),
             extra={"sources": sources} if (sources := self._sources()) else {},
             **self.classes_to_learn(),
         )
@@ -161,13 +174,29 @@ class CellFit:
         """Stored features of the images to "train" on, to "val"idate on, or of "every" training image."""
         items = getattr(self.few, part)
         views = self.own.views(items) if part == "train" else None
-        features, labels = self.own.features(items).to(self.device), labels_of(items).to(self.device)
+        features, labels = self.own.features(items).to(self.device), self._labels(items).to(self.device)
         return LabelledFeatures(features, labels, None if views is None else to_device(views, self.device))
+
+    def _labels(self, items: Sequence[Item]) -> Tensor:
+        return labels_of(items)
+
+    def target_score(self, scored: Scored) -> TargetScore:
+        return target_score(scored, self.in_tree(scored))
 
     def _scale(self, encoder: DualEncoder | None) -> float:
         if encoder is not None:
             return float(encoder.logit_scale.exp())
         return float(self.own.stored("pooled")["logit_scale"])
+
+    def _captions(self) -> Captions | None:
+        """Of a set that has some, for methods that need them."""
+        if not self.method.needs_captions:
+            return None
+        read = read_captions(self.own.folder, self.own.manifest)
+        labels = torch.zeros(len(read), len(self.own.classes), dtype=torch.int64)
+        for row, (_, places) in zip(labels, read):
+            row[places] = 1
+        return Captions([text for text, _ in read], labels)
 
     def _concepts(self) -> Tensor | None:
         """(K, N, d) of the cell whose embeddings this one fixes."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cones.data.ahead import ahead
 from cones.data.classification import Item, load_pixels, read_items, train_views
+from cones.data.task_rules import MULTI_LABEL
 from cones.experiment.cell import Plan
 from cones.experiment.classification_cells import features_file
 from cones.models.checkpoints import load_dual_encoder
@@ -18,6 +19,7 @@ from cones.runtime.progress import log, watched
 from cones.steps.device import device_for
 
 BATCH = 64
+REGIONS = {"regions": True, "regions_unplaced": False}  # kind -> whether positions are added
 VIEWS = 10  # augmented passes over the training images (gaopengcuhk/Tip-Adapter, configs: augment_epoch)
 SCALE = "logit_scale"  # beside the pooled features: exp of the model's
 
@@ -27,7 +29,10 @@ def encode_images(plan: Plan, model: str, dataset: str, kind: str) -> None:
 
     pooled   train, val, test (n, d), and `logit_scale`
     patches  train, val, test (n, P, d)
+    regions, regions_unplaced  train, val, test (n, 1 + P, d) (`DualEncoder.encode_regions`)
     views    train (V, n, d): pooled features of augmented passes over the training images
+
+    Pictures of several classes are read whole, squeezed to the square: a middle would lose what is at the edges.
     """
     path, manifest = features_file(plan, model, dataset, kind), plan.manifest(dataset)
     if manifest["status"] == "skipped":
@@ -42,8 +47,10 @@ def encode_images(plan: Plan, model: str, dataset: str, kind: str) -> None:
     else:
         tensors = {}
         for split, listed in items.items():
-            pooled, patches = _encoded(encoder, folder, listed, device, patches=kind == "patches")
-            tensors[split] = pooled if kind == "pooled" else patches
+            pooled, positions = _encoded(
+                encoder, folder, listed, device, kind=kind, whole=manifest["task"] == MULTI_LABEL
+            )
+            tensors[split] = pooled if kind == "pooled" else positions
         if kind == "pooled":
             tensors[SCALE] = encoder.logit_scale.detach().exp()
     save_tensors(path, tensors, {"items": manifest["items"]["sha256"]})
@@ -58,22 +65,28 @@ def _encoded(
     device: torch.device,
     view: int | None = None,
     *,
-    patches: bool = False,
-) -> tuple[Tensor, Tensor | None]:
-    """(pooled (n, d), patches (n, P, d) or None); `view` numbers an augmented pass, None is the middle of a picture."""
+    kind: str = "pooled",
+    whole: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """(pooled (n, d), patches or regions (n, …, d), empty where nobody asks); `view` numbers an augmented pass, None is
+    the middle of a picture, or all of it."""
 
     def pixels(part: Sequence[Item]) -> Tensor:
         paths = [folder / item.path for item in part]
         if view is None:
-            return load_pixels(paths, encoder.picture_format)
+            return load_pixels(paths, encoder.picture_format, whole=whole)
         return train_views(paths, [item.path for item in part], encoder.picture_format, "stored view", view)
 
     pooled, positions = [torch.empty(0, encoder.width)], []
     batches = ahead(pixels, list(_batches(items)), device_type=device.type)
     for batch in watched(batches, label="batches of images", total=-(-len(items) // BATCH)):
-        features = encoder.encode_image(to_device(batch, device), patches=patches)
+        batch = to_device(batch, device)
+        if kind in REGIONS:
+            positions.append(encoder.encode_regions(batch, placed=REGIONS[kind]).float().cpu())
+            continue
+        features = encoder.encode_image(batch, patches=kind == "patches")
         pooled.append(features.pooled.float().cpu())
-        if patches:
+        if kind == "patches":
             positions.append(features.patches.float().cpu())
     return torch.cat(pooled), torch.cat(positions) if positions else torch.empty(0, 0, encoder.width)
 

@@ -10,10 +10,26 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cones.data.classification import Item, base_and_new, few_shot, of_classes, read_items, short_classes
+from cones.data.classification import (
+    Item,
+    LabelSetItem,
+    base_and_new,
+    few_shot,
+    of_classes,
+    partly_known,
+    read_items,
+    short_classes,
+)
+from cones.data.task_rules import MULTI_LABEL
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import feature_kinds, features_file, method_of, self_supervised_file
+from cones.experiment.classification_cells import (
+    POSITIONS,
+    feature_kinds,
+    features_file,
+    method_of,
+    self_supervised_file,
+)
 from cones.models.dual_encoder import ImageFeatures
 from cones.runtime.artifacts import load_tensors
 from cones.runtime.errors import ConesError
@@ -58,8 +74,13 @@ class LabelledDataset:
     def classes(self) -> list[str]:
         return self.manifest["classes"]
 
+    @property
+    def has_label_sets(self) -> bool:
+        """Whether a picture may show several classes: then its items are `LabelSetItem`s."""
+        return self.manifest["task"] == MULTI_LABEL
+
     @cached_property
-    def items(self) -> dict[str, list[Item]]:
+    def items(self) -> dict[str, list[Item]] | dict[str, list[LabelSetItem]]:
         return read_items(self.folder)
 
     @cached_property
@@ -77,7 +98,7 @@ class LabelledDataset:
             classes=[self.classes[label] for label in labels],
             names=[self.manifest["texts"][label] for label in labels],
             template=self.manifest["template"],
-            items=of_classes(self.items["test"], list(labels)),
+            items=self.items["test"] if self.has_label_sets else of_classes(self.items["test"], list(labels)),
             tree=self.manifest.get("class_tree"),
         )
 
@@ -100,8 +121,9 @@ class LabelledDataset:
         """Stored features of these items; of a method that reads none (n, 0)."""
         if "pooled" not in self.files:
             return ImageFeatures(torch.empty(len(items), 0))
-        kinds = {kind: self._rows(kind, items) for kind in ("pooled", "patches", "second") if kind in self.files}
-        return ImageFeatures(**kinds)
+        kinds = {kind: self._rows(kind, items) for kind in ("pooled", "second") if kind in self.files}
+        patches = next((self._rows(kind, items) for kind in POSITIONS if kind in self.files), None)
+        return ImageFeatures(**kinds, patches=patches)
 
     def views(self, items: Sequence[Item]) -> Tensor | None:
         """(V, n, d) of training items; None where the method reads none."""
@@ -120,7 +142,8 @@ class LabelledDataset:
 
 @dataclass(frozen=True)
 class FewImages:
-    """The labelled images that a cell may learn from, and what all its classes are.
+    """The labelled images that a cell may learn from, and what all its classes are. Where a picture may show several,
+    all images with the labels that are known.
 
     labels  of the dataset's classes that have training images, in order
     short   {class: its images} of classes with fewer than asked for
@@ -136,6 +159,11 @@ class FewImages:
     def draw(cls, dataset: LabelledDataset, setting: Setting, seed: int) -> FewImages:
         """The draw of a setting and seed: the same for every method and model."""
         every = list(range(len(dataset.classes)))
+        if setting.kind == MULTI_LABEL:
+            known = {
+                split: partly_known(dataset.items[split], len(every), setting.shots, seed) for split in ("train", "val")
+            }
+            return cls(every, known["train"], known["val"], known["train"], {})
         labels = base_and_new(every)[0] if setting.kind == "base_to_new" else every
         train, val = (of_classes(dataset.items[split], labels) for split in ("train", "val"))
         names = [dataset.classes[label] for label in labels]

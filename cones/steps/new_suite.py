@@ -15,8 +15,9 @@ from cones.data.labelled import Division, divided
 from cones.data.patients import with_patients
 from cones.data.recognise import Recognised, recognise
 from cones.data.recognise.layout import split_rule
-from cones.data.registry import CLASSIFICATION, SPLITS, Dataset, Expected, ImageCounts, load_registry
+from cones.data.registry import SPLITS, Dataset, Expected, ImageCounts, load_registry
 from cones.data.splits import split_items
+from cones.data.task_rules import CLASSIFICATION
 from cones.experiment.cell import Plan
 from cones.experiment.suite import CONFIG_FOLDER
 from cones.runtime.artifacts import write_text

@@ -66,12 +66,12 @@ def score(
     """
     if classifier is None or not target.items:
         return Scored(target, None, None, 0.0, reason or "no test images of these classes")
-    logits, seconds = logits_of(fit, target, classifier)
+    logits, seconds = test_logits(fit, target, classifier)
     return _answers(target, logits if columns is None else logits[:, columns], seconds, where=fit.cell.folder)
 
 
-def logits_of(fit: CellFit, target: Target, classifier: Classifier) -> tuple[Tensor, float]:
-    """(logits (n, K) of all test images in float32 on the CPU, seconds of the classifier alone)."""
+def test_logits(fit: CellFit, target: Target, classifier: Classifier) -> tuple[Tensor, float]:
+    """Logits (n, K) of all test images of a target, and the seconds that the classifier took."""
     dataset, logits, seconds = fit.datasets[target.dataset], [], 0.0
     views = fit.method.test_views
     size = max(1, PICTURES_AT_ONCE // views) if fit.reads_pixels else FEATURES_AT_ONCE
@@ -122,7 +122,7 @@ def hierarchy_score(fit: CellFit, scored: Scored, nodes: Classifier, tree: Hiera
     """HCA and MTA of a classifier of the tree's nodes on stored features. It has to give the
     cell's own answers: a method that answers texts of other classes in another way has no numbers."""
     target = scored.target
-    found, _ = logits_of(fit, target, nodes)
+    found, _ = test_logits(fit, target, nodes)
     place = {tree.names[leaf]: number for number, leaf in enumerate(tree.leaves)}
     places = torch.tensor([place[name] for name in target.names])  # of each class, among the leaves
     leaf_logits = found[:, list(tree.leaves)][:, places]

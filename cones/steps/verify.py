@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cones.data.classification import read_items
 from cones.data.labelled import content_digest, pictures_digest
-from cones.data.registry import CLASSIFICATION
+from cones.data.task_rules import LABELLED
 from cones.evaluation.classification_metrics import read_classification_metrics
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.evaluation.metrics import read_metrics
@@ -134,7 +134,7 @@ def _check_content(folder: Path) -> None:
 def _check_dataset(manifest: Path) -> None:
     """Check the splits of a prepared dataset and all their pictures against its manifest."""
     content, images = read_json(manifest), {}
-    if content.get("task") == CLASSIFICATION:
+    if content.get("task") in LABELLED:
         _check_labelled(manifest.parent, content)
         return
     for split in content["splits"].values():

@@ -49,10 +49,24 @@ class CLIP(DualEncoder):
     ) -> ImageFeatures:
         return self.visual(pixels, patches=patches, tokens=tokens)
 
+    def encode_regions(self, pixels: Tensor, *, placed: bool) -> Tensor:
+        if isinstance(self.visual, ModifiedResNet):
+            return self.visual.regions(pixels, placed=placed)
+        return self.visual.regions(pixels)
+
     def embed_text(self, ids: Tensor) -> Tensor:
         return self.token_embedding(ids)
 
     def encode_text(self, embeddings: Tensor, ends: Tensor, *, tokens: BlockTokens | None = None) -> Tensor:
+        hidden = self._read(embeddings, ends, tokens)
+        rows = hidden[torch.arange(len(hidden), device=hidden.device), ends]  # (K, w)
+        return rows @ self.text_projection
+
+    def encode_words(self, embeddings: Tensor, ends: Tensor) -> Tensor:
+        return self._read(embeddings, ends, None) @ self.text_projection
+
+    def _read(self, embeddings: Tensor, ends: Tensor, tokens: BlockTokens | None) -> Tensor:
+        """All rows up to the last end, behind the last norm: (K, L, w)."""
         if embeddings.shape[1] > self.context_length:
             raise ConesError(
                 "the text is too long for the text encoder",
@@ -66,6 +80,4 @@ class CLIP(DualEncoder):
         if tokens is not None:
             tokens.refuse_unknown_blocks(self.text_blocks)
             before_block = tokens.in_place
-        hidden = self.ln_final(self.transformer(hidden, before_block))
-        rows = hidden[torch.arange(len(hidden), device=hidden.device), ends]  # (K, w)
-        return rows @ self.text_projection
+        return self.ln_final(self.transformer(hidden, before_block))

@@ -60,18 +60,37 @@ class AttentionPool(nn.Module):
 
     def forward(self, features: Tensor, *, patches: bool) -> ImageFeatures:
         """(B, C, H, W) -> features of width d; `patches` asks every position, not only the mean (CALIP's reading)."""
-        rows = features.flatten(2).transpose(1, 2)  # (B, H W, C)
-        rows = torch.cat([rows.mean(1, keepdim=True), rows], dim=1) + self.positional_embedding  # (B, 1 + H W, C)
+        rows = with_mean(features) + self.positional_embedding
+        pooled = self.attend(rows if patches else rows[:, :1], rows)
+        return ImageFeatures(pooled[:, 0], pooled[:, 1:] if patches else None)
+
+    def attend(self, asked: Tensor, rows: Tensor) -> Tensor:
+        """What some rows see of all: (B, A, C), (B, R, C) -> (B, A, d)."""
 
         def heads(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, rows, C / heads)
 
-        asked = rows if patches else rows[:, :1]
         context = F.scaled_dot_product_attention(
             heads(self.q_proj(asked)), heads(self.k_proj(rows)), heads(self.v_proj(rows))
         )
-        pooled = self.c_proj(context.transpose(1, 2).flatten(2))  # (B, asked rows, d)
-        return ImageFeatures(pooled[:, 0], pooled[:, 1:] if patches else None)
+        return self.c_proj(context.transpose(1, 2).flatten(2))
+
+    def values(self, rows: Tensor) -> Tensor:
+        """Each row by itself, without attention: (B, R, C) -> (B, R, d)."""
+        return self.c_proj(self.v_proj(rows))
+
+    def regions(self, features: Tensor, *, placed: bool) -> Tensor:
+        """(B, C, H, W) -> (B, 1 + H W, d), as `DualEncoder.encode_regions` says."""
+        rows = with_mean(features)
+        if placed:
+            return self.values(rows + self.positional_embedding)
+        return torch.cat([self.attend(rows[:, :1], rows), self.values(rows[:, 1:])], dim=1)
+
+
+def with_mean(features: Tensor) -> Tensor:
+    """(B, C, H, W) -> rows (B, 1 + H W, C), the first of which is the mean of the others."""
+    rows = features.flatten(2).transpose(1, 2)
+    return torch.cat([rows.mean(1, keepdim=True), rows], dim=1)
 
 
 class ModifiedResNet(nn.Module):
@@ -115,6 +134,14 @@ class ModifiedResNet(nn.Module):
                 where="image encoder",
                 next_step="choose a model whose image encoder is a vision transformer, such as clip_vit_b16",
             )
+        return self.attnpool(self.maps(pixels), patches=patches)
+
+    def regions(self, pixels: Tensor, *, placed: bool) -> Tensor:
+        """(B, 1 + P, d), as `DualEncoder.encode_regions` says."""
+        return self.attnpool.regions(self.maps(pixels), placed=placed)
+
+    def maps(self, pixels: Tensor) -> Tensor:
+        """(B, 3, side, side) -> (B, 32 width, side / 32, side / 32)."""
         if pixels.shape[-2:] != (self.side, self.side):
             raise ConesError(
                 "pictures of another size than the image encoder reads",
@@ -122,5 +149,4 @@ class ModifiedResNet(nn.Module):
                 found=tuple(pixels.shape[-2:]),
                 next_step="load the pictures in the `picture_format` of the model",
             )
-        features = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(pixels)))))  # (B, 32 width, side / 32, …)
-        return self.attnpool(features, patches=patches)
+        return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(pixels)))))

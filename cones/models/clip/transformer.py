@@ -50,6 +50,11 @@ class Attention(nn.Module):
         context = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         return self.out_proj(context.transpose(1, 2).reshape(batch, length, width))
 
+    def values(self, hidden: Tensor) -> Tensor:
+        """Each row's own value, without attention: (B, L, w) -> (B, L, w)."""
+        joined = self.projections(hidden, self.in_proj_weight, self.in_proj_bias)
+        return self.out_proj(joined[..., -hidden.shape[-1] :])
+
 
 class FeedForward(nn.Module):
     """Four times as wide inside."""
@@ -75,6 +80,11 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         hidden = hidden + self.attn(self.ln_1(hidden))
+        return hidden + self.mlp(self.ln_2(hidden))
+
+    def values(self, hidden: Tensor) -> Tensor:
+        """The block whose rows see themselves alone, by their values."""
+        hidden = hidden + self.attn.values(self.ln_1(hidden))
         return hidden + self.mlp(self.ln_2(hidden))
 
 

@@ -35,6 +35,15 @@ class VisionTransformer(nn.Module):
     def forward(self, pixels: Tensor, *, patches: bool = False, tokens: BlockTokens | None = None) -> ImageFeatures:
         return self.encode(self.embed(pixels), patches=patches, tokens=tokens)
 
+    def regions(self, pixels: Tensor) -> Tensor:
+        """(B, 1 + P, d), as `DualEncoder.encode_regions` says; positions are part of every row."""
+        hidden = self.ln_pre(self.embed(pixels))
+        *before, last = self.transformer.resblocks
+        for block in before:
+            hidden = block(hidden)
+        rows = torch.cat([last(hidden)[:, :1], last.values(hidden)[:, 1:]], dim=1)
+        return self.ln_post(rows) @ self.proj
+
     def embed(self, pixels: Tensor) -> Tensor:
         """(B, 3, side, side) -> rows with their positions (B, 1 + P, D), before the first norm."""
         rows = self.conv1(pixels).flatten(2).transpose(1, 2)  # (B, P, D)

@@ -10,6 +10,7 @@ from baselines.text_prompts.context import PLACEHOLDER, WORDS
 from cones.methods.classifier import ClassifierInputs, Recipe
 from cones.models.dual_encoder import ImageFeatures
 from tests.golden.clip import recipe as golden_recipe
+from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, NAMES
 from tests.methods.classifier.inputs_of import inputs_of, tiny_clip, tiny_images
 
@@ -70,3 +71,12 @@ def prompt_inputs(
 
 def with_options(recipe: Recipe, **options) -> Recipe:
     return recipe.model_copy(update={"options": {**recipe.options, **options}})
+
+
+def step_holds(golden: GoldenFile, key: str, found: Tensor, start: Tensor, within: float = 1e-2) -> None:
+    """A parameter after some steps is the golden one: what it moved by, in standard deviations of that, with the
+    rounding of the parameter as the floor."""
+    golden.compare(key, found, within=1e-4)
+    expected = torch.from_numpy(golden.content[key]) - golden.part(key, start)
+    moved = golden.part(key, found) - golden.part(key, start)
+    assert (moved - expected).abs().max() <= within * expected.std() + 4e-9, f"{key}: {expected.std()}"

@@ -6,11 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 
+from cones.data.captions import read_captions
 from cones.data.classification import read_items
 from cones.data.download import fetch
 from cones.data.labelled import FEW
 from cones.data.prepare import prepare
-from cones.data.registry import CLASSIFICATION, Expected, ImageCounts, load_registry
+from cones.data.registry import Expected, ImageCounts, load_registry
+from cones.data.task_rules import CLASSIFICATION, LABELLED, MULTI_LABEL
 from cones.miniature.archives import draw, paint_pages
 from cones.miniature.classification import medical
 from cones.miniature.classification.drawings import DRAWINGS
@@ -32,14 +34,39 @@ def few(dataset_id, per_class=1):
 def test_every_set_is_drawn_and_has_enough_of_each_class():
     assert set(REGISTRY) == set(DRAWINGS)
     for dataset in REGISTRY.values():
-        assert dataset.task == CLASSIFICATION
+        assert dataset.task in LABELLED
         expected, classes = dataset.source("miniature").expected.images, len(dataset.classes)
         assert {expected.train % classes, expected.val % classes, expected.test % classes} == {0}
         assert expected.train >= 16 * classes and expected.val >= 4 * classes
         assert expected.test >= (100 if classes == 2 else 20) * classes
 
 
-@pytest.mark.parametrize("dataset_id", sorted(DRAWINGS))
+ONE_CLASS = sorted(name for name, dataset in REGISTRY.items() if dataset.task == CLASSIFICATION)
+SEVERAL = sorted(name for name, dataset in REGISTRY.items() if dataset.task == MULTI_LABEL)
+
+
+@pytest.mark.parametrize("dataset_id", SEVERAL)
+def test_a_picture_of_several_things_has_their_classes_and_captions_name_them(dataset_id, tmp_path):
+    dataset = few(dataset_id)
+    draw(dataset, tmp_path)
+    fetch(dataset, "miniature", tmp_path)
+    manifest, folder = prepare(dataset, "miniature", tmp_path), tmp_path / "miniature" / dataset_id
+    shown = {
+        (page.split, tuple(sorted({dataset.classes.index(one.class_name) for one in page.painted.objects})))
+        for page in paint_pages(dataset)
+    }
+    items = read_items(folder)
+    found = [(split, item.present) for split in items for item in items[split]]
+    assert set(found) == shown and len(found) == 3 * len(dataset.classes)
+    assert any(len(present) > 1 for _, present in found) and not any(item.unknown for item in items["train"])
+    said = read_captions(folder, manifest)
+    assert len(said) == manifest["captions"]["texts"] > 100 and manifest["captions"]["without_a_class"] == 2
+    for text, places in said:
+        assert [place for place, name in enumerate(dataset.classes) if name in text.replace(".", "").split()] == places
+    assert {place for _, places in said for place in places} == set(range(len(dataset.classes)))
+
+
+@pytest.mark.parametrize("dataset_id", ONE_CLASS)
 def test_a_drawn_archive_goes_the_way_of_a_real_one(dataset_id, tmp_path):
     dataset = few(dataset_id)
     draw(dataset, tmp_path)

@@ -1,0 +1,220 @@
+"""Cells of pictures that show several classes: from boxes and captions to mAP, and the table of them."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from PIL import Image, ImageDraw
+
+from cones.data.classification import label_matrix, partly_known, read_items
+from cones.evaluation.mean_average_precision import mean_average_precision
+from cones.experiment.cell import Plan
+from cones.experiment.classification import Setting
+from cones.experiment.pipeline import Pipeline
+from cones.experiment.step import Job
+from cones.miniature.painter import generator_of
+from cones.outputs.files import read_csv
+from cones.outputs.make import make_output
+from cones.runtime.artifacts import load_tensors, read_json
+from cones.runtime.errors import ConesError
+from cones.runtime.sources import ROOT
+from tests.data.own import coco_json
+from tests.steps.tiny_cells import encode, fit, run
+from tests.tiny_sets import CLASSES, tiny_suite, write_tiny
+
+NAMES = list(CLASSES)
+SHORT = {"epochs": 2, "warmup_epochs": 0, "batch_size": 4, "options": {"vectors": 2}}
+ARMS = {
+    "zero_shot": None,
+    "linear_probing": None,
+    "taskres": {"recipe": {"epochs": 3, "warmup_epochs": 0}},
+    "dualcoop": {"recipe": SHORT},
+    "tai_dpt": {"recipe": {**SHORT, "learning_rate": 0.1}},
+    "coop": None,
+    "tip_adapter": None,
+}
+GRID = {"setting": "multi_label", "datasets": ["scenes"], "labels": [50]}
+COUNTS = {"train": 8, "val": 4, "test": 6}
+
+
+def draw_scenes(folder) -> None:
+    """Two shapes side by side, of the same or of two classes, in COCO's layout, with captions."""
+    for split, count in COUNTS.items():
+        (folder / split).mkdir(parents=True)
+        boxes = []
+        for number in range(count):
+            random = generator_of(f"{split}:{number}")
+            picture = Image.new("RGB", (48, 24), tuple(random.integers(180, 256, 3).tolist()))
+            for x, name in zip((2, 26), (NAMES[number % 3], NAMES[int(random.integers(3))])):
+                shape, colour = CLASSES[name]
+                getattr(ImageDraw.Draw(picture), shape)((x, 4, x + 15 + number, 20), fill=colour)
+                boxes.append((number + 1, NAMES.index(name) + 1, [x, 4, 15, 16]))
+            picture.save(folder / split / f"{number}.png")
+        files = [{"id": one + 1, "file_name": f"{one}.png", "width": 48, "height": 24} for one in range(count)]
+        (folder / split / "labels.json").write_bytes(coco_json(files, boxes, NAMES))
+    (folder / "captions.txt").write_text("a red disc and a blue box\ngreen discs\nnothing at all\n")
+
+
+def scenes_entry() -> dict:
+    source = {
+        "folder": "own/scenes",
+        "format": {"name": "coco", "folders": list(COUNTS), "annotations": ["labels.json"]},
+        "split": {"rule": "as_shipped", "shipped": {split: split for split in COUNTS}},
+        "captions": "captions.txt",
+    }
+    known = {"paper_name": "scenes", "group": "natural", "task": "multi_label", "classes": NAMES}
+    return known | {"home": "nowhere", "licence": "made here", "access": "open", "sources": {"official": source}}
+
+
+def write_suite(folder, **classification) -> None:
+    section = {"arms": ARMS, "datasets": ["scenes", "shapes"], "seeds": [1, 2]}
+    section["grids"] = {"survey_multi_label": GRID, "survey": {"datasets": ["shapes"], "shots": [2]}}
+    content = tiny_suite(**section | classification)
+    (folder / "config/tiny.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "datasets.yaml").symlink_to(ROOT / "datasets.yaml")
+        write_tiny(folder)
+        draw_scenes(folder / "own/scenes")
+        sets = yaml.safe_load((folder / "config/tiny_sets.yaml").read_text()) | {"scenes": scenes_entry()}
+        (folder / "config/tiny_sets.yaml").write_text(yaml.safe_dump(sets, sort_keys=False))
+        write_suite(folder)
+        for dataset in ("scenes", "shapes"):
+            for step in ("fetch", "prepare"):
+                run(step, "--dataset", dataset)
+        run("weights", "--model", "clip_nano")
+        encode("pooled", "regions", "regions_unplaced", dataset="scenes")
+        encode("pooled", dataset="shapes")
+        yield folder
+
+
+@pytest.fixture
+def here(world, monkeypatch):
+    monkeypatch.chdir(world)
+    return world
+
+
+def scenes(arm, seed=1):
+    return fit(arm, "scenes-labels50", seed)
+
+
+def test_a_setting_has_its_share_of_labels_in_its_name():
+    setting = Setting("scenes", "multi_label", 10)
+    assert str(setting) == "scenes-labels10" and Setting.of("scenes-labels10") == setting
+    with pytest.raises(ConesError, match="<dataset>-labels10"):
+        Setting.of("scenes-label10")
+
+
+def test_regions_are_the_whole_picture_and_its_positions(here):
+    folder = here / "features/tiny/clip_nano/scenes"
+    pooled, regions = (load_tensors(folder / f"{kind}.safetensors")[0] for kind in ("pooled", "regions"))
+    assert regions["train"].shape == (8, 1 + 64, 128) and regions["test"].shape[0] == 6
+    torch.testing.assert_close(regions["test"][:, 0], pooled["test"])
+
+
+def test_the_score_is_the_map_of_what_was_predicted(here):
+    folder, metrics = scenes("zero_shot")
+    found = read_json(folder / "predictions.json")["scenes"]
+    items = read_items(here / "data/official/scenes")["test"]
+    truth = label_matrix(items, 3)
+    assert found["present"] == [list(item.present) for item in items] and (truth.sum(1) > 0).all()
+    expected = mean_average_precision(torch.tensor(found["scores"]), truth, NAMES)
+    score = metrics.targets["scenes"]
+    assert metrics.setting == "multi_label" and metrics.shots == 50 and score.accuracy is None
+    assert score.mean_ap == pytest.approx(expected.mean, abs=1e-3)
+    assert [score.per_class[name] for name in NAMES] == pytest.approx(expected.per_class, abs=1e-3)
+
+
+@pytest.mark.parametrize("arm", ["linear_probing", "taskres", "dualcoop", "tai_dpt"])
+def test_methods_train_on_known_labels_or_on_captions_and_are_scored(arm, here):
+    folder, metrics = scenes(arm)
+    assert metrics.status == "done" and 0 < metrics.targets["scenes"].mean_ap <= 100
+    record = read_json(folder / "tuning.json")
+    if arm == "tai_dpt":
+        # two captions name a class, and each class has nine of its own: 29 in batches of 4, twice
+        assert record["steps"] == 2 * 8 and metrics.trained.train_images == 0 and metrics.trained.labels == "none"
+        assert metrics.trained.values == 2 * 2 * 96
+    elif arm == "dualcoop":
+        assert record["steps"] == 2 * 2 and metrics.trained.train_images == 8 and metrics.trained.values == 2 * 2 * 96
+    elif arm == "linear_probing":
+        assert metrics.trained.selection == "val" and set(record["choice"]["taken"]) == {"C"}
+
+
+def test_the_labels_that_are_known_are_drawn_by_the_seed_of_the_cell(here):
+    items = read_items(here / "data/official/scenes")["train"]
+    one, other = (label_matrix(partly_known(items, 3, 50, seed), 3) for seed in (1, 2))
+    assert not torch.equal(one, other)
+    states = [load_tensors(scenes("taskres", seed)[0] / "state.safetensors")[0]["residual"] for seed in (1, 2)]
+    assert not torch.equal(*states)
+
+
+@pytest.mark.parametrize("arm", ["coop", "tip_adapter"])
+def test_a_method_without_a_form_for_it_is_a_hole_with_that_reason(arm, here):
+    _, metrics = scenes(arm)
+    assert metrics.status == "skipped" and metrics.reason == "has no form for several classes a picture"
+    _, metrics = fit("dualcoop", "shapes-2shot")
+    assert metrics.status == "skipped" and metrics.reason == "has no form for one class a picture"
+
+
+def test_a_cell_reads_the_positions_that_its_method_names(here):
+    pipeline = Pipeline(Plan.load("tiny"))
+
+    def inputs(arm):
+        job = Job("classify", model="clip_nano", dataset="scenes-labels50", arm=arm, seed=1)
+        return set(pipeline.inputs(job))
+
+    assert inputs("zero_shot") == {"weights", "manifests", "pooled"}
+    assert inputs("dualcoop") == {"weights", "manifests", "pooled", "regions"}
+    assert inputs("tai_dpt") == {"weights", "manifests", "pooled", "regions_unplaced"}
+
+
+def test_the_table_has_a_row_for_each_method_and_one_for_each_class(here):
+    for arm in ARMS:
+        for seed in (1, 2):
+            scenes(arm, seed)
+    make_output(Plan.load("tiny"), "survey_multi_label")
+    folder = here / "results/tiny"
+    _, rows = read_csv(folder / "survey_multi_label.csv")
+    found = {row["arm"]: row for row in rows}
+    assert list(found) == list(ARMS) and {row["labels_known"] for row in rows} == {"50"}
+    assert not found["coop"]["map_accuracy"] and "has no form for several classes" in found["coop"]["notes"]
+    means = [scenes("taskres", seed)[1].targets["scenes"].mean_ap for seed in (1, 2)]
+    assert float(found["taskres"]["map_accuracy"]) == pytest.approx(sum(means) / 2, abs=1e-3)
+    _, classes = read_csv(folder / "survey_multi_label_classes.csv")
+    of_class = {row["class"]: float(row["ap_accuracy"]) for row in classes if row["arm"] == "taskres"}
+    assert set(of_class) == set(NAMES)
+    assert sum(of_class.values()) / 3 == pytest.approx(float(found["taskres"]["map_accuracy"]), abs=1e-3)
+    page = (folder / "survey_multi_label.md").read_text()
+    assert "DualCoOp" in page and "| 50 % |" in page and "has no form for several classes a picture" in page
+
+
+def test_a_set_without_captions_is_a_hole_for_what_learns_of_them(here):
+    manifest = here / "data/official/scenes/manifest.json"
+    whole = manifest.read_text()
+    try:
+        manifest.write_text(json.dumps(json.loads(whole) | {"captions": None}))
+        _, metrics = scenes("tai_dpt")
+        assert metrics.reason == "needs captions, and the data set has none"
+    finally:
+        manifest.write_text(whole)
+        scenes("tai_dpt")
+
+
+def test_a_grid_of_another_task_than_its_setting_is_refused(here):
+    for grids, message in (
+        ({"survey": {"datasets": ["scenes"]}}, 'dataset "scenes" is of the task multi_label'),
+        ({"survey_multi_label": {"setting": "multi_label", "datasets": ["shapes"]}}, "is of the task classification"),
+        ({"survey_multi_label": {**GRID, "labels": [0]}}, "labels.0"),
+    ):
+        try:
+            write_suite(here, grids=grids)
+            with pytest.raises(ConesError, match=message):
+                Plan.load("tiny")
+        finally:
+            write_suite(here)
