@@ -62,7 +62,9 @@ def draw_costs(
     for axes, (column, name) in zip(places, costs):
         is_count = column == "trained_values"
         points = [(float(row[column]), float(row[quantity]), row) for row in rows if row[column]]
-        axes.set_xscale("symlog", linthresh=1.0 if is_count else 0.001)
+        values = [x for x, _, _ in points if x]
+        if is_count or not values or max(values) > 10 * min(values):  # less is not a decade: it would have no ticks
+            axes.set_xscale("symlog", linthresh=1.0 if is_count else 0.001)
         axes.xaxis.set_major_formatter(lambda value, _, written=count if is_count else seconds: written(value))
         axes.tick_params(axis="x", labelrotation=30)
         draw_points(axes, points)
