@@ -167,6 +167,7 @@ class SoftCaption(Prompt):
         self.register_buffer("learned", torch.tensor(learned)[:, None], persistent=False)  # (L, 1)
         self.register_buffer("ids", torch.tensor(ids), persistent=False)  # (L,)
         self.register_buffer("rows", torch.tensor(rows), persistent=False)  # (L,)
+        self.register_buffer("places", torch.tensor(learned).nonzero()[:, 0], persistent=False)  # (R,) of the vectors
         self.register_buffer("class_positions", class_positions[None], persistent=False)  # (1, K, L)
         self.register_buffer("phrases", None if phrases is None else phrases[None], persistent=False)  # (1, L)
 
@@ -222,9 +223,9 @@ class SoftCaption(Prompt):
         texts = len(embeddings)
         mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
         phrases = None if self.phrases is None else self.phrases.expand(texts, -1)
-        places = self.learned[:, 0].nonzero()[:, 0] if deep else None  # (R,)
-        rows = deep and DeepRows(places, {at: own.flatten(0, 1)[self.rows[places]] for at, own in deep.items()})
-        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=phrases, deep=rows or None)  # (B, L, D)
+        by_layer = {layer: rows.flatten(0, 1)[self.rows[self.places]] for layer, rows in deep.items()}  # (R, D) each
+        further = {"deep": DeepRows(self.places, by_layer)} if deep else {}
+        hidden = self.text_encoder(inputs_embeds=embeddings, mask=mask, phrases=phrases, **further)  # (B, L, D)
         return LanguageFeatures(hidden, mask, self.class_positions.expand(texts, -1, -1), phrases)
 
 

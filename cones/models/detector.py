@@ -172,7 +172,7 @@ class GroundedDetector(nn.Module):
 
     @abstractmethod
     def encode_image(self, images: ImageBatch) -> FeaturePyramid:
-        """Language-free part; frozen in every parameter-efficient method: may be computed once and shared."""
+        """Language-free part: computed once and shared where nothing in it trains. `pixels` comes first."""
 
     @abstractmethod
     def ground(

@@ -59,9 +59,7 @@ def published(attention: BiAttention, tokens: Tensor, visual: Tensor, text: Tens
     return through("out_v_proj", of_visual)[:own_visual], through("out_l_proj", of_text)[:own_text]
 
 
-@pytest.mark.parametrize("folded", [True, False])
-@pytest.mark.parametrize("form", ["code", "paper"])
-def test_numbers_are_those_of_the_published_computation(form, folded):
+def numbers_hold(form: str, *, folded: bool) -> None:
     attention, tokens = fusion(folded=folded, both=form == "paper")
     visual, text = torch.randn(2, 7, 6), torch.randn(2, 5, 10)
     valid = torch.tensor([[True] * 5, [True] * 4 + [False]])
@@ -74,6 +72,49 @@ def test_numbers_are_those_of_the_published_computation(form, folded):
             torch.testing.assert_close(one[image].double(), other, rtol=1e-4, atol=1e-5)
     for one, other in zip(found, without_mask, strict=True):
         torch.testing.assert_close(one[:1], other)
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("form", ["code", "paper"])
+def test_numbers_are_those_of_the_published_computation(form, folded):
+    numbers_hold(form, folded=folded)
+
+
+START = Prototypes.__init__
+
+
+def keeps_the_bias(module, *arguments, **form):
+    START(module, *arguments, **form)
+    module.image_bias.zero_()
+
+
+def has_another_inverse(module, *arguments, **form):
+    START(module, *arguments, **form)
+    module.text_inverse.copy_(module.text_inverse.flip(0))
+
+
+def transposes(module, fusion, *arguments, **form):
+    START(module, fusion, *arguments, **form)
+    module.image_inverse.copy_(fusion.v_proj.weight)
+
+
+def shows_both(module, *arguments, both):
+    START(module, *arguments, both=not both)
+
+
+MISTAKES = (
+    ("code", keeps_the_bias),
+    ("paper", has_another_inverse),
+    ("code", transposes),
+    ("paper", shows_both),
+)
+
+
+@pytest.mark.parametrize(("form", "mistake"), MISTAKES, ids=lambda one: getattr(one, "__name__", one))
+def test_mistakes_are_found(form, mistake, monkeypatch):
+    monkeypatch.setattr(Prototypes, "__init__", mistake)
+    with pytest.raises(AssertionError):
+        numbers_hold(form, folded=False)
 
 
 def test_a_token_is_one_row_for_both_sides_as_far_as_the_rank_of_the_layers_goes():
