@@ -7,6 +7,7 @@ from toy import paint_split
 
 from cones.data.pyramids import FrozenPyramids
 from cones.experiment.cell import Cell, Plan
+from cones.experiment.suite import load_suite
 from cones.runtime.artifacts import read_json, sha256, write_json
 from cones.steps.text import encode_class_names
 from cones.steps.tune import tune_cell
@@ -31,6 +32,7 @@ RATES = {
     "cones": 1e-2,
     "full_finetuning": 1e-4,
     "cones_finetuned": 1e-4,
+    **dict.fromkeys(("tip_adapter_f", "prograd", "lasp", "variational", "plot"), 1e-2),
 }
 
 
@@ -47,6 +49,7 @@ def painted_plan(folder: Path, model: str, arms: list[str], /, *, masks: bool = 
     """The suite `miniature` cut to one model and a painted dataset, which lies in `folder`; also the working directory
     from here on. Base weights and the text states are there."""
     grid = {"models": [model], "datasets": [DATASET], "arms": arms}
+    known = {name: arm.model_dump(exclude_unset=True) for name, arm in load_suite("miniature").arms.items()}
     seed = {} if shipped(model) else {"initial_seed": 0}
     plan = Plan.load(
         "miniature",
@@ -59,6 +62,7 @@ def painted_plan(folder: Path, model: str, arms: list[str], /, *, masks: bool = 
             "device": "gpu",
             "allow_cpu": False,
             "tuning": TUNING,
+            "arms": {**known, **{arm: {} for arm in arms if arm not in known}},
             **overrides,
         },
     )

@@ -7,6 +7,7 @@ import torch
 
 from cones.data.pyramid_file import PyramidFile
 from cones.evaluation.metrics import read_metrics
+from cones.methods.method import TuningMethod
 from cones.models.glip.detector import GLIP
 from cones.outputs.analysis.embeddings import Embeddings
 from cones.runtime.artifacts import read_json
@@ -27,6 +28,16 @@ METHODS = [
     "cones",
     "full_finetuning",
     "cones_finetuned",
+    "wise_ft_full",
+    "wise_ft_cones",
+    "tip_adapter",
+    "tip_adapter_f",
+    "calip",
+    "prograd",
+    "lasp",
+    "variational",
+    "plot",
+    "tpt",
 ]
 WITH_MASKS = ("uninext_nano",)
 QUICK = {
@@ -46,6 +57,7 @@ CASES = [
     pytest.param(model, method, marks=() if method in quick else pytest.mark.slow)
     for model, quick in QUICK.items()
     for method in METHODS
+    if TuningMethod.load(method).supports(model) is None
 ]
 
 
