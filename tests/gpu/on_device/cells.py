@@ -32,8 +32,8 @@ RATES = {
     "cones": 1e-2,
     "full_finetuning": 1e-4,
     "cones_finetuned": 1e-4,
+    **dict.fromkeys(("tip_adapter_f", "prograd", "lasp", "variational", "plot"), 1e-2),
 }
-OTHER_RATE = 1e-2  # of methods that the suite has no arm of
 
 
 class SomeKept(FrozenPyramids):
@@ -55,7 +55,6 @@ def painted_plan(folder: Path, model: str, arms: list[str], /, *, masks: bool = 
         "miniature",
         {
             "datasets": [DATASET],
-            "arms": {**known, **{name: {"learning_rate": OTHER_RATE} for name in arms if name not in known}},
             "models": {model: {"learning_rate": RATES, "tokens_per_class": 2, **seed}},
             "grids": dict.fromkeys(GRIDS, grid),
             "generation": None,
@@ -63,6 +62,7 @@ def painted_plan(folder: Path, model: str, arms: list[str], /, *, masks: bool = 
             "device": "gpu",
             "allow_cpu": False,
             "tuning": TUNING,
+            "arms": {**known, **{arm: {} for arm in arms if arm not in known}},
             **overrides,
         },
     )
