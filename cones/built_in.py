@@ -28,6 +28,7 @@ METHODS = {
     "calip": "baselines.training_free.calip",
     "cupl": "baselines.training_free.cupl",
     "vcd": "baselines.training_free.vcd",
+    "maskclip": "baselines.training_free.maskclip",
     "bias_only": "baselines.weights.bias_only",
     "wise_ft": "baselines.weights.wise_ft",
     "wise_ft_full": "baselines.weights.wise_ft",

@@ -22,9 +22,11 @@ from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
 from cones.runtime.errors import ConesError, closest
 
-Reads = Literal["pooled", "patches", "self_supervised", "text_encoder", "image_encoder"]
+Reads = Literal["pooled", "patches", "self_supervised", "text_encoder", "image_encoder", "positions", "value_positions"]
 """What a method reads of the model: stored features of images (one vector each, or all positions too, or those of a
 second, self-supervised encoder as `ImageFeatures.second`), or an encoder that takes part in training or scoring.
+For the task dense: whole maps as `Positions`, read with the last layer's attention or as its values; one that reads
+"pooled" alone gets positions as images of their own.
 Hand-written texts through the frozen text encoder are at hand for every method."""
 
 
@@ -151,6 +153,7 @@ class Tune(Protocol):
 class ClassifierMethod(ABC):
     """How images become class logits, and what trains.
 
+    serves         the tasks that it is made for; a cell of another one is a hole with that reason
     reads          what it needs of the model
     recipe         its published values, with their source in the method's docstring; its `options` name every number
                    of the method's own
@@ -164,6 +167,7 @@ class ClassifierMethod(ABC):
                    images are, seeded by the image's name, so that an answer depends on no other image
     """
 
+    serves: frozenset[str] = frozenset({"classification"})
     reads: frozenset[Reads] = frozenset({"pooled"})
     recipe: Recipe = Recipe()
     selection: Selection = "none"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.models.positions import GridResize, PositionReading, Positions
 from cones.runtime.devices import to_device
 
 
@@ -129,6 +130,12 @@ class DualEncoder(nn.Module):
         self, pixels: Tensor, *, patches: bool = False, tokens: BlockTokens | None = None
     ) -> ImageFeatures:
         """pixels (B, 3, side, side), normalised. `patches` asks for the vectors of all positions too."""
+
+    @abstractmethod
+    def encode_positions(
+        self, pixels: Tensor, *, reading: PositionReading, resize: GridResize = "bicubic"
+    ) -> Positions:
+        """Pixels (B, 3, h, w), normalised, of any size that the encoder's stride divides -> all their positions."""
 
     @abstractmethod
     def embed_text(self, ids: Tensor) -> Tensor:

@@ -5,10 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from cones.models.clip.positions import positions_of
 from cones.models.clip.resnet import ModifiedResNet
 from cones.models.clip.transformer import Transformer
 from cones.models.clip.vit import VisionTransformer
 from cones.models.dual_encoder import BlockTokens, DualEncoder, ImageFeatures, PictureFormat
+from cones.models.positions import GridResize, PositionReading, Positions
 from cones.runtime.errors import ConesError
 
 START_SCALE = math.log(1 / 0.07)  # of a fresh model's `logit_scale`
@@ -48,6 +50,11 @@ class CLIP(DualEncoder):
         self, pixels: Tensor, *, patches: bool = False, tokens: BlockTokens | None = None
     ) -> ImageFeatures:
         return self.visual(pixels, patches=patches, tokens=tokens)
+
+    def encode_positions(
+        self, pixels: Tensor, *, reading: PositionReading, resize: GridResize = "bicubic"
+    ) -> Positions:
+        return positions_of(self.visual, pixels, reading=reading, resize=resize)
 
     def embed_text(self, ids: Tensor) -> Tensor:
         return self.token_embedding(ids)

@@ -58,10 +58,14 @@ class AttentionPool(nn.Module):
             nn.init.normal_(linear.weight, std=width**-0.5)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, features: Tensor, *, patches: bool) -> ImageFeatures:
-        """(B, C, H, W) -> features of width d; `patches` asks every position, not only the mean (CALIP's reading)."""
+    def forward(self, features: Tensor, *, patches: bool, positions: Tensor | None = None) -> ImageFeatures:
+        """(B, C, H, W) -> features of width d; `patches` asks every position, not only the mean (CALIP's reading).
+
+        `positions` (1 + H W, C) stand for the positional embeddings where a picture has another size.
+        """
+        positions = self.positional_embedding if positions is None else positions
         rows = features.flatten(2).transpose(1, 2)  # (B, H W, C)
-        rows = torch.cat([rows.mean(1, keepdim=True), rows], dim=1) + self.positional_embedding  # (B, 1 + H W, C)
+        rows = torch.cat([rows.mean(1, keepdim=True), rows], dim=1) + positions  # (B, 1 + H W, C)
 
         def heads(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, rows, C / heads)
@@ -122,5 +126,8 @@ class ModifiedResNet(nn.Module):
                 found=tuple(pixels.shape[-2:]),
                 next_step="load the pictures in the `picture_format` of the model",
             )
-        features = self.layer4(self.layer3(self.layer2(self.layer1(self.stem(pixels)))))  # (B, 32 width, side / 32, …)
-        return self.attnpool(features, patches=patches)
+        return self.attnpool(self.maps(pixels), patches=patches)
+
+    def maps(self, pixels: Tensor) -> Tensor:
+        """(B, 3, h, w) of any size -> what the attention pool reads (B, 32 width, h / 32, w / 32)."""
+        return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(pixels)))))
