@@ -56,6 +56,7 @@ METHODS = {
     "variational": "baselines.text_prompts.variational",
     "tpt": "baselines.text_prompts.tpt",
     "protect": "baselines.text_prompts.protect",
+    "denseclip": "baselines.text_prompts.denseclip",
     "softcpt": "baselines.text_prompts.softcpt",
 }
 

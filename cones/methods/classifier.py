@@ -20,6 +20,7 @@ from cones.methods.method import METHODS, Selection
 from cones.methods.settings import Recipe
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
+from cones.models.positions import GridResize
 from cones.runtime.errors import ConesError, closest
 
 Reads = Literal["pooled", "patches", "self_supervised", "text_encoder", "image_encoder", "positions", "value_positions"]
@@ -154,6 +155,7 @@ class ClassifierMethod(ABC):
     """How images become class logits, and what trains.
 
     serves         the tasks that it is made for; a cell of another one is a hole with that reason
+    grid_resize    of positions: how positional embeddings fit pictures of another size
     reads          what it needs of the model
     recipe         its published values, with their source in the method's docstring; its `options` name every number
                    of the method's own
@@ -168,6 +170,7 @@ class ClassifierMethod(ABC):
     """
 
     serves: frozenset[str] = frozenset({"classification"})
+    grid_resize: GridResize = "bicubic"
     reads: frozenset[Reads] = frozenset({"pooled"})
     recipe: Recipe = Recipe()
     selection: Selection = "none"
@@ -222,6 +225,10 @@ class ClassifierMethod(ABC):
     def rate_factor(self, name: str) -> float:
         """Of the recipe's learning rate, that of a parameter by its name in the classifier; not in warm-up."""
         return 1.0
+
+    def decays(self, name: str) -> bool:
+        """Whether the recipe's weight decay goes for a parameter, by its name in the classifier."""
+        return True
 
     def fit(self, classifier: Classifier, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
         """Train and choose: by default the recipe's training, with nothing chosen. A method without training, or with
