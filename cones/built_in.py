@@ -78,6 +78,7 @@ FORMATS = {
     "masks": "cones.data.formats.masks",
     "isic2016": "cones.data.formats.isic2016",
     "csv_boxes": "cones.data.formats.csv_boxes",
+    "class_maps": "cones.data.formats.class_maps",
     "instance_maps": "cones.data.formats.instance_maps",
     "tbx11k": "cones.data.formats.tbx11k",
     "luna16": "cones.data.formats.luna16",

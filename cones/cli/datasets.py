@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cones.cli.prepared import preparing, print_prepared
-from cones.data.registry import CLASSIFICATION, DRAWN, Dataset, load_registries
+from cones.data.registry import DRAWN, LISTED, Dataset, load_registries
 from cones.runtime.errors import ConesError, closest
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="The registry.")
@@ -187,7 +187,7 @@ def _about(entry: Dataset) -> list[tuple[str, str]]:
         ("paper name", entry.paper_name),
         ("group", f"{entry.group.replace('_', '-')} · {entry.task.replace('_', ' ')}"),
         ("classes", f"{len(entry.classes)}: {', '.join(entry.classes)}" if entry.classes else "those of its files"),
-        ("template", entry.sentence if entry.task == CLASSIFICATION else ""),
+        ("template", entry.sentence if entry.task in LISTED else ""),
         ("prompts", _phrases(entry.prompts)),
         ("manual prompts", _phrases(entry.manual_prompts)),
         ("home", entry.home),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cones.data.registry import CLASSIFICATION, DRAWN, SPLITS
+from cones.data.registry import DRAWN, LISTED, SPLITS
 
 MOST_CLASSES = 60  # that a table of a terminal lists
 
@@ -29,7 +29,7 @@ def print_prepared(folder: Path, console: Console) -> None:
     from cones.runtime.artifacts import read_json
 
     manifest = read_json(folder / "manifest.json")
-    if manifest["task"] == CLASSIFICATION:
+    if manifest["task"] in LISTED:
         console.print()
         console.print(_pictures_of_classes(manifest))
         console.print()

@@ -106,7 +106,7 @@ def labels_among(classes: Sequence[str], known: Sequence[str], *, where: object 
 
 def load_pixels(paths: Sequence[str | Path], picture_format: PictureFormat) -> Tensor:
     """(B, 3, side, side), normalised: upright RGB, the short side resized to `side` (bicubic), the middle cut out."""
-    return torch.stack([_pixels(_middle(load_image(path), picture_format.side), picture_format) for path in paths])
+    return torch.stack([pixels_of(middle_of(load_image(path), picture_format.side), picture_format) for path in paths])
 
 
 def train_views(
@@ -125,7 +125,7 @@ def train_views(
         size = (picture_format.side, picture_format.side)
         view = picture.crop(box).resize(size, Image.Resampling.BICUBIC)
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if is_turned else view
-        views.append(_pixels(view, picture_format))
+        views.append(pixels_of(view, picture_format))
     return torch.stack(views)
 
 
@@ -164,16 +164,16 @@ def _drawn(items: Sequence[Item], split: str, seed: int, label: int) -> list[Ite
     return [ordered[place] for place in order.tolist()]
 
 
-def _middle(picture: Image.Image, side: int) -> Image.Image:
+def middle_of(picture: Image.Image, side: int, resample: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
     """The picture's short side resized to `side`, and its middle square; an odd rest as torchvision rounds it."""
     short = min(picture.size)
     width, height = (int(side * length / short) for length in picture.size)
-    resized = picture.resize((width, height), Image.Resampling.BICUBIC)
+    resized = picture.resize((width, height), resample)
     left, top = round((width - side) / 2), round((height - side) / 2)
     return resized.crop((left, top, left + side, top + side))
 
 
-def _pixels(picture: Image.Image, picture_format: PictureFormat) -> Tensor:
+def pixels_of(picture: Image.Image, picture_format: PictureFormat) -> Tensor:
     """(3, side, side) normalised."""
     values = torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255  # (3, side, side)
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (picture_format.mean, picture_format.std))

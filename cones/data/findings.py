@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from cones.data.registry import CLASSIFICATION, SPLITS
+from cones.data.registry import LISTED, SPLITS
 
 # kind in the manifest's `report` -> what it counts, in the singular and the plural
 KINDS = {
@@ -106,7 +106,7 @@ def summary(manifest: Mapping) -> list[str]:
     """Lines about a prepared dataset: its counts, then one for each finding with the first examples."""
     splits, groups = manifest["splits"], manifest["report"].get("groups")
     images = ", ".join(f"{split} {splits[split]['images']}" for split in SPLITS)
-    if manifest.get("task") == CLASSIFICATION:
+    if manifest.get("task") in LISTED:
         what = f"{len(manifest['classes'])} classes"
     else:
         what = f"{sum(splits[split]['boxes'] for split in SPLITS)} boxes"

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cones.data import coco, labelled, soundness
+from cones.data import coco, labelled, mapped, soundness
 from cones.data.checksums import assert_unchanged
 from cones.data.download import USABLE, dataset_dir
 from cones.data.findings import summary
 from cones.data.formats import FORMATS, converter_named
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
-from cones.data.registry import CLASSIFICATION, GENERATION, SPLITS, Dataset, Source
+from cones.data.registry import CLASSIFICATION, DENSE, GENERATION, LISTED, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
 from cones.data.trees import describe
 from cones.data.unpack import unpack
@@ -36,7 +36,7 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_v
     """Turn fetched files into canonical COCO splits; returns the manifest, which is written last.
 
     For classification the pictures and their labels are `items.json`, and a split's file holds its counts
-    (`cones/data/labelled.py`).
+    (`cones/data/labelled.py`); for dense prediction pictures and class maps (`cones/data/mapped.py`).
 
     `selects_on_validation`: the weights that are best on the validation split will be kept, so there must be one.
 
@@ -79,6 +79,11 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
     if dataset.task == CLASSIFICATION:
         names = converter.class_names(native, parameters)
         found = labelled.prepare_labelled(dataset, source, spec, native, records, names, folder)
+        return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
+    if dataset.task == DENSE:
+        found = mapped.prepare_mapped(
+            dataset, source, spec, native, records, converter.numbers(native, parameters), folder
+        )
         return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
     records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
     groups = {record.item_id: record.group for record in records}
@@ -174,7 +179,7 @@ def _convert(
 
 
 def _skipped(dataset: Dataset, source: str, folder: Path, fetched: dict) -> dict:
-    if dataset.task == CLASSIFICATION:
+    if dataset.task in LISTED:
         written = labelled.write_items(dataset, source, folder, dataset.classes, {split: [] for split in SPLITS})
     else:
         empty = {"images": [], "annotations": [], "categories": coco.categories(dataset.classes)}

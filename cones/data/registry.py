@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,6 +20,7 @@ from pydantic import (
 from cones.data.archive import Archive, inside
 from cones.data.class_trees import fault_of
 from cones.data.formats import converter_named
+from cones.data.formats.task import require_format_of_task
 from cones.data.variants import laid_over_original
 from cones.runtime.errors import ConesError, closest, kind_of
 from cones.runtime.strict import Strict, Written, parse, read_yaml
@@ -30,6 +30,8 @@ DRAWN = "miniature"  # the source whose archives this project draws; no URL and 
 SPLITS = ("train", "val", "test")
 GENERATION = "personalised_generation"  # the task without boxes: pictures of subjects, class words and prompts
 CLASSIFICATION = "classification"  # one class a picture
+DENSE = "dense"  # one class a pixel
+LISTED = (CLASSIFICATION, DENSE)  # whose pictures stand in items.json, and whose classes in texts
 
 SplitName = Literal["train", "val", "test"]
 SourceName = Literal["official", "miniature", "sample"]
@@ -211,7 +213,7 @@ class Dataset(Strict):
     variant_of: str | None = None
     paper_name: str
     group: Literal["natural", "non_radiology", "radiology", "segmentation", "generation"]
-    task: Literal["detection", "instance_segmentation", "personalised_generation", "classification"]
+    task: Literal["detection", "instance_segmentation", "personalised_generation", "classification", "dense"]
     classes: list[ClassName] = Field(default_factory=list)
     template: str | None = None
     texts: dict[str, ClassName] = Field(default_factory=dict)
@@ -235,20 +237,24 @@ class Dataset(Strict):
 
     @model_validator(mode="after")
     def _says_what_its_task_needs(self):
-        if self.task == CLASSIFICATION:
+        if self.task == DENSE and not self.classes:
+            raise ValueError("`classes` is missing: name them in the order of their numbers")
+        if self.task in LISTED:
             if re.sub(r"[^{}]", "", self.template or "{}") != "{}" or "{}" not in (self.template or "{}"):
                 raise ValueError(
                     "`template` must hold {} once, where the class name goes, and no other brace: a photo of a {}."
                 )
             if self.classes and (unknown := sorted(set(self.texts) - set(self.classes))):
                 raise ValueError(f"`texts` names what is no class: {unknown[0]}")
+            if self.tree is not None and self.task == DENSE:
+                raise ValueError("`tree` is for classes of whole pictures")
             if self.tree is not None and (fault := fault_of(self.tree, self.classes, self.text_of)):
                 raise ValueError(f"`tree`: {fault}")
             return self
         if not self.classes:
             raise ValueError("`classes` is missing or empty: name at least one class")
         if self.template is not None or self.texts or self.tree is not None:
-            raise ValueError("`template`, `texts`, `tree` are for `task: classification`; `prompts` say captions")
+            raise ValueError("`template`, `texts`, `tree` are for classes in sentences; `prompts` say captions")
         if any(source.archives and source.expected is None for source in self.sources.values()):
             raise ValueError(MISSING_COUNTS)
         return self
@@ -361,26 +367,10 @@ def _entry(dataset_id: str, value: Any, path: str | Path, known: Mapping[str, An
         location = f"{where}: sources.{name}.format"
         written = Written(path, (dataset_id, "sources", name, "format"))
         converter = converter_named(source.format.name, where=location)
-        _require_format_of_task(entry, converter, location)
+        require_format_of_task(entry.task, converter, location)
         schema = converter.Parameters
         parse(schema, source.format.parameters, where=location, written=written)
     return entry
-
-
-def _require_format_of_task(entry: Dataset, converter: ModuleType, where: str) -> None:
-    """ConesError if a format of labelled pictures is named for another task, or the other way round."""
-    is_labelled = hasattr(converter, "class_names")
-    if is_labelled != (entry.task == CLASSIFICATION):
-        raise ConesError(
-            "this format gives pictures one class each, and no boxes"
-            if is_labelled
-            else "this format has no classes of whole pictures",
-            where=f"{where}.name",
-            found=f"{converter.FORMAT['name']} with task {entry.task}",
-            next_step="set `task: classification`, or take another format"
-            if is_labelled
-            else "take a format of docs/datasets.md for classification, such as class_folders, or another task",
-        )
 
 
 def _inherit(sources: Any) -> Any:

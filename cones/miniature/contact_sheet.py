@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from cones.data.registry import CLASSIFICATION, DRAWN, Dataset
+from cones.data.registry import DRAWN, LISTED, Dataset
 from cones.miniature.archives import DRAWINGS, SEED
 from cones.miniature.painter import Painted, generator
 from cones.runtime.artifacts import replacing
@@ -68,7 +68,7 @@ def box_colour(number: int, count: int) -> tuple[int, int, int]:
 def _samples(dataset: Dataset, samples: int, seed: int) -> list[Painted]:
     expected = dataset.source(DRAWN).expected.images
     total = expected.train + expected.val
-    if dataset.task == CLASSIFICATION:  # the first pictures show one class after the other
+    if dataset.task in LISTED:  # the first pictures show one class after the other
         total = max(len(dataset.classes), samples)
     indices = sorted({k * total // samples for k in range(samples)})
     painter, _ = DRAWINGS[dataset.id]

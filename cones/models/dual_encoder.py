@@ -105,6 +105,7 @@ class DualEncoder(nn.Module):
     context_length  positions of a text, start and end included
     image_width     of a row in the image encoder, or None if it reads no sequence that tokens could join (a ResNet)
     image_patch     pixels of a side of a patch, or None where it has none (a ResNet)
+    position_stride pixels of a side of a position (`encode_positions`)
     image_blocks    blocks that tokens may enter, counted from 0 (`BlockTokens`); text_blocks: of the text encoder
     picture_format  how pictures enter
     image_prefix    how the names of the image encoder's parameters begin; all others are of the text encoder, but
@@ -118,6 +119,7 @@ class DualEncoder(nn.Module):
     context_length: int
     image_width: int | None
     image_patch: int | None
+    position_stride: int
     image_blocks: int
     text_blocks: int
     picture_format: PictureFormat

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cones.data.findings import SAME_SPLITS, counted, findings, left_out
-from cones.data.registry import CLASSIFICATION, SPLITS, Dataset
+from cones.data.registry import LISTED, SPLITS, Dataset
 from cones.outputs.reference import GROUPS, Reference, paper
 from cones.outputs.sheet import NOTES, Sheet, blank_repeats
 from cones.outputs.wording import (
@@ -83,7 +83,7 @@ def paper_row(entry: Dataset, reference: Reference) -> dict | None:
 
 def _row(entry: Dataset, suite: str, source: str, manifest: Path, reference: Reference) -> dict:
     is_own = source in entry.sources and entry.source(source).folder is not None
-    is_of_paper = not is_own and entry.task != CLASSIFICATION
+    is_of_paper = not is_own and entry.task not in LISTED
     published, counts = paper_row(entry, reference) if is_of_paper else None, _counts(manifest)
     row = {
         "suite": suite,
@@ -114,7 +114,7 @@ def _counts(manifest: Path) -> dict:
     if content["status"] != "ready":
         return {"status": f"{content['status']}: {content['reason']}"}
     images = {split: content["splits"][split]["images"] for split in SPLITS}
-    is_labelled = content.get("task") == CLASSIFICATION
+    is_labelled = content.get("task") in LISTED
     groups = content.get("report", {}).get("groups") or {}
     return {
         "status": "ready",

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cones.models.clip.positions import positions_of
+from cones.models.clip.positions import positions_of, stride_of
 from cones.models.clip.resnet import ModifiedResNet
 from cones.models.clip.transformer import Transformer
 from cones.models.clip.vit import VisionTransformer
@@ -32,6 +32,7 @@ class CLIP(DualEncoder):
         super().__init__()
         self.width, self.text_width, self.context_length = width, transformer.width, context_length
         self.image_width, self.image_patch, self.image_blocks = visual.width, visual.patch, visual.blocks
+        self.position_stride = stride_of(visual)
         self.text_blocks = len(transformer.resblocks)
         self.picture_format = picture_format
         self.visual = visual

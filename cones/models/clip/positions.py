@@ -17,14 +17,14 @@ from cones.models.clip.vit import VisionTransformer
 from cones.models.positions import GridResize, PositionReading, Positions
 from cones.runtime.errors import ConesError
 
-RESNET_STRIDE = 32  # pixels of a side of a position
+RESNET_STRIDE = 32  # of all stages together
 
 
 def positions_of(
     visual: VisionTransformer | ModifiedResNet, pixels: Tensor, *, reading: PositionReading, resize: GridResize
 ) -> Positions:
     """Pixels (B, 3, h, w), normalised, both sides multiples of the encoder's stride -> their positions."""
-    stride = visual.patch or RESNET_STRIDE
+    stride = stride_of(visual)
     if any(side < stride or side % stride for side in pixels.shape[-2:]):
         raise ConesError(
             "the sides of a picture are no multiples of a position",
@@ -42,6 +42,11 @@ def positions_of(
             next_step="resize the positional embeddings: bicubic or bilinear",
         )
     return _of_vit(visual, pixels, reading, resize)
+
+
+def stride_of(visual: VisionTransformer | ModifiedResNet) -> int:
+    """Pixels of a side of a position."""
+    return visual.patch or RESNET_STRIDE
 
 
 def resized_positions(embedding: Tensor, grid: tuple[int, int], resize: GridResize) -> Tensor:
