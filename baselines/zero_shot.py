@@ -77,6 +77,7 @@ class ZeroShot(TuningMethod):
 class ZeroShotClassifier(ClassifierMethod):
     """Each class is its name in the set's own template; logits = exp(logit_scale) * cosine."""
 
+    serves = frozenset({"classification", "dense"})
     labels = "none"
     unseen_classes = True
 

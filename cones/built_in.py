@@ -117,6 +117,7 @@ OUTPUTS = {
     "survey_base_to_new": "cones.outputs.survey_base_to_new",
     "survey_shift": "cones.outputs.survey_shift",
     "survey_hierarchy": "cones.outputs.survey_hierarchy",
+    "survey_dense": "cones.outputs.survey_dense",
     "survey_wise_ft": "cones.outputs.survey_wise_ft",
     "efficiency": "cones.outputs.efficiency",
 }

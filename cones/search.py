@@ -67,6 +67,7 @@ class ConceptClassifier(ClassifierMethod):
     """
 
     label_note = "like TaskRes, but the vectors of a class are free: nothing ties them to its name"
+    serves = frozenset({"classification", "dense"})
     recipe = Recipe(
         optimiser="adam",
         learning_rate=2e-3,

@@ -54,6 +54,7 @@ class AnchoredVectors(ClassVectors):
 class ZeroShotStartedProbe(ClassifierMethod):
     """K vectors behind the text encoder train by cross-entropy; with CLAP's term they stay near their texts."""
 
+    serves = frozenset({"classification", "dense"})
     recipe = Recipe(
         optimiser="sgd",
         learning_rate=0.1,

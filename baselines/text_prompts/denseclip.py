@@ -101,6 +101,7 @@ class DenseCLIP(ClassifierMethod):
     serves = frozenset({"dense"})
     reads = frozenset({"positions", "text_encoder"})
     grid_resize = "bilinear"
+    label_note = "image encoder frozen, two convolutions in place of neck and FPN head"
     recipe = Recipe(
         optimiser="adamw",
         learning_rate=1e-4,

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from cones.data.registry import CLASSIFICATION, Dataset, load_registries
+from cones.data.registry import CLASSIFICATION, DENSE, LISTED, Dataset, load_registries
 from cones.experiment.classification import Classification
 from cones.experiment.generation import Generation
 from cones.experiment.outputs import grids_read_by
@@ -324,14 +324,18 @@ def _check_subjects(dataset: Dataset) -> None:
 def _check_tasks(suite: Suite, registry: dict[str, Dataset], file: Path) -> None:
     """ConesError if a detector is asked for a dataset of another task than its own, or a classifier for one."""
     detected = {dataset for grid in suite.grids for dataset in suite.grid(grid)[1]}
-    classified = set(suite.classification.datasets) if suite.classification else set()
-    for dataset in (*detected, *classified):
-        task, is_classified = registry[dataset].task, dataset in classified
-        if (task == CLASSIFICATION) != is_classified or dataset in detected & classified:
+    section = suite.classification
+    listed = {CLASSIFICATION: section.datasets, DENSE: section.dense} if section else {}
+    keys = {CLASSIFICATION: "classification.datasets", DENSE: "classification.dense"}
+    named = [*((None, dataset) for dataset in detected)]
+    named += [(task, dataset) for task, datasets in listed.items() for dataset in datasets]
+    for asked, dataset in named:
+        task = registry[dataset].task
+        if asked != (task if task in LISTED else None):
             raise ConesError(
                 f'dataset "{dataset}" is of the task {task}',
-                where=f"{file}: {'classification.datasets' if is_classified else 'datasets'}",
-                next_step="name it under `classification.datasets`" if task == CLASSIFICATION else "take it out there",
+                where=f"{file}: {keys.get(asked, 'datasets')}",
+                next_step=f"name it under `{keys[task]}`" if task in LISTED else "take it out there",
             )
 
 

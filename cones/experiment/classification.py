@@ -12,8 +12,9 @@ from cones.methods.settings import Recipe
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.strict import Name, Strict, by_name, parse
 
-Kind = Literal["few_shot", "base_to_new"]
+Kind = Literal["few_shot", "base_to_new", "dense"]
 JOINT = "joint"  # the setting of a cell that trains on several datasets at once
+DENSE = "dense"  # the setting of a cell that answers pixel by pixel, and the task of its dataset and method
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 Shots = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -22,9 +23,9 @@ Names = Annotated[tuple[str, ...], Field(min_length=1)]
 @dataclass(frozen=True)
 class Setting:
     """What a cell is trained on: so many images a class of a dataset, of all classes or of the first half of them; or
-    of all datasets of a group, `joint`, whose name is then the dataset's.
+    of all datasets of a group, `joint`, whose name is then the dataset's; or so many pictures with class maps, `dense`.
 
-    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`, `textures-joint16`.
+    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`, `textures-joint16`, `ade20k-dense16`.
     """
 
     dataset: str
@@ -32,20 +33,26 @@ class Setting:
     shots: int
 
     def __str__(self) -> str:
-        words = {"few_shot": f"{self.shots}shot", "base_to_new": f"base{self.shots}", JOINT: f"joint{self.shots}"}
-        return f"{self.dataset}-{words[self.kind]}"
+        words = {"few_shot": f"{self.shots}shot", "base_to_new": f"base{self.shots}"}
+        return f"{self.dataset}-{words.get(self.kind) or f'{self.kind}{self.shots}'}"
+
+    @property
+    def task(self) -> str:
+        """What a method must serve to have such a cell (`ClassifierMethod.serves`)."""
+        return DENSE if self.kind == DENSE else "classification"
 
     @classmethod
     def of(cls, name: str) -> "Setting":
         """The setting of a name; ConesError for anything else."""
-        if match := re.fullmatch(r"(.+)-(?:(\d+)shot|base(\d+)|joint(\d+))", name):
-            dataset, few, base, joint = match.groups()
-            kind = "few_shot" if few else "base_to_new" if base else JOINT
-            return cls(dataset, kind, int(few or base or joint))
+        if match := re.fullmatch(
+            r"(.+)-(?:(?P<few_shot>\d+)shot|base(?P<base_to_new>\d+)|joint(?P<joint>\d+)|dense(?P<dense>\d+))", name
+        ):
+            kind, number = next((kind, number) for kind, number in match.groupdict().items() if number)
+            return cls(match[1], kind, int(number))
         raise ConesError(
             "not a dataset with its setting",
             where=name,
-            expected="<dataset>-16shot, <dataset>-base16, or <group>-joint16",
+            expected="<dataset>-16shot, <dataset>-base16, <group>-joint16, or <dataset>-dense16",
             next_step="name it as the folders below results/<suite>/<model>/ are named",
         )
 
@@ -63,6 +70,9 @@ class ClassificationModel(Strict):
     )
     recipe: dict[Name, dict[str, Any]] = Field(
         default_factory=dict, description="method -> what its recipe has with this model, such as a learning rate"
+    )
+    dense_side: int | None = Field(
+        None, ge=1, description="pixels of the short side of pictures that are read pixel by pixel; default: as others"
     )
 
 
@@ -84,7 +94,10 @@ class GridArm(Strict):
 class ClassificationGrid(Strict):
     """The cells behind one table: models x datasets x shots x arms x seeds."""
 
-    setting: Kind = Field("few_shot", description="base_to_new: the first half of the classes has training images")
+    setting: Kind = Field(
+        "few_shot",
+        description="base_to_new: the first half of the classes has training images; dense: `shots` are pictures",
+    )
     models: Names | None = Field(None, description="default: all of the section")
     datasets: Names | None = Field(None, description="default: all of the section; where `targets` stand, these")
     arms: dict[Name, GridArm] | None = Field(None, min_length=1, description="default: all of the section")
@@ -104,6 +117,7 @@ class Classification(Strict):
 
     models: dict[Name, ClassificationModel] = Field(min_length=1)
     datasets: Names = Field(description="entries of the suite's registry files with `task: classification`")
+    dense: tuple[Name, ...] = Field((), description="entries with `task: dense`, for grids of that setting")
     seeds: Seeds = (1, 2, 3)
     arms: dict[Name, ClassificationArm] = Field(min_length=1, description="rows of the tables, in this order")
     recipe: dict[str, Any] = Field(default_factory=dict, description="what every method's recipe has in this suite")
@@ -159,18 +173,26 @@ class Classification(Strict):
             raise ValueError(f"grids.{name}: no table or figure is made of it; {closest(name, known_grids)}")
         grid = self.grids[name]
         arms = grid.arms or {}
+        datasets = self.dense if grid.setting == DENSE else self.datasets
         targets = [target for targets in grid.targets.values() for target in targets]
         own = [dataset for arm in arms.values() for dataset in arm.datasets or ()]
         for kind, named, known in (
             ("model", grid.models or (), self.models),
-            ("dataset", [*(grid.datasets or ()), *grid.targets, *targets, *own], self.datasets),
+            ("dataset", [*(grid.datasets or ()), *grid.targets, *targets, *own], datasets),
             ("arm", arms, self.arms),
         ):
             for entry in named:
                 if entry not in known:
                     raise ValueError(f'grids.{name}: {kind} "{entry}" is not in the section; {closest(entry, known)}')
+        if grid.setting == DENSE and not self.dense:
+            raise ValueError(f"grids.{name}: name its datasets, of the task dense, under `dense` of the section")
         if grid.targets and grid.setting != "few_shot":
             raise ValueError(f"grids.{name}: `targets` go with `setting: few_shot`")
+
+    @property
+    def all_datasets(self) -> tuple[str, ...]:
+        """Those of whole pictures, then those of pixels."""
+        return tuple(dict.fromkeys([*self.datasets, *self.dense]))
 
     def method(self, arm: str) -> str:
         return self.arms[arm].method or arm
@@ -201,7 +223,8 @@ class Classification(Strict):
         """The settings of an arm in a grid: datasets x shots."""
         asked = self.grids[grid]
         own = (asked.arms or {}).get(arm, GridArm())
-        datasets = own.datasets or asked.datasets or tuple(asked.targets) or self.datasets
+        every = self.dense if asked.setting == DENSE else self.datasets
+        datasets = own.datasets or asked.datasets or tuple(asked.targets) or every
         return [Setting(dataset, asked.setting, shots) for dataset in datasets for shots in asked.shots]
 
     def seeds_of(self, grid: str, arm: str) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cones.experiment.cell import FEATURES, Cell, Plan
-from cones.experiment.classification import JOINT, Setting
+from cones.experiment.classification import DENSE, JOINT, Setting
 from cones.experiment.outputs import Output
 from cones.methods.method import METHODS, MethodEntry
 from cones.runtime.errors import ConesError, closest
@@ -56,7 +56,8 @@ def is_on_request(plan: Plan, part: str) -> bool:
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:
     """A cell of the section, or one that fixes its first stage; ConesError for a name that is not in it."""
     section, wanted = plan.classification, Setting.of(setting)
-    of = ("group", section.joint) if wanted.kind == JOINT else ("dataset", section.datasets)
+    every = {JOINT: ("group", section.joint), DENSE: ("dataset", section.dense)}
+    of = every.get(wanted.kind, ("dataset", section.datasets))
     for kind, name, known in (
         ("model", model, section.models),
         (of[0], wanted.dataset, of[1]),
@@ -118,11 +119,11 @@ def shows_curve(plan: Plan, cell: Cell) -> bool:
     return any(cell in grid_cells(plan, grid) for grid in CURVE_GRIDS if grid in plan.classification.grids)
 
 
-def feature_kinds(plan: Plan, arm: str) -> tuple[str, ...]:
-    """The files of stored image features that an arm reads: "pooled", and the "patches" or "views" of its method; none
-    where the image encoder takes part."""
-    entry = method_of(plan, arm)
-    if entry.trains_image_encoder:
+def feature_kinds(plan: Plan, cell: Cell) -> tuple[str, ...]:
+    """The files of stored image features that a cell reads: "pooled", and the "patches" or "views" of its method; none
+    where the image encoder takes part, as in every dense cell."""
+    entry = method_of(plan, cell.arm)
+    if entry.trains_image_encoder or Setting.of(cell.dataset).kind == DENSE:
         return ()
     return ("pooled", *(kind for kind in ("patches", "views") if kind in entry.features))
 
@@ -140,6 +141,8 @@ def settings_of(plan: Plan, cell: Cell) -> dict[str, Any]:
     setting, entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
     joint = joint_of(plan, cell)
     together = {} if joint is None else {"joint": list(targets_of(plan, joint))}
+    if setting.kind == DENSE:
+        together = {"dense_side": plan.classification.models[cell.model].dense_side}
     return together | {
         "method": entry.name,
         "method_entry": entry.of_cells,

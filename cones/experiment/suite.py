@@ -245,7 +245,7 @@ class Suite(Strict):
     def all_datasets(self) -> tuple[str, ...]:
         """The datasets of every grid and of generation, in the order in which they first come up."""
         drawn = [self.generation.dataset] if self.generation else []
-        classified = self.classification.datasets if self.classification else ()
+        classified = self.classification.all_datasets if self.classification else ()
         detected = (dataset for name in self.grids for dataset in self.grid(name)[1])
         return tuple(dict.fromkeys([*detected, *drawn, *classified]))
 
@@ -264,6 +264,7 @@ class Suite(Strict):
             yield "generation.dataset", self.generation.dataset
         if self.classification:
             yield from (("classification.datasets", name) for name in self.classification.datasets)
+            yield from (("classification.dense", name) for name in self.classification.dense)
         yield from (("dataset_tuning", name) for name in self.dataset_tuning)
 
     @property

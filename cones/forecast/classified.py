@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from cones.experiment.cell import Cell, Plan
+from cones.experiment.classification import DENSE, Setting
 from cones.forecast.rates import Rate
 from cones.forecast.work import Share, Work
 from cones.runtime.artifacts import read_json
@@ -18,7 +19,7 @@ class ClassifiedCells:
     """What finished cells of these models recorded, in any suite; one written by another version is passed over."""
 
     def __init__(self, results: Path, models: Iterable[str]):
-        self._of_method: dict[tuple[str, str], list[tuple[int, float, int, str]]] = defaultdict(list)
+        self._of_method: dict[tuple[str, str, bool], list[tuple[int, float, int, str]]] = defaultdict(list)
         for model in sorted(models):
             for path in sorted(results.glob(f"*/{model}/*/*/seed*/run.json")):
                 try:
@@ -27,13 +28,15 @@ class ClassifiedCells:
                     took = run["tuning"]["fit_seconds"] + run["inference"]["seconds"]
                     stored = metrics["trained"]["stored_bytes"]
                     record = (run["tuning"]["steps"], took, stored, device)
-                    self._of_method[model, metrics["cell"]["method"]].append(record)
+                    key = model, metrics["cell"]["method"], metrics["setting"] == DENSE
+                    self._of_method[key].append(record)
                 except (ConesError, KeyError, TypeError):
                     continue
 
     def share(self, plan: Plan, cell: Cell) -> Share | None:
-        """None where no cell of the model and method is finished."""
-        found = self._of_method.get((cell.model, plan.classification.method(cell.arm)))
+        """None where no cell of the model, the method and the task is finished."""
+        is_dense = Setting.of(cell.dataset).kind == DENSE
+        found = self._of_method.get((cell.model, plan.classification.method(cell.arm), is_dense))
         if not found:
             return None
         steps, took, stored, devices = zip(*found)

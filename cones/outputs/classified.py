@@ -23,11 +23,12 @@ WHOLE = (
     *("train_images", "val_images", "steps", "peak_memory_bytes", "tree_nodes"),
 )
 TREE = ("tree_consistent", "tree_cuts")
+PER_CENT = ("accuracy", "mean_iou", *TREE)
 COST = ("seconds_per_step", "fit_seconds", "seconds_per_image")
 COLUMNS = (
     *KEYS,
     *("status", "reason", "target", "accuracy", "no_accuracy", "images", "classes", "absent", "curve"),
-    *("tree_nodes", "tree_consistent", "tree_cuts", "no_tree"),
+    *("tree_nodes", "tree_consistent", "tree_cuts", "no_tree", "mean_iou"),
     *("trained_values", "stored_bytes", "text_encoder", "train_images", "val_images", "short_classes"),
     *("labels", "selection", "chosen", "note", "steps", *COST, "peak_memory_bytes", "device"),
 )
@@ -59,13 +60,13 @@ def read_cells_table(path: str | Path) -> DataFrame:
     columns, rows = read_csv(path)
     if tuple(columns) != COLUMNS:
         raise ConesError("not a list of cells of this version", where=path, next_step="delete it and run again")
-    kinds = {**dict.fromkeys(WHOLE, int), **dict.fromkeys(("accuracy", *TREE, *COST), float)}
+    kinds = {**dict.fromkeys(WHOLE, int), **dict.fromkeys((*PER_CENT, *COST), float)}
     try:
         read = [{name: kinds.get(name, str)(text) if text else None for name, text in row.items()} for row in rows]
     except ValueError as error:
         raise ConesError("not a number", where=path, found=error, next_step="delete it and run again") from None
     table = pd.DataFrame(read, columns=list(COLUMNS))
-    return table.astype({**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys(("accuracy", *TREE, *COST), "float64")})
+    return table.astype({**dict.fromkeys(WHOLE, "Int64"), **dict.fromkeys((*PER_CENT, *COST), "float64")})
 
 
 def _rows(one: ClassifiedCell) -> list[dict]:
@@ -92,6 +93,7 @@ def _rows(one: ClassifiedCell) -> list[dict]:
         if (tree := score.hierarchy) is not None:
             what |= {"tree_nodes": tree.nodes, "tree_consistent": tree.consistent, "tree_cuts": tree.cuts}
             what |= {"no_tree": tree.reason}
+        what["mean_iou"] = score.dense.mean_iou if score.dense else None
         what["curve"] = ", ".join(f"{point.at:g} {point.accuracy:.4f}" for point in score.curve) or None
         rows.append({**key, "status": "done", **what, **known})
     return rows

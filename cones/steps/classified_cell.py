@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from cones.evaluation.classification_metrics import write_classification_metrics
 from cones.experiment.cell import Cell, Plan
-from cones.experiment.classification import JOINT, Setting
+from cones.experiment.classification import DENSE, JOINT, Setting
 from cones.experiment.classification_cells import joint_of, settings_of
 from cones.runtime.artifacts import save_tensors, write_json
 from cones.runtime.progress import log
 from cones.runtime.provenance import run_provenance
 from cones.runtime.verification import fingerprints
 from cones.steps.classify import CellFit
+from cones.steps.dense_cell import DenseFit
 from cones.steps.joint_cell import JointFit, PartOfJoint
-from cones.steps.score_classifier import target_score
 
 FILES = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json")  # run.json is written after them
 
@@ -22,8 +22,7 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
     An interrupted training of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
-    fit_of = JointFit if Setting.of(cell.dataset).kind == JOINT else PartOfJoint if joint_of(plan, cell) else CellFit
-    fit = fit_of(plan, cell)
+    fit = _fit_of(plan, cell)
     if reason := fit.reason:
         log.info("skipped: %s", reason)
         digest = save_tensors(cell.folder / "state.safetensors", {}, {"skipped": reason})
@@ -34,11 +33,20 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
         record, trained = fit.run(identity)
         scored, scoring = fit.score()
         write_json(cell.folder / "predictions.json", {one.target.key: one.predictions for one in scored}, indent=None)
-        targets = {one.target.key: target_score(one, fit.in_tree(one)) for one in scored}
+        targets = {one.target.key: fit.target_score(one) for one in scored}
         metrics = fit.metrics(status="done", targets=targets, trained=trained)
         shown = (f"{key} {one.accuracy:.1f}" for key, one in targets.items() if one.accuracy is not None)
         log.info("%s: top-1 accuracy %s", cell, ", ".join(shown) or "none")
+        for key, one in targets.items():
+            if one.dense is not None:
+                log.info("%s: mean IoU %s %.1f", cell, key, one.dense.mean_iou)
     write_classification_metrics(cell.folder / "metrics.json", metrics)
     provenance = run_provenance(inputs=fit.inputs_sha256(), settings=settings_of(plan, cell), device=str(fit.device))
     files = fingerprints(cell.folder, FILES)
     write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": record, "inference": scoring})
+
+
+def _fit_of(plan: Plan, cell: Cell) -> CellFit:
+    kind = Setting.of(cell.dataset).kind
+    fit_of = {JOINT: JointFit, DENSE: DenseFit}.get(kind, PartOfJoint if joint_of(plan, cell) else CellFit)
+    return fit_of(plan, cell)

@@ -14,6 +14,7 @@ from torch import Tensor
 from cones.evaluation.classification_metrics import (
     ClassificationMetrics,
     HierarchyScore,
+    TargetScore,
     Trained,
 )
 from cones.evaluation.metrics import CellKey
@@ -41,7 +42,7 @@ from cones.runtime.verification import recorded_state
 from cones.steps.device import device_for
 from cones.steps.frozen_texts import FrozenTexts
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
-from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score
+from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score, target_score
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
 NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
@@ -50,12 +51,14 @@ NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are
 class CellFit:
     """A cell while it is fitted and scored."""
 
+    dataset_kind = LabelledDataset
+
     def __init__(self, plan: Plan, cell: Cell):
         self.plan, self.cell = plan, cell
         self.setting, self.entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
         self.method = ClassifierMethod.load(self.entry.name)
         self._check_features()
-        self.datasets = {name: LabelledDataset(plan, cell, name) for name in targets_of(plan, cell)}
+        self.datasets = {name: self.dataset_kind(plan, cell, name) for name in targets_of(plan, cell)}
         self.own = next(iter(self.datasets.values()))
         self.weights = plan.weights(cell.model)
         self.texts = FrozenTexts(self._encoder, lambda: tokenizer_for(cell.model), self.device)
@@ -77,7 +80,7 @@ class CellFit:
     @property
     def reason(self) -> str | None:
         """Why the cell has no numbers: its dataset was skipped, or the method does not fit model or setting."""
-        lacking = self.method.supports(self.cell.model, self.setting.kind)
+        lacking = not_served(self.method, self.setting) or self.method.supports(self.cell.model, self.setting.kind)
         if JOINT in self.entry.inputs and not lacking:
             lacking = "is trained on several data sets at once, with all their classes: this one is in no such cell"
         if self.own.reason or lacking or not self.method.needs_tree or self.own.manifest.get("class_tree"):
@@ -306,6 +309,9 @@ class CellFit:
             return HierarchyScore(reason="the method has no entry for the texts of wider classes")
         return hierarchy_score(self, scored, nodes.to(self.device).eval(), tree)
 
+    def target_score(self, scored: Scored) -> TargetScore:
+        return target_score(scored, self.in_tree(scored))
+
     # ------------------------------------------------------------------------------------------------- records
 
     def metrics(self, **content) -> ClassificationMetrics:
@@ -323,6 +329,13 @@ class CellFit:
         if (first := stage1_of(self.plan, self.cell)) is not None:
             files.append(first.folder / "state.safetensors")
         return {str(file): sha256(file) for file in files if file.exists()}
+
+
+def not_served(method: ClassifierMethod, setting: Setting) -> str | None:
+    """Why a method has no cells of a setting's task, if it has none."""
+    if setting.task in method.serves:
+        return None
+    return f"is made for the task {' or '.join(sorted(method.serves))}, not for {setting.task}"
 
 
 def _nothing(dataset: str) -> Target:

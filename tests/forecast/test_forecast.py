@@ -170,7 +170,13 @@ def test_a_cell_has_the_jobs_that_its_grids_read():
 
 def test_targets_name_their_grids():
     plan = Plan.load("miniature")
-    survey = ["survey", "survey_base_to_new", "survey_shift", "survey_wise_ft"]  # and not what is made on request
+    survey = [
+        "survey",
+        "survey_base_to_new",
+        "survey_shift",
+        "survey_wise_ft",
+        "survey_dense",
+    ]  # not what is made on request
     assert parts_of(plan, []) == parts_of(plan, ["report"]) == [*plan.suite.grids, "generation", *survey]
     assert parts_of(plan, ["results/survey_few_shot.csv"]) == ["survey_few_shot"]
     assert parts_of(plan, ["results/table1.csv", "table10", "results/miniature/ranks.csv"]) == ["table1"]

@@ -38,6 +38,8 @@ ADAPTED = {
             *("cones", "cones_finetuned", "full_finetuning"),
         )
     },
+    "probe_dense": {"method": "zs_linear_probe", **_short()},
+    "cones_dense": {"method": "cones", **_short()},
 }
 PROMPTED = {  # contexts of the text encoder's input
     "coop": _short(vectors=2),
@@ -69,10 +71,15 @@ HOLES = {
     "protect": "tree of the classes",
     "softcpt": "on several data sets at once",
     "mvlpt_tasks": "on several data sets at once",
+    **dict.fromkeys(["maskclip", "maskclip_refined", "denseclip"], "made for the task dense"),
 }
 FITTED = ADAPTED | PROMPTED | PICTURED
 TRAINED = {arm for arm, changes in FITTED.items() if "epochs" in (changes or {}).get("recipe", {})}
-ARMS = {**FITTED, **dict.fromkeys(HOLES)}  # every arm of `config/miniature.yaml`
+ARMS = {
+    **FITTED,
+    **dict.fromkeys(HOLES),
+    "maskclip_refined": {"method": "maskclip"},
+}  # every arm of `config/miniature.yaml`
 SHORT_SIMCLR = SimCLRRecipe(steps=3, batch_size=4)
 
 
