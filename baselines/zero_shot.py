@@ -79,7 +79,7 @@ class ZeroShot(TuningMethod):
 class ZeroShotClassifier(ClassifierMethod):
     """Each class is its name in the set's own template; logits = exp(logit_scale) * cosine."""
 
-    serves = frozenset({"classification", "multi_label"})
+    serves = frozenset({"classification", "multi_label", "dense"})
     labels = "none"
     unseen_classes = True
 

@@ -3,7 +3,7 @@
     python benchmarks/classification_costs.py
 
 Means of the miniature's finished cells, wall time: run `snakemake --cores all results/survey.csv` on a quiet machine
-before. Writes cones/forecast/classified.json.
+before, and the same with survey_multi_label.csv and survey_dense.csv. Writes cones/forecast/classified.json.
 """
 
 import torch
@@ -19,14 +19,19 @@ def main() -> None:
     means = ClassifiedCells(RESULTS, MODELS).means()
     models = {
         model: {
-            method: {name: round(value, 2) for name, value in cost._asdict().items()} for method, cost in of.items()
+            task: {
+                method: {name: round(value, 2) for name, value in cost._asdict().items()}
+                for method, cost in costs.items()
+            }
+            for task, costs in of.items()
         }
         for model, of in means.items()
     }
     write_json(
         REFERENCE, {"made_by": "benchmarks/classification_costs.py", "torch": torch.__version__, "models": models}
     )
-    print(f"{REFERENCE.name}: {', '.join(f'{model}, {len(of)} methods' for model, of in models.items())}")
+    told = [f"{model}, {task}: {len(costs)} methods" for model, of in models.items() for task, costs in of.items()]
+    print(f"{REFERENCE.name}: {'; '.join(told)}")
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ class ConceptClassifier(ClassifierMethod):
     No rate was published for such models; this one is that of TaskRes, without its decay.
     """
 
-    serves = frozenset({"classification", "multi_label"})
     label_note = "like TaskRes, but the vectors of a class are free: nothing ties them to its name"
+    serves = frozenset({"classification", "multi_label", "dense"})
     recipe = Recipe(
         optimiser="adam",
         learning_rate=2e-3,

@@ -55,6 +55,7 @@ class AnchoredVectors(ClassVectors):
 class ZeroShotStartedProbe(ClassifierMethod):
     """K vectors behind the text encoder train by cross-entropy; with CLAP's term they stay near their texts."""
 
+    serves = frozenset({"classification", "dense"})
     recipe = Recipe(
         optimiser="sgd",
         learning_rate=0.1,

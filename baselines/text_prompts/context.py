@@ -33,17 +33,24 @@ start_std       standard deviation of a random start
 
 
 class ContextTexts(nn.Module):
-    """The texts of K classes, in each of which M rows are given as vectors at every call.
+    """The texts of K classes, in each of which M rows are given as vectors at every call; `stop` ends each of them.
 
     The end's row is that of the text with M placeholders. Nothing here is state: buffers are left out of it.
     """
 
     def __init__(
-        self, encoder: DualEncoder, tokenizer: Tokenizer, names: Sequence[str], *, vectors: int, position: str = "end"
+        self,
+        encoder: DualEncoder,
+        tokenizer: Tokenizer,
+        names: Sequence[str],
+        *,
+        vectors: int,
+        position: str = "end",
+        stop: str = ".",
     ):
         super().__init__()
         self.encoder, self.vectors = encoder.requires_grad_(False).eval(), vectors
-        ids, ends = tokenizer([" ".join([PLACEHOLDER] * vectors + [f"{name}."]) for name in names])
+        ids, ends = tokenizer([" ".join([PLACEHOLDER] * vectors + [f"{name}{stop}"]) for name in names])
         if len(tokenizer.ids_of(PLACEHOLDER)) != 1:
             raise ConesError("the vocabulary has no single token for a placeholder", found=PLACEHOLDER)
         device = encoder.logit_scale.device

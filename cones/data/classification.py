@@ -148,8 +148,8 @@ def load_pixels(paths: Sequence[str | Path], picture_format: PictureFormat, *, w
 
     `whole`: resized to the square as it is, so that nothing at an edge is lost (DualCoOp's reading of several classes).
     """
-    square = _squared if whole else _middle
-    return torch.stack([_pixels(square(load_image(path), picture_format.side), picture_format) for path in paths])
+    square = _squared if whole else middle_of
+    return torch.stack([pixels_of(square(load_image(path), picture_format.side), picture_format) for path in paths])
 
 
 def train_views(
@@ -168,7 +168,7 @@ def train_views(
         size = (picture_format.side, picture_format.side)
         view = picture.crop(box).resize(size, Image.Resampling.BICUBIC)
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if is_turned else view
-        views.append(_pixels(view, picture_format))
+        views.append(pixels_of(view, picture_format))
     return torch.stack(views)
 
 
@@ -211,16 +211,16 @@ def _squared(picture: Image.Image, side: int) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _middle(picture: Image.Image, side: int) -> Image.Image:
+def middle_of(picture: Image.Image, side: int, resample: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
     """The picture's short side resized to `side`, and its middle square; an odd rest as torchvision rounds it."""
     short = min(picture.size)
     width, height = (int(side * length / short) for length in picture.size)
-    resized = picture.resize((width, height), Image.Resampling.BICUBIC)
+    resized = picture.resize((width, height), resample)
     left, top = round((width - side) / 2), round((height - side) / 2)
     return resized.crop((left, top, left + side, top + side))
 
 
-def _pixels(picture: Image.Image, picture_format: PictureFormat) -> Tensor:
+def pixels_of(picture: Image.Image, picture_format: PictureFormat) -> Tensor:
     """(3, side, side) normalised."""
     values = torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255  # (3, side, side)
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (picture_format.mean, picture_format.std))

@@ -8,10 +8,11 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cones.data import soundness
+from cones.data.class_maps import Numbers
 from cones.data.class_trees import fault_of, tree_of_texts
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.images import require_decodable
@@ -56,7 +57,7 @@ def divided(
     """The records of a converter in their splits; ConesError for what `prepare_labelled` refuses by lists alone."""
     _require_classes(dataset, names, native)
     records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
-    _refuse_repeated(records, native)
+    refuse_repeated(records, native)
     labels = {record.item_id: record.label for record in records}
     groups = {record.item_id: record.group for record in records}
     splits = split_items(
@@ -114,13 +115,26 @@ def prepare_labelled(
 
 
 def write_items(
-    dataset: Dataset, source: str, folder: Path, classes: Sequence[str], items: Mapping[str, Sequence[Sequence]]
+    dataset: Dataset,
+    source: str,
+    folder: Path,
+    classes: Sequence[str],
+    items: Mapping[str, Sequence[Sequence]],
+    *,
+    per_class: Mapping[str, Mapping[str, int]] | None = None,
+    numbers: Numbers | None = None,
 ) -> dict:
-    """Write `items.json` and `<split>.json`; returns the manifest's part about classes, texts and splits."""
+    """Write `items.json` and `<split>.json`; returns the manifest's part about classes, texts and splits.
+
+    Of pictures with class maps `per_class` counts those in which a class stands, and `numbers` says what maps hold.
+    """
     write_json(folder / ITEMS, items, indent=None)
     splits = {}
     for split, listed in items.items():
-        found = Counter(classes[label] for _, *labels in listed for label in _present(labels))
+        if per_class:
+            found = per_class[split]
+        else:
+            found = Counter(classes[label] for _, *labels in listed for label in _present(labels))
         splits[split] = {
             "file": ITEMS,
             "images": len(listed),
@@ -135,6 +149,7 @@ def write_items(
         "template": dataset.sentence,
         "class_tree": _tree(dataset, classes),
         "items": {"file": ITEMS, "sha256": sha256(folder / ITEMS)},
+        **({"class_map": asdict(numbers)} if numbers else {}),
         "splits": splits,
     }
 
@@ -198,7 +213,7 @@ def _require_classes(dataset: Dataset, names: Mapping[str, object], native: Nati
         )
 
 
-def _refuse_repeated(records: Sequence[Record], native: NativeFiles) -> None:
+def refuse_repeated(records: Sequence[Record], native: NativeFiles) -> None:
     for item, count in Counter(record.item_id for record in records).items():
         if count > 1:
             raise native.fault(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cones.data import coco, label_sets, labelled, soundness
+from cones.data import coco, label_sets, labelled, mapped, soundness
 from cones.data.checksums import assert_unchanged
 from cones.data.download import USABLE, dataset_dir
 from cones.data.findings import summary
@@ -20,7 +20,7 @@ from cones.data.formats.records import NativeFiles, Record
 from cones.data.patients import with_patients
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
 from cones.data.splits import digest, split_items
-from cones.data.task_rules import CLASSIFICATION, LABELLED, MULTI_LABEL
+from cones.data.task_rules import CLASSIFICATION, DENSE, LABELLED, MULTI_LABEL
 from cones.data.trees import describe
 from cones.data.unpack import unpack
 from cones.runtime.artifacts import read_json, replacing_directory, sha256, write_json
@@ -37,7 +37,8 @@ def prepare(dataset: Dataset, source: str, data_dir: str | Path, *, selects_on_v
     """Turn fetched files into canonical COCO splits; returns the manifest, which is written last.
 
     For classification the pictures and their labels are `items.json`, and a split's file holds its counts
-    (`cones/data/labelled.py`; of several classes a picture `cones/data/label_sets.py`).
+    (`cones/data/labelled.py`; of several classes a picture `cones/data/label_sets.py`; with
+    class maps `cones/data/mapped.py`).
 
     `selects_on_validation`: the weights that are best on the validation split will be kept, so there must be one.
 
@@ -83,6 +84,10 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
     if dataset.task == MULTI_LABEL:
         found = label_sets.prepare_label_sets(dataset, source, spec, native, records, folder)
+        return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
+    if dataset.task == DENSE:
+        numbers = converter.numbers(native, parameters)
+        found = mapped.prepare_mapped(dataset, source, spec, native, records, numbers, folder)
         return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
     records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
     groups = {record.item_id: record.group for record in records}

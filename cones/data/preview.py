@@ -6,13 +6,18 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from cones.data.class_maps import IGNORED, Numbers, read_class_map
 from cones.data.download import dataset_dir
 from cones.data.drawing import class_colours, classes_of, tile, write_sheet
+from cones.data.masks import boxes_of, encoded
 from cones.data.registry import SPLITS, Dataset
-from cones.data.task_rules import LABELLED
+from cones.data.task_rules import DENSE, LABELLED
 from cones.runtime.artifacts import read_json
 from cones.runtime.errors import ConesError
 
+MAPS_LOOKED_AT = 60  # of a split, before some are chosen
 SMALL_TILE = (200, 200)  # of a labelled picture at most, pixels
 
 
@@ -40,6 +45,8 @@ def preview(dataset: Dataset, source: str, data_dir: str | Path, out: str | Path
             found=manifest["reason"],
             next_step=f"python -m cones datasets show {dataset.id} says how to get them",
         )
+    if manifest["task"] == DENSE:
+        return _map_sheet(dataset, source, manifest, folder, out, pictures)
     if manifest["task"] in LABELLED:
         return _class_sheet(dataset, source, manifest, folder, out, pictures)
     candidates = [
@@ -89,6 +96,39 @@ def _class_sheet(dataset: Dataset, source: str, manifest: dict, folder: Path, ou
     return write_sheet(
         out, shown, columns=4, title=dataset.paper_name, about=[about, f"“{dataset.sentence}”"], colours={}
     )
+
+
+def _map_sheet(dataset: Dataset, source: str, manifest: dict, folder: Path, out: str | Path, pictures: int) -> Path:
+    """Pictures with their class maps as tints, each class with its name."""
+    numbers, listed = Numbers(**manifest["class_map"]), read_json(folder / manifest["items"]["file"])
+    some = [(split, one) for split in SPLITS for one in listed[split][:MAPS_LOOKED_AT]]
+    candidates = [
+        Candidate(
+            {"file_name": path}, objects_of_map(read_class_map(folder / place, numbers)), (Path(path).parent, split)
+        )
+        for split, (path, place) in some
+    ]
+    colours = class_colours(dataset.classes)
+    chosen = choose(candidates, pictures)
+    shown = [tile(folder / one.image["file_name"], one.objects, colours, _caption(one)) for one in chosen]
+    counts = ", ".join(f"{split} {manifest['splits'][split]['images']}" for split in SPLITS)
+    about = f"{dataset.id} · source {source} · images: {counts} · {len(dataset.classes)} classes"
+    used = {dataset.classes[entry["category_id"] - 1] for one in chosen for entry in one.objects}
+    colours = {name: colour for name, colour in colours.items() if name in used}
+    return write_sheet(out, shown, columns=3, title=dataset.paper_name, about=[about], colours=colours)
+
+
+def objects_of_map(class_map: np.ndarray) -> list[dict]:
+    """The classes of a map as annotations with masks, one each."""
+    labels = [int(label) for label in np.unique(class_map) if label != IGNORED]
+    if not labels:
+        return []
+    masks = np.stack([class_map == label for label in labels])
+    boxes = [[x, y, right - x, bottom - y] for x, y, right, bottom in boxes_of(masks).tolist()]
+    return [
+        {"category_id": label + 1, "bbox": box, "area": float(mask.sum()), "segmentation": encoded(mask)}
+        for label, box, mask in zip(labels, boxes, masks)
+    ]
 
 
 def annotated(document: dict) -> list[tuple[dict, list[dict]]]:

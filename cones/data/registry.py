@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,7 +19,7 @@ from pydantic import (
 
 from cones.data.archive import Archive, inside
 from cones.data.formats import converter_named
-from cones.data.task_rules import CLASSIFICATION, MISSING_COUNTS, task_fault
+from cones.data.task_rules import MISSING_COUNTS, require_format_of_task, task_fault
 from cones.data.variants import laid_over_original
 from cones.runtime.errors import ConesError, closest, kind_of
 from cones.runtime.strict import Strict, Written, parse, read_yaml
@@ -217,7 +216,9 @@ class Dataset(Strict):
     variant_of: str | None = None
     paper_name: str
     group: Literal["natural", "non_radiology", "radiology", "segmentation", "generation"]
-    task: Literal["detection", "instance_segmentation", "personalised_generation", "classification", "multi_label"]
+    task: Literal[
+        "detection", "instance_segmentation", "personalised_generation", "classification", "multi_label", "dense"
+    ]
     classes: list[ClassName] = Field(default_factory=list)
     template: str | None = None
     texts: dict[str, ClassName] = Field(default_factory=dict)
@@ -354,26 +355,10 @@ def _entry(dataset_id: str, value: Any, path: str | Path, known: Mapping[str, An
         location = f"{where}: sources.{name}.format"
         written = Written(path, (dataset_id, "sources", name, "format"))
         converter = converter_named(source.format.name, where=location)
-        _require_format_of_task(entry, converter, location)
+        require_format_of_task(entry.task, converter, location)
         schema = converter.Parameters
         parse(schema, source.format.parameters, where=location, written=written)
     return entry
-
-
-def _require_format_of_task(entry: Dataset, converter: ModuleType, where: str) -> None:
-    """ConesError if a format of labelled pictures is named for another task, or the other way round."""
-    is_labelled = hasattr(converter, "class_names")
-    if is_labelled != (entry.task == CLASSIFICATION):
-        raise ConesError(
-            "this format gives pictures one class each, and no boxes"
-            if is_labelled
-            else "this format has no classes of whole pictures",
-            where=f"{where}.name",
-            found=f"{converter.FORMAT['name']} with task {entry.task}",
-            next_step="set `task: classification`, or take another format"
-            if is_labelled
-            else "take a format of docs/datasets.md for classification, such as class_folders, or another task",
-        )
 
 
 def _inherit(sources: Any) -> Any:

@@ -39,10 +39,20 @@ class CurvePoint(Strict):
     accuracy: Percent
 
 
+class DenseScore(Strict):
+    """Answers pixel by pixel, in per cent; pixels are counted over all test images together."""
+
+    mean_iou: Percent = Field(description="over the classes that stand in some map or were answered")
+    per_class: dict[str, Percent] = Field(description="intersection over union of these")
+    pixels: Count = Field(description="labelled ones, which the accuracy counts")
+
+
 class TargetScore(Strict):
     """The test images of one target: a dataset, or "base" and "new", the halves of the cell's own classes."""
 
-    accuracy: Percent | None = Field(description="top-1; None where the method has no entry for these classes")
+    accuracy: Percent | None = Field(
+        description="top-1, of pixels where the task is dense; None where the method has no entry for these classes"
+    )
     mean_ap: Percent | None = Field(None, description="instead, where a picture may show several classes")
     reason: str | None = Field(None, min_length=1, description="why there is neither")
     images: Count
@@ -50,8 +60,9 @@ class TargetScore(Strict):
     per_class: dict[str, Percent] = Field(
         default_factory=dict, description="accuracy, or average precision, of classes with a test image"
     )
-    absent: tuple[str, ...] = Field((), description="classes without a test image")
+    absent: tuple[str, ...] = Field((), description="classes without a test image, or in no map and no answer")
     hierarchy: HierarchyScore | None = Field(None, description="where the dataset has a tree of its classes")
+    dense: DenseScore | None = Field(None, description="where the task is dense")
     curve: tuple[CurvePoint, ...] = Field((), description="variants of the tuned classifier, none of them chosen")
 
     @model_validator(mode="after")
@@ -90,7 +101,7 @@ class ClassificationMetrics(Strict):
     cell: CellKey
     status: Literal["done", "skipped"]
     reason: str | None = Field(None, min_length=1, description="why the cell was skipped")
-    setting: Literal["few_shot", "base_to_new", "joint", "multi_label"]
+    setting: Literal["few_shot", "base_to_new", "joint", "multi_label", "dense"]
     shots: Count
     targets: dict[str, TargetScore] = Field(default_factory=dict)
     trained: Trained | None = None

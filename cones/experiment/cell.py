@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 
 from cones.data.registry import Dataset, load_registries
-from cones.data.task_rules import CLASSIFICATION, LABELLED, MULTI_LABEL
 from cones.experiment.classification import Classification
 from cones.experiment.few_shot import OF_CELL
 from cones.experiment.generation import Generation
@@ -17,6 +16,7 @@ from cones.experiment.matched import CAPTION_POSITIONS, matched_vectors
 from cones.experiment.outputs import Output, grids_read_by
 from cones.experiment.plugins import plugin_digests
 from cones.experiment.suite import CONFIG_FOLDER, Suite, cell_settings, load_suite
+from cones.experiment.tasks import check_tasks, with_datasets_of_tasks
 from cones.methods.method import METHODS, Input, MethodEntry
 from cones.methods.settings import CellSettings
 from cones.models.family import family_of, is_nano
@@ -86,12 +86,14 @@ class Plan:
         file = CONFIG_FOLDER / f"{suite}.yaml"
         for key, dataset in loaded.named_datasets:
             plan.check(dataset=dataset, where=f"{file}: {key}")
+        loaded = with_datasets_of_tasks(loaded, registry)
+        plan = cls(loaded, registry)
         if loaded.generation:
             _check_subjects(registry[loaded.generation.dataset])
             _check_named_subjects(loaded.generation, registry[loaded.generation.dataset], file)
         for dataset in loaded.all_datasets if of is None else {of} & registry.keys():
             registry[dataset].source(loaded.source)  # refuses a source that the entry does not have
-        _check_tasks(loaded, registry, file)
+        check_tasks(loaded, registry, file)
         for cell in plan.all_cells():
             _check_caption(plan, cell, file)
             _check_rows(plan, cell, file)
@@ -358,36 +360,6 @@ def _check_subjects(dataset: Dataset) -> None:
                 found=f'"{name}"',
                 next_step="rename it in the registry, or choose another generation.dataset",
             )
-
-
-def _check_tasks(suite: Suite, registry: dict[str, Dataset], file: Path) -> None:
-    """ConesError if a detector is asked for a dataset of another task than its own, or a classifier for one."""
-    detected = {dataset for grid in suite.grids for dataset in suite.grid(grid)[1]}
-    classified = set(suite.classification.datasets) if suite.classification else set()
-    for dataset in (*detected, *classified):
-        task, is_classified = registry[dataset].task, dataset in classified
-        if (task in LABELLED) != is_classified or dataset in detected & classified:
-            raise ConesError(
-                f'dataset "{dataset}" is of the task {task}',
-                where=f"{file}: {'classification.datasets' if is_classified else 'datasets'}",
-                next_step="name it under `classification.datasets`" if task in LABELLED else "take it out there",
-            )
-    if suite.classification:
-        _check_settings(suite.classification, registry, file)
-
-
-def _check_settings(section: Classification, registry: dict[str, Dataset], file: Path) -> None:
-    """ConesError for a grid whose datasets are of another task than its setting."""
-    for name, grid in section.grids.items():
-        wanted = MULTI_LABEL if grid.setting == MULTI_LABEL else CLASSIFICATION
-        for dataset in section.datasets_of(name):
-            if (task := registry[dataset].task) != wanted:
-                raise ConesError(
-                    f'dataset "{dataset}" is of the task {task}, and the grid\'s setting is {grid.setting}',
-                    where=f"{file}: classification.grids.{name}",
-                    expected=f"datasets of the task {wanted}",
-                    next_step="name its `datasets` there, all of this task",
-                )
 
 
 def _check_named_subjects(generation: Generation, dataset: Dataset, file: Path) -> None:

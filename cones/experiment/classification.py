@@ -6,28 +6,45 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from cones.data.task_rules import MULTI_LABEL
+from cones.data.task_rules import CLASSIFICATION, DENSE, MULTI_LABEL
 from cones.experiment.outputs import classification_grids
 from cones.methods.method import METHODS
 from cones.methods.settings import Recipe
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.strict import Name, Strict, by_name, parse
 
-Kind = Literal["few_shot", "base_to_new", "multi_label"]
+Kind = Literal["few_shot", "base_to_new", "multi_label", "dense"]
 JOINT = "joint"  # the setting of a cell that trains on several datasets at once
+WRITTEN = {  # how a cell's name says its setting, and the number that belongs to it
+    "few_shot": "{}shot",
+    "base_to_new": "base{}",
+    JOINT: "joint{}",
+    MULTI_LABEL: "labels{}",
+    DENSE: "dense{}",
+}
+NAME = re.compile(
+    rf"(?P<dataset>.+)-(?:{'|'.join(written.format(rf'(?P<{kind}>[0-9]+)') for kind, written in WRITTEN.items())})"
+)
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 Shots = Annotated[int, Field(ge=1)]
 PerCent = Annotated[int, Field(ge=1, le=100)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+def task_of(kind: str) -> str:
+    """The task of the datasets of a kind of setting."""
+    return kind if kind in (MULTI_LABEL, DENSE) else CLASSIFICATION
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a cell is trained on: so many images a class of a dataset, of all classes or of the first half of them; or
     of all datasets of a group, `joint`, whose name is then the dataset's. Where a picture may show several classes, on
-    all training images with so many per cent of their labels, which stand in place of `shots`.
+    all training images with so many per cent of their labels, which stand in place of `shots`; for a class for every
+    pixel, `dense`, on so many pictures with class maps, whatever they show.
 
-    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`, `textures-joint16`, `voc2007-labels10`.
+    Its name stands where a cell has its dataset: `dtd-16shot`, `dtd-base16`, `textures-joint16`, `voc2007-labels10`,
+    `ade20k-dense16`.
     """
 
     dataset: str
@@ -35,21 +52,24 @@ class Setting:
     shots: int
 
     def __str__(self) -> str:
-        words = {"few_shot": f"{self.shots}shot", "base_to_new": f"base{self.shots}", JOINT: f"joint{self.shots}"}
-        words |= {MULTI_LABEL: f"labels{self.shots}"}
-        return f"{self.dataset}-{words[self.kind]}"
+        return f"{self.dataset}-{WRITTEN[self.kind].format(self.shots)}"
+
+    @property
+    def task(self) -> str:
+        """That of its dataset, which a method must serve to have such a cell (`ClassifierMethod.serves`)."""
+        return task_of(self.kind)
 
     @classmethod
     def of(cls, name: str) -> "Setting":
         """The setting of a name; ConesError for anything else."""
-        if match := re.fullmatch(r"(.+)-(?:(\d+)shot|base(\d+)|joint(\d+)|labels(\d+))", name):
-            dataset, *numbers = match.groups()
-            kinds = ("few_shot", "base_to_new", JOINT, MULTI_LABEL)
-            return next(cls(dataset, kind, int(number)) for kind, number in zip(kinds, numbers) if number)
+        if match := NAME.fullmatch(name):
+            kind = next(kind for kind in WRITTEN if match[kind])
+            return cls(match["dataset"], kind, int(match[kind]))
+        examples = [f"<{'group' if kind == JOINT else 'dataset'}>-{WRITTEN[kind].format(16)}" for kind in WRITTEN]
         raise ConesError(
             "not a dataset with its setting",
             where=name,
-            expected="<dataset>-16shot, <dataset>-base16, <dataset>-labels10, or <group>-joint16",
+            expected=" or ".join(examples),
             next_step="name it as the folders below results/<suite>/<model>/ are named",
         )
 
@@ -67,6 +87,9 @@ class ClassificationModel(Strict):
     )
     recipe: dict[Name, dict[str, Any]] = Field(
         default_factory=dict, description="method -> what its recipe has with this model, such as a learning rate"
+    )
+    dense_side: int | None = Field(
+        None, ge=1, description="pixels of the short side of pictures that are read pixel by pixel; default: as others"
     )
 
 
@@ -100,10 +123,12 @@ class ClassificationGrid(Strict):
     setting: Kind = Field(
         "few_shot",
         description="base_to_new: the first half of the classes has training images; multi_label: several classes a"
-        " picture, and `labels` instead of `shots`",
+        " picture, and `labels` instead of `shots`; dense: a class for every pixel, and `shots` are pictures",
     )
     models: Names | None = Field(None, description="default: all of the section")
-    datasets: Names | None = Field(None, description="default: all of the section; where `targets` stand, these")
+    datasets: Names | None = Field(
+        None, description="default: those of the section whose task is the setting's; where `targets` stand, these"
+    )
     arms: dict[Name, GridArm] | None = Field(None, min_length=1, description="default: all of the section")
     shots: Annotated[tuple[Shots, ...], Field(min_length=1)] = (16,)
     labels: Annotated[tuple[PerCent, ...], Field(min_length=1)] = Field(
@@ -123,7 +148,9 @@ class Classification(Strict):
     """Every arm fits a classifier on a few labelled images; nothing but its recipe and the arm decides how."""
 
     models: dict[Name, ClassificationModel] = Field(min_length=1)
-    datasets: Names = Field(description="entries of the suite's registry files with `task: classification`")
+    datasets: Names = Field(
+        description="entries of the suite's registry files with `task: classification`, `multi_label` or `dense`"
+    )
     seeds: Seeds = (1, 2, 3)
     arms: dict[Name, ClassificationArm] = Field(min_length=1, description="rows of the tables, in this order")
     recipe: dict[str, Any] = Field(default_factory=dict, description="what every method's recipe has in this suite")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cones.data.task_rules import DENSE
 from cones.experiment.cell import FEATURES, Cell, Plan
 from cones.experiment.classification import JOINT, Setting
 from cones.experiment.outputs import Output, curve_grids
@@ -67,6 +68,13 @@ def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: in
                 where=f"classification.{kind}s",
                 next_step=closest(name, known),
             )
+    if wanted.kind != JOINT and (task := plan.registry[wanted.dataset].task) != wanted.task:
+        raise ConesError(
+            f'dataset "{wanted.dataset}" is of the task {task}, and the setting is {wanted.kind}',
+            where=setting,
+            expected=f"a dataset of the task {wanted.task}",
+            next_step="name it with a setting of its task",
+        )
     return Cell(plan.suite.suite, model, setting, arm, int(seed))
 
 
@@ -134,11 +142,11 @@ def shows_curve(plan: Plan, cell: Cell) -> bool:
     return any(cell in grid_cells(plan, grid) for grid in curve_grids() if grid in plan.classification.grids)
 
 
-def feature_kinds(plan: Plan, arm: str) -> tuple[str, ...]:
-    """The files of stored image features that an arm reads: "pooled", and those of positions or views of its method;
-    none where the image encoder takes part."""
-    entry = method_of(plan, arm)
-    if entry.trains_image_encoder:
+def feature_kinds(plan: Plan, cell: Cell) -> tuple[str, ...]:
+    """The files of stored image features that a cell reads: "pooled", and those of positions or views of its method;
+    none where the image encoder takes part, as in every dense cell."""
+    entry = method_of(plan, cell.arm)
+    if entry.trains_image_encoder or Setting.of(cell.dataset).kind == DENSE:
         return ()
     return ("pooled", *(kind for kind in (*POSITIONS, "views") if kind in entry.features))
 
@@ -158,6 +166,8 @@ def settings_of(plan: Plan, cell: Cell) -> dict[str, Any]:
     together = {} if joint is None else {"joint": list(targets_of(plan, joint))}
     if sources := sources_of(plan, cell):
         together["sources"] = {str(one.seed): [one.arm, *targets_of(plan, one)] for one in sources}
+    if setting.kind == DENSE:
+        together["dense_side"] = plan.classification.models[cell.model].dense_side
     return together | {
         "method": entry.name,
         "method_entry": entry.of_cells,

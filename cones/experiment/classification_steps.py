@@ -29,7 +29,7 @@ def classification_steps(plan: Plan) -> list[Step]:
     def features(cell: Cell) -> dict[str, Input]:
         """The stored features that a cell reads: of its own dataset all kinds, of its targets those of test images."""
         own, *further = datasets_read(plan, cell)
-        kinds = feature_kinds(plan, cell.arm)
+        kinds = feature_kinds(plan, cell)
         files: dict[str, Input] = {
             kind: Output(Job("encode_images", model=cell.model, dataset=own, name=kind), "features") for kind in kinds
         }

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from cones.experiment.cell import Cell, Plan
+from cones.experiment.classification import Setting, task_of
 from cones.forecast.rates import Rate
 from cones.forecast.work import Share, Work
 from cones.runtime.artifacts import read_json
@@ -30,7 +31,7 @@ class ClassifiedCells:
     """What finished cells of these models recorded, in any suite; one written by another version is passed over."""
 
     def __init__(self, results: Path, models: Iterable[str]):
-        self._found: dict[tuple[str, str], list[tuple[Cost, str]]] = defaultdict(list)
+        self._found: dict[tuple[str, str, str], list[tuple[Cost, str]]] = defaultdict(list)
         for model in sorted(models):
             for path in sorted(results.glob(f"*/{model}/*/*/seed*/run.json")):
                 try:
@@ -40,24 +41,25 @@ class ClassifiedCells:
                     cost = Cost(tuning["steps"], tuning["fit_seconds"] + scoring, metrics["trained"]["stored_bytes"])
                     if "joint" in tuning:  # its one training is that of the joint cell
                         cost = Cost(0, scoring, 0)
-                    self._found[model, metrics["cell"]["method"]].append((cost, device))
+                    key = model, task_of(metrics["setting"]), metrics["cell"]["method"]
+                    self._found[key].append((cost, device))
                 except (ConesError, KeyError, TypeError):
                     continue
 
-    def means(self) -> dict[str, dict[str, Cost]]:
-        """{model: {method: the mean over its finished cells}}."""
-        table: dict[str, dict[str, Cost]] = defaultdict(dict)
-        for (model, method), found in self._found.items():
-            table[model][method] = Cost(*(fmean(each) for each in zip(*(cost for cost, _ in found))))
+    def means(self) -> dict[str, dict[str, dict[str, Cost]]]:
+        """{model: {task: {method: the mean over its finished cells}}}."""
+        table: dict[str, dict[str, dict[str, Cost]]] = defaultdict(lambda: defaultdict(dict))
+        for (model, task, method), found in self._found.items():
+            table[model][task][method] = Cost(*(fmean(each) for each in zip(*(cost for cost, _ in found))))
         return table
 
     def share(self, plan: Plan, cell: Cell) -> Share | None:
-        """None where no cell of the model and method is finished, and the table has none."""
-        method = plan.classification.method(cell.arm)
-        if found := self._found.get((cell.model, method)):
+        """None where no cell of the model, the method and the task is finished, and the table has none."""
+        method, task = plan.classification.method(cell.arm), Setting.of(cell.dataset).task
+        if found := self._found.get((cell.model, task, method)):
             device = ", ".join(dict.fromkeys(device for _, device in found))
-            return _share(self.means()[cell.model][method], device, "recorded")
-        known = read_json(REFERENCE)["models"].get(cell.model, {}).get(method)
+            return _share(self.means()[cell.model][task][method], device, "recorded")
+        known = read_json(REFERENCE)["models"].get(cell.model, {}).get(task, {}).get(method)
         return None if known is None else _share(Cost(**known), "cpu", "measured")
 
 

@@ -21,15 +21,21 @@ from cones.methods.method import METHODS, Selection
 from cones.methods.settings import Recipe
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
+from cones.models.positions import GridResize
 from cones.runtime.errors import ConesError, closest
 
-Reads = Literal["pooled", "patches", "regions", "regions_unplaced", "self_supervised", "text_encoder", "image_encoder"]
+Reads = Literal[
+    *("pooled", "patches", "regions", "regions_unplaced", "self_supervised"),
+    *("text_encoder", "image_encoder", "positions", "value_positions"),
+]
 """What a method reads of the model: stored features of images (one vector each, or all positions too, or those of a
 second, self-supervised encoder as `ImageFeatures.second`), or an encoder that takes part in training or scoring.
 `regions`, placed or not, are what `DualEncoder.encode_regions` says of an image; they stand in `patches`, of which a
-method reads one kind. Hand-written texts through the frozen text encoder are at hand for every method."""
+method reads one kind. For the task dense: whole maps as `Positions`, read with the last layer's attention or as its
+values; a method that reads "pooled" alone gets positions as images of their own. Hand-written texts through the frozen
+text encoder are at hand for every method."""
 
-TaskName = Literal["classification", "multi_label"]
+TaskName = Literal["classification", "multi_label", "dense"]
 
 
 @dataclass
@@ -168,6 +174,7 @@ class ClassifierMethod(ABC):
     """How images become class logits, and what trains.
 
     serves         the tasks that it has a form for; cells of other tasks are holes with that reason
+    grid_resize    of positions: how positional embeddings fit pictures of another size
     reads          what it needs of the model
     recipe         its published values, with their source in the method's docstring; its `options` name every number
                    of the method's own
@@ -183,6 +190,7 @@ class ClassifierMethod(ABC):
     """
 
     serves: frozenset[TaskName] = frozenset({"classification"})
+    grid_resize: GridResize = "bicubic"
     reads: frozenset[Reads] = frozenset({"pooled"})
     recipe: Recipe = Recipe()
     selection: Selection = "none"
@@ -240,6 +248,10 @@ class ClassifierMethod(ABC):
     def rate_factor(self, name: str) -> float:
         """Of the recipe's learning rate, that of a parameter by its name in the classifier; not in warm-up."""
         return 1.0
+
+    def decays(self, name: str) -> bool:
+        """Whether the recipe's weight decay goes for a parameter, by its name in the classifier."""
+        return True
 
     def fit(self, classifier: Classifier, inputs: ClassifierInputs, tune: Tune) -> Choice | None:
         """Train and choose: by default the recipe's training, with nothing chosen. A method without training, or with

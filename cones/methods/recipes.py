@@ -9,17 +9,20 @@ from torch import nn
 from cones.methods.classifier import ClassifierMethod
 from cones.methods.settings import Recipe
 
+POLY_POWER = 0.9  # mmsegmentation's schedules
+
 
 def groups_of(method: ClassifierMethod, recipe: Recipe, trained: Mapping[str, nn.Parameter]) -> list[dict]:
-    """Parameters by their share of the learning rate: groups of an optimiser, with that share as "factor"."""
-    factors = {name: method.rate_factor(name) for name in trained}
+    """Parameters by their share of the learning rate, "factor", and by whether they decay: groups of an optimiser."""
+    kinds = {name: (method.rate_factor(name), method.decays(name)) for name in trained}
     return [
         {
-            "params": [value for name, value in trained.items() if factors[name] == factor],
+            "params": [value for name, value in trained.items() if kinds[name] == (factor, is_decayed)],
             "factor": factor,
             "lr": factor * recipe.learning_rate,
+            "weight_decay": recipe.weight_decay if is_decayed else 0.0,
         }
-        for factor in dict.fromkeys(factors.values())
+        for factor, is_decayed in dict.fromkeys(kinds.values())
     ]
 
 
@@ -64,6 +67,8 @@ def rate_at(recipe: Recipe, step: int, images: int, factor: float = 1.0) -> floa
     if recipe.schedule == "constant":
         return factor * recipe.learning_rate
     total = steps_of(recipe, images)
+    if recipe.schedule == "poly_per_step":
+        return factor * recipe.learning_rate * (1 - step / total) ** POLY_POWER
     if recipe.schedule == "cosine":
         along, length = epoch - recipe.warmup_epochs, ceil(total / each)
     else:

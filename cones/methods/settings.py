@@ -95,8 +95,8 @@ class Recipe(Strict):
     epochs: int = Field(50, ge=0)
     max_steps: int | None = Field(None, ge=1, description="optimiser steps at most, whatever the epochs ask for")
     batch_size: int = Field(32, ge=1, description="images per optimiser step")
-    schedule: Literal["constant", "cosine", "cosine_per_step"] = Field(
-        "cosine", description="to zero over all epochs, epoch by epoch or step by step"
+    schedule: Literal["constant", "cosine", "cosine_per_step", "poly_per_step"] = Field(
+        "cosine", description="to zero over all epochs, epoch by epoch or step by step; poly: (1 - share done)^0.9"
     )
     warmup_epochs: int = Field(1, ge=0, description="first epochs at the constant `warmup_rate`")
     warmup_rate: float = Field(1e-5, gt=0)

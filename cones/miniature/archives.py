@@ -8,6 +8,7 @@ from cones.data.download import miniature_mirror
 from cones.data.registry import DRAWN, SPLITS, Dataset, Source
 from cones.miniature import cells, cityscapes, dreambooth, layouts, medical, natural, odinw, sealife
 from cones.miniature.classification import drawings as classification
+from cones.miniature.classification import scene_maps
 from cones.miniature.layouts import Page
 from cones.miniature.painter import Painter, generator
 from cones.runtime.artifacts import replacing
@@ -29,6 +30,7 @@ DRAWINGS: dict[str, tuple[Painter, Layout]] = {
     "dreambooth": (dreambooth.paint, dreambooth.layout),
     **medical.DRAWINGS,
     **classification.DRAWINGS,
+    **scene_maps.DRAWINGS,
 }
 
 

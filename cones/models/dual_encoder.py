@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cones.models.positions import GridResize, PositionReading, Positions
 from cones.runtime.devices import to_device
 
 
@@ -110,6 +111,7 @@ class DualEncoder(nn.Module):
     context_length  positions of a text, start and end included
     image_width     of a row in the image encoder, or None if it reads no sequence that tokens could join (a ResNet)
     image_patch     pixels of a side of a patch, or None where it has none (a ResNet)
+    position_stride pixels of a side of a position (`encode_positions`)
     image_blocks    blocks that tokens may enter, counted from 0 (`BlockTokens`); text_blocks: of the text encoder
     picture_format  how pictures enter
     image_prefix    how the names of the image encoder's parameters begin; all others are of the text encoder, but
@@ -123,6 +125,7 @@ class DualEncoder(nn.Module):
     context_length: int
     image_width: int | None
     image_patch: int | None
+    position_stride: int
     image_blocks: int
     text_blocks: int
     picture_format: PictureFormat
@@ -146,6 +149,12 @@ class DualEncoder(nn.Module):
         positional embedding (TaI-DPT's). Of a vision transformer the first row is the pooled feature, and `placed`
         changes nothing: positions enter at the bottom, and the last block keeps its residual and feed-forward layer.
         """
+
+    @abstractmethod
+    def encode_positions(
+        self, pixels: Tensor, *, reading: PositionReading, resize: GridResize = "bicubic"
+    ) -> Positions:
+        """Pixels (B, 3, h, w), normalised, of any size that the encoder's stride divides -> all their positions."""
 
     @abstractmethod
     def embed_text(self, ids: Tensor) -> Tensor:

@@ -24,11 +24,11 @@ WHOLE = (
     *("train_images", "val_images", "steps", "peak_memory_bytes", "tree_nodes"),
 )
 TREE = ("tree_consistent", "tree_cuts")
-SCORES = ("accuracy", "mean_ap", *TREE)
+SCORES = ("accuracy", "mean_ap", "mean_iou", *TREE)
 COST = ("seconds_per_step", "fit_seconds", "seconds_per_image")
 COLUMNS = (
     *KEYS,
-    *("status", "reason", "target", "accuracy", "mean_ap", "no_accuracy", "images", "classes", "absent", "curve"),
+    *("status", "reason", "target", *SCORES[:3], "no_accuracy", "images", "classes", "absent", "curve"),
     "average_precision",  # of each class, where a picture may show several
     *("tree_nodes", "tree_consistent", "tree_cuts", "no_tree"),
     *("trained_values", "stored_bytes", "text_encoder", "train_images", "val_images", "short_classes"),
@@ -97,6 +97,7 @@ def _rows(one: ClassifiedCell) -> list[dict]:
         if (tree := score.hierarchy) is not None:
             what |= {"tree_nodes": tree.nodes, "tree_consistent": tree.consistent, "tree_cuts": tree.cuts}
             what |= {"no_tree": tree.reason}
+        what["mean_iou"] = score.dense.mean_iou if score.dense else None
         what["curve"] = ", ".join(f"{point.at:g} {point.accuracy:.4f}" for point in score.curve) or None
         rows.append({**key, "status": "done", **what, **known})
     return rows

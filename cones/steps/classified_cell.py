@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cones.data.task_rules import MULTI_LABEL
+from cones.data.task_rules import DENSE, MULTI_LABEL
 from cones.evaluation.classification_metrics import TargetScore, write_classification_metrics
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import JOINT, Setting
@@ -12,6 +12,7 @@ from cones.runtime.progress import log
 from cones.runtime.provenance import run_provenance
 from cones.runtime.verification import fingerprints
 from cones.steps.classify import CellFit
+from cones.steps.dense_cell import DenseFit
 from cones.steps.joint_cell import JointFit, PartOfJoint
 from cones.steps.multi_label_cell import MultiLabelFit
 
@@ -45,14 +46,13 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
 
 def fit_of(plan: Plan, cell: Cell) -> CellFit:
     """The kind of fit that a cell's setting and method ask for."""
-    if (kind := Setting.of(cell.dataset).kind) == JOINT:
-        return JointFit(plan, cell)
-    if kind == MULTI_LABEL:
-        return MultiLabelFit(plan, cell)
-    return (PartOfJoint if joint_of(plan, cell) else CellFit)(plan, cell)
+    usual = PartOfJoint if joint_of(plan, cell) else CellFit
+    of_kind = {JOINT: JointFit, MULTI_LABEL: MultiLabelFit, DENSE: DenseFit}
+    return of_kind.get(Setting.of(cell.dataset).kind, usual)(plan, cell)
 
 
 def _shown(key: str, score: TargetScore) -> str:
     if score.mean_ap is not None:
         return f"{key}: mAP {score.mean_ap:.1f}"
-    return f"{key}: top-1 accuracy {'none' if score.accuracy is None else f'{score.accuracy:.1f}'}"
+    shown = f"{key}: top-1 accuracy {'none' if score.accuracy is None else f'{score.accuracy:.1f}'}"
+    return shown if score.dense is None else f"{shown}, mean IoU {score.dense.mean_iou:.1f}"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cones.data.captions import read_captions
 from cones.data.classification import Item
+from cones.data.task_rules import CLASSIFICATION, DENSE, MULTI_LABEL
 from cones.evaluation.classification_metrics import (
     ClassificationMetrics,
     HierarchyScore,
@@ -36,7 +37,6 @@ from cones.experiment.plugins import plugins_used
 from cones.methods.class_tree import Hierarchy
 from cones.methods.classifier import (
     Captions,
-    Choice,
     Classifier,
     ClassifierInputs,
     ClassifierMethod,
@@ -55,21 +55,27 @@ from cones.steps.device import device_for
 from cones.steps.frozen_texts import FrozenTexts
 from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
 from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score, target_score
+from cones.steps.what_trained import own_tensors, trained_of
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
 
-TASK_WORDS = {"classification": "one class a picture", "multi_label": "several classes a picture"}
-NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are kept"
+TASK_WORDS = {
+    CLASSIFICATION: "one class a picture",
+    MULTI_LABEL: "several classes a picture",
+    DENSE: "a class for every pixel",
+}
 
 
 class CellFit:
     """A cell while it is fitted and scored."""
+
+    dataset_kind = LabelledDataset
 
     def __init__(self, plan: Plan, cell: Cell):
         self.plan, self.cell = plan, cell
         self.setting, self.entry = Setting.of(cell.dataset), method_of(plan, cell.arm)
         self.method = ClassifierMethod.load(self.entry.name)
         self._check_features()
-        self.datasets = {name: LabelledDataset(plan, cell, name) for name in targets_of(plan, cell)}
+        self.datasets = {name: self.dataset_kind(plan, cell, name) for name in targets_of(plan, cell)}
         self.own = next(iter(self.datasets.values()))
         self.weights = plan.weights(cell.model)
         self.texts = FrozenTexts(self._encoder, lambda: tokenizer_for(cell.model), self.device)
@@ -91,12 +97,10 @@ class CellFit:
     @property
     def reason(self) -> str | None:
         """Why the cell has no numbers: its dataset was skipped, or the method does not fit model or setting."""
-        lacking = self.method.supports(self.cell.model, self.setting.kind)
+        lacking = self._reason_of_task() or self.method.supports(self.cell.model, self.setting.kind)
         if JOINT in self.entry.inputs and not lacking:
             lacking = "is trained on several data sets at once, with all their classes: this one is in no such cell"
         lacking = lacking or self._reason_of_sources()
-        if (task := self.own.manifest["task"]) not in self.method.serves:
-            lacking = f"has no form for {TASK_WORDS[task]}"
         if self.own.reason or lacking:
             return self.own.reason or lacking
         if self.method.needs_tree and not self.own.manifest.get("class_tree"):
@@ -104,6 +108,10 @@ class CellFit:
         if self.method.needs_captions and not self.own.manifest.get("captions"):
             return "needs captions, and the data set has none"
         return None
+
+    def _reason_of_task(self) -> str | None:
+        task = self.setting.task
+        return None if task in self.method.serves else f"has no form for {TASK_WORDS[task]}"
 
     def _reason_of_sources(self) -> str | None:
         """Why the trainings on other data sets that the cell starts from do not serve it."""
@@ -180,9 +188,6 @@ class CellFit:
     def _labels(self, items: Sequence[Item]) -> Tensor:
         return labels_of(items)
 
-    def target_score(self, scored: Scored) -> TargetScore:
-        return target_score(scored, self.in_tree(scored))
-
     def _scale(self, encoder: DualEncoder | None) -> float:
         if encoder is not None:
             return float(encoder.logit_scale.exp())
@@ -231,7 +236,7 @@ class CellFit:
         self.classifier.eval()
         tensors = own_tensors(self.classifier, self.inputs.encoder)
         digest = save_tensors(self.cell.folder / "state.safetensors", tensors, {"weights": sha256(self.weights)})
-        trained = self._trained(before, tensors, choice)
+        trained = trained_of(self, before, tensors, choice)
         record = {
             "recipe": self.recipe.model_dump(mode="json"),
             "runs": runs,
@@ -275,42 +280,9 @@ class CellFit:
         tuner.run()
         return tuner.record()
 
-    def _trained(self, before: dict[str, Tensor], tensors: dict[str, Tensor], choice: Choice | None) -> Trained:
-        learnt = sum(value.numel() for value in self.classifier.parameters() if value.requires_grad)
-        chosen = choice.taken if choice else {}
-        for name, value in self.classifier.named_buffers():  # of a method with a solver of its own
-            is_chosen = name.rpartition(".")[2] in chosen
-            is_new = name not in before or not torch.equal(value, before[name])
-            if value.is_floating_point() and not is_chosen and is_new:
-                learnt += value.numel()
-        selection, notes = self.method.selection, [self.method.label_note]
-        if selection == "val" and not self.few.val:
-            selection = "none"
-            notes.append(NOTHING_CHOSEN)
-        if self.recipe.max_steps is not None:
-            notes.append(f"{self.recipe.max_steps} steps at most, whatever the epochs")
-        notes += self._other_options()
-        if sources := sources_of(self.plan, self.cell):
-            sets, seeds = ", ".join(targets_of(self.plan, sources[0])), ", ".join(str(one.seed) for one in sources)
-            notes.append(f"started from trainings on {sets} (seeds {seeds}), whose values and seconds are not counted")
-        return Trained(
-            values=learnt,
-            stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
-            text_encoder=text_values(self.inputs.encoder) if "text_encoder" in self.method.reads else 0,
-            train_images=len(self.few.train) if self.method.labels == "train" else 0,
-            val_images=len(self.few.val) if self.method.selection == "val" else 0,
-            short_classes=self.few.short if self.method.labels == "train" else {},
-            chosen=dict(chosen),
-            labels=self.method.labels,
-            selection=selection,
-            note="; ".join(filter(None, notes)) or None,
-        )
-
-    def _other_options(self) -> list[str]:
-        """The method's own numbers that are not its defaults here, as a table says them."""
-        usual = self.method.recipe.options
-        changed = {name: value for name, value in self.recipe.options.items() if value != usual.get(name)}
-        return [f"{name} {value} (default {usual.get(name)})" for name, value in changed.items()]
+    def notes(self) -> list[str]:
+        """What is to be known of the row beside what `trained_of` says of every fit."""
+        return []
 
     # ------------------------------------------------------------------------------------------------- scoring
 
@@ -381,6 +353,9 @@ class CellFit:
             return HierarchyScore(reason="the method has no entry for the texts of wider classes")
         return hierarchy_score(self, scored, nodes.to(self.device).eval(), tree)
 
+    def target_score(self, scored: Scored) -> TargetScore:
+        return target_score(scored, self.in_tree(scored))
+
     # ------------------------------------------------------------------------------------------------- records
 
     def metrics(self, **content) -> ClassificationMetrics:
@@ -401,22 +376,3 @@ class CellFit:
 
 def _nothing(dataset: str) -> Target:
     return Target(dataset, dataset, (), (), "", ())
-
-
-def own_tensors(classifier: Classifier, encoder: DualEncoder | None) -> dict[str, Tensor]:
-    """The tensors of a classifier that are not weights of the base model as they were."""
-    frozen = set()
-    if encoder is not None:
-        frozen = {value.data_ptr() for value in encoder.parameters() if not value.requires_grad}
-        frozen |= {value.data_ptr() for value in encoder.buffers()}
-    return {name: value for name, value in classifier.state_dict().items() if value.data_ptr() not in frozen}
-
-
-def text_values(encoder: DualEncoder | None) -> int:
-    """Parameters of an encoder outside its image encoder and its scale."""
-    if encoder is None:
-        return 0
-    named = encoder.named_parameters()
-    return sum(
-        value.numel() for name, value in named if not name.startswith(encoder.image_prefix) and name != "logit_scale"
-    )

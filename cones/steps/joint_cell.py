@@ -18,9 +18,10 @@ from cones.models.dual_encoder import ImageFeatures
 from cones.runtime.artifacts import load_tensors, read_json, save_tensors, sha256, write_json
 from cones.runtime.errors import ConesError
 from cones.runtime.verification import recorded_state
-from cones.steps.classify import CellFit, own_tensors
+from cones.steps.classify import CellFit
 from cones.steps.labelled_cell import FewImages, Target, labels_of
 from cones.steps.score_classifier import Scored
+from cones.steps.what_trained import own_tensors
 
 WHERE = "classification.joint"
 

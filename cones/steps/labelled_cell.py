@@ -59,7 +59,7 @@ class LabelledDataset:
 
     def __init__(self, plan: Plan, cell: Cell, dataset: str):
         self.name, self.folder, self.manifest = dataset, plan.data_folder(dataset), plan.manifest(dataset)
-        kinds = feature_kinds(plan, cell.arm)
+        kinds = feature_kinds(plan, cell)
         self.files = {kind: features_file(plan, cell.model, dataset, kind) for kind in kinds}
         if "self_supervised" in method_of(plan, cell.arm).features:
             self.files["second"] = self_supervised_file(plan, dataset)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cones.data.classification import LabelSetItem, label_matrix
-from cones.evaluation.classification_metrics import TargetScore, Trained
+from cones.evaluation.classification_metrics import TargetScore
 from cones.evaluation.mean_average_precision import mean_average_precision
 from cones.runtime.devices import peak_memory_bytes
 from cones.runtime.errors import ConesError
@@ -47,17 +47,13 @@ class MultiLabelFit(CellFit):
     def _labels(self, items: Sequence[LabelSetItem]) -> Tensor:
         return label_matrix(items, len(self.own.classes))
 
-    def run(self, identity: str) -> tuple[dict, Trained]:
-        """As for one class a picture; the note says of which classes no present label is known."""
-        record, trained = super().run(identity)
+    def notes(self) -> list[str]:
+        """Of which classes no present label is known."""
         if self.method.labels == "none":
-            return record, trained
+            return []
         labels = self._labels(self.few.train)
         unseen = [name for name, column in zip(self.own.classes, labels.T) if not (column == 1).any()]
-        if unseen:
-            note = f"no training picture is known to show {', '.join(unseen)}"
-            trained = trained.model_copy(update={"note": "; ".join(filter(None, (trained.note, note)))})
-        return record, trained
+        return [f"no training picture is known to show {', '.join(unseen)}"] if unseen else []
 
     @torch.no_grad()
     def score(self) -> tuple[list[LabelSetScores], dict]:

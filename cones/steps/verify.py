@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cones.data.classification import read_items
 from cones.data.labelled import content_digest, pictures_digest
-from cones.data.task_rules import LABELLED
+from cones.data.task_rules import DENSE, LABELLED
 from cones.evaluation.classification_metrics import read_classification_metrics
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.evaluation.metrics import read_metrics
@@ -165,7 +165,9 @@ def _check_labelled(folder: Path, manifest: dict) -> None:
     check_sha256(folder / manifest["items"]["file"], manifest["items"]["sha256"])
     if "pictures_sha256" not in manifest:  # a shifted copy, whose pictures are those of another
         return
-    paths = {item.path for items in read_items(folder).values() for item in items}
+    is_mapped = manifest["task"] == DENSE
+    listed = [item for items in read_items(folder).values() for item in items]
+    paths = {path for item in listed for path in (item if is_mapped else item[:1])}
     if missing := sorted(path for path in paths if not (folder / path).exists()):
         raise ConesError("the picture is missing", where=folder / missing[0], next_step="prepare the dataset again")
     found = pictures_digest({path.removeprefix("raw/"): content_digest((folder / path).read_bytes()) for path in paths})

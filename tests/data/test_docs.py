@@ -51,6 +51,10 @@ def files_of(kind: str) -> dict[str, bytes]:
         labels[2:9, 3:12], labels[12:20, 20:30], labels[0, 0] = 1, 2, 255
         pictures = {f"images/{n}.png": noise(n) for n in range(6)}
         return pictures | {f"masks/{n}.png": png(Image.fromarray(labels)) for n in range(6)}
+    if kind == "my_streets":
+        numbers = np.tile(np.array([0, 1, 2, 3], np.uint8), (30, 10))
+        pictures = {f"images/{n}.png": noise(n) for n in range(8)}
+        return pictures | {f"maps/{n}.png": png(Image.fromarray(numbers)) for n in range(8)}
     if kind == "my_plants":
         return class_tree((2, 1, 1), classes=("sp_14", "red_moss"))
     write, quirks = {
@@ -86,13 +90,14 @@ def test_the_example_of_a_format_is_whole_and_works(tmp_path, kind):
     dataset = load_registry(tmp_path / "mine.yaml")[kind]
     fetch(dataset, "official", tmp_path / "data")
     manifest = prepare(dataset, "official", tmp_path / "data", selects_on_validation=True)
-    kinds = ("images",) if kind == "my_plants" else ("images", "boxes")
+    kinds = ("images",) if kind in ("my_plants", "my_streets") else ("images", "boxes")
     assert all(manifest["splits"][split][count] for split in SPLITS for count in kinds)
 
 
 def test_every_format_that_people_have_has_an_example():
     named = {entry[name]["sources"]["official"]["format"]["name"] for name, entry in ENTRIES.items()}
-    assert named == {"voc", "coco", "yolo", "labelme", "cvat", "csv_boxes", "masks", "nifti", "dicom", "class_folders"}
+    boxes = {"voc", "coco", "yolo", "labelme", "cvat", "csv_boxes", "masks", "nifti", "dicom"}
+    assert named == boxes | {"class_folders", "class_maps"}
 
 
 def test_the_suite_beside_the_example_is_a_plan(tmp_path, monkeypatch):

@@ -59,12 +59,14 @@ def test_arm_wins_over_model_wins_over_suite_and_options_mix_key_by_key(tiny):
     assert section.recipe_of("clip_nano", "cones-wide")["options"] == {"start_std": 0.5, "tokens_per_class": 4}
 
 
-@pytest.mark.parametrize("setting", [Setting("dtd", "few_shot", 16), Setting("a-b", "base_to_new", 4)])
+@pytest.mark.parametrize(
+    "setting", [Setting("dtd", "few_shot", 16), Setting("a-b", "base_to_new", 4), Setting("a-dense2", "dense", 8)]
+)
 def test_a_setting_is_read_back_from_its_name(setting):
     assert Setting.of(str(setting)) == setting
 
 
-@pytest.mark.parametrize("name", ["dtd", "dtd-16", "dtd-shot", "-16shot", "dtd-base"])
+@pytest.mark.parametrize("name", ["dtd", "dtd-16", "dtd-shot", "-16shot", "dtd-base", "dtd-dense"])
 def test_other_names_are_no_settings(name):
     with pytest.raises(ConesError, match="not a dataset with its setting"):
         Setting.of(name)
@@ -103,7 +105,10 @@ def test_a_cell_reads_what_its_method_needs_and_no_more(tiny):
     def inputs(arm, setting="shapes-2shot"):
         return set(pipeline.inputs(Job("classify", model="clip_nano", dataset=setting, arm=arm, seed=1)))
 
-    assert feature_kinds(plan, "tip_adapter") == ("pooled", "views") and feature_kinds(plan, "cones_finetuned") == ()
+    def kinds(arm):
+        return feature_kinds(plan, classification_cell(plan, "clip_nano", "shapes-2shot", arm, 1))
+
+    assert kinds("tip_adapter") == ("pooled", "views") and kinds("cones_finetuned") == ()
     assert inputs("cones") == {"weights", "manifests", "pooled"}
     assert inputs("zero_shot") == {"weights", "manifests", "pooled", "target_pooled"}
     assert inputs("calip") == {"weights", "manifests", "pooled", "patches"}

@@ -35,6 +35,20 @@ def test_cosine_per_step_is_that_of_pytorch_over_all_steps():
     assert rates(**recipe) == pytest.approx(expected)
 
 
+def test_poly_per_step_is_that_of_pytorch_and_of_mmcv():
+    recipe = {"epochs": 20, "schedule": "poly_per_step", "warmup_epochs": 0, "learning_rate": 1e-3}
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, 60, power=0.9)
+    expected = []
+    for _ in range(60):
+        expected.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    assert rates(**recipe) == pytest.approx(expected)
+    late = rates(**{**recipe, "warmup_epochs": 2})  # the curve goes on below the warm-up
+    assert late[:6] == [1e-5] * 6 and late[6:] == pytest.approx(expected[6:])
+
+
 def test_a_training_cut_short_ends_its_curve_there():
     assert len(rates(epochs=50, max_steps=30)) == 30
     assert rates(epochs=50, max_steps=30)[-1] == rates(epochs=10)[-1]

@@ -11,12 +11,13 @@ from cones.data.registry import GENERATION, Expected, ImageCounts, load_registry
 from cones.miniature import medical
 from cones.miniature.archives import DRAWINGS, draw, paint_pages
 from cones.miniature.classification import drawings as classification
+from cones.miniature.classification import scene_maps
 from cones.miniature.contact_sheet import contact_sheet
 from cones.miniature.painter import generator
 from cones.runtime.errors import ConesError
 
 REGISTRY = load_registry()
-DETECTION = set(DRAWINGS) - set(classification.DRAWINGS)  # and generation
+DETECTION = set(DRAWINGS) - set(classification.DRAWINGS) - set(scene_maps.DRAWINGS)  # and generation
 FEW = Expected(images=ImageCounts(train=3, val=2, test=2))
 
 

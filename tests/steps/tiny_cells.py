@@ -10,8 +10,9 @@ from cones.experiment.cell import Plan
 from cones.experiment.classification_cells import classification_cell
 from cones.runtime.artifacts import load_tensors, read_json
 from cones.runtime.sources import ROOT
-from cones.steps.classify import CellFit, own_tensors
+from cones.steps.classify import CellFit
 from cones.steps.score_classifier import score
+from cones.steps.what_trained import own_tensors
 from tests.tiny_sets import write_tiny
 
 

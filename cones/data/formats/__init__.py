@@ -11,6 +11,9 @@ and, where a dataset is for generation,
 or for classification
     class_names(native: NativeFiles, parameters) -> dict[str, str | None]: the classes in the order of their labels,
                 with what a text calls each, or None if the files do not say; records then have a `label`.
+or for dense prediction
+    numbers(native: NativeFiles, parameters) -> Numbers: how its maps number the entry's classes; records then have a
+                `class_map`.
 It knows nothing of the gate or of our splits, and imports anything heavy inside its functions: the registry checks
 parameters while Snakemake parses its rules.
 """

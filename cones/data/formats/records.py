@@ -31,6 +31,7 @@ class Record:
     """One picture. `image` is relative to raw/, with /; `split` is the files' own name of its split, or None.
 
     `label` is the class of the whole picture, for classification; then there are no objects.
+    `class_map` is the file of its classes pixel by pixel, relative to raw/, for dense prediction; likewise.
     `group` names what must stay in one split, such as the patient; split rules that order groups need it.
     `frame`: where a picture has an EXIF orientation, whether coordinates are of the picture shown upright or of the
     stored one; None: only `stated_size` can tell (`cones/data/turning.py`).
@@ -43,6 +44,7 @@ class Record:
     stated_size: tuple[int, int] | None = None  # (width, height) according to the annotation; None = not stated
     group: str | None = None
     label: str | None = None
+    class_map: str | None = None
     frame: Literal["upright", "stored"] | None = None
 
 

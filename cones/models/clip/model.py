@@ -5,10 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from cones.models.clip.positions import positions_of, stride_of
 from cones.models.clip.resnet import ModifiedResNet
 from cones.models.clip.transformer import Transformer
 from cones.models.clip.vit import VisionTransformer
 from cones.models.dual_encoder import BlockTokens, DualEncoder, ImageFeatures, PictureFormat
+from cones.models.positions import GridResize, PositionReading, Positions
 from cones.runtime.errors import ConesError
 
 START_SCALE = math.log(1 / 0.07)  # of a fresh model's `logit_scale`
@@ -30,6 +32,7 @@ class CLIP(DualEncoder):
         super().__init__()
         self.width, self.text_width, self.context_length = width, transformer.width, context_length
         self.image_width, self.image_patch, self.image_blocks = visual.width, visual.patch, visual.blocks
+        self.position_stride = stride_of(visual)
         self.text_blocks = len(transformer.resblocks)
         self.picture_format = picture_format
         self.visual = visual
@@ -53,6 +56,11 @@ class CLIP(DualEncoder):
         if isinstance(self.visual, ModifiedResNet):
             return self.visual.regions(pixels, placed=placed)
         return self.visual.regions(pixels)
+
+    def encode_positions(
+        self, pixels: Tensor, *, reading: PositionReading, resize: GridResize = "bicubic"
+    ) -> Positions:
+        return positions_of(self.visual, pixels, reading=reading, resize=resize)
 
     def embed_text(self, ids: Tensor) -> Tensor:
         return self.token_embedding(ids)

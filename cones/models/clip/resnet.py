@@ -58,9 +58,12 @@ class AttentionPool(nn.Module):
             nn.init.normal_(linear.weight, std=width**-0.5)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, features: Tensor, *, patches: bool) -> ImageFeatures:
-        """(B, C, H, W) -> features of width d; `patches` asks every position, not only the mean (CALIP's reading)."""
-        rows = with_mean(features) + self.positional_embedding
+    def forward(self, features: Tensor, *, patches: bool, positions: Tensor | None = None) -> ImageFeatures:
+        """(B, C, H, W) -> features of width d; `patches` asks every position, not only the mean (CALIP's reading).
+
+        `positions` (1 + H W, C) stand for the positional embeddings where a picture has another size.
+        """
+        rows = with_mean(features) + (self.positional_embedding if positions is None else positions)
         pooled = self.attend(rows if patches else rows[:, :1], rows)
         return ImageFeatures(pooled[:, 0], pooled[:, 1:] if patches else None)
 
@@ -134,14 +137,19 @@ class ModifiedResNet(nn.Module):
                 where="image encoder",
                 next_step="choose a model whose image encoder is a vision transformer, such as clip_vit_b16",
             )
+        self._require_own_size(pixels)
         return self.attnpool(self.maps(pixels), patches=patches)
 
     def regions(self, pixels: Tensor, *, placed: bool) -> Tensor:
         """(B, 1 + P, d), as `DualEncoder.encode_regions` says."""
+        self._require_own_size(pixels)
         return self.attnpool.regions(self.maps(pixels), placed=placed)
 
     def maps(self, pixels: Tensor) -> Tensor:
-        """(B, 3, side, side) -> (B, 32 width, side / 32, side / 32)."""
+        """(B, 3, h, w) of any size -> what the attention pool reads (B, 32 width, h / 32, w / 32)."""
+        return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(pixels)))))
+
+    def _require_own_size(self, pixels: Tensor) -> None:
         if pixels.shape[-2:] != (self.side, self.side):
             raise ConesError(
                 "pictures of another size than the image encoder reads",
@@ -149,4 +157,3 @@ class ModifiedResNet(nn.Module):
                 found=tuple(pixels.shape[-2:]),
                 next_step="load the pictures in the `picture_format` of the model",
             )
-        return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(pixels)))))

@@ -50,10 +50,12 @@ class Attention(nn.Module):
         context = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         return self.out_proj(context.transpose(1, 2).reshape(batch, length, width))
 
-    def values(self, hidden: Tensor) -> Tensor:
-        """Each row's own value, without attention: (B, L, w) -> (B, L, w)."""
+    def values_and_keys(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Each row's own value, without attention, and its key: (B, L, w) -> (B, L, w) each, both behind the output
+        projection."""
         joined = self.projections(hidden, self.in_proj_weight, self.in_proj_bias)
-        return self.out_proj(joined[..., -hidden.shape[-1] :])
+        _, keys, values = joined.chunk(3, dim=-1)
+        return self.out_proj(values), self.out_proj(keys)
 
 
 class FeedForward(nn.Module):
@@ -82,10 +84,11 @@ class Block(nn.Module):
         hidden = hidden + self.attn(self.ln_1(hidden))
         return hidden + self.mlp(self.ln_2(hidden))
 
-    def values(self, hidden: Tensor) -> Tensor:
-        """The block whose rows see themselves alone, by their values."""
-        hidden = hidden + self.attn.values(self.ln_1(hidden))
-        return hidden + self.mlp(self.ln_2(hidden))
+    def value_path(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """The block's output (B, L, w) when every row attends to itself alone, and the keys (B, L, w) of its rows."""
+        values, keys = self.attn.values_and_keys(self.ln_1(hidden))
+        hidden = hidden + values
+        return hidden + self.mlp(self.ln_2(hidden)), keys
 
 
 class Transformer(nn.Module):

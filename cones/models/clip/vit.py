@@ -41,7 +41,7 @@ class VisionTransformer(nn.Module):
         *before, last = self.transformer.resblocks
         for block in before:
             hidden = block(hidden)
-        rows = torch.cat([last(hidden)[:, :1], last.values(hidden)[:, 1:]], dim=1)
+        rows = torch.cat([last(hidden)[:, :1], last.value_path(hidden)[0][:, 1:]], dim=1)
         return self.ln_post(rows) @ self.proj
 
     def embed(self, pixels: Tensor) -> Tensor:

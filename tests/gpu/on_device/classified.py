@@ -69,8 +69,7 @@ HOLES = {
     "protect": "tree of the classes",
     "softcpt": "on several data sets at once",
     "mvlpt_tasks": "on several data sets at once",
-    "dualcoop": "no form for one class a picture",
-    "tai_dpt": "no form for one class a picture",
+    **dict.fromkeys(["dualcoop", "tai_dpt", "maskclip", "denseclip"], "no form for one class a picture"),
 }
 FITTED = ADAPTED | PROMPTED | PICTURED
 TRAINED = {arm for arm, changes in FITTED.items() if "epochs" in (changes or {}).get("recipe", {})}

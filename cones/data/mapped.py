@@ -1,0 +1,131 @@
+"""Prepare a dataset of pictures with class maps: `items.json`, a record of each split, their part of the manifest.
+
+`items.json` is {"train": [[path of the picture, path of its map], …], "val": …, "test": …}, relative to the dataset's
+folder. Maps stay as they are; `class_map` in the manifest says how they number classes (`cones/data/class_maps.py`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cones.data import labelled, soundness
+from cones.data.class_maps import IGNORED, Numbers, read_class_map
+from cones.data.formats.records import NativeFiles, Record
+from cones.data.images import upright_size
+from cones.data.patients import with_patients
+from cones.data.registry import SPLITS, Dataset, Source
+from cones.data.splits import counted, split_items
+from cones.runtime.errors import ConesError
+
+UNTESTED = "a class that stands in no test picture"
+UNTRAINED = "a class that stands in no training picture"
+UNLABELLED = "a picture without a labelled pixel"
+
+
+def prepare_mapped(
+    dataset: Dataset,
+    source: str,
+    spec: Source,
+    native: NativeFiles,
+    records: Sequence[Record],
+    numbers: Numbers,
+    folder: Path,
+) -> dict:
+    """Check, split and write the records of a converter; returns what the manifest says of them.
+
+    ConesError for pictures or maps that do not decode, a map of another size than its picture or of numbers that are no
+    class, no test picture.
+    """
+    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
+    labelled.refuse_repeated(records, native)
+    groups = {record.item_id: record.group for record in records}
+    splits = split_items(
+        dataset_id=dataset.id,
+        order_of=dataset.original,
+        items=[(record.item_id, record.split) for record in records],
+        groups=groups,
+        rule=spec.split,
+        expected=spec.expected and spec.expected.images,
+        labels={},  # there may be nothing to train on
+        registry=dataset.registry,
+    )
+    if not splits["test"]:
+        raise ConesError(
+            "no picture to test on",
+            where=f"dataset {dataset.id}",
+            found=counted(splits),
+            next_step=f"name a test split under `split.shipped` in {dataset.registry}",
+        )
+    chosen = {item for items in splits.values() for item in items}
+    kept = {record.item_id: record for record in records if record.item_id in chosen}
+    pictures = {item: record.image for item, record in kept.items()}
+    contents = labelled.contents_of(pictures, native)
+    maps = labelled.contents_of({item: record.class_map for item, record in kept.items()}, native)
+    classes_of = _classes_of(kept, native, numbers)
+    per_class = {split: _pictures_of_classes(dataset, splits[split], classes_of) for split in SPLITS}
+    _note_classes(dataset, per_class, bool(splits["train"]), native)
+    items = {
+        split: sorted([f"raw/{kept[item].image}", f"raw/{kept[item].class_map}"] for item in splits[split])
+        for split in SPLITS
+    }
+    files = {pictures[item]: content for item, content in contents.items()}
+    files |= {kept[item].class_map: content for item, content in maps.items()}
+    return {
+        "status": "ready",
+        "reason": None,
+        **labelled.write_items(dataset, source, folder, dataset.classes, items, per_class=per_class, numbers=numbers),
+        "same_splits": spec.split.aliases,
+        "report": {
+            "leaks": soundness.leaks(splits, contents, pictures, spec, native),
+            "groups": soundness.torn_groups(splits, groups, spec, native),
+            **native.left_out(),
+        },
+        "pictures_sha256": labelled.pictures_digest(files),
+    }
+
+
+def _classes_of(kept: Mapping[str, Record], native: NativeFiles, numbers: Numbers) -> dict[str, list[int]]:
+    """{item: the classes that stand in its map}; ConesError for the first map that does not fit."""
+
+    def read(record: Record) -> list[int]:
+        picture, path = native.picture_root / record.image, native.raw / record.class_map
+        try:
+            found = read_class_map(path, numbers)
+        except ConesError as error:
+            details = {"expected": error.expected, "found": error.found, "next_step": error.next_step}
+            raise native.fault(error.what, path, **details) from None
+        if (size := upright_size(picture)) != found.shape[::-1]:
+            raise native.fault(
+                "the class map is not of its picture's size",
+                path,
+                expected=f"{size[0]} x {size[1]}",
+                found=f"{found.shape[1]} x {found.shape[0]}",
+                next_step=native.mend("remove both: they do not belong together"),
+            )
+        return [int(label) for label in np.unique(found) if label != IGNORED]
+
+    with ThreadPoolExecutor(labelled.READERS) as pool:
+        found = dict(zip(kept, pool.map(read, kept.values())))
+    for item, classes in found.items():
+        if not classes:
+            native.note(UNLABELLED, kept[item].image)
+    return found
+
+
+def _pictures_of_classes(dataset: Dataset, items: Sequence[str], classes_of: Mapping[str, list[int]]) -> dict[str, int]:
+    """{class: pictures of a split in which it stands}."""
+    found = Counter(label for item in items for label in classes_of[item])
+    return {name: found[label] for label, name in enumerate(dataset.classes)}
+
+
+def _note_classes(
+    dataset: Dataset, per_class: Mapping[str, Mapping[str, int]], is_trained_on: bool, native: NativeFiles
+) -> None:
+    for name in dataset.classes:
+        if not per_class["test"][name]:
+            native.note(UNTESTED, name)
+        if is_trained_on and not per_class["train"][name]:
+            native.note(UNTRAINED, name)

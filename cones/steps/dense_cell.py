@@ -1,0 +1,257 @@
+"""A dense cell: fitted on a few pictures with class maps, and scored pixel by pixel.
+
+The image encoder is frozen and reads pictures of any size (`DualEncoder.encode_positions`). A method that reads maps
+gets those of whole pictures; any other one that serves the task gets each position as if it were an image, read with
+the last layer's attention, so that zero-shot and probes need no code of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cones.data.class_maps import IGNORED, Numbers, read_class_map
+from cones.data.dense import (
+    MappedItem,
+    class_of_positions,
+    few_pictures,
+    read_mapped_items,
+    square_picture,
+    whole_picture,
+)
+from cones.evaluation.classification_metrics import DenseScore, TargetScore
+from cones.evaluation.mean_iou import PixelCounts
+from cones.experiment.cell import Cell, Plan
+from cones.methods.classifier import ClassifierInputs, LabelledFeatures
+from cones.models.checkpoints import tokenizer_for
+from cones.models.dual_encoder import DualEncoder, ImageFeatures
+from cones.models.positions import Positions
+from cones.runtime.determinism import generator
+from cones.runtime.devices import peak_memory_bytes, to_device
+from cones.runtime.errors import ConesError
+from cones.steps.classify import CellFit
+from cones.steps.labelled_cell import FewImages, Target
+
+MAPS = frozenset({"positions", "value_positions"})
+PICTURES_AT_ONCE, CLASSES_AT_ONCE = 8, 16  # encoded together; resized together to a picture's size
+
+
+class MappedDataset:
+    """A prepared dataset of pictures with class maps; no file of features belongs to it."""
+
+    def __init__(self, plan: Plan, cell: Cell, dataset: str):
+        self.name, self.folder, self.manifest = dataset, plan.data_folder(dataset), plan.manifest(dataset)
+        self.files: dict[str, Path] = {}
+
+    @property
+    def reason(self) -> str | None:
+        """Why it has no images, if it was skipped."""
+        return self.manifest["reason"] if self.manifest["status"] == "skipped" else None
+
+    @property
+    def classes(self) -> list[str]:
+        return self.manifest["classes"]
+
+    @property
+    def numbers(self) -> Numbers:
+        return Numbers(**self.manifest["class_map"])
+
+    @cached_property
+    def items(self) -> dict[str, list[MappedItem]]:
+        return read_mapped_items(self.folder)
+
+    def class_map(self, item: MappedItem):
+        return read_class_map(self.folder / item.class_map, self.numbers)
+
+    def target(self, key: str | None = None, labels: Sequence[int] | None = None) -> Target:
+        """Its test images, of all classes."""
+        known = self.manifest
+        return Target(key or self.name, self.name, self.classes, known["texts"], known["template"], self.items["test"])
+
+
+@dataclass(frozen=True)
+class DenseScored:
+    """The answers for the test images: pixels by class, and of each image (labelled pixels, right ones)."""
+
+    target: Target
+    counts: PixelCounts
+    images: list[tuple[int, int]]
+
+    @property
+    def predictions(self) -> dict:
+        """As `predictions.json` holds them: test images in the order of `items.json`."""
+        pixels = {"truth": self.counts.truth, "answers": self.counts.answers, "right": self.counts.right}
+        return {
+            "dataset": self.target.dataset,
+            "classes": list(self.target.classes),
+            "pixels": pixels,
+            "images": self.images,
+        }
+
+
+class DenseFit(CellFit):
+    """A dense cell while it is fitted and scored."""
+
+    dataset_kind = MappedDataset
+
+    @cached_property
+    def encoder(self) -> DualEncoder:
+        return super()._encoder()
+
+    def _encoder(self) -> DualEncoder:
+        return self.encoder
+
+    @property
+    def reason(self) -> str | None:
+        """Why the cell has no numbers, if it has none."""
+        if lacking := super().reason:
+            return lacking
+        is_free = self.method.labels == "none" or self.own.items["train"]
+        return None if is_free else "the data set has no pictures to learn from"
+
+    @property
+    def reads_maps(self) -> bool:
+        return bool(self.method.reads & MAPS)
+
+    @cached_property
+    def short_side(self) -> int:
+        """Of pictures, in pixels."""
+        asked = self.plan.classification.models[self.cell.model].dense_side
+        return asked or self.encoder.picture_format.side
+
+    @cached_property
+    def few(self) -> FewImages:
+        items = self.own.items
+        train, val = few_pictures(items["train"], items["val"], self.setting.shots, self.cell.seed)
+        seen = {label for item in train for label in set(self.own.class_map(item).flat)}
+        labels = range(len(self.own.classes))
+        short = {self.own.classes[label]: 0 for label in labels if label not in seen}
+        return FewImages(labels, train, val, train, short)
+
+    @cached_property
+    def inputs(self) -> ClassifierInputs:
+        few, target, encoder = self.few, self.own.target(), self.encoder
+        takes_part = "text_encoder" in self.method.reads
+        learns = self.method.labels == "train"
+        return ClassifierInputs(
+            names=target.names,
+            template=target.template,
+            text=self.texts,
+            logit_scale=float(encoder.logit_scale.exp()),
+            recipe=self.recipe,
+            generator=generator("start", self.cell.seed),
+            train=self._labelled(few.train if learns else []),
+            val=self._labelled(few.val if self.method.selection == "val" else []),
+            encoder=encoder if takes_part else None,
+            tokenizer=tokenizer_for(self.cell.model) if takes_part else None,
+            dataset=self.own.name,
+        )
+
+    @torch.no_grad()
+    def _labelled(self, items: Sequence[MappedItem], views: Tensor | None = None) -> LabelledFeatures:
+        """The middle squares of pictures: their positions and class maps, or the labelled positions one by one."""
+        if not items:
+            return LabelledFeatures(ImageFeatures(torch.empty(0, 0)), torch.empty(0, dtype=torch.int64))
+        stride, picture_format = self.encoder.position_stride, self.encoder.picture_format
+        side = max(1, round(self.short_side / stride)) * stride
+        pairs = [square_picture(self.own.folder, item, self.own.numbers, picture_format, side=side) for item in items]
+        pixels, maps = (torch.stack(part) for part in zip(*pairs))
+        positions = joined([self.positions(part) for part in pixels.split(PICTURES_AT_ONCE)])
+        if self.reads_maps:
+            return LabelledFeatures(positions, maps.to(self.device))
+        labels = class_of_positions(maps, positions.grid, len(self.own.classes)).flatten()
+        rows = (labels != IGNORED).nonzero()[:, 0]
+        features = positions.features.flatten(0, 1)[rows.to(self.device)]
+        return LabelledFeatures(ImageFeatures(features), labels[rows].to(self.device))
+
+    def notes(self) -> list[str]:
+        """Whether there are fewer training pictures than asked for."""
+        found, asked = len(self.few.train), self.setting.shots
+        is_short = self.method.labels != "none" and found < asked
+        return [f"{found} training pictures of {asked}: there are no more"] if is_short else []
+
+    def positions(self, pixels: Tensor) -> Positions:
+        reading = "values" if "value_positions" in self.method.reads else "attention"
+        pixels = to_device(pixels, self.device)
+        return self.encoder.encode_positions(pixels, reading=reading, resize=self.method.grid_resize)
+
+    @torch.no_grad()
+    def logits(self, pixels: Tensor) -> Tensor:
+        """(B, 3, h, w) -> (B, K, H, W) of the tuned classifier."""
+        positions = self.positions(pixels)
+        if self.reads_maps:
+            return self.classifier(positions)
+        rows = self.classifier(ImageFeatures(positions.features.flatten(0, 1)))  # (B H W, K)
+        return positions.as_map(rows.unflatten(0, positions.features.shape[:2]))
+
+    def score(self) -> tuple[list[DenseScored], dict]:
+        """The answers for the test images, and what encoding and answering them cost."""
+        started, seconds, target = time.monotonic(), 0.0, self.own.target()
+        counts, images = PixelCounts(len(target.classes)), []
+        sizes = {"short_side": self.short_side, "stride": self.encoder.position_stride}
+        for item in target.items:
+            truth = self.own.class_map(item)
+            pixels = whole_picture(self.own.folder / item.path, self.encoder.picture_format, **sizes)
+            begun = time.monotonic()
+            answers = self._answers(pixels, truth.shape)
+            seconds += time.monotonic() - begun
+            counts.add(answers, truth)
+            images.append((int((truth != IGNORED).sum()), int((answers == truth).sum())))
+        return [DenseScored(target, counts, images)], {
+            "seconds_per_image": seconds / len(images),
+            "images": len(images),
+            "seconds": time.monotonic() - started,
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+        }
+
+    def _answers(self, pixels: Tensor, size: tuple[int, int]):
+        """(height, width) the class of each pixel."""
+        logits = self.logits(pixels).float()
+        if not logits.isfinite().all():
+            raise ConesError(
+                "logits that are not finite",
+                where=self.cell.folder,
+                next_step="lower the learning rate of this arm's recipe",
+            )
+        return first_choices(logits, size).cpu().numpy()
+
+    def target_score(self, scored: DenseScored) -> TargetScore:
+        found, names = scored.counts.score(scored.target.classes), scored.target.classes
+        per_class = {name: round(value, 4) for name, value in zip(names, found.per_class) if value is not None}
+        return TargetScore(
+            accuracy=round(found.accuracy, 4),
+            images=len(scored.images),
+            classes=len(names),
+            absent=tuple(found.absent),
+            dense=DenseScore(mean_iou=round(found.mean, 4), per_class=per_class, pixels=sum(scored.counts.truth)),
+        )
+
+
+def joined(parts: Sequence[Positions]) -> Positions:
+    """Positions of pictures of one size."""
+
+    def together(name: str) -> Tensor | None:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else torch.cat(values)
+
+    return Positions(together("features"), parts[0].grid, pooled=together("pooled"), keys=together("keys"))
+
+
+def first_choices(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, K, H, W) -> (height, width): the class of the largest logit, resized bilinearly (corners not aligned); of
+    equal ones the first. A part of the classes at a time, so that many of them fit."""
+    best, found = None, None
+    for at in range(0, logits.shape[1], CLASSES_AT_ONCE):
+        part = logits[:, at : at + CLASSES_AT_ONCE]
+        values, places = F.interpolate(part, size=size, mode="bilinear", align_corners=False)[0].max(0)
+        is_better = torch.ones_like(values, dtype=torch.bool) if best is None else values > best
+        best = values if best is None else torch.where(is_better, values, best)
+        found = places if found is None else torch.where(is_better, places + at, found)
+    return found
