@@ -13,12 +13,22 @@ import typer
 
 from cones.cli import classification as cli_classification
 from cones.cli import datasets as cli_datasets
+from cones.cli import elsewhere as cli_elsewhere
 from cones.cli import generation as cli_generation
 from cones.cli import methods as cli_methods
 from cones.cli import new_suite as cli_new_suite
 from cones.cli import plan as cli_plan
 from cones.cli import predict as cli_predict
-from cones.cli.options import SeedOption, SetOption, SuiteOption, load_plan, recorded
+from cones.cli.options import (
+    ArmOption,
+    DatasetOption,
+    ModelOption,
+    SeedOption,
+    SetOption,
+    SuiteOption,
+    load_plan,
+    recorded,
+)
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import start_logging
 
@@ -37,12 +47,10 @@ app.add_typer(cli_generation.app, name="generation", help="Learn, draw and score
 app.command("methods")(cli_methods.print_methods)
 app.command()(cli_plan.plan)
 app.command()(cli_predict.predict)
+app.command()(cli_elsewhere.elsewhere)
 app.command("new-suite")(cli_new_suite.new_suite)
 
 SourceOption = Annotated[str | None, typer.Option("--source", help="official, miniature or sample")]
-ModelOption = Annotated[str, typer.Option("--model")]
-DatasetOption = Annotated[str, typer.Option("--dataset")]
-ArmOption = Annotated[str, typer.Option("--arm", help="a method, or an arm of the config")]
 
 
 @app.command()
@@ -174,24 +182,6 @@ def evaluate(
     cell = plan.cell(model, dataset, arm, seed)
     with recorded(plan, "evaluate", model=model, dataset=dataset, arm=arm, seed=seed):
         evaluate_cell(plan, cell)
-
-
-@app.command()
-def elsewhere(
-    model: ModelOption,
-    dataset: DatasetOption,
-    arm: ArmOption,
-    seed: SeedOption = 0,
-    suite: SuiteOption = "miniature",
-    overrides: SetOption = "{}",
-) -> None:
-    """Score a tuned cell on the other datasets that its grid names, by their class names."""
-    from cones.steps.elsewhere import score_elsewhere
-
-    plan = load_plan(suite, overrides)
-    cell = plan.cell(model, dataset, arm, seed)
-    with recorded(plan, "elsewhere", model=model, dataset=dataset, arm=arm, seed=seed):
-        score_elsewhere(plan, cell)
 
 
 @app.command("preview-predictions")

@@ -1,4 +1,4 @@
-"""Options that commands share (suite, overrides, seed), and the plan that they make."""
+"""Options that commands share (the parts of a cell, suite, overrides), and the plan that they make."""
 
 import json
 import os
@@ -11,6 +11,9 @@ from cones.runtime.errors import ConesError
 SuiteOption = Annotated[str, typer.Option("--suite", envvar="CONES_SUITE", help="config/<suite>.yaml")]
 SetOption = Annotated[str, typer.Option("--set", envvar="CONES_SET", help="JSON laid over the suite's config")]
 SeedOption = Annotated[int, typer.Option("--seed")]
+ModelOption = Annotated[str, typer.Option("--model")]
+DatasetOption = Annotated[str, typer.Option("--dataset")]
+ArmOption = Annotated[str, typer.Option("--arm", help="a method, or an arm of the config")]
 
 
 def load_plan(

@@ -30,7 +30,7 @@ def trained_of(
         notes.append(NOTHING_CHOSEN)
     if fit.recipe.max_steps is not None:
         notes.append(f"{fit.recipe.max_steps} steps at most, whatever the epochs")
-    notes += [*_other_options(fit), *_sources(fit), *fit.notes()]
+    notes += [*_not_as_published(fit), *_sources(fit), *fit.notes()]
     return Trained(
         values=_learnt_values(fit.classifier, before, chosen),
         stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
@@ -64,10 +64,11 @@ def _learnt_values(classifier: Classifier, before: Mapping[str, Tensor], chosen:
     return learnt
 
 
-def _other_options(fit: CellFit) -> list[str]:
-    """The method's own numbers that are not its defaults here, as a table says them."""
-    usual = fit.method.recipe.options
-    changed = {name: value for name, value in fit.recipe.options.items() if value != usual.get(name)}
+def _not_as_published(fit: CellFit) -> list[str]:
+    """The numbers of the recipe, and the method's own, that are not its defaults here, as a table says them."""
+    usual, here = (recipe.model_dump(exclude={"max_steps", "options"}) for recipe in (fit.method.recipe, fit.recipe))
+    usual, here = usual | fit.method.recipe.options, here | fit.recipe.options
+    changed = {name: value for name, value in here.items() if value != usual.get(name)}
     return [f"{name} {value} (default {usual.get(name)})" for name, value in changed.items()]
 
 
