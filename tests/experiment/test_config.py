@@ -11,6 +11,7 @@ from cones.experiment.outputs import OUTPUTS
 from cones.experiment.schemas import schemas
 from cones.experiment.suite import cell_settings, load_suite, merged
 from cones.forecast.targets import parts_of
+from cones.methods.method import METHODS
 from cones.runtime.errors import ConesError
 from workflow.context import Context
 
@@ -74,8 +75,13 @@ def test_the_study_of_the_surveys_rates_tries_the_rates_that_the_papers_methods_
         for arm in load_suite(name).arms.values():
             if arm is not None and arm.learning_rate is not None:
                 tried[name].setdefault(arm.method, []).append(arm.learning_rate)
-    survey = ["coop", "cocoop", "kgcoop", "cones_kg", "taskres", "clip_adapter", "bias_only"]
-    assert tried["learning_rates_methods"] == dict.fromkeys(survey, tried["learning_rates"]["cones"])
+    assert all(rates == tried["learning_rates"]["cones"] for rates in tried["learning_rates_methods"].values())
+    suite = load_suite("miniature")
+    arms = suite.grids["methods"].arms
+    compared = {(suite.arms[arm] and suite.arms[arm].method) or arm for arm in arms}
+    tuned = {name for name in compared if METHODS[name].is_tuned}
+    have_theirs = {*tried["learning_rates"], "added_table", "cones_text_init"}  # GLIP's own, and that of ConES
+    assert tuned - have_theirs <= set(tried["learning_rates_methods"])
 
 
 def test_registry_files_of_an_override_stand_beside_those_of_the_suite():
