@@ -58,7 +58,7 @@ def entry(folder: str) -> dict:
 def write_tiny_maps(folder: Path, **classification) -> None:
     """The suite `tiny` with the set `walls` and a grid of dense cells beside its own sets."""
     grids = {"survey_dense": {"setting": "dense", "shots": [4], "seeds": [1], "arms": GRID_ARMS}}
-    given = {"arms": ARMS, "dense": ["walls"], "grids": grids}
+    given = {"arms": ARMS, "datasets": ["shapes", "walls"], "grids": grids}
     given |= {"models": {"clip_nano": {"initial_seed": 0, "dense_side": 72}}}
     write_tiny(folder, **{**given, **classification})
     draw_maps(folder / "own/walls")

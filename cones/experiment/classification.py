@@ -65,7 +65,7 @@ class Setting:
         if match := NAME.fullmatch(name):
             kind = next(kind for kind in WRITTEN if match[kind])
             return cls(match["dataset"], kind, int(match[kind]))
-        examples = [f"<{'group' if kind == JOINT else 'dataset'}>-{WRITTEN[kind].format(16)}" for kind in WRITTEN]
+        examples = [f"<{'group' if kind == JOINT else 'dataset'}>-{WRITTEN[kind].format('<n>')}" for kind in WRITTEN]
         raise ConesError(
             "not a dataset with its setting",
             where=name,

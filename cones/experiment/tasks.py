@@ -47,8 +47,8 @@ def _check_settings(section: Classification, registry: Mapping[str, Dataset], fi
         for dataset in datasets:
             if (task := registry[dataset].task) != (wanted := task_of(setting)):
                 raise ConesError(
-                    f'dataset "{dataset}" is of the task {task}, and the grid\'s setting is {setting}',
+                    f'dataset "{dataset}" is of the task {task}, and the setting is {setting}',
                     where=f"{file}: classification.{place}",
                     expected=f"datasets of the task {wanted}",
-                    next_step="name its `datasets` there, all of this task",
+                    next_step="name datasets of this task there, and no others",
                 )

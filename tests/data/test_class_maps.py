@@ -105,8 +105,8 @@ def test_maps_that_do_not_fit_are_refused(tmp_path, files, message):
         ({"form": {"name": "masks"}}, "no classes of whole pictures or of pixels; found masks with task dense"),
         ({"task": "detection"}, "gives pictures a class map each, and no boxes; found class_maps with task detection"),
         ({"task": "classification"}, "a class map each.*such as class_folders"),
-        ({"classes": []}, "`classes` is missing: name them in the order of their numbers"),
-        ({"tree": {"a": ["sky", "wall"], "cat": None}}, "`tree` is for classes of whole pictures"),
+        ({"classes": []}, "`classes` is missing or empty: .*in the order of their numbers"),
+        ({"tree": {"a": ["sky", "wall"], "cat": None}}, "`tree` is for one class a picture"),
     ],
 )
 def test_entries_that_cannot_be_right_are_refused(tmp_path, changes, message):

@@ -35,7 +35,7 @@ def tiny(tmp_path, monkeypatch):
     return load
 
 
-def test_a_grid_has_the_section_s_sets_of_pixels_and_its_cells_their_own_setting(tiny):
+def test_a_grid_has_the_sets_of_its_setting_s_task_and_its_cells_their_own_setting(tiny):
     plan = tiny()
     cells = grid_cells(plan, "survey_dense")
     assert [(cell.dataset, cell.arm) for cell in cells] == [(SETTING, arm) for arm in GRID_ARMS]
@@ -43,7 +43,7 @@ def test_a_grid_has_the_section_s_sets_of_pixels_and_its_cells_their_own_setting
     assert Setting.of("shapes-base4").task == Setting.of("shapes-4shot").task == "classification"
     assert classification_cells(plan) == cells
     assert [output.name for output in outputs_of(plan.suite.parts)] == ["table7", "survey_dense"]
-    assert "walls" in plan.suite.all_datasets and ("classification.dense", "walls") in plan.suite.named_datasets
+    assert "walls" in plan.suite.all_datasets and ("classification.datasets", "walls") in plan.suite.named_datasets
 
 
 def test_a_cell_reads_weights_and_its_manifest_and_no_stored_features(tiny):
@@ -71,12 +71,11 @@ GRID = {"survey_dense": {"setting": "dense"}}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dense": []}, "grids.survey_dense: name its datasets, of the task dense, under `dense`"),
-        ({"dense": ["shapes"]}, 'dataset "shapes" is of the task classification.*`classification.datasets`'),
-        ({"datasets": ["shapes", "walls"]}, 'dataset "walls" is of the task dense.*`classification.dense`'),
-        ({"dense": ["walls", "bccd"]}, 'dataset "bccd" is of the task detection'),
-        ({"grids": {"survey_dense": {"setting": "dense", "datasets": ["shapes"]}}}, 'dataset "shapes" is not in'),
-        ({"grids": {"survey": {"datasets": ["walls"]}}}, 'dataset "walls" is not in the section'),
+        ({"datasets": ["shapes"]}, 'dataset "shapes" is of the task classification.*datasets of the task dense'),
+        ({"datasets": ["walls", "bccd"]}, 'dataset "bccd" is of the task detection'),
+        ({"grids": {"survey_dense": {"setting": "dense", "datasets": ["shapes"]}}}, "is of the task classification"),
+        ({"grids": {"survey": {"datasets": ["walls"]}}}, 'dataset "walls" is of the task dense.*few_shot'),
+        ({"joint": {"both": ["shapes", "walls"]}}, 'joint.both: dataset "walls" is of the task dense'),
         ({"models": {"clip_nano": {"dense_side": 0}}}, "dense_side"),
     ],
 )
@@ -88,9 +87,9 @@ def test_mistakes_end_in_one_line(tiny, changes, message):
 
 def test_a_set_of_pixels_has_no_cells_of_whole_pictures(tiny):
     plan = tiny()
-    with pytest.raises(ConesError, match='dataset "walls" is not in the suite'):
+    with pytest.raises(ConesError, match=r'"walls" is of the task dense.*a dataset of the task classification'):
         classification_cell(plan, "clip_nano", "walls-4shot", "zero_shot", 1)
-    with pytest.raises(ConesError, match='dataset "shapes" is not in the suite'):
+    with pytest.raises(ConesError, match=r'"shapes" is of the task classification.*and the setting is dense'):
         classification_cell(plan, "clip_nano", "shapes-dense4", "zero_shot", 1)
 
 

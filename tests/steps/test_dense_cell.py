@@ -106,7 +106,7 @@ def test_methods_of_maps_are_fitted_and_a_cell_keeps_no_encoder(world):
 def test_a_method_of_another_task_is_a_hole_with_that_reason(world):
     _, metrics = fit("taskres", SETTING)
     assert metrics.status == "skipped"
-    assert metrics.reason == "is made for the task classification, not for dense"
+    assert metrics.reason == "has no form for a class for every pixel"
     assert "dense" in ClassifierMethod.load("zero_shot").serves
     assert ClassifierMethod.load("maskclip").serves == {"dense"}
 
@@ -133,7 +133,7 @@ def test_the_table_shows_rows_and_holes_and_verifies(world):
         fit(arm, SETTING)
     make_output(Plan.load("tiny"), "survey_dense")
     text = Path("results/tiny/survey_dense.md").read_text()
-    assert "mIoU" in text and "is made for the task classification" in text
+    assert "mIoU" in text and "has no form for a class for every pixel" in text
     found = verify(world / "results")
     assert found.faults == [] and found.cells == 3 and found.tables >= 1
     cells = Path("results/tiny/survey_dense_cells.csv")

@@ -107,7 +107,7 @@ def scenes(arm, seed=1):
 def test_a_setting_has_its_share_of_labels_in_its_name():
     setting = Setting("scenes", "multi_label", 10)
     assert str(setting) == "scenes-labels10" and Setting.of("scenes-labels10") == setting
-    with pytest.raises(ConesError, match="<dataset>-labels10"):
+    with pytest.raises(ConesError, match="<dataset>-labels<n>"):
         Setting.of("scenes-label10")
 
 
