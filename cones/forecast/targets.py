@@ -65,7 +65,7 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
                 cells.setdefault(cell, {"tune"}).update(
                     ["evaluate"] * (grid in scored)
                     + ["embed"] * (grid in embedded)
-                    + ["elsewhere"] * (cell.dataset in plan.suite.grids[grid].targets)
+                    + ["elsewhere"] * bool(plan.suite.grids[grid].targets.get(cell.dataset))
                 )
     for cell in [cell for cell in cells if "stage1" in plan.method(cell.arm).inputs]:
         cells.setdefault(plan.stage1(cell), {"tune"})
