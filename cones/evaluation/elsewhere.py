@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from cones.evaluation.metrics import CellKey, Count, Percent
 from cones.runtime.artifacts import read_json, write_json
+from cones.runtime.errors import ConesError
 from cones.runtime.strict import Strict, parse
 
 FILE = "elsewhere.json"
@@ -42,6 +43,17 @@ class Elsewhere(Strict):
     state_sha256: str
     carried: Carried | None = Field(None, description="None where the cell was skipped")
     datasets: dict[str, OtherScore]
+
+    def check_state(self, state_sha256: str, path: Path) -> None:
+        """ConesError unless the scores are of this state of the cell."""
+        if self.state_sha256 != state_sha256:
+            raise ConesError(
+                "is of another state of the cell",
+                where=path,
+                expected=f"sha256 {state_sha256}",
+                found=self.state_sha256,
+                next_step="delete it and run again",
+            )
 
 
 def write_elsewhere(path: str | Path, content: Elsewhere) -> None:

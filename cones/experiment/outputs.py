@@ -34,8 +34,7 @@ class Output(Entry):
         description="scores: the rows of <grid>_cells.csv; records: what every cell of a table of methods recorded of"
         " itself; costs: scores and records of cells, the bytes they store, and whose trained values an arm matches;"
         " elsewhere: scores on other datasets; classes: the AP of each class of these cells; vectors, boxes: the class"
-        " vectors of cells, and their"
-        " boxes' features; manifests: the datasets;"
+        " vectors of cells, and their boxes' features; manifests: the datasets;"
         " subjects: the cells of personalised generation; classification: the cells of a grid of the survey"
     )
     grids: tuple[str, ...] = Field((), description='grids whose cells it reads, or "generation"; made if any is there')

@@ -1,7 +1,7 @@
 """The forecast of a run: one line per model and arm, the files to fetch, and the sums."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cones.experiment.cell import RESULTS, Cell, Plan
 from cones.experiment.classification_cells import method_of, targets_of
@@ -169,8 +169,11 @@ def _share(
     if seen is None or known is None or rate is None:
         return None
     is_scored = "evaluate" in its_jobs
+    others = [pictures(plan, name) for name in plan.scored_elsewhere(cell)] if "elsewhere" in its_jobs else []
+    elsewhere = sum(other.test for other in others if other is not None)
+    own = work(settings, seen, rate, epochs, is_scored=is_scored)
     return Share(
-        work=work(settings, seen, rate, epochs, is_scored=is_scored),
+        work=replace(own, images=tuple(images + elsewhere for images in own.images)),
         rate=rate,
         job_seconds=len(its_jobs) * known["job_seconds"],
         bytes=bytes_left(plan, cell, settings, seen, known, is_scored=is_scored),

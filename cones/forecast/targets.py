@@ -65,7 +65,7 @@ def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> 
                 cells.setdefault(cell, {"tune"}).update(
                     ["evaluate"] * (grid in scored)
                     + ["embed"] * (grid in embedded)
-                    + ["elsewhere"] * (cell.dataset in plan.suite.grids[grid].targets)
+                    + ["elsewhere"] * bool(plan.suite.grids[grid].targets.get(cell.dataset))
                 )
     todo = list(cells)
     while todo:  # what is mixed with its start may itself start from stage 1

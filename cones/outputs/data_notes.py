@@ -35,6 +35,8 @@ def cells_behind(plan: Plan, output: Output) -> dict[str, list[Cell]]:
         for cell in plan.cells(part):
             if not output.groups or plan.registry[cell.dataset].group in output.groups:
                 behind.setdefault(cell.dataset, []).append(cell)
+            if output.reads == "elsewhere":  # their test images alone
+                behind |= {other: behind.get(other, []) for other in plan.scored_elsewhere(cell)}
     return behind
 
 

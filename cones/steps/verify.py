@@ -11,6 +11,7 @@ from cones.data.classification import read_items
 from cones.data.labelled import content_digest, pictures_digest
 from cones.data.task_rules import DENSE, LABELLED
 from cones.evaluation.classification_metrics import read_classification_metrics
+from cones.evaluation.elsewhere import read_elsewhere
 from cones.evaluation.generation_metrics import read_generation_metrics
 from cones.evaluation.metrics import read_metrics
 from cones.evaluation.predictions import read_predictions
@@ -126,9 +127,11 @@ def _check_content(folder: Path) -> None:
     if is_drawn or is_classified:
         return
     read_predictions(folder / "predictions.json")
-    embeddings = folder / "embeddings.safetensors"
-    if embeddings.exists():
-        Embeddings.load(embeddings, state_sha256=read_json(folder / "run.json")["sha256"]["state.safetensors"])
+    state_sha256 = read_json(folder / "run.json")["sha256"]["state.safetensors"]
+    if (embeddings := folder / "embeddings.safetensors").exists():
+        Embeddings.load(embeddings, state_sha256=state_sha256)
+    if (elsewhere := folder / "elsewhere.json").exists():
+        read_elsewhere(elsewhere).check_state(state_sha256, elsewhere)
 
 
 def _check_dataset(manifest: Path) -> None:

@@ -91,10 +91,39 @@ def test_counted_seconds_follow_batch_size_training_sizes_and_speed(rates):
         ("textual_inversion", (("encode", "ground", "back_to_language"), 2)),
         ("full_finetuning", (("encode", "ground", "back_through_everything"), 3)),
         ("cones_finetuned", (("encode", "ground", "back_through_everything"), 0)),
+        ("coop", (("encode", "ground", "back_to_language"), 2)),
+        ("taskres", (("encode", "ground", "back_to_language"), 0)),
+        ("added_table", (("encode", "ground", "back_to_language"), 0)),
+        ("bias_only", (("encode", "ground", "back_through_everything"), 0)),
     ],
 )
 def test_a_step_goes_back_as_far_as_what_trains(method, expected):
     assert passes(method) == expected
+
+
+def test_a_method_that_was_not_measured_takes_as_long_as_those_of_its_passes():
+    known = Rates([]).known("glip_nano")["step_seconds"]
+    plan = Plan.load("miniature", {"tuning": {"train_short_sides": [160], "batch_size": 4}})
+    took = {
+        arm: Rates([]).of("glip_nano", "bccd", plan.settings(plan.cell("glip_nano", "bccd", arm, 0))).step
+        for arm in ("taskres", "coop", "bias_only", "cones")
+    }
+    assert took["taskres"] == pytest.approx(max(known["cones"], known["cones_text_init"]))
+    assert took["coop"] == pytest.approx(max(known["prompt_tuning"], known["textual_inversion"]))
+    assert took["bias_only"] == pytest.approx(known["cones_finetuned"]) and took["cones"] == known["cones"]
+
+
+def test_scores_on_other_datasets_are_images_to_detect_on():
+    plan = Plan.load("miniature")
+    least, most = (sum(line.seconds[end] for line in forecast(plan, ["forgetting"], tflops=30).lines) for end in (0, 1))
+    grid = {"targets": {"vehicles_openimages": []}}
+    without = forecast(Plan.load("miniature", {"grids": {"forgetting": grid}}), ["forgetting"], tflops=30)
+    others = sum(pictures(plan, name).test for name in ("raccoon", "aquarium", "pistols"))
+    image = Rates([]).known("glip_nano")["image_seconds"]
+    job = Rates([]).known("glip_nano")["job_seconds"]
+    for end, seconds in ((0, least), (1, most)):
+        cells = 13 * (others * image + job)
+        assert seconds == pytest.approx(sum(line.seconds[end] for line in without.lines) + cells)
 
 
 def test_measured_seconds_are_scaled_and_a_model_may_be_like_another(rates):
@@ -230,7 +259,8 @@ def test_the_paper_suite_says_what_must_be_downloaded_and_what_placed_by_hand(he
     )
     glip = next(source for source in found.sources if source.name == "glip_t")
     assert (glip.bytes, glip.is_exact, glip.kind) == (3_710_104_213, True, "checkpoint")
-    assert found.download_bytes > 10e9 and found.cells == len(plan.all_cells()) + len(plan.subject_cells())
+    own = len(plan.all_cells(on_request=False)) + len(plan.subject_cells())
+    assert found.download_bytes > 10e9 and found.cells == own
     most = [next(iter(forecast(plan, tflops=speed).seconds.values()))[1] for speed in (30, 15, 1e9)]
     assert most[1] - most[2] == pytest.approx(2 * (most[0] - most[2]), rel=1e-3)  # but for the start of the jobs
 

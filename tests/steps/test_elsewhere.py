@@ -6,7 +6,9 @@ import torch
 from cones.evaluation.elsewhere import read_elsewhere
 from cones.evaluation.metrics import read_metrics
 from cones.experiment.cell import Cell, Plan
+from cones.experiment.outputs import OUTPUTS
 from cones.miniature.archives import draw
+from cones.outputs.data_notes import manifests_behind
 from cones.outputs.files import read_csv
 from cones.outputs.make import make_output
 from cones.runtime.artifacts import read_json, write_json
@@ -19,6 +21,7 @@ from cones.steps.elsewhere import carried, for_other_classes, score_elsewhere
 from cones.steps.evaluate import evaluate_cell
 from cones.steps.text import encode_class_names
 from cones.steps.tune import state_file, tune_cell
+from cones.steps.verify import verify
 from cones.steps.weights import make_weights
 from cones.training.state import State
 from tests.made import made_by
@@ -153,6 +156,9 @@ def test_the_table_is_made_and_changes_are_against_zero_shot(plan):
     collect_grid(plan, "forgetting")
     csv, *_ = make_output(plan, "forgetting")
     rows = {row["arm"]: row for row in read_csv(csv)[1]}
+    assert set(manifests_behind(plan, OUTPUTS["forgetting"])) == {
+        plan.data_folder(name) / "manifest.json" for name in (OWN, *OTHERS)
+    }
     assert list(rows) == list(CARRIED) and not any(row["notes"] for row in rows.values())
     assert all(float(rows["cones"][f"{name}_change"]) == 0 for name in (*OTHERS, "others"))
     tuned, base = rows["full_finetuning"], rows["zero_shot"]
@@ -168,7 +174,9 @@ def test_scores_of_another_state_or_of_other_datasets_are_refused(fewer, plan):
     made_by(plan)
     with pytest.raises(ConesError, match="is of another state of the cell"):
         make_output(plan, "forgetting")
+    assert "is of another state" in str(verify(cell_of("cones").folder).faults)
     write_json(path, whole)
+    assert not verify(cell_of("cones").folder).faults
     made_by(plan)
     with pytest.raises(ConesError, match="stale: datasets was"):
         make_output(fewer, "forgetting")

@@ -76,8 +76,7 @@ def _elsewhere(plan: Plan, cell: Cell, partial: bool, stale: Staleness) -> Elsew
         found = read_elsewhere(path)
         check_identity(found.cell.model_dump(), {**vars(cell), "method": plan.settings(cell).method}, path)
         stale.refuse(job_of_cell("elsewhere", cell))
-        if found.state_sha256 != recorded_state(cell.folder):
-            raise ConesError("is of another state of the cell", where=path, next_step="delete it and run again")
+        found.check_state(recorded_state(cell.folder), path)
         return found
     except ConesError as error:
         if not partial:
