@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from baselines.text_prompts.coop import SharedContext
 from cones.methods.method import PromptInputs
+from cones.methods.places import images_in
 from cones.methods.prompts import CaptionPrompt, Prompt, PromptContext, SoftCaption, encode_caption
 from cones.models.detector import GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import unit
@@ -70,12 +71,10 @@ class BesideHandTexts(SharedContext):
         """The term does not depend on the images: its share goes with those of a part of the batch."""
         hand = with_noise(prompt.hand, NOISE, NOISE_SHARE)
         loss = between_texts(predictions.language.class_means()[0].float(), hand, SCALE)
-        normaliser = self.normalisers(targets, (0, 0))["between_texts"]
-        return {"between_texts": LossTerm(WEIGHT * loss * len(targets), normaliser)}
+        return {"between_texts": LossTerm(WEIGHT * loss * len(targets), images_in(targets))}
 
     def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
-        device = targets[0].boxes.device if targets else None
-        return {"between_texts": torch.tensor(float(len(targets)), device=device)}
+        return {"between_texts": images_in(targets)}
 
 
 @torch.no_grad()

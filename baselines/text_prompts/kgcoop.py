@@ -20,6 +20,7 @@ from baselines.text_prompts.context import START, WORDS, ContextClassifier, Cont
 from baselines.text_prompts.coop import CoOp, SharedContext
 from cones.methods.classifier import ClassifierInputs, Recipe, choice
 from cones.methods.method import PromptInputs, TuningMethod
+from cones.methods.places import images_in
 from cones.methods.prompts import Prompt
 from cones.models.detector import GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import ImageFeatures, unit
@@ -97,10 +98,10 @@ class Anchored(TuningMethod):
         """The term does not depend on the images: its share goes with those of a part of the batch."""
         learned = predictions.language.class_means()[0]  # (K, D)
         distance = 1 - torch.cosine_similarity(learned, prompt.anchors, dim=-1).mean()
-        return {"anchor": LossTerm(WEIGHT * distance * len(targets), self.normalisers(targets, (0, 0))["anchor"])}
+        return {"anchor": LossTerm(WEIGHT * distance * len(targets), images_in(targets))}
 
     def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
-        return {"anchor": torch.tensor(float(len(targets)), device=targets[0].boxes.device)}
+        return {"anchor": images_in(targets)}
 
 
 class AnchoredSharedContext(Anchored, SharedContext):

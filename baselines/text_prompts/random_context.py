@@ -16,6 +16,7 @@ from torch import Tensor
 from baselines.text_prompts.coop import SharedContext
 from baselines.text_prompts.posteriors import ImagePosterior, divergence
 from cones.methods.method import PromptInputs
+from cones.methods.places import images_in
 from cones.methods.prompts import Prompt, PromptContext, SoftCaption
 from cones.models.detector import FeaturePyramid, GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import unit
@@ -85,8 +86,7 @@ class RandomContextOfImage(SharedContext):
         self, model: GroundedDetector, prompt: RandomCaption, predictions: Predictions, targets: list[Target]
     ) -> LossTerms:
         away = divergence(*prompt.distribution(predictions.pyramid)).sum()
-        return {"divergence": LossTerm(prompt.weight * away, self.normalisers(targets, (0, 0))["divergence"])}
+        return {"divergence": LossTerm(prompt.weight * away, images_in(targets))}
 
     def normalisers(self, targets: list[Target], size: tuple[int, int]) -> dict[str, Tensor]:
-        device = targets[0].boxes.device if targets else None
-        return {"divergence": torch.tensor(float(len(targets)), device=device)}
+        return {"divergence": images_in(targets)}

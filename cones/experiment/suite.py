@@ -155,6 +155,8 @@ class Suite(Strict):
             if "stage1" in entry.inputs and arm.stage1 not in self.arms:
                 raise ValueError(f'arm "{arm_name}" needs the arm "{arm.stage1}", which is not in the suite')
             tuned = {arm_name: method}
+            if arm.tuned_arm and not entry.tuned_arm:
+                raise ValueError(f'arm "{arm_name}" names a tuned_arm, and its method "{method}" reads none')
             if entry.tuned_arm:
                 self._check_tuned_arm(arm_name, before := arm.tuned_arm or entry.tuned_arm, entry.tuned_arm)
                 tuned[before] = entry.tuned_arm

@@ -52,6 +52,11 @@ def on_rows(of_classes: Tensor, class_positions: Tensor) -> Tensor:
 
 
 def objects_in(targets: list[Target]) -> Tensor:
-    """How many objects there are: the normaliser of a term that is a sum over them."""
+    """How many objects there are: the normaliser of a term that is a sum over them. A process may have no image."""
     device = targets[0].boxes.device if targets else None
     return torch.tensor(float(sum(len(target.boxes) for target in targets)), device=device)
+
+
+def images_in(targets: list[Target]) -> Tensor:
+    """How many images there are: the normaliser of a term that is a sum over them."""
+    return torch.tensor(float(len(targets)), device=targets[0].boxes.device if targets else None)

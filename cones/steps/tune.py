@@ -102,6 +102,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         prompt_inputs.training_images = partial(
             training_images, split, pyramids, device, prompt_inputs.settings.precision
         )
+    method.own(prompt_inputs.settings)  # refuses a number that the method does not have
     choose_losses(model, prompt_inputs.settings.loss_groups, where=cell)
     choose_projections(model, prompt_inputs.settings.projections, where=cell)
     method.extend(model, prompt_inputs)

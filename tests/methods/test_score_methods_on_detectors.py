@@ -9,6 +9,7 @@ import torch
 
 from cones.experiment.cell import Plan
 from cones.runtime.artifacts import read_json
+from cones.runtime.errors import ConesError
 from cones.steps import tune
 from cones.steps.tune import state_file
 from cones.steps.tuned import load_tuned
@@ -111,6 +112,13 @@ def test_scoring_loads_what_was_in_memory_and_differs_from_zero_shot(world, arm)
     again = load_tuned(world.plan, cell, state, torch.device("cpu")).prompt.state_dict()
     assert again.keys() == world.kept[arm].keys()
     assert all(torch.equal(value, world.kept[arm][name]) for name, value in again.items())
+
+
+def test_a_number_that_a_method_does_not_have_is_refused_whatever_the_method(world):
+    plan = world.plan.suite.model_copy(deep=True)
+    plan.arms["prograd"].options["lambda"] = 0.5
+    with pytest.raises(ConesError, match=r'prograd: options of its arm: the method has no option "lambda"'):
+        tune.tune_cell(Plan(plan, world.plan.registry), cell_of(world.plan, "prograd"))
 
 
 @pytest.mark.parametrize("arm", CHOSEN)

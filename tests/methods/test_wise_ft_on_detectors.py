@@ -81,6 +81,8 @@ def test_what_it_reads_has_to_be_there_and_of_the_right_method(tmp_path):
     ):
         with pytest.raises(ConesError, match=reason):
             plan_of(tmp_path, model, {"wise_ft_full": arm})
+    with pytest.raises(ConesError, match=r'names a tuned_arm, and its method "cones" reads none'):
+        plan_of(tmp_path, model, {"cones": {"tuned_arm": "full_finetuning"}})
     with pytest.raises(ConesError, match=r'no value for "full_finetuning"'):
         rates = {"learning_rate": {"cones": 1e-3}, "tokens_per_class": 2}
         plan_of(tmp_path, "glip_t", {"wise_ft_full": {}}, models={"glip_t": rates})
