@@ -2,7 +2,8 @@
 
 TaI-DPT (arXiv 2211.12739, section 3.2) finds the nouns of a caption by lemmas and a list of synonyms of each class.
 Here a class is named by the words that texts use for it and by the entry's `synonyms`, in the singular or the plural;
-of several phrases that begin at one word the longest is taken, and its words name nothing else: a hot dog is no dog.
+of several phrases that begin at one word the longest is taken, and its words name nothing else: where hot dogs are a
+class, a hot dog is no dog. Where they are none (VOC), its last word is read as one.
 """
 
 from __future__ import annotations

@@ -1,17 +1,23 @@
-"""Methods of one class a picture where a picture may show several: only known labels teach."""
+"""Methods where a picture may show several classes: only known labels teach."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from baselines.text_prompts.tai_dpt import tokens_of
 from cones.methods.classifier import ClassifierMethod, Recipe
 from cones.methods.known_labels import known_pairs
 from cones.methods.method import METHODS
 from cones.models.dual_encoder import ImageFeatures
 from cones.models.losses import normalised
+from tests.golden.reading import FOLDER
+from tests.golden.tiny_clip import NAMES
+from tests.methods.classifier.golden_words import GoldenTokenizer, prompt_inputs
 from tests.methods.classifier.inputs_of import inputs_of, labelled, take_steps
+from tests.methods.classifier.regions_of import regions, resnet
 
 CLASSES, WIDTH = 4, 16
 SERVING = ["zero_shot", "zero_shot_ensemble", "linear_probing", "taskres", "cones", "dualcoop", "tai_dpt"]
@@ -116,3 +122,61 @@ def test_a_probe_of_each_class_reads_its_known_labels_alone(world):
     moved = inputs_of(world[2], ImageFeatures(torch.cat([images.pooled[:40] + 5, images.pooled[40:]])), known)
     method.fit(again, moved, None)
     assert torch.equal(again.weight[0], classifier.weight[0]) and not torch.equal(again.weight[1], classifier.weight[1])
+
+
+def prompted(name, seed=0):
+    """(method, classifier, what it trains on, labels) of a method whose vectors stand among words, on the golden
+    model: half of the labels are known; TaI-DPT trains on captions."""
+    ids = torch.from_numpy(np.load(FOLDER / "taidpt.npz")["prompt_token_ids"]).long()
+    method, words = ClassifierMethod.load(name), GoldenTokenizer(NAMES, ids, before=16)
+    train = regions("train", 8, placed=name == "dualcoop")
+    generator = torch.Generator().manual_seed(seed)
+    given = prompt_inputs(words, encoder=resnet(), train=train, recipe=method.recipe, generator=generator)
+    if name == "dualcoop":
+        return method, method.classifier(given), train, torch.tensor([[1, 0, -1], [0, 1, 1]]).repeat(4, 1)
+    captions = tokens_of(words, ["a photo of a cat.", "toy car.", "cat toy car.", "white blood cell."])
+    return method, method.classifier(given), captions, torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1]])
+
+
+def trained_of(classifier):
+    return {name: value for name, value in classifier.named_parameters() if value.requires_grad}
+
+
+@pytest.mark.parametrize("name", ["dualcoop", "tai_dpt"])
+def test_contexts_start_from_the_generator_alone_and_no_weight_of_the_model_trains(name):
+    starts = []
+    for elsewhere in (1, 2):  # what others have drawn from PyTorch's own generator
+        torch.manual_seed(elsewhere)
+        starts.append(trained_of(prompted(name)[1]))
+    first, second = starts
+    assert len(first) == 2 and all(torch.equal(first[key], second[key]) for key in first)
+    method, classifier, images, labels = prompted(name)
+    steps = take_steps(method, classifier, images, labels, method.recipe, 4)
+    assert steps.losses[-1] < steps.losses[0] and set(trained_of(classifier)) == set(first)
+
+
+@pytest.mark.parametrize("name", ["dualcoop", "tai_dpt"])
+def test_a_batch_in_parts_has_the_loss_of_the_whole(name):
+    method, classifier, images, labels = prompted(name)
+    whole = method.loss_terms(classifier, images, labels)
+    shared, half = {term: value.normaliser for term, value in whole.items()}, len(labels) // 2
+    parts = [
+        sum(normalised(method.loss_terms(classifier, images[rows], labels[rows]), shared).values()).item()
+        for rows in (slice(0, half), slice(half, len(labels)))
+    ]
+    assert sum(parts) == pytest.approx(sum(normalised(whole).values()).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dualcoop", "tai_dpt"])
+def test_contexts_come_back_from_their_state_and_classes_may_stand_in_any_order(name):
+    method, classifier, images, labels = prompted(name)
+    take_steps(method, classifier, images, labels, method.recipe, 2)
+    test = regions("test", 6, placed=name == "dualcoop")
+    again = prompted(name, seed=9)[1]
+    assert not torch.equal(again(test), classifier(test))
+    again.load_state_dict(trained_of(classifier), strict=False)
+    assert torch.equal(again(test), classifier(test))
+    ids = torch.from_numpy(np.load(FOLDER / "taidpt.npz")["prompt_token_ids"]).long()
+    names = [NAMES[place] for place in (2, 0)]
+    given = prompt_inputs(GoldenTokenizer(NAMES, ids, before=16), names=names, encoder=resnet(), recipe=method.recipe)
+    torch.testing.assert_close(method.for_classes(classifier, given)(test), classifier(test)[:, [2, 0]])

@@ -26,6 +26,7 @@ SMALL = {
     "softcpt": {"vectors": 4},
 }
 PIXELS = ("lasp", "tpt", "plot_pp")
+SEVERAL = ("dualcoop", "tai_dpt")  # of several classes a picture: test_several_classes.py
 TREE = {"living": {"cat": None, "white blood cell": None}, "toy car": None}
 # terms over what a batch happens to hold are no sums over images
 WHOLE_BATCH = ("protect",)
@@ -56,7 +57,7 @@ def trained_of(classifier):
 def test_every_text_prompt_method_is_tried_here():
     known = {name for name, entry in METHODS.items() if entry.module.startswith("baselines.text_prompts.")}
     known -= {"denseclip"}  # its answers are maps: test_denseclip.py
-    assert known == {*SMALL, *PIXELS}
+    assert known == {*SMALL, *PIXELS, *SEVERAL}
 
 
 @pytest.mark.parametrize("name", SMALL)
