@@ -55,7 +55,7 @@ def _labelled_fault(entry: Dataset) -> str | None:
         if entry.classes and (unknown := sorted(set(getattr(entry, key)) - set(entry.classes))):
             return f"`{key}` names what is no class: {unknown[0]}"
     said = [text.lower() for name in entry.classes for text in (entry.text_of(name), *entry.synonyms.get(name, ()))]
-    if has_several and (twice := sorted(text for text in set(said) if said.count(text) > 1)):
+    if entry.task == MULTI_LABEL and (twice := sorted(text for text in set(said) if said.count(text) > 1)):
         return f'"{twice[0]}" names two classes (`classes`, `texts`, `synonyms`): a caption could mean either'
     if entry.tree is not None and (fault := fault_of(entry.tree, entry.classes, entry.text_of)):
         return f"`tree`: {fault}"
