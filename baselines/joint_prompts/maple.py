@@ -103,6 +103,8 @@ class MaPLe(JointPromptMethod):
 class CoupledDetector(TuningMethod):
     """On a detector: text vectors and maps train; the text encoder is frozen and in the gradient's path."""
 
+    unseen_classes = True
+
     def supports(self, model_name: str) -> str | None:
         return super().supports(model_name) or reason_against_block_tokens(model_name)
 

@@ -105,6 +105,8 @@ def seen(mask: Tensor, count: int) -> Tensor:
 class PrototypesForText(TuningMethod):
     """The tokens train; the text encoder has run once, and image features are shared."""
 
+    unseen_classes = True
+
     both = False
 
     def supports(self, model_name: str) -> str | None:

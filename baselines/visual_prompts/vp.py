@@ -130,6 +130,8 @@ def drawn_place(side: int, size: int, generator: torch.Generator | None = None) 
 class FramedDetector(TuningMethod):
     """On a detector: the frame trains; of zeros it is zero-shot."""
 
+    unseen_classes = True
+
     def extend(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> None:
         side, std = min(PUBLISHED_SIDE, model.preprocessing.short_side), prompt_inputs.start_std or 0.0
         add_module(model, "pixels", "frame", ResizedFrame(side, std, prompt_inputs.generator), changes="input")

@@ -117,6 +117,8 @@ class TokensOfBlock(nn.Module):
 class TokensInWindows(TuningMethod):
     """On a detector: the tokens of every block train; the text encoder has run once."""
 
+    unseen_classes = True
+
     def supports(self, model_name: str) -> str | None:
         return super().supports(model_name) or reason_against_block_tokens(model_name)
 

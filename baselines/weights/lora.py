@@ -56,6 +56,8 @@ class LowRankWeight(nn.Module):
 class LowRankProjections(TuningMethod):
     """The low-rank weights train; the text encoder has run once and receives no gradient."""
 
+    unseen_classes = True
+
     def extend(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> None:
         layers = {place: model.get_submodule(place) for place in model.attention_projections}
         values = sum(layer.in_features + layer.out_features for layer in layers.values())

@@ -75,6 +75,8 @@ def _reason_for_none(plan: Plan, cell: Cell, state: State, dataset: str, manifes
         return manifest["reason"]
     if dataset in family_named(cell.model).pretrained_on.get(cell.model, ()):
         return f"{cell.model} was pretrained on this dataset: it has no zero-shot score there that could be forgotten"
+    if "tuned" in plan.method(cell.arm).inputs:
+        return "it is a mean with a cell that was tuned on its own dataset, and is made for that one alone"
     if not serves_other_classes(plan, cell, state) and (added := _added_values(plan, cell, state)):
         return f"it adds {added[0]} to the detector, and does not say whether that serves other classes"
     return None
