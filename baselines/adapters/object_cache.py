@@ -21,6 +21,7 @@ from cones.methods.places import ChangedScores, on_rows, places_of_objects
 from cones.methods.prompts import FixedPrompt
 from cones.models.detector import GroundedDetector, Predictions
 from cones.models.dual_encoder import unit
+from cones.runtime.devices import float32_product
 from cones.runtime.errors import ConesError
 
 OPTIONS = {"per_class": 16, "alpha": 1.17, "beta": 1.0}
@@ -43,8 +44,8 @@ class NamesWithCache(FixedPrompt):
 
     def added(self, features: Tensor) -> Tensor:
         """Features of places (B, P, C) -> what is added to their class logits, (B, P, K)."""
-        affinity = unit(features.to(self.keys.dtype)) @ self.keys.T  # (B, P, n)
-        return self.alpha * (self.beta * affinity - self.beta).exp() @ self.values
+        affinity = float32_product(unit(features.to(self.keys.dtype)), self.keys.T)  # (B, P, n)
+        return self.alpha * float32_product((self.beta * affinity - self.beta).exp(), self.values)
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         for name in ("keys", "values"):

@@ -75,13 +75,15 @@ class TransportedRegions(ChangedScores):
 
 
 def transported(places: ScoredPlaces, positions: list[Tensor], near: Tensor) -> Tensor:
-    """Rows of each class in each of N captions, (B, K, L) each, and regions (P, M) -> class logits (B, P, K)."""
-    features, rows = unit(places.features.float()), places.logits.float().transpose(1, 2)  # (B, P, C), (B, L, P)
-    cosines, logits = [], []
-    for of_caption in positions:
-        texts = unit(class_means(places.texts.float(), of_caption))  # (B, K, C)
-        cosines.append(features @ texts.transpose(1, 2))  # (B, P, K)
-        logits.append(class_means(rows, of_caption).transpose(1, 2))
-    # of the points of a region and the contexts, for each place and class: (B, P, K, M, N)
-    cosine, logit = (torch.stack(each, dim=-1)[:, near].transpose(2, 3) for each in (cosines, logits))
-    return (transport_plan(1 - cosine)[0] * logit).sum(dim=(-1, -2))
+    """Rows of each class in each of N captions, (B, K, L) each, and regions (P, M) -> class logits (B, P, K), in
+    float32: in half precision the kernel of the plan, exp(-cost / 0.1), has zeros."""
+    with torch.autocast(places.logits.device.type, enabled=False):
+        features, rows = unit(places.features.float()), places.logits.float().transpose(1, 2)  # (B, P, C), (B, L, P)
+        cosines, logits = [], []
+        for of_caption in positions:
+            texts = unit(class_means(places.texts.float(), of_caption))  # (B, K, C)
+            cosines.append(features @ texts.transpose(1, 2))  # (B, P, K)
+            logits.append(class_means(rows, of_caption).transpose(1, 2))
+        # of the points of a region and the contexts, for each place and class: (B, P, K, M, N)
+        cosine, logit = (torch.stack(each, dim=-1)[:, near].transpose(2, 3) for each in (cosines, logits))
+        return (transport_plan(1 - cosine)[0] * logit).sum(dim=(-1, -2))

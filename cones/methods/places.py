@@ -7,6 +7,7 @@ from cones.methods.method import TuningMethod
 from cones.methods.prompts import Prompt
 from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, Predictions, ScoredPlaces, Target
 from cones.models.layers.boxes import pairwise_giou
+from cones.runtime.devices import float32_product
 
 
 class ChangedScores(TuningMethod):
@@ -30,7 +31,7 @@ def places_of_objects(places: ScoredPlaces, targets: list[Target]) -> list[Tenso
 def class_means(rows: Tensor, class_positions: Tensor) -> Tensor:
     """rows (B, L, X) of a text -> (B, K, X), the mean over those of each class; zeros for a class without rows."""
     share = class_positions.to(rows.dtype)  # (B, K, L)
-    return share @ rows / share.sum(dim=-1, keepdim=True).clamp(min=1)
+    return float32_product(share, rows) / share.sum(dim=-1, keepdim=True).clamp(min=1)
 
 
 def class_logits(places: ScoredPlaces, class_positions: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ def logits_of_objects(model: GroundedDetector, predictions: Predictions, targets
 
 def on_rows(of_classes: Tensor, class_positions: Tensor) -> Tensor:
     """(B, P, K) -> (B, P, L): each row has what its class has, others 0."""
-    return of_classes @ class_positions.to(of_classes.dtype)
+    return float32_product(of_classes, class_positions.to(of_classes.dtype))
 
 
 def objects_in(targets: list[Target]) -> Tensor:
