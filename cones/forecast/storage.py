@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cones.data.registry import DRAWN, Dataset
 from cones.data.state import State, state, stored_bytes
-from cones.data.task_rules import LABELLED
+from cones.data.task_rules import CLASSIFICATION, DENSE, MULTI_LABEL
 from cones.experiment.cell import CHECKPOINTS, Plan
 from cones.experiment.generation import Generation
 from cones.forecast.work import Pictures
@@ -19,7 +19,8 @@ from cones.weights.pretrained import pretrained_models, record_file, resolve
 
 SIZES = Path(__file__).with_name("sizes.yaml")
 BYTES_PER_PICTURE = 200_000  # where nothing better is known
-BYTES_DRAWN, BYTES_DRAWN_LABELLED = 25_000, 3_000  # of a picture that the project draws; of one to classify, 64 pixels
+BYTES_DRAWN = 25_000  # of a picture that the project draws
+BYTES_DRAWN_OF_TASK = {CLASSIFICATION: 3_000, MULTI_LABEL: 3_000, DENSE: 8_000}  # of small ones, the last with its map
 HERE = ("ready", "fetched", "placed", "drawn")
 
 
@@ -69,7 +70,7 @@ def dataset_sources(plan: Plan, seen: dict[str, Pictures | None]) -> list[Source
 def _bytes_of_picture(entry: Dataset, source: str) -> int:
     if source != DRAWN:
         return BYTES_PER_PICTURE
-    return BYTES_DRAWN_LABELLED if entry.task in LABELLED else BYTES_DRAWN
+    return BYTES_DRAWN_OF_TASK.get(entry.task, BYTES_DRAWN)
 
 
 def checkpoint_sources(plan: Plan, models: Iterable[str], parameters: dict[str, int]) -> list[Source]:
