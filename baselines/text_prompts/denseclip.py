@@ -28,6 +28,8 @@ from cones.models.positions import Positions
 METHOD = {
     "name": "denseclip",
     "classifier": "DenseCLIP",
+    "not_for_detectors": "a class for every pixel; a grounded detector's fusion already lets class texts ask the"
+    " positions",
     "label": "DenseCLIP",
     "block": "text_prompts",
     "has_vectors": False,

@@ -29,6 +29,8 @@ from cones.models.losses import LossTerm, LossTerms
 METHOD = {
     "name": "dualcoop",
     "classifier": "DualCoOp",
+    "not_for_detectors": "a text that a class is there and one that it is not; detectors score background without a"
+    " text: not built",
     "label": "DualCoOp",
     "block": "text_prompts",
     "features": ["regions"],

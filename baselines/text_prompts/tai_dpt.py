@@ -34,6 +34,7 @@ from cones.models.losses import LossTerm, LossTerms
 METHOD = {
     "name": "tai_dpt",
     "classifier": "TaIDPT",
+    "not_for_detectors": "trains on captions in place of pictures, and captions say no boxes",
     "label": "TaI-DPT",
     "block": "text_prompts",
     "features": ["regions_unplaced"],

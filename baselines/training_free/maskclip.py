@@ -30,6 +30,7 @@ from cones.models.positions import Positions
 METHOD = {
     "name": "maskclip",
     "classifier": "MaskCLIP",
+    "not_for_detectors": "reads positions of CLIP's last layer without its attention, and a detector has no such layer",
     "label": "MaskCLIP",
     "block": "training_free",
     "is_tuned": False,

@@ -25,6 +25,8 @@ from cones.models.image_tokens import reason_against_image_tokens
 METHOD = {
     "name": "clip_lora",
     "classifier": "CLIPLoRA",
+    "not_for_detectors": "low-rank weights of both encoders; on detectors `lora`, in the attention of image encoder"
+    " and fusion",
     "label": "CLIP-LoRA",
     "block": "weights",
     "has_vectors": False,
