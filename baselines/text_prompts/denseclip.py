@@ -36,7 +36,7 @@ METHOD = {
         "idea": "class texts ask the positions of a picture; the map of their scores joins the features",
         "attaches": "text encoder, input; class vectors, per picture",
         "trains": "8 vectors, a decoder of three layers, a head",
-        "quirk": "for a class for every pixel; published with a tuned image encoder and an FPN head, both left out here",
+        "quirk": "for a class for every pixel; published with a tuned image encoder and FPN head, both left out here",
     },
 }
 

@@ -1,12 +1,15 @@
-"""Class maps: pictures of numbers, one a pixel, that say which class it is of."""
+"""Class maps: pictures of numbers, one a pixel, that say which class it is of. Imports nothing heavy."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cones.data.images import open_upright
 from cones.runtime.errors import ConesError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 IGNORED = 255  # of a map as it is read here: a pixel that is neither trained on nor scored
 MOST_CLASSES = 254  # that 8 bits hold beside it
@@ -22,7 +25,7 @@ class Numbers:
     unlabelled: tuple[int, ...]
 
     def table(self) -> np.ndarray:
-        """(256,) uint8: what each number of a file is here; -1, as int16, for numbers that mean nothing."""
+        """(256,) int16: what each number of a file is here; -1 for numbers that mean nothing."""
         import numpy as np
 
         found = np.full(256, -1, np.int16)
@@ -33,6 +36,10 @@ class Numbers:
 
 def read_class_map(path: str | Path, numbers: Numbers) -> np.ndarray:
     """(height, width) uint8: classes 0 … K-1 and IGNORED. ConesError for a file of other numbers or of no numbers."""
+    import numpy as np
+
+    from cones.data.images import open_upright
+
     picture = open_upright(path)
     if picture.mode not in MODES:
         raise ConesError(
