@@ -35,10 +35,10 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "CVPR 2022, arXiv 2112.01518",
-        "idea": "Class texts ask the positions of a picture; the map of their scores joins the features.",
+        "idea": "class texts ask the positions of a picture; the map of their scores joins the features",
         "attaches": "text encoder, input; class vectors, per picture",
         "trains": "8 vectors, a decoder of three layers, a head",
-        "quirk": "For dense prediction. Published with a tuned image encoder and an FPN head; here both are left out.",
+        "quirk": "for a class for every pixel; published with a tuned image encoder and FPN head, both left out here",
     },
 }
 

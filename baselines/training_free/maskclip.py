@@ -37,11 +37,11 @@ METHOD = {
     "has_vectors": False,
     "survey": {
         "paper": "ECCV 2022, arXiv 2112.01071",
-        "idea": "The last layer is read without its attention, and each position compared with the class texts.",
+        "idea": "the last layer is read without its attention, and each position compared with the class texts",
         "attaches": "the image encoder's last layer",
         "trains": "nothing",
-        "quirk": "For dense prediction. Key smoothing normalises keys over positions in the code, over channels in"
-        " the paper.",
+        "quirk": "for a class for every pixel; key smoothing normalises keys over positions in the code, over channels"
+        " in the paper",
     },
 }
 
