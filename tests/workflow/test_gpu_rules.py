@@ -26,8 +26,11 @@ def rules() -> dict[str, tuple[str, bool]]:
 def leases_a_device(command: str) -> bool:
     """Whether the step that a command of the command line imports takes a device, itself or through its module."""
     group, _, name = command.rpartition(" ")
+    name = name.replace("-", "_")
     commands = functions(f"cones/cli/{group or 'main'}.py")
-    imports = [node for node in ast.walk(commands[name.replace("-", "_")]) if isinstance(node, ast.ImportFrom)]
+    if name not in commands:  # a command with a file of its own
+        commands = functions(f"cones/cli/{name}.py")
+    imports = [node for node in ast.walk(commands[name]) if isinstance(node, ast.ImportFrom)]
     return any(takes_a_device(node.module, alias.name) for node in imports for alias in node.names)
 
 
