@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cones.models.language import ClassPhrase, LanguageFeatures
     from cones.models.losses import LossTerms
 
-Input = Literal["text_states", "text_encoder", "stage1", "joint", "tuned", "training_images"]
+Input = Literal["text_states", "text_encoder", "stage1", "joint", "sources", "tuned", "training_images"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
 Features = Literal["patches", "regions", "regions_unplaced", "views", "self_supervised"]
