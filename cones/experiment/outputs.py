@@ -45,6 +45,9 @@ class Output(Entry):
     setting: str | None = Field(
         None, description="of the grids of `classification` that it reads: the only one whose cells it can show"
     )
+    needs: Literal["few_shot", "targets"] | None = Field(
+        None, description="the key of its grids of detectors without which it has nothing to show"
+    )
     groups: tuple[str, ...] = Field((), description="groups of the datasets that it shows; without it all")
     title: str = Field(description="of its section in the report")
     about: str = Field("", description="what its section says first")
@@ -149,6 +152,12 @@ def setting_read(grid: str) -> str | None:
     """The setting that a grid of `classification` must have, if an output that reads it says so."""
     readers = (output for output in OUTPUTS.values() if output.reads == CLASSIFICATION and grid in output.grids)
     return next((output.setting for output in readers if output.setting), None)
+
+
+def needs_of(grid: str) -> str | None:
+    """The key that a grid of detectors must have, if an output that reads it says so."""
+    readers = (output for output in OUTPUTS.values() if output.reads != CLASSIFICATION and grid in output.grids)
+    return next((output.needs for output in readers if output.needs), None)
 
 
 def curve_grids() -> tuple[str, ...]:
