@@ -119,6 +119,7 @@ def test_captions_of_the_entry_are_read_and_those_of_no_class_are_left_out(tmp_p
         ({"task": "multi_label", "synonyms": {"red": ["Blue"]}}, '"blue" names two classes'),
         ({"task": "multi_label", "tree": {"red": None}}, "is for one class a picture"),
         ({"task": "multi_label", "classes": []}, "is missing or empty"),
+        ({"task": "multi_label", "classes": ["red"]}, "one class alone, which every picture with an object shows"),
         ({"task": "multi_label", "format": {"name": "class_folders"}}, "one class each, and no boxes"),
     ],
 )
