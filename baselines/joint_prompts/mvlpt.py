@@ -33,6 +33,7 @@ METHOD = [
         "classifier": "MVLPT",
         "not_for_detectors": "starts from prompts that were trained on several data sets at once, and a detector's"
         " cell is tuned on one",
+        "inputs": ["sources"],
         "label": "MVLPT (text), one set",
         "block": "joint_prompts",
         "has_vectors": False,
@@ -83,7 +84,7 @@ class MVLPT(CoOp):
 
     def classifier(self, inputs: ClassifierInputs) -> SharedContext:
         if sources := inputs.extra.get("sources"):
-            contexts = [state["context"] for state in sources]
+            contexts = [state["context"] for state in sources if "context" in state]
             return self.with_context(inputs, mean_context(contexts, width=inputs.encoder.text_width))
         return super().classifier(inputs)
 

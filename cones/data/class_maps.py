@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 IGNORED = 255  # of a map as it is read here: a pixel that is neither trained on nor scored
 MOST_CLASSES = 254  # that 8 bits hold beside it
+PNG = b"\x89PNG\r\n\x1a\n"
+LOSSY = (b"\xff\xd8\xff", b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")  # JPEG, and JPEG 2000 in its two forms
 MODES = ("L", "P", "1")  # 8 bits: grey values, places in a palette, and masks of two values
 
 
@@ -41,6 +43,14 @@ def read_class_map(path: str | Path, numbers: Numbers) -> np.ndarray:
     from cones.data.images import open_upright
 
     picture = open_upright(path)
+    if reason := _inexact(Path(path), picture.info.get("compression")):
+        raise ConesError(
+            "a class map must hold its numbers exactly",
+            where=path,
+            expected="a PNG of 8 bits, grey or with a palette",
+            found=reason,
+            next_step="write it as such a PNG from the numbers themselves",
+        )
     if picture.mode not in MODES:
         raise ConesError(
             "a class map must hold one number of 8 bits a pixel",
@@ -62,3 +72,15 @@ def read_class_map(path: str | Path, numbers: Numbers) -> np.ndarray:
             next_step="correct `first` and `unlabelled` of its format, or the classes of the entry",
         )
     return found.astype(np.uint8)
+
+
+def _inexact(path: Path, compression: str | None) -> str | None:
+    """Why the numbers of a file are not those that were drawn: lossy files change them at edges, and grey of 2 or 4
+    bits is brightness, 0 to 255 in equal steps, for every reader."""
+    with open(path, "rb") as file:
+        head = file.read(26)
+    if head.startswith(LOSSY) or compression == "jpeg":
+        return "a JPEG, which changes numbers"
+    if head.startswith(PNG) and head[25] == 0 and head[24] in (2, 4):  # bits, and colour type grey
+        return f"a grey PNG of {head[24]} bits, whose readers stretch numbers to 255"
+    return None

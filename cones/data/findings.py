@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from cones.data.registry import SPLITS
-from cones.data.task_rules import LABELLED
+from cones.data.task_rules import DENSE, LABELLED, MULTI_LABEL
 
 # kind in the manifest's `report` -> what it counts, in the singular and the plural
 KINDS = {
@@ -90,8 +90,9 @@ def left_out(manifest: Mapping) -> int:
 
 def of_every_table(manifest: Mapping) -> list[str]:
     """What every table of the dataset's numbers has to say: missing, excluded and shared pictures, and boxes that were
-    dropped or clipped where these are more than MANY_BOXES of all."""
-    kinds = ["excluded", "missing", "leaks", TORN]
+    dropped or clipped where these are more than MANY_BOXES of all. Where a picture may have several classes, or a pixel
+    one, also what the preparation noted: it says which pictures and labels the numbers are of."""
+    kinds = ["excluded", "missing", "leaks", TORN, *[NOTE] * (manifest.get("task") in (MULTI_LABEL, DENSE))]
     listed = manifest.get("report", {}).get("boxes_listed", 0)
     if (changed := counted(manifest, "dropped", "clipped")) > MANY_BOXES * listed:
         kinds += ["dropped", "clipped"] * bool(changed)

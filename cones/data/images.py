@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cones.data.files import is_lfs_pointer
+from cones.data.turning import QUARTER_TURNS
 from cones.runtime.errors import ConesError
 
 AGAIN = "get this file anew: fetch the dataset again, or mend it where the mirror has it"
@@ -115,11 +116,16 @@ def upright_size(path: str | Path) -> tuple[int, int]:
 
     Raises ConesError naming the file if it is missing or not a picture.
     """
+    stored, orientation = stored_size(path)
+    return stored[::-1] if orientation in QUARTER_TURNS else stored
+
+
+def stored_size(path: str | Path) -> tuple[tuple[int, int], int]:
+    """((width, height) as stored, EXIF's orientation) of a picture, from its header alone; ConesError likewise."""
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
             warnings.simplefilter("ignore")
-            turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)  # a quarter turn
-            return picture.size[::-1] if turned else picture.size
+            return picture.size, picture.getexif().get(ORIENTATION, 1)
     except FileNotFoundError:
         raise ConesError("the picture is missing", where=path, next_step=AGAIN) from None
     except Exception as error:

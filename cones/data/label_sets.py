@@ -23,6 +23,7 @@ from cones.data.splits import counted, split_items
 from cones.runtime.errors import ConesError
 
 WITHOUT = "a picture without an object, left out"
+NO_AREA = "a picture with a box of no area, whose class counts as there"
 UNCERTAIN = "a class of a picture that has difficult objects alone: unknown there"
 UNSEEN = "a class that no training picture shows"
 UNTESTED = "a class that no test picture shows: it has no average precision"
@@ -68,6 +69,7 @@ def prepare_label_sets(
     _require_pictures(dataset, splits, sets, native)
     contents = contents_of(files, native)
     texts = texts_of(dataset, dict.fromkeys(dataset.classes), native)
+    captions = write_captions(dataset, native, native.raw / spec.captions, folder) if spec.captions else None
     findings = {
         "leaks": soundness.leaks(splits, contents, files, spec, native),
         "groups": soundness.torn_groups(splits, groups, spec, native),
@@ -75,7 +77,6 @@ def prepare_label_sets(
     }
     rows = {item: [f"raw/{files[item]}", *map(list, sets[item])] for item in files}
     items = {split: sorted(rows[item] for item in splits[split]) for split in SPLITS}
-    captions = write_captions(dataset, native.raw / spec.captions, folder) if spec.captions else None
     return {
         "status": "ready",
         "reason": None,
@@ -92,6 +93,8 @@ def _with_objects(records: Sequence[Record], native: NativeFiles) -> list[Record
     for record in records:
         if not record.objects:
             native.note(WITHOUT, record.image)
+        elif any(0 in one.box[2:] for one in record.objects):
+            native.note(NO_AREA, record.image)
     return [record for record in records if record.objects]
 
 
@@ -100,10 +103,11 @@ def _require_pictures(
 ) -> None:
     """ConesError without test pictures; classes that a split lacks, and what is unknown, are noted."""
     if not splits["test"]:
+        bare = [f"{len(names)} pictures without an object left out" for names in [native.notes.get(WITHOUT)] if names]
         raise ConesError(
             "no picture to test on",
             where=f"dataset {dataset.id}",
-            found=counted(splits),
+            found=", ".join([counted(splits), *bare]),
             next_step=f"name a test split under `split.shipped`, or take a rule that makes one, in {dataset.registry}",
         )
     for what, split in ((UNSEEN, "train"), (UNTESTED, "test")):

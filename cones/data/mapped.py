@@ -14,15 +14,17 @@ import numpy as np
 from cones.data import labelled, soundness
 from cones.data.class_maps import IGNORED, Numbers, read_class_map
 from cones.data.formats.records import NativeFiles, Record
-from cones.data.images import upright_size
+from cones.data.images import stored_size, upright_size
 from cones.data.patients import with_patients
 from cones.data.registry import SPLITS, Dataset, Source
 from cones.data.splits import counted, split_items
+from cones.data.turning import ORIENTATIONS, Turned, frames
 from cones.runtime.errors import ConesError
 
 UNTESTED = "a class that stands in no test picture"
 UNTRAINED = "a class that stands in no training picture"
 UNLABELLED = "a picture without a labelled pixel"
+UNDECIDED = "a picture with an EXIF turn, whose class map is taken as of the picture as shown"
 
 
 def prepare_mapped(
@@ -36,8 +38,8 @@ def prepare_mapped(
 ) -> dict:
     """Check, split and write the records of a converter; returns what the manifest says of them.
 
-    ConesError for pictures or maps that do not decode, a map of another size than its picture or of numbers that are no
-    class, no test picture.
+    ConesError for pictures or maps that do not decode, a map of another size than its picture, of numbers that are no
+    class, maps that are not as upright as their pictures, no test picture, no labelled pixel in them.
     """
     records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
     labelled.refuse_repeated(records, native)
@@ -64,9 +66,18 @@ def prepare_mapped(
     pictures = {item: record.image for item, record in kept.items()}
     contents = labelled.contents_of(pictures, native)
     maps = labelled.contents_of({item: record.class_map for item, record in kept.items()}, native)
+    _check_turns(kept, native)
     classes_of = _classes_of(kept, native, numbers)
     per_class = {split: _pictures_of_classes(dataset, splits[split], classes_of) for split in SPLITS}
+    if not any(per_class["test"].values()):
+        raise ConesError(
+            "no labelled pixel to test on",
+            where=f"dataset {dataset.id}",
+            found=f"{counted(splits)}; in the test maps every pixel is unlabelled",
+            next_step=native.mend(f"complete the maps, or correct `unlabelled` in {dataset.registry}"),
+        )
     _note_classes(dataset, per_class, bool(splits["train"]), native)
+    texts = labelled.texts_of(dataset, dict.fromkeys(dataset.classes), native)
     items = {
         split: sorted([f"raw/{kept[item].image}", f"raw/{kept[item].class_map}"] for item in splits[split])
         for split in SPLITS
@@ -77,6 +88,7 @@ def prepare_mapped(
         "status": "ready",
         "reason": None,
         **labelled.write_items(dataset, source, folder, dataset.classes, items, per_class=per_class, numbers=numbers),
+        "texts": texts,
         "same_splits": spec.split.aliases,
         "report": {
             "leaks": soundness.leaks(splits, contents, pictures, spec, native),
@@ -113,6 +125,35 @@ def _classes_of(kept: Mapping[str, Record], native: NativeFiles, numbers: Number
         if not classes:
             native.note(UNLABELLED, kept[item].image)
     return found
+
+
+def _check_turns(kept: Mapping[str, Record], native: NativeFiles) -> None:
+    """ConesError for a picture with an EXIF turn whose map is of the picture as stored, or could be of either; in files
+    that were fetched the latter is noted. Pictures are turned upright, and their maps stay as they are."""
+    turned = []
+    for item, record in kept.items():
+        stored, orientation = stored_size(native.picture_root / record.image)
+        if orientation in ORIENTATIONS:
+            size, own_turn = stored_size(native.raw / record.class_map)
+            frame = "upright" if own_turn == orientation else None  # the map turns with its picture by itself
+            turned.append(Turned(item, orientation, stored, size, frame))
+    known, _ = frames(turned)
+    for picture in turned:
+        frame, file = known.get(picture.item_id), kept[picture.item_id].image
+        if frame == "upright":
+            continue
+        if frame is None and not native.own:
+            native.note(UNDECIDED, file)
+            continue
+        what = "its class map is of the picture as stored" if frame else "nothing says which side of its map is up"
+        raise native.fault(
+            f"the picture is stored turned (EXIF), and {what}",
+            file,
+            expected="pictures and maps that are both upright",
+            found=f"EXIF orientation {picture.orientation}, map of {picture.stated[0]} x {picture.stated[1]}",
+            next_step="store the pictures upright, without an EXIF turn, as their maps were drawn (ImageMagick: "
+            f'mogrify -auto-orient, or -strip), or leave this one out: `exclude: ["{picture.item_id}"]`',
+        )
 
 
 def _pictures_of_classes(dataset: Dataset, items: Sequence[str], classes_of: Mapping[str, list[int]]) -> dict[str, int]:

@@ -47,6 +47,10 @@ def _labelled_fault(entry: Dataset) -> str | None:
     if entry.task != CLASSIFICATION and not entry.classes:
         order = ", in the order of their numbers" if entry.task == DENSE else ""
         return f"`classes` is missing or empty: name at least one class{order}"
+    if entry.task == MULTI_LABEL and len(entry.classes) < 2:
+        return "`classes` has one class alone, which every picture with an object shows: name what else there is"
+    if entry.task == DENSE and len(entry.classes) < 2:
+        return "`classes` has one class alone, so every pixel would be right: name what else there is, as a class"
     if entry.task != CLASSIFICATION and entry.tree is not None:
         return "`tree` is for one class a picture: `task: classification`"
     if re.sub(r"[^{}]", "", template) != "{}" or "{}" not in template:

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.data.task_rules import CLASSIFICATION, DENSE, MULTI_LABEL
-from cones.experiment.outputs import classification_grids
+from cones.experiment.outputs import classification_grids, setting_read
 from cones.methods.method import METHODS
 from cones.methods.settings import Recipe
 from cones.runtime.errors import ConesError, closest
 from cones.runtime.strict import Name, Strict, by_name, parse
 
 Kind = Literal["few_shot", "base_to_new", "multi_label", "dense"]
+SOURCES = "sources"  # the input of a method that can start from trainings on other data
 JOINT = "joint"  # the setting of a cell that trains on several datasets at once
 WRITTEN = {  # how a cell's name says its setting, and the number that belongs to it
     "few_shot": "{}shot",
@@ -143,6 +144,15 @@ class ClassificationGrid(Strict):
 
     _arms_by_name = field_validator("arms", mode="before")(lambda value: value if value is None else by_name(value))
 
+    @model_validator(mode="after")
+    def _numbers_of_setting(self) -> "ClassificationGrid":
+        """`shots` and `labels` are never both read: one that would change nothing is refused."""
+        unread = "shots" if self.setting == MULTI_LABEL else "labels"
+        if unread in self.model_fields_set:
+            instead = "`labels`, per cent of the labels" if unread == "shots" else "`shots`"
+            raise ValueError(f"`{unread}` is not read with `setting: {self.setting}`; say {instead}, or leave it out")
+        return self
+
 
 class Classification(Strict):
     """Every arm fits a classifier on a few labelled images; nothing but its recipe and the arm decides how."""
@@ -200,7 +210,7 @@ class Classification(Strict):
                 raise ValueError(f"source_groups.{name}: a group of `joint` has this name; take another one")
         for name, arm in self.arms.items():
             if arm.start_from is not None:
-                self._check_start(f"arms.{name}.start_from", arm.start_from)
+                self._check_start(f"arms.{name}.start_from", name, arm.start_from)
 
     def _check_group(self, where: str, name: str, group: Names) -> None:
         if name in self.datasets:
@@ -213,7 +223,9 @@ class Classification(Strict):
                     f'{where}: dataset "{dataset}" is not in the section; {closest(dataset, self.datasets)}'
                 )
 
-    def _check_start(self, where: str, start: StartFrom) -> None:
+    def _check_start(self, where: str, arm: str, start: StartFrom) -> None:
+        if SOURCES not in METHODS[method := self.method(arm)].inputs:
+            raise ValueError(f'{where}: the method "{method}" starts from no training on other data; leave it out')
         if start.group not in self.source_groups:
             raise ValueError(f'{where}: no group "{start.group}"; {closest(start.group, self.source_groups)}')
         if start.arm not in self.arms or not self.trains_jointly(start.arm):
@@ -238,6 +250,8 @@ class Classification(Strict):
                     raise ValueError(f'grids.{name}: {kind} "{entry}" is not in the section; {closest(entry, known)}')
         if grid.targets and grid.setting != "few_shot":
             raise ValueError(f"grids.{name}: `targets` go with `setting: few_shot`")
+        if (needed := setting_read(name)) not in (None, grid.setting):
+            raise ValueError(f"grids.{name}: its table reads `setting: {needed}`; found {grid.setting}")
 
     def method(self, arm: str) -> str:
         return self.arms[arm].method or arm
@@ -264,8 +278,8 @@ class Classification(Strict):
         key. ConesError for a key or value that no recipe has."""
         changed: dict[str, Any] = {}
         for source in (self.recipe, self.models[model].recipe.get(self.method(arm), {}), self.arms[arm].recipe):
-            options = {**changed.get("options", {}), **(source.get("options") or {})}
-            changed = {**changed, **source, **({"options": options} if options else {})}
+            both = [one["options"] for one in (changed, source) if isinstance(one.get("options"), dict)]
+            changed = {**changed, **source, **({"options": both[0] | both[1]} if len(both) > 1 else {})}
         parse(Recipe, changed, where=f"classification: recipe of models.{model} or arms.{arm}")
         return changed
 

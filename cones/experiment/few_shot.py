@@ -28,7 +28,7 @@ def with_few_shot_arms(content: dict) -> dict:
         written[name] = grid
         few_shot = grid.get("few_shot") if isinstance(grid, dict) else None
         asked = (grid.get("arms") or list(arms)) if few_shot else ()
-        if not (isinstance(few_shot, dict) and isinstance(asked, list) and all(_is_arm(arm, arms) for arm in asked)):
+        if not (_are_shots(few_shot) and isinstance(asked, list) and all(_is_arm(arm, arms) for arm in asked)):
             continue
         derived: dict[str, dict | None] = {}
         for arm in asked:
@@ -38,11 +38,19 @@ def with_few_shot_arms(content: dict) -> dict:
     return {**content, "grids": written, "arms": known}
 
 
+def _are_shots(few_shot: Any) -> bool:
+    """Whether it says overrides of `tuning`, or nothing, by numbers."""
+    return isinstance(few_shot, dict) and all(
+        isinstance(shots, int) and isinstance(overrides or {}, dict) for shots, overrides in few_shot.items()
+    )
+
+
 def _is_arm(arm: Any, arms: dict) -> bool:
     return (
         isinstance(arm, str)
         and arm in arms
         and isinstance(arms[arm] or {}, dict)
+        and isinstance((arms[arm] or {}).get("tuning") or {}, dict)
         and ((arms[arm] or {}).get("method") or arm) in METHODS
     )
 

@@ -42,6 +42,12 @@ class Output(Entry):
     of_methods: bool = Field(
         False, description="its rows are methods: the report says how the cells of its grids were tuned, and the costs"
     )
+    setting: str | None = Field(
+        None, description="of the grids of `classification` that it reads: the only one whose cells it can show"
+    )
+    needs: Literal["few_shot", "targets"] | None = Field(
+        None, description="the key of its grids of detectors without which it has nothing to show"
+    )
     groups: tuple[str, ...] = Field((), description="groups of the datasets that it shows; without it all")
     title: str = Field(description="of its section in the report")
     about: str = Field("", description="what its section says first")
@@ -140,6 +146,18 @@ def classification_grids() -> tuple[str, ...]:
     """Every grid of `classification` that some output reads: what that section may name."""
     outputs = [output for output in OUTPUTS.values() if output.reads == CLASSIFICATION]
     return tuple(dict.fromkeys(grid for output in outputs for grid in (*output.grids, *output.also)))
+
+
+def setting_read(grid: str) -> str | None:
+    """The setting that a grid of `classification` must have, if an output that reads it says so."""
+    readers = (output for output in OUTPUTS.values() if output.reads == CLASSIFICATION and grid in output.grids)
+    return next((output.setting for output in readers if output.setting), None)
+
+
+def needs_of(grid: str) -> str | None:
+    """The key that a grid of detectors must have, if an output that reads it says so."""
+    readers = (output for output in OUTPUTS.values() if output.reads != CLASSIFICATION and grid in output.grids)
+    return next((output.needs for output in readers if output.needs), None)
 
 
 def curve_grids() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from cones.experiment.few_shot import with_few_shot_arms
 from cones.experiment.generation import Generation
 from cones.experiment.grids import Grid
 from cones.experiment.matched import check_match
-from cones.experiment.outputs import GENERATION, is_read, known_grids
+from cones.experiment.outputs import GENERATION, is_read, known_grids, needs_of
 from cones.experiment.plugins import load_plugins
 from cones.methods.method import METHODS
 from cones.methods.settings import CellSettings, Tuning
@@ -136,6 +136,7 @@ class Suite(Strict):
     def _check_grid(self, name: str) -> None:
         """ValueError if a grid names what the suite lacks, a tuned arm has no learning rate, or stage 2 no stage 1."""
         models, datasets, arms = self.grid(name)
+        self._check_keys(name)
         for kind, what in (("models", models), ("datasets", datasets), ("arms", arms)):
             if not what:
                 raise ValueError(f"grids.{name}: the suite has no {kind}; name some, or say `grids: {{}}`")
@@ -163,6 +164,20 @@ class Suite(Strict):
             for model in models:
                 for name, of in tuned.items():
                     self._check_rate(model, name, of)
+
+    def _check_keys(self, name: str) -> None:
+        """ValueError for a grid without what its table shows, or with targets that no table or no cell reads."""
+        needed, grid = needs_of(name), self.grids[name]
+        if needed and not getattr(grid, needed):
+            raise ValueError(f"grids.{name}: `{needed}` is missing, and without it its table has nothing to show")
+        if grid.targets and needed != "targets":
+            raise ValueError(f"grids.{name}: no table of this grid reads `targets`; take them out")
+        if foreign := sorted(set(grid.targets) - set(datasets := self.grid(name)[1])):
+            raise ValueError(
+                f'grids.{name}.targets: nothing is tuned on "{foreign[0]}" there; {closest(foreign[0], datasets)}'
+            )
+        if own := [dataset for dataset, others in grid.targets.items() if dataset in others]:
+            raise ValueError(f'grids.{name}.targets: "{own[0]}" is scored on itself anyway; name others')
 
     def _check_rate(self, model: str, arm: str, method: str) -> None:
         rates, entry = self.models[model].learning_rate, METHODS[method]

@@ -24,7 +24,7 @@ def with_datasets_of_tasks(suite: Suite, registry: Mapping[str, Dataset]) -> Sui
 
 def check_tasks(suite: Suite, registry: Mapping[str, Dataset], file: Path) -> None:
     """ConesError if a detector is asked for a dataset of another task than its own, or a classifier for one."""
-    detected = {dataset for grid in suite.grids for dataset in suite.grid(grid)[1]}
+    detected = {one for grid in suite.grids for one in (*suite.grid(grid)[1], *suite.grids[grid].others)}
     classified = set(suite.classification.datasets) if suite.classification else set()
     for dataset in (*detected, *classified):
         task, is_classified = registry[dataset].task, dataset in classified

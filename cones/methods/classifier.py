@@ -18,11 +18,11 @@ from torch.nn import functional as F
 
 from cones.methods.known_labels import known_pairs
 from cones.methods.method import METHODS, Selection
-from cones.methods.settings import Recipe
+from cones.methods.settings import Recipe, check_options
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.losses import LossTerm, LossTerms
 from cones.models.positions import GridResize
-from cones.runtime.errors import ConesError, closest
+from cones.runtime.errors import ConesError
 
 Reads = Literal[
     *("pooled", "patches", "regions", "regions_unplaced", "self_supervised"),
@@ -219,13 +219,8 @@ class ClassifierMethod(ABC):
 
     def options(self, inputs: ClassifierInputs) -> dict[str, Any]:
         """The method's own numbers: the published ones, overridden by those of the cell. ConesError for a name that the
-        method does not know."""
-        if unknown := sorted(set(inputs.recipe.options) - set(self.recipe.options)):
-            raise ConesError(
-                f'the method has no option "{unknown[0]}"',
-                where=f"{type(self).__name__}: recipe.options",
-                next_step=closest(unknown[0], self.recipe.options) if self.recipe.options else "remove it",
-            )
+        method does not know, or what is no number where the published value is one."""
+        check_options(inputs.recipe.options, self.recipe.options, where=f"{type(self).__name__}: recipe.options")
         return {**self.recipe.options, **inputs.recipe.options}
 
     @abstractmethod

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from cones.methods.settings import StartStd
+from cones.methods.settings import StartStd, check_options
 from cones.models.family import family_of
 from cones.models.generators import GENERATORS
-from cones.runtime.errors import ConesError, closest
+from cones.runtime.errors import ConesError
 from cones.runtime.registry import Entry, Registry
 from cones.runtime.strict import Strict
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cones.models.language import ClassPhrase, LanguageFeatures
     from cones.models.losses import LossTerms
 
-Input = Literal["text_states", "text_encoder", "stage1", "joint", "tuned", "training_images"]
+Input = Literal["text_states", "text_encoder", "stage1", "joint", "sources", "tuned", "training_images"]
 Selection = Literal["val", "none", "test-as-published"]
 Label = Literal["boxes", "masks"]
 Features = Literal["patches", "regions", "regions_unplaced", "views", "self_supervised"]
@@ -181,13 +181,9 @@ class TuningMethod(ABC):
         return METHODS.make(name, TuningMethod) if entry.class_name else NotForDetectors(entry.not_for_detectors)
 
     def own(self, settings: CellSettings) -> dict[str, Any]:
-        """The method's own numbers: its defaults, overridden by those of the arm. ConesError for an unknown name."""
-        if unknown := sorted(set(settings.options) - set(self.options)):
-            raise ConesError(
-                f'the method has no option "{unknown[0]}"',
-                where=f"{settings.method}: options of its arm",
-                next_step=closest(unknown[0], self.options) if self.options else "remove it",
-            )
+        """The method's own numbers: its defaults, overridden by those of the arm. ConesError for an unknown name, or
+        what is no number where the default is one."""
+        check_options(settings.options, self.options, where=f"{settings.method}: options of its arm")
         return {**self.options, **settings.options}
 
     def supports(self, model_name: str) -> str | None:

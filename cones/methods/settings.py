@@ -1,9 +1,11 @@
 """The settings of a cell: the tuning budget and protocol all methods share, and its method's; a classifier's recipe."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cones.runtime.errors import ConesError, closest
 from cones.runtime.precision import Precision
 from cones.runtime.strict import Strict
 
@@ -102,3 +104,25 @@ class Recipe(Strict):
     warmup_rate: float = Field(1e-5, gt=0)
     clip_norm: float | None = Field(None, gt=0, description="greatest norm of all gradients together")
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name")
+
+
+def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any], *, where: str) -> None:
+    """ConesError for an option that a method does not have, or whose value is of another kind than a default that is a
+    number or true or false; a default that is a whole number is a count."""
+    for name, value in given.items():
+        if name not in defaults:
+            raise ConesError(
+                f'the method has no option "{name}"',
+                where=where,
+                next_step=closest(name, defaults) if defaults else "remove it",
+            )
+        kind = next((kind for kind in (bool, int, float) if isinstance(defaults[name], kind)), None)
+        fits = {bool: isinstance(value, bool), int: type(value) is int, float: type(value) in (int, float)}
+        if kind and not fits[kind]:
+            raise ConesError(
+                f'the option "{name}" is of another kind',
+                where=where,
+                expected={bool: "true or false", int: "a whole number", float: "a number"}[kind],
+                found=value,
+                next_step=f"correct it; its default is {defaults[name]}",
+            )

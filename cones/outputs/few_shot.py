@@ -22,6 +22,7 @@ OUTPUT = {
     "name": "few_shot",
     "reads": "scores",
     "grids": ["few_shot"],
+    "needs": "few_shot",
     "title": "AP over shots",
     "about": "How much does each method gain from more labelled images?",
     "figures": ["few_shot"],

@@ -21,6 +21,7 @@ OUTPUT = {
     "name": "forgetting",
     "reads": "elsewhere",
     "grids": ["forgetting"],
+    "needs": "targets",
     "title": "What tuning makes a detector forget",
     "about": "After tuning on one dataset: what does the detector still find of the classes of others, named in words?",
 }

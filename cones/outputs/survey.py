@@ -31,6 +31,7 @@ OUTPUT = {
     "name": "survey",
     "reads": "classification",
     "grids": ["survey"],
+    "setting": "few_shot",
     "title": "Survey of methods for models with two encoders",
     "about": "The same few labelled images for every method: how many answers are right, and at what cost?",
     "figures": ["survey_pareto"],

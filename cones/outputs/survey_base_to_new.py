@@ -31,6 +31,7 @@ OUTPUT = {
     "name": "survey_base_to_new",
     "reads": "classification",
     "grids": ["survey_base_to_new"],
+    "setting": "base_to_new",
     "title": "From base to new classes",
     "about": "Half of the classes have labelled images: what is left of the other half?",
     "figures": ["survey_base_to_new"],

@@ -16,6 +16,7 @@ OUTPUT = {
     "name": "survey_dense",
     "reads": "classification",
     "grids": ["survey_dense"],
+    "setting": "dense",
     "title": "Dense prediction",
     "about": "A class for every pixel, from none or a few pictures with class maps: mean intersection over union.",
     "further": ["survey_dense_cells.csv"],

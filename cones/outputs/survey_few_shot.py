@@ -31,6 +31,7 @@ OUTPUT = {
     "name": "survey_few_shot",
     "reads": "classification",
     "grids": ["survey_few_shot"],
+    "setting": "few_shot",
     "title": "Accuracy over shots",
     "about": "How much does each method gain from more labelled images?",
     "figures": ["survey_few_shot"],

@@ -17,6 +17,7 @@ OUTPUT = {
     "name": "survey_multi_label",
     "reads": "classification",
     "grids": ["survey_multi_label"],
+    "setting": "multi_label",
     "title": "Several classes a picture",
     "about": "Every picture has a score for each class: are those that show it ranked first?",
     "further": ["survey_multi_label_cells.csv", "survey_multi_label_classes.csv"],

@@ -16,6 +16,7 @@ OUTPUT = {
     "name": "survey_shift",
     "reads": "classification",
     "grids": ["survey_shift"],
+    "setting": "few_shot",
     "title": "Shifted and other datasets",
     "about": "Fitted on one dataset: what is left on images that look different, or on other classes?",
     "further": ["survey_shift_cells.csv"],

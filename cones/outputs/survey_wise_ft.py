@@ -28,6 +28,7 @@ OUTPUT = {
     "name": "survey_wise_ft",
     "reads": "classification",
     "grids": ["survey_wise_ft"],
+    "setting": "few_shot",
     "curve": True,
     "title": "WiSE-FT: between zero-shot and tuned weights",
     "about": "Does a mixture of both weights lose less on shifted images than it gains on its own?",

@@ -35,6 +35,8 @@ def closest(name: str, known: Iterable[str]) -> str:
     """The known name nearest to a mistyped one, as a hint: `'did you mean "datasets"?'`, else the whole list."""
     known = sorted(map(str, known))
     match = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    if not known:
+        return "there is none to choose"
     return f'did you mean "{match[0]}"?' if match else f"choose one of: {', '.join(known)}"
 
 

@@ -224,6 +224,7 @@ class CellFit:
 
     def run(self, identity: str) -> tuple[dict, Trained]:
         """Fit, and write the state and how it went; returns (that record, what was trained)."""
+        self.method.options(self.inputs)  # refuses a number that the method does not have
         before = {name: value.clone() for name, value in self.classifier.named_buffers()}
         runs: list[dict] = []
         started = time.monotonic()

@@ -113,8 +113,11 @@ class DenseFit(CellFit):
         """Why the cell has no numbers, if it has none."""
         if lacking := super().reason:
             return lacking
-        is_free = self.method.labels == "none" or self.own.items["train"]
-        return None if is_free else "the data set has no pictures to learn from"
+        if self.method.labels == "none":
+            return None
+        if not self.own.items["train"]:
+            return "the data set has no pictures to learn from"
+        return "no labelled pixel in its training pictures" if len(self.few.short) == len(self.own.classes) else None
 
     @property
     def reads_maps(self) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cones.data.classification import LabelSetItem, label_matrix
 from cones.evaluation.classification_metrics import TargetScore
 from cones.evaluation.mean_average_precision import mean_average_precision
+from cones.methods.classifier import ClassifierMethod
 from cones.runtime.devices import peak_memory_bytes
 from cones.runtime.errors import ConesError
 from cones.steps.classify import CellFit
@@ -48,12 +49,18 @@ class MultiLabelFit(CellFit):
         return label_matrix(items, len(self.own.classes))
 
     def notes(self) -> list[str]:
-        """Of which classes no present label is known."""
+        """Of which classes no present label is known, and whether a loss of pairs finds none to train on."""
         if self.method.labels == "none":
             return []
         labels = self._labels(self.few.train)
         unseen = [name for name, column in zip(self.own.classes, labels.T) if not (column == 1).any()]
-        return [f"no training picture is known to show {', '.join(unseen)}"] if unseen else []
+        found = [f"no training picture is known to show {', '.join(unseen)}"] if unseen else []
+        by_pairs = all(
+            getattr(type(self.method), one) is getattr(ClassifierMethod, one) for one in ("loss_terms", "fit")
+        )
+        if by_pairs and not ((labels == 1).any(1) & (labels == 0).any(1)).any():
+            found.append("no training picture has a class known to be there and one known not to be: nothing trained")
+        return found
 
     @torch.no_grad()
     def score(self) -> tuple[list[LabelSetScores], dict]:

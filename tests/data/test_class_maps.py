@@ -1,6 +1,8 @@
 """The format class_maps, through `prepare`: what becomes of pictures with class maps, and what is refused."""
 
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from cones.data.class_maps import IGNORED, Numbers, read_class_map
 from cones.data.dense import read_mapped_items
 from cones.data.download import fetch
 from cones.data.findings import summary
+from cones.data.labelled import SHARED_TEXT
 from cones.data.prepare import prepare
 from cones.data.preview import objects_of_map, preview
 from cones.data.registry import load_registry
@@ -29,6 +32,18 @@ def class_map(*numbers, width=24, height=16) -> bytes:
     """Upright stripes of the numbers."""
     columns = np.array(numbers, np.uint8)[np.arange(width) * len(numbers) // width]
     return encoded(np.tile(columns, (height, 1)), "PNG")
+
+
+def png_of_two_bits(row, height=16) -> bytes:
+    """A grey PNG of 2 bits a pixel, which Pillow cannot write, of equal rows."""
+    packed = bytes(sum(one << 2 * (3 - at) for at, one in enumerate(row[i : i + 4])) for i in range(0, len(row), 4))
+    parts = {b"IHDR": struct.pack(">IIBBBBB", len(row), height, 2, 0, 0, 0, 0)}
+    parts |= {b"IDAT": zlib.compress((b"\0" + packed) * height), b"IEND": b""}
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def tree(**maps) -> dict[str, bytes]:
@@ -90,6 +105,9 @@ def test_lists_of_names_choose_pictures_that_have_maps(tmp_path):
         ({"annotations/test/a.png": b"no picture"}, "cannot be decoded"),
         ({"images/test/b.jpg": noise(8, 24, 16)}, "1 of 2 masks are missing; expected annotations/test/b"),
         ({"annotations/train/b.png": class_map(1)}, "b.png"),
+        ({"annotations/test/a.png": encoded(np.full((16, 24), 2, np.uint8), "JPEG")}, "exactly.*found a JPEG"),
+        ({"annotations/test/a.png": png_of_two_bits([0, 1, 2, 3] * 6)}, "a grey PNG of 2 bits"),
+        ({"annotations/test/a.png": class_map(0)}, "no labelled pixel to test on; found train 1, val 1, test 1"),
     ],
 )
 def test_maps_that_do_not_fit_are_refused(tmp_path, files, message):
@@ -102,6 +120,8 @@ def test_maps_that_do_not_fit_are_refused(tmp_path, files, message):
     [
         ({"form": {**FORMAT, "unlabelled": [0, 2]}}, "numbers of classes and of unlabelled pixels do not fit"),
         ({"form": {**FORMAT, "first": 254}}, "254 to 256"),
+        ({"form": {**FORMAT, "unlabelled": [300]}}, "unlabelled.0: .*less than or equal to 255; found 300"),
+        ({"classes": ["sky"]}, "one class alone, so every pixel would be right"),
         ({"form": {"name": "masks"}}, "no classes of whole pictures or of pixels; found masks with task dense"),
         ({"task": "detection"}, "gives pictures a class map each, and no boxes; found class_maps with task detection"),
         ({"task": "classification"}, "a class map each.*such as class_folders"),
@@ -112,6 +132,30 @@ def test_maps_that_do_not_fit_are_refused(tmp_path, files, message):
 def test_entries_that_cannot_be_right_are_refused(tmp_path, changes, message):
     with pytest.raises(ConesError, match=message):
         prepared(tmp_path, tree(), **changes)
+
+
+def test_a_map_is_as_upright_as_its_picture_or_the_set_is_refused(tmp_path):
+    """Pictures are turned upright by EXIF; whether their maps are too, sizes say after a quarter turn alone."""
+
+    def with_turn(orientation, width=16, height=24, **size):
+        picture = noise(9, width, height, "JPEG", orientation)
+        return {"images/test/a.jpg": picture, "annotations/test/a.png": class_map(0, 1, 2, 3, **size)}
+
+    manifest, _ = prepared(tmp_path / "upright", tree() | with_turn(6))
+    assert manifest["status"] == "ready"
+    with pytest.raises(ConesError, match=r"its class map is of the picture as stored.*EXIF orientation 6.*auto-orient"):
+        prepared(tmp_path / "stored", tree() | with_turn(6, 24, 16))
+    half = with_turn(3, 24, 16)
+    with pytest.raises(ConesError, match=r"nothing says which side of its map is up.*EXIF orientation 3"):
+        prepared(tmp_path / "half", tree() | half)
+    others = {f"images/train/{name}": content for name, content in (("a.jpg", with_turn(8)["images/test/a.jpg"]),)}
+    manifest, _ = prepared(tmp_path / "others", tree() | half | others)  # the same tool drew upright ones
+    assert manifest["status"] == "ready"
+
+
+def test_two_classes_that_a_text_calls_the_same_are_said(tmp_path):
+    manifest, _ = prepared(tmp_path, tree(), texts={"cat": "Wall"})
+    assert manifest["report"]["notes"][SHARED_TEXT]["examples"] == ["cat (Wall) as wall"]
 
 
 def test_a_set_without_test_pictures_is_refused(tmp_path):

@@ -40,6 +40,14 @@ def test_groups_are_said_and_only_torn_ones_are_a_finding():
     assert of_every_table(torn) == ["2 of 7 groups in two splits"]
 
 
+def test_tables_of_label_sets_and_class_maps_say_what_their_preparation_noted():
+    notes = {"a picture without an object, left out": {"count": 2, "examples": ["a.png", "b.png"]}}
+    found = manifest(notes=notes)
+    assert of_every_table(found) == []
+    for task in ("multi_label", "dense"):
+        assert of_every_table({**found, "task": task}) == ["a picture without an object, left out: 2"]
+
+
 def test_what_the_files_list_and_no_split_holds_is_left_out():
     notes = {
         "a region too small, left out": {"count": 5, "examples": ["a.png"]},

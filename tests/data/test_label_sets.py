@@ -7,9 +7,10 @@ import pytest
 import torch
 import yaml
 
+from cones.data.captions import UNNAMED, UNNAMING
 from cones.data.classification import LabelSetItem, label_matrix, load_pixels, partly_known, read_items
 from cones.data.findings import summary
-from cones.data.label_sets import UNCERTAIN, UNSEEN, UNTESTED, WITHOUT
+from cones.data.label_sets import NO_AREA, UNCERTAIN, UNSEEN, UNTESTED, WITHOUT
 from cones.data.preview import preview
 from cones.data.registry import load_registry
 from cones.models.dual_encoder import PictureFormat
@@ -49,6 +50,16 @@ def test_a_picture_has_the_classes_of_its_boxes(tmp_path):
     assert made.manifest["captions"] is None and made.manifest["template"] == "a photo of a {}."
 
 
+def test_a_box_of_no_area_is_said(tmp_path):
+    files = pictures(train=[[1], [2]], val=[[1]], test=[[3], [1, 2]])
+    labels = json.loads(files["test/labels.json"])
+    labels["annotations"][0]["bbox"][2:] = [0, 0]
+    files["test/labels.json"] = json.dumps(labels).encode()
+    made = set_of(tmp_path, files)
+    assert made.manifest["report"]["notes"][NO_AREA]["examples"] == ["test/1.png"]
+    assert read_items(made.folder)["test"][0].present == (2,)
+
+
 def test_a_class_that_no_training_picture_shows_is_named(tmp_path):
     made = set_of(tmp_path, pictures(train=[[1], [2]], val=[[1]], test=[[3], [1, 2]]))
     assert made.manifest["report"]["notes"][UNSEEN]["examples"] == ["blue"]
@@ -81,7 +92,7 @@ def test_difficult_objects_alone_leave_a_class_unknown(tmp_path):
 
 
 def test_without_test_pictures_it_is_refused(tmp_path):
-    with pytest.raises(ConesError, match="no picture to test on"):
+    with pytest.raises(ConesError, match=r"no picture to test on.*test 0, 2 pictures without an object left out"):
         set_of(tmp_path, pictures(train=[[1], [2]], val=[[1]], test=[[], []]))
 
 
@@ -93,6 +104,8 @@ def test_captions_of_the_entry_are_read_and_those_of_no_class_are_left_out(tmp_p
     made = set_of(tmp_path, files, captions="captions.json")
     assert json.loads((made.folder / "captions.json").read_text()) == [["A scarlet and two blues.", [2]]]
     assert made.manifest["captions"]["without_a_class"] == 1
+    notes = made.manifest["report"]["notes"]
+    assert notes[UNNAMING]["examples"] == ["Nothing."] and notes[UNNAMED]["examples"] == ["red", "white"]
     files["captions.json"] = b'{"annotations": [{"caption": "Nothing."}]}'
     with pytest.raises(ConesError, match="no caption names a class"):
         set_of(tmp_path / "again", files, captions="captions.json")
@@ -106,6 +119,7 @@ def test_captions_of_the_entry_are_read_and_those_of_no_class_are_left_out(tmp_p
         ({"task": "multi_label", "synonyms": {"red": ["Blue"]}}, '"blue" names two classes'),
         ({"task": "multi_label", "tree": {"red": None}}, "is for one class a picture"),
         ({"task": "multi_label", "classes": []}, "is missing or empty"),
+        ({"task": "multi_label", "classes": ["red"]}, "one class alone, which every picture with an object shows"),
         ({"task": "multi_label", "format": {"name": "class_folders"}}, "one class each, and no boxes"),
     ],
 )

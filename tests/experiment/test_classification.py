@@ -155,6 +155,17 @@ GRID = {"survey": {"datasets": ["shapes"]}}
             "`targets` go with `setting: few_shot`",
         ),
         ({"grids": {"survey": {"shots": [0]}}}, "grids.survey.shots.0"),
+        (
+            {"grids": {"survey": {"labels": [10]}}},
+            "grids.survey: `labels` is not read with `setting: few_shot`; say `shots`",
+        ),
+        (
+            {"grids": {"survey_multi_label": {"setting": "multi_label", "shots": [4]}}},
+            "`shots` is not read with `setting: multi_label`; say `labels`",
+        ),
+        ({"grids": {"survey_dense": {}}}, "survey_dense: its table reads `setting: dense`; found few_shot"),
+        ({"grids": {"survey": {"setting": "dense"}}}, "survey: its table reads `setting: few_shot`; found dense"),
+        ({"arms": {"cones": {"recipe": {"options": [1]}}}, "grids": GRID}, "arms.cones: options: .*mapping"),
     ],
 )
 def test_mistakes_end_in_one_line(tiny, changes, message):

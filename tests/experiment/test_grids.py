@@ -79,11 +79,29 @@ def test_the_images_of_a_few_shot_cell_are_drawn_by_its_own_seed():
         ({"few_shot": {0: {}}}, "few_shot"),
         ({"few_shot": {1: {"copis": 8}}}, "copis"),
         ({"few_shot": [1, 5]}, "few_shot"),
+        ({"few_shot": {"shots": [1, 5]}}, "grids.table1.few_shot.*valid integer"),
+        ({"few_shot": {1: [8]}}, "grids.table1.few_shot.1: .*mapping"),
     ],
 )
 def test_a_mistake_in_few_shot_ends_in_one_line(grid, said):
     with pytest.raises(ConesError, match=said):
         Plan.load("ci", few(**grid))
+
+
+@pytest.mark.parametrize(
+    ("grids", "said"),
+    [
+        ({"few_shot": {}}, "grids.few_shot: `few_shot` is missing"),
+        ({"forgetting": {}}, "grids.forgetting: `targets` is missing"),
+        ({"table1": {"targets": {"bccd": ["raccoon"]}}}, "grids.table1: no table of this grid reads `targets`"),
+        ({"forgetting": {"targets": {"bccd": ["bccd"]}}}, '"bccd" is scored on itself anyway'),
+        ({"forgetting": {"targets": {"bccd": ["nano_names"]}}}, '"nano_names" is of the task classification'),
+        ({"forgetting": {"targets": {"raccoon": ["bccd"]}}}, 'nothing is tuned on "raccoon" there'),
+    ],
+)
+def test_a_grid_that_its_table_cannot_show_is_refused(grids, said):
+    with pytest.raises(ConesError, match=said):
+        Plan.load("ci", {"grids": grids, "registry": ["config/datasets/classification_miniature.yaml"]})
 
 
 def test_a_table_of_whatever_there_is_asks_for_no_cell_on_request():

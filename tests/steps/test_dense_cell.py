@@ -121,6 +121,14 @@ def test_fewer_pictures_than_asked_for_are_said_and_none_is_a_hole(world, monkey
     assert fit("zero_shot", SETTING)[1].status == "done"
 
 
+def test_training_pictures_without_a_labelled_pixel_teach_nothing(world, monkeypatch):
+    """Nothing would train, and zero-shot's answers would stand there as the method's."""
+    none = np.full((48, 60), IGNORED, np.uint8)
+    monkeypatch.setattr(dense_cell.MappedDataset, "class_map", lambda self, item: none)
+    assert cell_fit("zs_linear_probe").reason == "no labelled pixel in its training pictures"
+    assert cell_fit("zero_shot").reason is None
+
+
 def test_cells_are_equal_bit_for_bit_when_fitted_again(world):
     folder, _ = fit("denseclip", SETTING)
     first = {name: (folder / name).read_bytes() for name in ("metrics.json", "state.safetensors", "predictions.json")}

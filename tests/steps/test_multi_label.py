@@ -121,6 +121,15 @@ def test_the_labels_that_are_known_are_drawn_by_the_seed_of_the_cell(here):
     assert not torch.equal(*states)
 
 
+def test_a_share_of_labels_without_a_pair_to_train_on_is_said(here):
+    said = "no training picture has a class known to be there and one known not to be: nothing trained"
+    _, metrics = fit("taskres", "scenes-labels1")
+    assert said in metrics.trained.note
+    assert metrics.targets["scenes"].mean_ap == fit("zero_shot", "scenes-labels1")[1].targets["scenes"].mean_ap
+    assert said not in (scenes("taskres")[1].trained.note or "")
+    assert said not in (fit("linear_probing", "scenes-labels1")[1].trained.note or "")
+
+
 @pytest.mark.parametrize("arm", ["coop", "tip_adapter"])
 def test_a_method_without_a_form_for_it_is_a_hole_with_that_reason(arm, here):
     _, metrics = scenes(arm)

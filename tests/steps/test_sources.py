@@ -96,6 +96,7 @@ NOT_JOINT = {**STARTED, "start_from": {"arm": "coop", "group": "others"}}
             {"arms": {"coop": None, "mvlpt-started": NOT_JOINT}},
             "no arm",
         ),
+        ({"arms": {"coop": {"start_from": STARTED["start_from"]}}}, '"coop" starts from no training on other data'),
     ],
 )
 def test_a_start_that_is_not_there_is_refused(changes, message):

@@ -6,6 +6,7 @@ and VOC's trees (JPEGImages, SegmentationClass, lists of names in ImageSets).
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -26,7 +27,7 @@ class Parameters(Strict):
     lists: dict[str, str] = Field(default_factory=dict)  # {native split: a file of names without suffix, one a line}
     mask_suffix: str = ""  # what a map's name has beyond its picture's, before the file's suffix
     first: int = Field(0, ge=0, le=255)  # the number of the first class
-    unlabelled: tuple[int, ...] = (255,)  # numbers of pixels that have no class
+    unlabelled: tuple[Annotated[int, Field(ge=0, le=255)], ...] = (255,)  # numbers of pixels that have no class
 
 
 def numbers(native: NativeFiles, parameters: Parameters) -> Numbers:
