@@ -110,6 +110,13 @@ def _require_pictures(
             found=", ".join([counted(splits), *bare]),
             next_step=f"name a test split under `split.shipped`, or take a rule that makes one, in {dataset.registry}",
         )
+    if not any(sets[item].present for item in splits["test"]):
+        raise ConesError(
+            "no test picture shows any class for certain",
+            where=f"dataset {dataset.id}",
+            found=f"{counted(splits)}; in the test pictures every object is difficult",
+            next_step=f"name another test split under `split.shipped` in {dataset.registry}, or mend the annotations",
+        )
     for what, split in ((UNSEEN, "train"), (UNTESTED, "test")):
         shown = {label for item in splits[split] for label in sets[item].present}
         for label, name in enumerate(dataset.classes):

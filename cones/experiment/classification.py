@@ -65,12 +65,14 @@ class Setting:
         """The setting of a name; ConesError for anything else."""
         if match := NAME.fullmatch(name):
             kind = next(kind for kind in WRITTEN if match[kind])
-            return cls(match["dataset"], kind, int(match[kind]))
+            found = cls(match["dataset"], kind, int(match[kind]))
+            if str(found) == name and 1 <= found.shots <= (100 if kind == MULTI_LABEL else found.shots):
+                return found
         examples = [f"<{'group' if kind == JOINT else 'dataset'}>-{WRITTEN[kind].format('<n>')}" for kind in WRITTEN]
         raise ConesError(
             "not a dataset with its setting",
             where=name,
-            expected=" or ".join(examples),
+            expected=f"{' or '.join(examples)}, n from 1 and of labels to 100",
             next_step="name it as the folders below results/<suite>/<model>/ are named",
         )
 

@@ -93,6 +93,20 @@ def _few_shot(plan: Plan, behind: dict[str, list[Cell]]) -> Iterator[str]:
         whose = [f"{', '.join(arms)} on {', '.join(datasets)}" for datasets, arms in where.items()]
         everywhere = "everything that is tuned here" if len(few) == len(tuned) else "; ".join(whose)
         yield f"few-shot, about {count} image{'s' * (count != 1)} per class in train and val: {everywhere}"
+        for dataset in dict.fromkeys(cell.dataset for cell in few):
+            if short := _classes_with_fewer(plan, dataset, count):
+                yield f"{dataset}: a class has fewer than {count} training images, and all of them are taken: {short}"
+
+
+def _classes_with_fewer(plan: Plan, dataset: str, count: int) -> str:
+    """The classes of a dataset that have fewer boxes than `count` in its training pictures, or all if it has fewer
+    pictures with boxes: they cannot have as many images. Empty where none is prepared."""
+    try:
+        train = plan.manifest(dataset)["splits"]["train"]
+    except ConesError:
+        return ""
+    shown, known = train["images"] - train.get("without_boxes", 0), train.get("per_class", {})
+    return ", ".join(name for name, boxes in known.items() if train["images"] and min(boxes, shown) < count)
 
 
 def _cut_short(plan: Plan, behind: dict[str, list[Cell]]) -> Iterator[str]:

@@ -54,7 +54,7 @@ def _notes(arm) -> list[str]:
     untrained = dict.fromkeys(record["short_classes"] for record in arm.records if record["short_classes"])
     absent = dict.fromkeys(record["absent"] for record in arm.records if record["absent"])
     return [
-        *dict.fromkeys(record["note"] for record in arm.records if record["note"]),
+        *dict.fromkeys(part for record in arm.records if record["note"] for part in record["note"].split("; ")),
         *(f"in no training picture of a seed: {names.replace(' 0', '')}" for names in untrained),
         *(f"in no test picture and never answered, so without a number: {names}" for names in absent),
         *arm.reasons(),

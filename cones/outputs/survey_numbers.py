@@ -44,7 +44,8 @@ class Arm:
         found: dict[str, list[str]] = {}
         for record in self.records:
             if record["status"] != "done":
-                found.setdefault(f"{record['status']}: {record['reason']}", []).append(record["dataset"])
+                why = dict.fromkeys((record["status"], record["reason"]))  # "not run" is its own reason
+                found.setdefault(": ".join(why), []).append(record["dataset"])
         return [f"{', '.join(dict.fromkeys(datasets))}: {reason}" for reason, datasets in found.items()]
 
     def notes(self) -> list[str]:

@@ -91,6 +91,18 @@ def test_difficult_objects_alone_leave_a_class_unknown(tmp_path):
     assert made.manifest["report"]["notes"][UNCERTAIN]["count"] == 1
 
 
+def test_difficult_objects_alone_are_nothing_to_test_on(tmp_path):
+    body = (
+        "<annotation><filename>{0}.jpg</filename><object><name>red</name><difficult>1</difficult><bndbox><xmin>1</xmin>"
+        "<ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object></annotation>"
+    )
+    files = {f"Annotations/{number}.xml": body.format(number).encode() for number in range(6)}
+    files |= {f"JPEGImages/{number}.jpg": noise(number, kind="JPEG") for number in range(6)}
+    split = {"rule": "test20_then_holdout80"}
+    with pytest.raises(ConesError, match="no test picture shows any class for certain; found train 4, val 1, test 1"):
+        set_of(tmp_path, files, format={"name": "voc"}, split=split)
+
+
 def test_without_test_pictures_it_is_refused(tmp_path):
     with pytest.raises(ConesError, match=r"no picture to test on.*test 0, 2 pictures without an object left out"):
         set_of(tmp_path, pictures(train=[[1], [2]], val=[[1]], test=[[], []]))

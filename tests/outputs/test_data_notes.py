@@ -112,6 +112,24 @@ def test_few_shot_cells_are_named(plan):
     assert note.endswith(" on bccd") and "zero_shot" not in note
 
 
+def test_classes_with_fewer_images_than_shots_are_named(plan):
+    prepare(plan, "bccd")
+    file = plan.data_folder("bccd") / "manifest.json"
+    content = json.loads(file.read_text())
+    content["splits"]["train"] |= {"without_boxes": 4, "per_class": {"Platelets": 5, "RBC": 300, "WBC": 10}}
+    write_json(file, content)
+    notes = {
+        shots: notes_of(Plan.load("miniature", {"datasets": ["bccd"], "tuning": {"shots": shots}}))
+        for shots in (5, 10, 21)
+    }
+    said = "bccd: a class has fewer than {} training images, and all of them are taken: {}"
+    assert [found[1:] for found in notes.values()] == [
+        [],
+        [said.format(10, "Platelets")],
+        [said.format(21, "Platelets, RBC, WBC")],  # 20 pictures have a box
+    ]
+
+
 def test_what_the_suite_cuts_short_is_said_of_the_cells_that_it_concerns(plan):
     small = {"glip_nano": {"test_short_side": 96, "tuning": {"max_steps": 1}}}
     short = Plan.load("miniature", {"datasets": ["bccd"], "pictures": 4, "models": small})

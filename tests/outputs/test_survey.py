@@ -177,6 +177,8 @@ def test_the_list_of_cells_is_read_back_as_it_was(tmp_path):
     assert to_csv(again, classified.DECIMALS) == path.read_text()
     assert to_csv(survey.frame(again, suite="s"), 7) == to_csv(survey.frame(table, suite="s"), 7)
     assert again.loc[0, "seconds_per_image"] == 2e-6 and again["status"].tolist() == ["done", "failed", "not run"]
+    notes = survey.frame(table, suite="s").set_index("arm")["notes"]
+    assert "a: not run" in notes["zero_shot"] and "not run: not run" not in notes["zero_shot"]
     path.write_text(path.read_text().replace("71.2345", "many"))
     with pytest.raises(ConesError, match="not a number"):
         read_cells_table(path)

@@ -52,12 +52,16 @@ def test_numbers_of_pictures_are_rows_of_their_own():
 
 def test_notes_say_what_a_reader_must_know(tmp_path):
     cells = [
-        cell("denseclip", 20.0, note="image encoder frozen", short_classes={"b": 0, "c d": 0}, absent=("c d",)),
+        cell(
+            "denseclip", 20.0, note="image encoder frozen; epochs 2", short_classes={"b": 0, "c d": 0}, absent=("c d",)
+        ),
         cell("taskres", reason="is made for the task classification, not for dense"),
     ]
     sheet = shown(cells, tmp_path)
     text = " ".join(sheet.notes)
-    assert "image encoder frozen" in text and "in no training picture of a seed: b, c d" in text
+    assert {"image encoder frozen", "epochs 2"} <= set(
+        sheet.notes
+    ) and "in no training picture of a seed: b, c d" in text
     assert "in no test picture and never answered, so without a number: c d" in text
     assert "walls: skipped: is made for the task classification, not for dense" in text
     assert [row[4] for row in sheet.rows if row[3] == "TaskRes"] == ["\u2013"]

@@ -74,8 +74,16 @@ def scenes(arm, seed=1):
 def test_a_setting_has_its_share_of_labels_in_its_name():
     setting = Setting("scenes", "multi_label", 10)
     assert str(setting) == "scenes-labels10" and Setting.of("scenes-labels10") == setting
-    with pytest.raises(ConesError, match="<dataset>-labels<n>"):
-        Setting.of("scenes-label10")
+    for name in (
+        "scenes-label10",
+        "scenes-labels0",
+        "scenes-labels101",
+        "scenes-labels010",
+        "walls-dense0",
+        "dtd-0shot",
+    ):
+        with pytest.raises(ConesError, match=r"<dataset>-labels<n>.*n from 1"):
+            Setting.of(name)
 
 
 def test_regions_are_the_whole_picture_and_its_positions(here):
