@@ -57,6 +57,7 @@ WEIGHTS = {"text_weight": 25.0, "image_weight": 10.0, "answer_weight": 1.0}
 class PromptSRC(IVLP):
     """The vectors train, and serve any classes."""
 
+    may_be_off = frozenset({"spread"})
     recipe = IVLP.recipe.model_copy(update={"options": {**OPTIONS, **WEIGHTS, "mean": 15.0, "spread": 1.0}})
 
     def classifier(self, inputs: ClassifierInputs) -> PromptedEncoders:

@@ -74,6 +74,7 @@ class SubspaceContext(AnchoredContext):
 class SubPT(CoOp):
     """Two trainings; `rank` None leaves the subspace out, and with it the first."""
 
+    may_be_off = frozenset({"rank"})
     recipe = Recipe(
         optimiser="sgd",
         learning_rate=2e-3,

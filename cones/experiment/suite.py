@@ -172,7 +172,8 @@ class Suite(Strict):
             raise ValueError(f"grids.{name}: `{needed}` is missing, and without it its table has nothing to show")
         if grid.targets and needed != "targets":
             raise ValueError(f"grids.{name}: no table of this grid reads `targets`; take them out")
-        if foreign := sorted(set(grid.targets) - set(datasets := self.grid(name)[1])):
+        asked = {dataset for dataset, others in grid.targets.items() if others}
+        if foreign := sorted(asked - set(datasets := self.grid(name)[1])):
             raise ValueError(
                 f'grids.{name}.targets: nothing is tuned on "{foreign[0]}" there; {closest(foreign[0], datasets)}'
             )

@@ -181,6 +181,7 @@ class ClassifierMethod(ABC):
     selection      which labels chose anything: validation's, none, or test as published
     labels         "train" if it needs the labels of the few training images, "none" if it does not
     unseen_classes whether it can score classes that had no training image (`for_classes`); otherwise tables print "–"
+    may_be_off     options that null turns off
     needs_tree     whether it needs a tree of the classes; cells of a set without one are holes with that reason
     needs_captions whether it learns of captions; cells of a set without any are holes with that reason
     label_note     what a table says beside the row, such as that a form is a reconstruction; or None
@@ -197,6 +198,7 @@ class ClassifierMethod(ABC):
     labels: Literal["train", "none"] = "train"
     unseen_classes: bool = False
     needs_tree: bool = False
+    may_be_off: frozenset[str] = frozenset()
     needs_captions: bool = False
     label_note: str | None = None
     test_views: int = 1
@@ -220,7 +222,8 @@ class ClassifierMethod(ABC):
     def options(self, inputs: ClassifierInputs) -> dict[str, Any]:
         """The method's own numbers: the published ones, overridden by those of the cell. ConesError for a name that the
         method does not know, or what is no number where the published value is one."""
-        check_options(inputs.recipe.options, self.recipe.options, where=f"{type(self).__name__}: recipe.options")
+        where = f"{type(self).__name__}: recipe.options"
+        check_options(inputs.recipe.options, self.recipe.options, where=where, may_be_off=self.may_be_off)
         return {**self.recipe.options, **inputs.recipe.options}
 
     @abstractmethod

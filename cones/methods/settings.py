@@ -106,9 +106,11 @@ class Recipe(Strict):
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own numbers by name")
 
 
-def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any], *, where: str) -> None:
+def check_options(
+    given: Mapping[str, Any], defaults: Mapping[str, Any], *, where: str, may_be_off: frozenset[str] = frozenset()
+) -> None:
     """ConesError for an option that a method does not have, or whose value is of another kind than a default that is a
-    number or true or false; a default that is a whole number is a count."""
+    number or true or false; a default that is a whole number is a count. Those of `may_be_off` may be null."""
     for name, value in given.items():
         if name not in defaults:
             raise ConesError(
@@ -118,7 +120,8 @@ def check_options(given: Mapping[str, Any], defaults: Mapping[str, Any], *, wher
             )
         kind = next((kind for kind in (bool, int, float) if isinstance(defaults[name], kind)), None)
         fits = {bool: isinstance(value, bool), int: type(value) is int, float: type(value) in (int, float)}
-        if kind and not fits[kind]:
+        is_off = value is None and name in may_be_off
+        if kind and not fits[kind] and not is_off:
             raise ConesError(
                 f'the option "{name}" is of another kind',
                 where=where,
