@@ -50,7 +50,7 @@ class ClassifiedCells:
         """{model: {task: {method: the mean over its finished cells}}}."""
         table: dict[str, dict[str, dict[str, Cost]]] = defaultdict(lambda: defaultdict(dict))
         for (model, task, method), found in self._found.items():
-            table[model][task][method] = Cost(*(fmean(each) for each in zip(*(cost for cost, _ in found))))
+            table[model][task][method] = _mean(found)
         return table
 
     def share(self, plan: Plan, cell: Cell) -> Share | None:
@@ -58,9 +58,13 @@ class ClassifiedCells:
         method, task = plan.classification.method(cell.arm), Setting.of(cell.dataset).task
         if found := self._found.get((cell.model, task, method)):
             device = ", ".join(dict.fromkeys(device for _, device in found))
-            return _share(self.means()[cell.model][task][method], device, "recorded")
+            return _share(_mean(found), device, "recorded")
         known = read_json(REFERENCE)["models"].get(cell.model, {}).get(task, {}).get(method)
         return None if known is None else _share(Cost(**known), "cpu", "measured")
+
+
+def _mean(found: list[tuple[Cost, str]]) -> Cost:
+    return Cost(*(fmean(each) for each in zip(*(cost for cost, _ in found))))
 
 
 def _share(cost: Cost, device: str, basis: str) -> Share:
