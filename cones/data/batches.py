@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,13 +92,23 @@ class Split:
         self.images = sorted(self.coco["images"], key=lambda image: image["id"])
         self.root = folder / "raw"
         self.preprocessing, self.inclusive = preprocessing, inclusive
+        self._cache: dict[tuple[int, int], np.ndarray] = {}
+        self._cache_bytes_left = cache_mb * 2**20
+        self._annotate(masks)
+
+    def _annotate(self, masks: bool) -> None:
         self._annotations = defaultdict(list)
         for annotation in self.coco["annotations"]:
             if not annotation.get("iscrowd"):
                 self._annotations[annotation["image_id"]].append(annotation)
         self.has_masks = masks and all(annotation.get("segmentation") for annotation in self.coco["annotations"])
-        self._cache: dict[tuple[int, int], np.ndarray] = {}
-        self._cache_bytes_left = cache_mb * 2**20
+
+    def with_annotations(self, annotations: list[dict], *, masks: bool) -> "Split":
+        """The same images with other annotations, of COCO's form; their masks are read if `masks`."""
+        split = copy(self)
+        split.coco = {**self.coco, "annotations": annotations}
+        split._annotate(masks)
+        return split
 
     def __len__(self) -> int:
         return len(self.images)

@@ -156,7 +156,8 @@ class TuningMethod(ABC):
                         is the last epoch and validation changes nothing ("none"); or those of the test split when the
                         published settings were chosen, which is only noted here ("test-as-published")
     labels              which annotations of training images it needs; without masks the method is skipped on a dataset
-                        that has none, if it asks for them
+                        that has none, if it asks for them. One that trains and needs none never sees a given
+                        annotation: `pseudo_labels` takes their place
     unseen_classes      whether what was trained of prompt and added modules serves classes that it was not trained for;
                         a method that trains nothing of the prompt and adds nothing serves any
     separate_terms      loss terms, of the model's or its own, whose gradients `adjust_gradients` gets one by one
@@ -200,6 +201,15 @@ class TuningMethod(ABC):
     @abstractmethod
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         """Whether the parameter trains. What the model freezes for every method is left out by the caller."""
+
+    def pseudo_labels(self, prompt_inputs: PromptInputs, found: Callable[[Prompt], list[dict]]) -> list[dict]:
+        """For a method with no `labels`: what it trains on, chosen among the COCO results that `found(prompt)` gives,
+        those of the untuned detector with that prompt on every training image at test size, image by image, without
+        boxes that nothing can be trained on."""
+        raise ConesError(
+            f"{type(self).__name__} needs no labels and does not say what it trains on",
+            next_step="give it `pseudo_labels`, or say in `labels` which annotations it needs",
+        )
 
     def set_modes(self, model: GroundedDetector, prompt: Prompt) -> None:
         """Train or eval mode, part by part, before each epoch: by default every dropout and drop path is off."""

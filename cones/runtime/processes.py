@@ -69,3 +69,11 @@ class Processes:
         result = torch.tensor(nan if value is None else value, dtype=torch.float64, device=self.device)
         distributed.broadcast(result, src=0)
         return None if result.isnan() else result.item()
+
+    def of_first(self, call: Callable[[], Item]) -> Item:
+        """As `first`, for any plain value."""
+        if self.size == 1:
+            return call()
+        held = [call() if self.rank == 0 else None]
+        distributed.broadcast_object_list(held, src=0, device=self.device)
+        return held[0]

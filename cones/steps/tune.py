@@ -26,6 +26,7 @@ from cones.runtime.devices import peak_memory_bytes, precision_on
 from cones.runtime.errors import ConesError
 from cones.runtime.processes import Processes
 from cones.runtime.progress import log
+from cones.runtime.provenance import settings_digest
 from cones.runtime.verification import recorded_state
 from cones.steps.base_model import base_detector, caption_tokenizer
 from cones.steps.device import device_for
@@ -33,8 +34,11 @@ from cones.steps.text import phrases_of
 from cones.training.choosing import choose
 from cones.training.cost import count_parameters
 from cones.training.images import training_images
+from cones.training.pseudo_labels import counted, pseudo_labelled
 from cones.training.state import Remake, State, refuse_other_weights
 from cones.training.tuner import Progress, Tuner, mark_trainable, method_buffers
+
+NOTHING_FOUND = "without labels there is nothing to train on: the untuned detector finds nothing in the training images"
 
 
 def state_file(cell: Cell) -> Path:
@@ -49,12 +53,16 @@ def tune_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
     method = TuningMethod.load(plan.settings(cell).method)
     manifest = plan.manifest(cell.dataset)
     if reason := _reason_to_skip(cell, method, manifest) or _reason_not_zero_shot(plan, cell):
-        log.info("skipped: %s", reason)
-        digest = State(skipped=reason).save(state_file(cell))
-        write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
+        _skip(cell, reason)
     else:
         _require_validation(plan, cell, manifest)
         _tune(plan, cell, method, manifest, identity)
+
+
+def _skip(cell: Cell, reason: str) -> None:
+    log.info("skipped: %s", reason)
+    digest = State(skipped=reason).save(state_file(cell))
+    write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
 
 
 def _reason_to_skip(cell: Cell, method: TuningMethod, manifest: dict) -> str | None:
@@ -108,15 +116,24 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
     method.extend(model, prompt_inputs)
     prompt = method.prompt(model, prompt_inputs)
     checkpoint = cell.folder / "resume.pt"
-    decided_by = None
+    decided_by = pseudo = None
     if is_tuned:
+        train = open_split(plan, cell, "train", model, few_shot=True, masks="masks" in method.labels)
+        if not method.labels:
+            masks = model.predicts_masks and manifest["task"] == "instance_segmentation"
+            pyramids = LivePyramids(model.to(device), device, SharedPyramids(features, train))
+            train = pseudo_labelled(train, model, method, prompt_inputs, pyramids, ranks, masks=masks)
+            pseudo = counted(train, [phrase.name for phrase in prompt_inputs.phrases])
+            identity = settings_digest([identity, train.coco["annotations"]])
+            if not pseudo["images"]:
+                return None if ranks.rank else _skip(cell, NOTHING_FOUND)
         val = open_split(plan, cell, "val", model, few_shot=True)
         decided_by = val.iou_types[-1]
         progress = Tuner(
             model=model,
             prompt=prompt,
             method=method,
-            train=open_split(plan, cell, "train", model, few_shot=True, masks="masks" in method.labels),
+            train=train,
             val=val,
             settings=prompt_inputs.settings,
             seed=cell.seed,
@@ -151,6 +168,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "selection": method.selection,
         "chosen": chosen,
         "labels": sorted(method.labels),
+        "pseudo_labels": pseudo,
         "batch_size": prompt_inputs.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:
         "micro_batch": progress.micro_batch,
         "processes": ranks.size,

@@ -27,7 +27,9 @@ def gradient_and_run(data: Path, folder: Path, ranks: Processes) -> dict:
     separate = gradients_of_one_term(tuner, [tuner.train_split.sample(view) for view in ranks.share(views)])
     short_of_memory(tuner, ranks)
     progress = tuner.run()
-    return {"gradients": gradients, "separate": separate, "trained": tuner._snapshot(), "progress": vars(progress)}
+    shared = ranks.of_first(lambda: [{"rank": ranks.rank}])
+    found = {"gradients": gradients, "separate": separate, "trained": tuner._snapshot(), "progress": vars(progress)}
+    return {**found, "shared": shared}
 
 
 def gradients_of_one_term(tuner, samples) -> dict:
@@ -78,6 +80,7 @@ def test_two_processes_are_one_run(tmp_path, monkeypatch):
         assert torch.equal(first["trained"][name], second["trained"][name]), "the processes drifted apart"
     assert [p["progress"]["micro_batch"] for p in (alone, first, second)] == [2, 2, 2]
     assert first["progress"]["history"] == second["progress"]["history"]
+    assert alone["shared"] == first["shared"] == second["shared"] == [{"rank": 0}]
     for mine, theirs in zip(alone["progress"]["history"], first["progress"]["history"]):
         assert mine["losses"] == pytest.approx(theirs["losses"], rel=1e-3)
         assert mine["val_ap"] == pytest.approx(theirs["val_ap"], abs=5)
