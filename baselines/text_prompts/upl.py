@@ -7,7 +7,7 @@ Then CoOp (M = 16, random start, SGD 0.002, 50 epochs, batch 32), 16 times; at t
 label plays a part, nor does the threshold that the configuration names.
 
 What differs: images come in the same order in all runs, whose starts alone differ. UPL*, which averages the
-probabilities of several models, is in `most_confident`; a cell has one model.
+probabilities of several models, is in `most_confident`; a cell has one model. On a detector: `own_boxes.py`.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from baselines.text_prompts.context import START, ContextClassifier, start_of_context
 from baselines.text_prompts.coop import CoOp
+from baselines.text_prompts.own_boxes import ContextOfOwnBoxes
 from cones.methods.classifier import Classifier, ClassifierInputs, LabelledFeatures, Recipe, Tune
 from cones.models.dual_encoder import ImageFeatures, scaled_cosines
 from cones.runtime.errors import ConesError
@@ -24,11 +25,12 @@ from cones.runtime.progress import log
 
 METHOD = {
     "name": "upl",
+    "class": "OwnBoxes",
     "classifier": "UPL",
-    "not_for_detectors": "gives whole training images zero-shot labels; a detector's own boxes in place of the"
-    " given ones are not built",
     "label": "UPL",
     "block": "text_prompts",
+    "inputs": ["text_encoder", "text_states"],
+    "start_std": "word",
     "has_vectors": False,
     "survey": {
         "paper": "arXiv 2204.03649",
@@ -88,6 +90,10 @@ class UPL(CoOp):
             "%d of %d images get a label, of %d of %d classes", len(rows), len(zero_shot), found, len(inputs.names)
         )
         return LabelledFeatures(inputs.unlabelled[rows], labels)
+
+
+class OwnBoxes(ContextOfOwnBoxes):
+    """On a detector: the context trains on boxes that the untuned detector finds."""
 
 
 def most_confident(probabilities: Sequence[Tensor], per_class: int) -> tuple[Tensor, Tensor]:

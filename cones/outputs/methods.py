@@ -116,10 +116,21 @@ def _matched(match: ArmCells | None, budget: ArmCells | None, how: str, groups: 
 
 
 def _notes(row: ArmCells, match: ArmCells | None, how: str) -> list[str]:
-    notes = [*mixed_shots("mean", row.cells), *holes(row.cells)]
+    notes = [*mixed_shots("mean", row.cells), *holes(row.cells), *_pseudo_labels(row)]
     if match is not None and match.arm != row.arm:
         notes += [f"{match.arm}: {note}" for note in holes(match.cells)]
     return notes
+
+
+def _pseudo_labels(row: ArmCells) -> list[str]:
+    """That a method trains on labels of its own, and which classes of which dataset have none."""
+    found = {record.row["dataset"]: record.said("tuning", "pseudo_labels") or {} for record in row.records}
+    if not any(found.values()):
+        return []
+    boxes = {dataset: counted.get("boxes", {}) for dataset, counted in found.items()}
+    missing = {dataset: [name for name, count in of.items() if not count] for dataset, of in boxes.items()}
+    without = (f"{dataset}: no box of its own for {', '.join(names)}" for dataset, names in missing.items() if names)
+    return ["no given training box is used (where an epoch is chosen, labels of validation images choose it)", *without]
 
 
 def draw(source: CostedCells, rows: list[Row], files: Mapping[str, Path], *, suite: str, title: str) -> list[Path]:

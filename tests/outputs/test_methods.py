@@ -195,3 +195,17 @@ def test_the_figure_is_drawn_with_and_without_numbers(tmp_path, outcome):
     files = {"methods_pareto": tmp_path / "pareto.png"}
     for written in methods.draw(source, rows, files, suite="mini", title="a test"):
         assert written.stat().st_size > 1000
+
+
+def test_a_method_on_its_own_boxes_says_so_and_which_classes_have_none(tmp_path):
+    source = source_of(tmp_path, by_dataset)
+    for (_, dataset, arm, _), record in source.records.items():
+        if arm == "taskres":
+            boxes = {"raccoon": 16} if dataset == "raccoon" else {"RBC": 9, "WBC": 0, "Platelets": 0}
+            record.run["tuning"]["pseudo_labels"] = {"images": 4, "of": 9, "boxes": boxes}
+    notes = rows_by_arm(source)["notes"]
+    assert "no given training box is used" in notes["taskres"] and "labels of validation images" in notes["taskres"]
+    assert (
+        "bccd: no box of its own for WBC, Platelets" in notes["taskres"] and "raccoon: no box" not in notes["taskres"]
+    )
+    assert not isinstance(notes["coop"], str) or "no given training box" not in notes["coop"]
