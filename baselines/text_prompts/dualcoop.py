@@ -13,7 +13,8 @@ batch 32, 50 epochs, cosine, one warm-up epoch at 1e-5.
 
 What differs: pictures of 448 pixels, cut and mirrored anew, through a ResNet-101 are published; here stored regions of
 the model's own size. A vision transformer, for which nothing is published, has its pooled feature as the first region.
-Left out: the zero-shot form (64 + 64 vectors, weight 0.01), which trains on half of the classes.
+Left out: the zero-shot form (64 + 64 vectors, weight 0.01), which trains on half of the classes. On a detector:
+`negative_texts.py`.
 """
 
 from typing import Any
@@ -22,17 +23,19 @@ import torch
 from torch import Tensor, nn
 
 from baselines.text_prompts.context import START, ContextTexts, start_of_context
+from baselines.text_prompts.negative_texts import ContextAndNegative
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.models.dual_encoder import ImageFeatures, unit
 from cones.models.losses import LossTerm, LossTerms
 
 METHOD = {
     "name": "dualcoop",
+    "class": "NegativeContext",
     "classifier": "DualCoOp",
-    "not_for_detectors": "a text that a class is there and one that it is not; detectors score background without a"
-    " text: not built",
     "label": "DualCoOp",
     "block": "text_prompts",
+    "inputs": ["text_encoder"],
+    "start_std": "word",
     "features": ["regions"],
     "has_vectors": False,
     "survey": {
@@ -79,6 +82,10 @@ class PairedTexts(Classifier):
     def weights(self, scores: Tensor) -> Tensor:
         """(B, R, K), which add up to 1 over the regions."""
         return scores[:, :, 1].softmax(1)
+
+
+class NegativeContext(ContextAndNegative):
+    """On a detector: both contexts train; a class's logit is that of its text minus that of its negative text."""
 
 
 class DualCoOp(ClassifierMethod):
