@@ -32,6 +32,8 @@ SURVEY = {
     "prograd": r"prompt\.vectors",
     "lasp": r"prompt\.(caption\.vectors|correction)",
     "variational": r"prompt\.(caption\.vectors|posterior\.(mean|log_variance)\.[024]\.(weight|bias))",
+    "upl": r"prompt\.vectors",
+    "dualcoop": r"prompt\.caption\.vectors",
     "calip": r"(?!)",
     "tpt": r"(?!)",
     "tip_adapter": r"(?!)",

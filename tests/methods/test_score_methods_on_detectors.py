@@ -21,6 +21,7 @@ RATE = {"learning_rate": 1e-2}
 NEUTRAL = {  # arm: what it has to be equal to, bit for bit
     "tip_adapter-0": "zero_shot",
     "calip-0": "zero_shot",
+    "dualcoop-0": "coop",
 }
 ARMS = {
     "zero_shot": {},
@@ -35,6 +36,10 @@ ARMS = {
     "lasp": RATE,
     "variational": RATE,
     "plot": RATE,
+    "coop": RATE,
+    "upl": RATE,
+    "dualcoop": RATE,
+    "dualcoop-0": {"method": "dualcoop", "options": {"weight": 0.0}, **RATE},
 }
 POSTERIOR = {
     f"prompt.posterior.{network}.{layer}.{kind}"
@@ -48,12 +53,15 @@ TRAINED = {  # arm: what its state holds of what was trained
     "lasp": {"prompt.caption.vectors", "prompt.correction"},
     "variational": {"prompt.caption.vectors", *POSTERIOR},
     "plot": {"prompt.caption.vectors"},
+    "upl": {"prompt.vectors"},
+    "dualcoop": {"prompt.caption.vectors"},
 }
 BUFFERS = {"tip_adapter": {"prompt.keys", "prompt.values", "prompt.alpha", "prompt.beta"}}
 BUFFERS |= {"tip_adapter_f": BUFFERS["tip_adapter"], "variational": {"prompt.draws"}}
+BUFFERS |= {"dualcoop": {"prompt.usual"}}
 BUFFERS |= {arm: {"prompt.scale", "prompt.beta2", "prompt.beta3"} for arm in ("calip", "calip-1")}
 CHOSEN = ("tip_adapter", "tip_adapter_f", "calip")
-LOADED = ("tip_adapter", "tip_adapter_f", "calip-1", "tpt", "prograd", "lasp", "variational", "plot")
+LOADED = ("tip_adapter", "tip_adapter_f", "calip-1", "tpt", "prograd", "lasp", "variational", "plot", "upl", "dualcoop")
 
 
 @dataclass

@@ -32,7 +32,7 @@ RATES = {
     "cones": 1e-2,
     "full_finetuning": 1e-4,
     "cones_finetuned": 1e-4,
-    **dict.fromkeys(("tip_adapter_f", "prograd", "lasp", "variational", "plot"), 1e-2),
+    **dict.fromkeys(("tip_adapter_f", "prograd", "lasp", "variational", "plot", "upl", "dualcoop"), 1e-2),
 }
 
 

@@ -50,6 +50,8 @@ METHODS = [
     "lasp",
     "variational",
     "plot",
+    "upl",
+    "dualcoop",
     "tpt",
 ]
 WITH_MASKS = ("uninext_nano",)
