@@ -60,6 +60,8 @@ PLACES = {
     "prograd": context,
     "lasp": context,
     "variational": context,
+    "upl": context,
+    "dualcoop": context * 2,
     "calip": NAMES,
     "tpt": [0, *(0, 1, 2, 3, 4, 5) * 3, 0],
     "tip_adapter": NAMES,
