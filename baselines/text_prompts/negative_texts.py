@@ -10,12 +10,13 @@ published softmax over its pair, which is the sigmoid of positive minus negative
 The detector's own losses and detections have this logit; the rows of the negative caption have none of their own. The
 two logits of a pair share what says that most places show nothing, and it cancels: with both contexts alike every place
 would have the probability 1/2. So `usual`, the mean negative logit over all places of the training images before the
-first step, is taken off, and a place that is usual keeps the positive logit; it is one number that never changes.
+first step, is taken off, and a place that is usual keeps the positive logit; it is one number that never changes. It
+is ours: with `above_usual: false` it is 0, and the difference is the published one.
 
-Both contexts start at random as published, and names say the same in both: training begins far below zero-shot. With
-`weight` 0 there is no negative caption and the method is CoOp, bit for bit. Earlier decoder layers and denoising
-queries learn the positive text alone; which queries there are depends on what both captions say. Left out: the
-asymmetric loss (the detector's focal loss weighs present and absent classes) and the published weights of regions,
+Both contexts start at random as published, so that training does not begin at zero-shot: the names say the same in
+both. With `weight` 0 there is no negative caption and the method is CoOp, bit for bit. Earlier decoder layers and
+denoising queries learn the positive text alone; which queries there are depends on what both captions say. Left out:
+the asymmetric loss (the detector's focal loss weighs present and absent classes) and the published weights of regions,
 which here are places with labels of their own.
 """
 
@@ -29,7 +30,7 @@ from baselines.text_prompts.caption import caption_with_context
 from baselines.text_prompts.regions import SeveralCaptions
 from cones.methods.method import PromptInputs, TrainingImages
 from cones.methods.places import ChangedScores
-from cones.methods.prompts import random_vectors
+from cones.methods.prompts import SoftCaption, random_vectors
 from cones.models.detector import GroundedDetector, Predictions
 from cones.models.language import LanguageFeatures
 
@@ -38,9 +39,9 @@ class TwoCaptions(SeveralCaptions):
     """The caption with the positive context, then with the negative one, vectors (2, N, D); without a negative one
     (1, N, D) it is that of CoOp."""
 
-    def __init__(self, *given, weight: float):
-        super().__init__(*given)
-        self.weight = weight
+    def __init__(self, caption: SoftCaption, vectors: Tensor, *, weight: float, above_usual: bool):
+        super().__init__(caption, vectors)
+        self.weight, self.above_usual = weight, above_usual
         self.register_buffer("usual", torch.zeros(()))
 
     def negative_logits(self, logits: Tensor) -> Tensor:
@@ -57,13 +58,13 @@ class ContextAndNegative(ChangedScores):
     """Both contexts train, and serve any classes."""
 
     unseen_classes = True
-    options = {"weight": 1.0}  # noqa: RUF012 (nobody changes it)
+    options = {"weight": 1.0, "above_usual": True}  # noqa: RUF012 (nobody changes it)
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> TwoCaptions:
-        weight, width = self.own(prompt_inputs.settings)["weight"], prompt_inputs.text_encoder.width
-        contexts = range(2 if weight else 1)
+        own, width = self.own(prompt_inputs.settings), prompt_inputs.text_encoder.width
+        contexts = range(2 if own["weight"] else 1)
         vectors = torch.cat([random_vectors(prompt_inputs, width, shared=True) for _ in contexts])
-        return TwoCaptions(caption_with_context(prompt_inputs, vectors[:1]), vectors, weight=weight)
+        return TwoCaptions(caption_with_context(prompt_inputs, vectors[:1]), vectors, **own)
 
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name == "prompt.caption.vectors"
@@ -75,7 +76,7 @@ class ContextAndNegative(ChangedScores):
         epoch: int,
         images: Callable[[], Iterator[TrainingImages]],
     ) -> None:
-        if epoch or not prompt.weight:
+        if epoch or not (prompt.weight and prompt.above_usual):
             return
         means = []
         for some in images():

@@ -58,6 +58,10 @@ def test_alike_contexts_cancel_and_what_is_usual_is_measured_once(model_name, da
             logits = model.scored_places(model.ground(one.pyramid, language)).logits[0].double()
             negative = language.class_positions[0].any(0).nonzero().flatten()
             means.append(logits[:, negative[negative >= prompt.rows]].mean())
+        prompt.above_usual = False
+        way.before_epoch(model, prompt, 0, images)
+        assert prompt.usual.item() == 0
+        prompt.above_usual = True
         way.before_epoch(model, prompt, 0, images)
         usual = prompt.usual.item()
         assert usual == pytest.approx((sum(means) / len(means)).item(), rel=1e-4) and usual < -1
