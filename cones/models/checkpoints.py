@@ -143,7 +143,7 @@ def _only_tensors(state: dict, path: str | Path) -> State:
 
 def expected_state(name: str) -> State:
     """Names, shapes and types of the named model's checkpoint, without storage (tensors on the meta device)."""
-    with torch.device("meta"):
+    with torch.device("meta"), without_start_values():
         if is_dual_encoder(name):
             return build_dual_encoder(name).state_dict()
         return joined_state(name, build_detector(name), build_text_encoder(name))

@@ -33,6 +33,7 @@ COLUMNS = (
     *("tree_nodes", "tree_consistent", "tree_cuts", "no_tree"),
     *("trained_values", "stored_bytes", "text_encoder", "train_images", "val_images", "short_classes"),
     *("labels", "selection", "chosen", "note", "steps", *COST, "peak_memory_bytes", "device"),
+    "answers",  # sha256 of all answers: cells whose answers are the same have the same
 )
 
 
@@ -86,6 +87,7 @@ def _rows(one: ClassifiedCell) -> list[dict]:
         **{name: getattr(trained, name) for name in ("labels", "selection", "note")},
         "short_classes": _listed(trained.short_classes),
         "chosen": _listed(trained.chosen),
+        "answers": one.run["sha256"].get("predictions.json"),
         **_cost(one.run),
     }
     rows = []

@@ -58,10 +58,20 @@ class Arm:
         own = [record["note"] for record in self.records if record["note"]]
         return [
             *dict.fromkeys(own),
+            *self._as_zero_shot(),
             *(f"{dataset}: fewer training images than asked for: {classes}" for dataset, classes in short.items()),
             *(f"{target}: no test image of {classes}" for target, classes in absent.items()),
             *self.reasons(),
         ]
+
+    def _as_zero_shot(self) -> list[str]:
+        """On which datasets the method answers as zero-shot does, such as where a chosen share of it is 0."""
+        seeds: dict[str, set[int]] = {}
+        for record in self.records:
+            if record["as_zero_shot"]:
+                seeds.setdefault(record["dataset"], set()).add(record["seed"])
+        found = {name: f"{name} (seed {', '.join(map(str, sorted(some)))})" for name, some in seeds.items()}
+        return [f"every answer is zero-shot's: {', '.join(found.values())}"] if found else []
 
     def known(self, name: str) -> list:
         """The values of a column, of the cells that are done."""
@@ -84,8 +94,17 @@ def label_of(arm: str, method: str) -> str:
 
 
 def records_of(cells) -> list[Record]:
-    """The rows of a list of cells, with None where there is no value."""
-    return cells.astype(object).where(cells.notna(), None).to_dict("records")
+    """The rows of a list of cells, with None where there is no value; `as_zero_shot` says of a cell of another method
+    whether all its answers are those of zero-shot in the same setting, to the last digit."""
+    records = cells.astype(object).where(cells.notna(), None).to_dict("records")
+
+    def key(record: Record) -> tuple:
+        return (*(record[name] for name in ("model", "dataset", "setting", "shots")), record["answers"])
+
+    zero_shot = {key(record) for record in records if record["method"] == "zero_shot" and record["answers"]}
+    return [
+        {**record, "as_zero_shot": record["method"] != "zero_shot" and key(record) in zero_shot} for record in records
+    ]
 
 
 def arms_of(records: Iterable[Record]) -> list[Arm]:

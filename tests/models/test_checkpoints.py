@@ -70,7 +70,7 @@ def test_half_precision_files_load_as_float32(tmp_path, state):
     assert {p.dtype for p in load_detector(NANO, tmp_path / "half.safetensors").parameters()} == {torch.float32}
 
 
-def test_a_detector_alone_is_enough_for_a_detector(tmp_path):
+def test_a_detector_alone_is_enough_for_a_detector(tmp_path, without_hint):
     save_tensors(tmp_path / "alone.safetensors", build_detector(NANO).state_dict())
     load_detector(NANO, tmp_path / "alone.safetensors")
     with pytest.raises(ConesError, match=f"a weight is missing: {TEXT_PREFIX}embeddings"):
@@ -115,11 +115,11 @@ def message(call, *args) -> str:
         ({"rpn.head.bias0": 3}, [], "a weight is not a tensor; found module.rpn.head.bias0"),
     ],
 )
-def test_every_difference_is_named(official, changes, drop, expected):
+def test_every_difference_is_named(official, without_hint, changes, drop, expected):
     assert expected in message(convert_official, NANO, official(changes, drop=drop))
 
 
-def test_a_stray_name_without_the_prefix_keeps_all_prefixes(official, tmp_path):
+def test_a_stray_name_without_the_prefix_keeps_all_prefixes(official, without_hint, tmp_path):
     path = official()
     content = torch.load(path, weights_only=True)
     content["model"]["stray"] = torch.zeros(1)

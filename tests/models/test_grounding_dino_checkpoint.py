@@ -253,7 +253,7 @@ def test_copies_that_differ_are_refused(tmp_path, published):
     assert "two copies of one weight differ: bbox_embed.0.layers.1.bias" in message(tmp_path, file)
 
 
-def test_faults_of_a_file_are_named(tmp_path, published):
+def test_faults_of_a_file_are_named(tmp_path, published, without_hint):
     file = published[1]
     key = "model.encoder.layers.1.fusion_layer.text_param"
     assert "a weight is missing: model.encoder.layers.1.fusion_layer.b_attn.gamma_l" in message(

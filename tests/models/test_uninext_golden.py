@@ -39,7 +39,9 @@ LIMITS = [
     (r"mask_.*|ctrl.*|pred_masks.*", 2e-4),
     (r".*scores.*", 5e-6),
 ]
-LOSS, GRADIENT, GROUP_GRADIENT = 1.4e-5, 4e-4, 5e-3
+LOSS, GRADIENT = 1.4e-5, 4e-4
+# small beside the whole gradient, so that its rounding shows: 0.002 to 0.009 by kind of processor, a mistake 0.1 and more
+GROUP_GRADIENT = 2e-2
 SIZE = (200, 272)
 
 
@@ -359,9 +361,9 @@ def test_gradients_notice_the_known_mistakes(model, monkeypatch):
     monkeypatch.setattr(detector, "dynamic_masks", no_gradient_to_the_box)
     run = run_training(model, golden, concept_language(rows), monkeypatch)
     assert max(run.errors.values()) <= LOSS
-    assert gradient_error(run.groups["mask"], rows, golden["grad_mask"]) > 20 * GROUP_GRADIENT
+    assert gradient_error(run.groups["mask"], rows, golden["grad_mask"]) > 5 * GROUP_GRADIENT
     monkeypatch.setattr(detector, "dynamic_masks", right.dynamic_masks)
     monkeypatch.setattr(decoder.Decoder, "__call__", lambda self, *a: self.forward(a[0], a[1].detach(), *a[2:]))
     run = run_training(model, golden, concept_language(rows), monkeypatch)
     assert max(run.errors.values()) <= LOSS
-    assert gradient_error(run.groups["box"], rows, golden["grad_box"]) > 20 * GROUP_GRADIENT
+    assert gradient_error(run.groups["box"], rows, golden["grad_box"]) > 5 * GROUP_GRADIENT

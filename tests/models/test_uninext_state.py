@@ -97,7 +97,7 @@ def test_official_files_are_converted(tmp_path):
     assert all(torch.equal(converted[name], state[name]) for name in state)
 
 
-def test_a_video_checkpoint_is_refused_by_the_name_it_adds(tmp_path):
+def test_a_video_checkpoint_is_refused_by_the_name_it_adds(tmp_path, without_hint):
     official_file(tmp_path / "official.pth", {"detr.detr.reid_head.weight": torch.zeros(2)})
     with pytest.raises(ConesError, match=r"a weight is unknown: detr\.detr\.reid_head\.weight"):
         convert_official(NANO, tmp_path / "official.pth")

@@ -37,8 +37,9 @@ def score(accuracy, reason=None, absent=()):
     return TargetScore(accuracy=accuracy, reason=reason, images=20, classes=4, absent=absent)
 
 
-def cell(arm, dataset, accuracies, *, seed=1, shots=16, kind="few_shot", **trained):
-    """A done cell: accuracies is {target: accuracy or the reason why there is none}, or one of the dataset's own."""
+def cell(arm, dataset, accuracies, *, seed=1, shots=16, kind="few_shot", answers=None, **trained):
+    """A done cell: accuracies is {target: accuracy or the reason why there is none}, or one of the dataset's own.
+    `answers` stands for the digest of its predictions."""
     targets = accuracies if isinstance(accuracies, dict) else {dataset: accuracies}
     place = Cell("s", "m", str(Setting(dataset, kind, shots)), arm, seed)
     known = {"values": 8, "stored_bytes": 32, "text_encoder": 0, "train_images": 64, "val_images": 0}
@@ -56,7 +57,7 @@ def cell(arm, dataset, accuracies, *, seed=1, shots=16, kind="few_shot", **train
         targets=scores,
         trained=Trained(**known),
     )
-    return ClassifiedCell(place, arm, metrics, RUN)
+    return ClassifiedCell(place, arm, metrics, {**RUN, "sha256": {"predictions.json": answers}})
 
 
 def hole(arm, dataset, why="error: out of memory", seed=1, shots=16):
@@ -92,6 +93,16 @@ def test_perfect_and_constant_answers_and_a_class_without_test_images(tmp_path):
     assert "no test image of owl" in table.loc["cones", "notes"]
     sheet = shown(survey, cells, tmp_path)
     assert [row[4] for row in sheet.rows] == ["100.0", "25.0"]
+
+
+def test_a_row_that_answers_as_zero_shot_does_says_where():
+    cells = [cell("zero_shot", "a", 50.0, answers="x"), cell("zero_shot", "b", 50.0, answers="y")]
+    cells += [cell("wise_ft", "a", 50.0, seed=seed, answers="x") for seed in (2, 3)]
+    cells += [cell("wise_ft", "a", 50.0, answers="z"), cell("wise_ft", "b", 50.0, answers="x")]  # of other pictures
+    cells += [cell("taskres", "a", 50.0), cell("cones", "b", 50.0, answers="z")]
+    notes = frame_of(survey, cells)["notes"]
+    assert notes["wise_ft"] == "every answer is zero-shot's: a (seed 2, 3)"
+    assert not any(notes[arm] for arm in ("zero_shot", "taskres", "cones"))
 
 
 def test_a_mean_over_some_datasets_says_so_and_a_hole_has_its_reason(tmp_path):

@@ -133,8 +133,7 @@ HUB_FAULTS = {
 @pytest.mark.parametrize(
     "layout, fault", [*(("openai", f) for f in FAULTS), *(("transformers", f) for f in HUB_FAULTS)]
 )
-def test_a_file_that_is_not_the_model_is_refused_with_the_name(tmp_path, monkeypatch, state, layout, fault):
-    monkeypatch.setattr(checkpoints, "looks_like", lambda state, exclude: None)
+def test_a_file_that_is_not_the_model_is_refused_with_the_name(tmp_path, without_hint, state, layout, fault):
     change, expected = (FAULTS if layout == "openai" else HUB_FAULTS)[fault]
     given = dict(state if layout == "openai" else hub_layout(state))
     change(given)
@@ -191,8 +190,7 @@ def test_what_transformers_computes_is_what_we_compute(tmp_path):
     torch.testing.assert_close(unit(images), expected.image_embeds, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_saved_is_loaded_and_nothing_else(tmp_path, monkeypatch, state):
-    monkeypatch.setattr(checkpoints, "looks_like", lambda state, exclude: None)
+def test_what_is_saved_is_loaded_and_nothing_else(tmp_path, without_hint, state):
     path = tmp_path / "clip.safetensors"
     save_tensors(path, state)
     model = load_dual_encoder(NAME, path)
