@@ -113,3 +113,5 @@ def test_a_classes_logit_is_the_mean_of_its_rows_and_goes_back_to_each_of_them()
 def test_a_detector_that_does_not_say_its_places_is_one_line():
     with pytest.raises(ConesError, match="ToyDetector does not say which places it scores"):
         ToyDetector().scored_places(None)
+    with pytest.raises(ConesError, match="ToyDetector takes no other logits at the places it scores"):
+        ToyDetector().with_logits(None, None)
