@@ -93,7 +93,7 @@ def test_the_captions_differ_by_their_context_alone_and_stand_one_after_another(
 
 
 @pytest.mark.parametrize("model_name", ["uninext_nano", "grounding_dino_nano"])
-def test_a_query_has_no_region_and_the_family_says_why(model_name):
+def test_a_query_has_no_region_and_the_method_says_why(model_name):
     assert "a query is one vector" in TuningMethod.load("plot").supports(model_name)
     with pytest.raises(ConesError, match="have no region of points around them"):
         build_detector(model_name).region_points(None)
