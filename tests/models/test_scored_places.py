@@ -12,8 +12,8 @@ from cones.models.checkpoints import build_detector
 from cones.models.detector import Predictions, ScoredPlaces, Target
 from cones.models.losses import normalised
 from cones.runtime.errors import ConesError
+from tests.methods.on_detectors import FilledBoxes
 from tests.methods.one_step import prompt_inputs_for
-from tests.methods.test_methods_on_uninext import FilledBoxes
 
 MODELS = ("glip_nano", "glip_nano_a", "uninext_nano", "grounding_dino_nano")
 
