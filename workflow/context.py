@@ -12,7 +12,7 @@ from snakemake.io import ancient, local
 
 from cones.experiment import digests
 from cones.experiment.cell import RESULTS, Cell, Plan
-from cones.experiment.classification_cells import asked_for, is_on_request
+from cones.experiment.classification_cells import asked_for
 from cones.experiment.outputs import Output, grids_of_methods, outputs_of, scored_grids
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.stale import Staleness
@@ -201,7 +201,7 @@ class Context:
 
     def report_inputs(self) -> list[str]:
         """The input files of the report: tables, figures, lists and provenance of cells, and what pictures show."""
-        grids = [grid for grid in self.scored_grids if not is_on_request(self.plan, grid)]
+        grids = [grid for grid in self.scored_grids if grid not in self.plan.suite.on_request]
         cells = self._cells(grids)
         files = [name for output in self.outputs if asked_for(self.plan, output) for name in output.files]
         of_methods = [grid for grid in grids_of_methods(self.plan.suite.parts) if grid in grids]

@@ -26,8 +26,8 @@ from baselines.text_prompts.context import START, ContextTexts, cross_entropy, s
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.methods.recipes import steps_per_epoch
 from cones.models.dual_encoder import BlockTokens, scaled_cosines, unit
-from cones.models.image_tokens import reason_against_image_tokens
 from cones.models.losses import LossTerm, LossTerms
+from cones.models.missing_places import reason_against_image_tokens
 
 METHOD = {
     "name": "dpt",

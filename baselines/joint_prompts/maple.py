@@ -40,7 +40,7 @@ from cones.methods.method import PromptInputs, TuningMethod
 from cones.models.additions import add_module
 from cones.models.detector import GroundedDetector
 from cones.models.dual_encoder import BlockTokens
-from cones.models.image_tokens import reason_against_block_tokens
+from cones.models.missing_places import reason_against_block_tokens
 
 METHOD = {
     "name": "maple",

@@ -9,7 +9,7 @@ from baselines.text_prompts.context import WORDS, ContextTexts, context_of_words
 from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod
 from cones.models.dual_encoder import BlockTokens, DualEncoder, scaled_cosines
-from cones.models.image_tokens import reason_against_image_tokens
+from cones.models.missing_places import reason_against_image_tokens
 from cones.runtime.errors import ConesError
 
 

@@ -21,7 +21,7 @@ from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt
 from cones.models.additions import add_module
 from cones.models.detector import GroundedDetector
-from cones.models.image_tokens import reason_against_fusion_tokens
+from cones.models.missing_places import reason_against_fusion_tokens
 
 METHOD = [
     {

@@ -19,6 +19,7 @@ from cones.methods.prompts import Prompt, PromptContext, SoftCaption, check_leng
 from cones.models.detector import GroundedDetector, Predictions, ScoredPlaces
 from cones.models.dual_encoder import unit
 from cones.models.language import LanguageFeatures
+from cones.models.missing_places import reason_against_regions
 
 
 class SeveralCaptions(Prompt):
@@ -53,8 +54,10 @@ class SeveralCaptions(Prompt):
 class TransportedRegions(ChangedScores):
     """The contexts train."""
 
-    hooks = ("region_points",)
     options = {"contexts": 4}  # noqa: RUF012 (nobody changes it)
+
+    def supports(self, model_name: str) -> str | None:
+        return super().supports(model_name) or reason_against_regions(model_name)
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SeveralCaptions:
         width = prompt_inputs.text_encoder.width

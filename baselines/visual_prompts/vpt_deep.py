@@ -31,7 +31,7 @@ from cones.methods.prompts import FixedPrompt
 from cones.models.additions import add_module
 from cones.models.detector import GroundedDetector
 from cones.models.dual_encoder import BlockTokens, DualEncoder
-from cones.models.image_tokens import reason_against_block_tokens, reason_against_image_tokens
+from cones.models.missing_places import reason_against_block_tokens, reason_against_image_tokens
 
 METHOD = {
     "name": "vpt_deep",

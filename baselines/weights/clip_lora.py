@@ -20,7 +20,7 @@ from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe, choice
 from cones.models.additions import add_module
 from cones.models.dual_encoder import DualEncoder, scaled_cosines
-from cones.models.image_tokens import reason_against_image_tokens
+from cones.models.missing_places import reason_against_image_tokens
 
 METHOD = {
     "name": "clip_lora",

@@ -30,7 +30,7 @@ METHOD = {
     "trains_image_encoder": True,
     "survey": {
         "paper": "ICLR 2022, arXiv 2106.09685; no code for detectors",
-        "idea": "Low-rank weights are added to the attention of a detector's image encoder and fusion",
+        "idea": "low-rank weights are added to the attention of a detector's image encoder and fusion",
         "attaches": "image encoder, every block; fusion",
         "trains": "two matrices for each projection, of the rank that gives about as many values as ConES has",
         "quirk": "scale alpha / sqrt(r), as CLIP-LoRA's code; detectors alone, on CLIP it is CLIP-LoRA",

@@ -60,6 +60,7 @@ class Averaged(TuningMethod):
     one makes the prompt and says what may train."""
 
     options = OPTIONS
+    not_for_generators = "weights are averaged of detectors and classifiers alone"
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> Prompt:
         """Also puts the averages into the model."""
@@ -79,13 +80,9 @@ class Averaged(TuningMethod):
 class AveragedFinetuning(Averaged, FullFinetuning):
     """On a detector: every weight and the text encoder's, between zero-shot and full fine-tuning."""
 
-    not_for_generators = "weights are averaged of detectors and classifiers alone"
-
 
 class AveragedStages(Averaged):
     """Between stage 1 and stage 2, which trains everything but the embeddings."""
-
-    not_for_generators = "weights are averaged of detectors and classifiers alone"
 
     def prompt_of_the_start(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> FixedPrompt:
         return FixedPrompt(prompt_inputs.tuned.language)

@@ -6,7 +6,7 @@ numbers, not in random streams: n pictures a class to train on, min(n, 4) to val
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -26,7 +26,7 @@ from cones.runtime.errors import ConesError
 VALIDATION_SHOTS = 4  # pictures a class at most
 SCALE, RATIO, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10  # of a training view: share of the picture, width to height
 
-Class = TypeVar("Class")
+Class, Picture = TypeVar("Class"), TypeVar("Picture")
 
 
 class Item(NamedTuple):
@@ -102,9 +102,9 @@ def few_shot(train: Sequence[Item], val: Sequence[Item], shots: int, seed: int) 
     wanted = min(shots, VALIDATION_SHOTS)
     given = _by_label(val)
     for label, items in sorted(_by_label(train).items()):
-        drawn = _drawn(items, "train", seed, label)
+        drawn = in_random_order(items, "few_shot", "train", seed, label)
         tuned += drawn[:shots]
-        own = _drawn(given[label], "val", seed, label) if label in given else drawn[shots:]
+        own = in_random_order(given[label], "few_shot", "val", seed, label) if label in given else drawn[shots:]
         validation += own[:wanted]
     return tuned, validation
 
@@ -200,11 +200,11 @@ def _by_label(items: Sequence[Item]) -> Mapping[int, list[Item]]:
     return found
 
 
-def _drawn(items: Sequence[Item], split: str, seed: int, label: int) -> list[Item]:
-    """All items of a class in the random order of a seed."""
+def in_random_order(items: Iterable[Picture], *place: object) -> list[Picture]:
+    """All items in the order that is drawn for a `generator` of this place, however they stood."""
     ordered = sorted(items)
-    order = torch.randperm(len(ordered), generator=generator("few_shot", split, seed, label))
-    return [ordered[place] for place in order.tolist()]
+    order = torch.randperm(len(ordered), generator=generator(*place))
+    return [ordered[number] for number in order.tolist()]
 
 
 def _squared(picture: Image.Image, side: int) -> Image.Image:

@@ -10,13 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from cones.data.class_maps import IGNORED, Numbers, read_class_map
-from cones.data.classification import VALIDATION_SHOTS, middle_of, pixels_of
+from cones.data.classification import VALIDATION_SHOTS, in_random_order, middle_of, pixels_of
 from cones.data.images import load_image
 from cones.data.labelled import ITEMS
 from cones.data.registry import SPLITS
 from cones.models.dual_encoder import PictureFormat
 from cones.runtime.artifacts import read_json
-from cones.runtime.determinism import generator
 
 
 class MappedItem(NamedTuple):
@@ -40,14 +39,9 @@ def few_pictures(
     A seed's first 8 of 16 are its 8. Without validation pictures those come next in the training draw. Nothing is drawn
     by class, as a picture shows several.
     """
-    drawn, wanted = _drawn(train, "train", seed), min(count, VALIDATION_SHOTS)
-    return drawn[:count], (_drawn(val, "val", seed) if val else drawn[count:])[:wanted]
-
-
-def _drawn(items: Sequence[MappedItem], split: str, seed: int) -> list[MappedItem]:
-    ordered = sorted(items)
-    order = torch.randperm(len(ordered), generator=generator("few pictures", split, seed))
-    return [ordered[place] for place in order.tolist()]
+    drawn, wanted = in_random_order(train, "few pictures", "train", seed), min(count, VALIDATION_SHOTS)
+    own = in_random_order(val, "few pictures", "val", seed) if val else drawn[count:]
+    return drawn[:count], own[:wanted]
 
 
 def whole_picture(path: str | Path, picture_format: PictureFormat, *, short_side: int, stride: int) -> Tensor:

@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cones.data import soundness
 from cones.data.captions import write_captions
 from cones.data.formats.records import NativeFiles, Object, Record
 from cones.data.labelled import contents_of, pictures_digest, texts_of, write_items
-from cones.data.patients import with_patients
+from cones.data.record_splits import kept_records, report, split_records
 from cones.data.registry import SPLITS, Dataset, Source
-from cones.data.splits import counted, split_items
+from cones.data.splits import counted
 from cones.runtime.errors import ConesError
 
 WITHOUT = "a picture without an object, left out"
@@ -50,31 +49,18 @@ def prepare_label_sets(
 
     ConesError for pictures that do not decode, without test pictures, or with captions that name no class.
     """
-    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
+    records = kept_records(records, spec, native)
     place = {name: label for label, name in enumerate(dataset.classes)}
     sets = {record.item_id: label_set(record.objects, place) for record in records}
     records = _with_objects(records, native)
-    groups = {record.item_id: record.group for record in records}
-    splits = split_items(
-        dataset_id=dataset.id,
-        order_of=dataset.original,
-        items=[(record.item_id, record.split) for record in records],
-        groups=groups,
-        rule=spec.split,
-        expected=spec.expected and spec.expected.images,
-        registry=dataset.registry,
-    )
+    splits = split_records(dataset, spec, records)
     chosen = {item for items in splits.values() for item in items}
     files = {record.item_id: record.image for record in records if record.item_id in chosen}
     _require_pictures(dataset, splits, sets, native)
     contents = contents_of(files, native)
     texts = texts_of(dataset, dict.fromkeys(dataset.classes), native)
     captions = write_captions(dataset, native, native.raw / spec.captions, folder) if spec.captions else None
-    findings = {
-        "leaks": soundness.leaks(splits, contents, files, spec, native),
-        "groups": soundness.torn_groups(splits, groups, spec, native),
-        **native.left_out(),
-    }
+    findings = report(splits, records, contents, spec, native)
     rows = {item: [f"raw/{files[item]}", *map(list, sets[item])] for item in files}
     items = {split: sorted(rows[item] for item in splits[split]) for split in SPLITS}
     return {

@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cones.data import soundness
 from cones.data.class_maps import Numbers
 from cones.data.class_trees import fault_of, tree_of_texts
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.images import require_decodable
-from cones.data.patients import with_patients
+from cones.data.record_splits import kept_records, report, split_records
 from cones.data.registry import SPLITS, Dataset, Source
-from cones.data.splits import counted, digest, split_items
+from cones.data.splits import counted, digest
 from cones.runtime.artifacts import sha256, write_json
 from cones.runtime.errors import ConesError, closest
 
@@ -35,11 +34,10 @@ TEST_ONLY = "a class that is only scored: there are no training pictures"
 
 @dataclass(frozen=True)
 class Division:
-    """Which pictures are in which split, before any is decoded; all is keyed by item id but `splits`."""
+    """Which pictures are in which split, by their item ids, before any is decoded; `labels` says the class of each."""
 
+    records: Sequence[Record]
     labels: Mapping[str, str]
-    groups: Mapping[str, str | None]
-    images: Mapping[str, str]
     splits: Mapping[str, Sequence[str]]
 
     def per_class(self, split: str) -> Counter[str]:
@@ -56,21 +54,10 @@ def divided(
 ) -> Division:
     """The records of a converter in their splits; ConesError for what `prepare_labelled` refuses by lists alone."""
     _require_classes(dataset, names, native)
-    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
+    records = kept_records(records, spec, native)
     refuse_repeated(records, native)
     labels = {record.item_id: record.label for record in records}
-    groups = {record.item_id: record.group for record in records}
-    splits = split_items(
-        dataset_id=dataset.id,
-        order_of=dataset.original,
-        items=[(record.item_id, record.split) for record in records],
-        groups=groups,
-        labels=labels,
-        rule=spec.split,
-        expected=spec.expected and spec.expected.images,
-        registry=dataset.registry,
-    )
-    division = Division(labels, groups, {record.item_id: record.image for record in records}, splits)
+    division = Division(records, labels, split_records(dataset, spec, records, labels))
     _require_pictures(dataset, names, division, native)
     return division
 
@@ -90,17 +77,13 @@ def prepare_labelled(
     not those of the entry, pictures that do not decode, a class without a training picture where others have some.
     """
     division = divided(dataset, spec, native, records, names)
-    labels, groups, splits = division.labels, division.groups, division.splits
+    labels, splits = division.labels, division.splits
     chosen = {item for items in splits.values() for item in items}
-    files = {item: image for item, image in division.images.items() if item in chosen}
+    files = {record.item_id: record.image for record in division.records if record.item_id in chosen}
     contents = contents_of(files, native)
     texts = texts_of(dataset, names, native)
     _note_pictures_of_two_classes(contents, labels, files, native)
-    findings = {
-        "leaks": soundness.leaks(splits, contents, files, spec, native),
-        "groups": soundness.torn_groups(splits, groups, spec, native),
-        **native.left_out(),
-    }
+    findings = report(splits, division.records, contents, spec, native)
     place = {name: label for label, name in enumerate(names)}
     items = {split: sorted([f"raw/{files[item]}", place[labels[item]]] for item in splits[split]) for split in SPLITS}
     return {

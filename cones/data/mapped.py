@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cones.data import labelled, soundness
+from cones.data import labelled
 from cones.data.class_maps import IGNORED, Numbers, read_class_map
 from cones.data.formats.records import NativeFiles, Record
 from cones.data.images import stored_size, upright_size
-from cones.data.patients import with_patients
+from cones.data.record_splits import kept_records, report, split_records
 from cones.data.registry import SPLITS, Dataset, Source
-from cones.data.splits import counted, split_items
+from cones.data.splits import counted
 from cones.data.turning import ORIENTATIONS, Turned, frames
 from cones.runtime.errors import ConesError
 
@@ -41,19 +41,9 @@ def prepare_mapped(
     ConesError for pictures or maps that do not decode, a map of another size than its picture, of numbers that are no
     class, maps that are not as upright as their pictures, no test picture, no labelled pixel in them.
     """
-    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
+    records = kept_records(records, spec, native)
     labelled.refuse_repeated(records, native)
-    groups = {record.item_id: record.group for record in records}
-    splits = split_items(
-        dataset_id=dataset.id,
-        order_of=dataset.original,
-        items=[(record.item_id, record.split) for record in records],
-        groups=groups,
-        rule=spec.split,
-        expected=spec.expected and spec.expected.images,
-        labels={},  # there may be nothing to train on
-        registry=dataset.registry,
-    )
+    splits = split_records(dataset, spec, records, labels={})  # there may be nothing to train on
     if not splits["test"]:
         raise ConesError(
             "no picture to test on",
@@ -90,11 +80,7 @@ def prepare_mapped(
         **labelled.write_items(dataset, source, folder, dataset.classes, items, per_class=per_class, numbers=numbers),
         "texts": texts,
         "same_splits": spec.split.aliases,
-        "report": {
-            "leaks": soundness.leaks(splits, contents, pictures, spec, native),
-            "groups": soundness.torn_groups(splits, groups, spec, native),
-            **native.left_out(),
-        },
+        "report": report(splits, records, contents, spec, native),
         "pictures_sha256": labelled.pictures_digest(files),
     }
 

@@ -17,9 +17,9 @@ from cones.data.download import USABLE, dataset_dir
 from cones.data.findings import summary
 from cones.data.formats import FORMATS, converter_named
 from cones.data.formats.records import NativeFiles, Record
-from cones.data.patients import with_patients
+from cones.data.record_splits import kept_records, report, split_records
 from cones.data.registry import GENERATION, SPLITS, Dataset, Source
-from cones.data.splits import digest, split_items
+from cones.data.splits import digest
 from cones.data.task_rules import CLASSIFICATION, DENSE, LABELLED, MULTI_LABEL
 from cones.data.trees import describe
 from cones.data.unpack import unpack
@@ -89,25 +89,12 @@ def _prepare(dataset: Dataset, source: str, folder: Path, fetched: dict, selects
         numbers = converter.numbers(native, parameters)
         found = mapped.prepare_mapped(dataset, source, spec, native, records, numbers, folder)
         return {**_head(dataset, source, fetched), **found, **_how(spec, parameters)}
-    records = with_patients(soundness.exclude(records, spec, native), spec.split.patients, native)
-    groups = {record.item_id: record.group for record in records}
-    splits = split_items(
-        dataset_id=dataset.id,
-        order_of=dataset.original,
-        items=[(record.item_id, record.split) for record in records],
-        groups=groups,
-        rule=spec.split,
-        expected=spec.expected and spec.expected.images,
-        registry=dataset.registry,
-    )
+    records = kept_records(records, spec, native)
+    splits = split_records(dataset, spec, records)
     chosen = {item for ids in splits.values() for item in ids}
     validated = _validated(dataset, spec, [record for record in records if record.item_id in chosen], native)
     soundness.require_what_is_needed(dataset, splits, validated, native, selects_on_validation=selects_on_validation)
-    findings = {
-        "leaks": soundness.leaks(splits, validated.contents, validated.files, spec, native),
-        "groups": soundness.torn_groups(splits, groups, spec, native),
-        **native.left_out(),
-    }
+    findings = report(splits, records, validated.contents, spec, native)
     write_json(folder / "splits.json", {"rule": spec.split.rule, "dataset": dataset.id, **splits})
     documents = {split: validated.document(splits[split]) for split in SPLITS}
     written = _write_splits(dataset, source, folder, documents)

@@ -124,7 +124,8 @@ class Plan:
 
     def all_cells(self, *, on_request: bool = True) -> list[Cell]:
         """The cells of every grid, with or without those on request; one that several tables show is there once."""
-        wanted = [name for name, grid in self.suite.grids.items() if on_request or not grid.on_request]
+        left_out = () if on_request else self.suite.on_request
+        wanted = [grid for grid in self.suite.grids if grid not in left_out]
         return list(dict.fromkeys(cell for grid in wanted for cell in self.cells(grid)))
 
     def parts_of(self, output: Output) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cones.data.task_rules import CLASSIFICATION, DENSE, MULTI_LABEL
+from cones.experiment.grids import Seeds
 from cones.experiment.outputs import classification_grids, setting_read
 from cones.methods.method import METHODS
 from cones.methods.settings import Recipe
@@ -26,7 +27,6 @@ WRITTEN = {  # how a cell's name says its setting, and the number that belongs t
 NAME = re.compile(
     rf"(?P<dataset>.+)-(?:{'|'.join(written.format(rf'(?P<{kind}>[0-9]+)') for kind, written in WRITTEN.items())})"
 )
-Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 Shots = Annotated[int, Field(ge=1)]
 PerCent = Annotated[int, Field(ge=1, le=100)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]

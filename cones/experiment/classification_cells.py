@@ -30,8 +30,8 @@ def classification_cells(plan: Plan, *, on_request: bool = True) -> list[Cell]:
     """The cells of every grid, each once, with or without those on request; none of a suite without the section."""
     if plan.suite.classification is None:
         return []
-    grids = plan.suite.classification.grids
-    wanted = [name for name, grid in grids.items() if on_request or not grid.on_request]
+    left_out = () if on_request else plan.suite.on_request
+    wanted = [grid for grid in plan.suite.classification.grids if grid not in left_out]
     return list(dict.fromkeys(cell for grid in wanted for cell in grid_cells(plan, grid)))
 
 
@@ -45,12 +45,7 @@ def classified_settings(plan: Plan) -> list[str]:
 def asked_for(plan: Plan, output: Output) -> bool:
     """Whether an output belongs to `all`: unless every grid that it reads is made on request."""
     parts = plan.parts_of(output)
-    return not parts or any(not is_on_request(plan, part) for part in parts)
-
-
-def is_on_request(plan: Plan, part: str) -> bool:
-    """Whether a part of the suite is a grid, of detectors or of classification, that is made on request."""
-    return part in plan.suite.on_request
+    return not parts or not set(parts) <= set(plan.suite.on_request)
 
 
 def classification_cell(plan: Plan, model: str, setting: str, arm: str, seed: int) -> Cell:

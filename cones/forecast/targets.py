@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.classification import Setting
-from cones.experiment.classification_cells import cells_before, grid_cells, is_on_request
+from cones.experiment.classification_cells import cells_before, grid_cells
 from cones.experiment.outputs import OUTPUTS, embedded_grids, scored_grids
 from cones.experiment.pipeline import SUBJECT_STEPS, Pipeline
 from cones.experiment.suite import MAIN_GRID
@@ -46,7 +46,7 @@ def parts_of(plan: Plan, targets: Sequence[str]) -> list[str]:
 
 def parts_of_all(plan: Plan) -> tuple[str, ...]:
     """What `all` makes: every part of the suite but the grids that are made on request."""
-    return tuple(part for part in plan.suite.parts if not is_on_request(plan, part))
+    return tuple(part for part in plan.suite.parts if part not in plan.suite.on_request)
 
 
 def cells_of(plan: Plan, parts: Iterable[str], datasets: Sequence[str] = ()) -> dict[Cell, set[str]]:

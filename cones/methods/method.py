@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from cones.methods.settings import StartStd, check_options
-from cones.models.family import family_of
 from cones.models.generators import GENERATORS
 from cones.runtime.errors import ConesError
 from cones.runtime.registry import Entry, Registry
@@ -149,8 +148,6 @@ class TuningMethod(ABC):
     candidates          settings of the prompt's buffers by name, of which the first that is best on validation is kept
                         after tuning; with `selection: last`, or without boxes there, the buffers stay as they are
     options             the method's own numbers by name, which an arm may override (`own`)
-    hooks               names of the `GroundedDetector` hooks that it needs; a family that has one of them not says why
-                        in its literal (`lacks`)
     not_for_generators  why no generator can carry the method, or None for one with a `context` in the registry
     selection           which labels chose the epoch that counts: those of the validation split ("val"); none, then it
                         is the last epoch and validation changes nothing ("none"); or those of the test split when the
@@ -166,7 +163,6 @@ class TuningMethod(ABC):
     """
 
     options: Mapping[str, Any] = MappingProxyType({})
-    hooks: tuple[str, ...] = ()
     not_for_generators: str | None = "not defined for image generation"
     selection: Selection = "val"
     labels: frozenset[Label] = frozenset({"boxes"})
@@ -188,11 +184,9 @@ class TuningMethod(ABC):
         return {**self.options, **settings.options}
 
     def supports(self, model_name: str) -> str | None:
-        """None, or the reason why this model cannot carry the method; tables print it."""
-        if model_name in GENERATORS:
-            return self.not_for_generators
-        lacks = family_of(model_name).lacks if self.hooks else {}
-        return next((lacks[hook] for hook in self.hooks if hook in lacks), None)
+        """None, or the reason why this model cannot carry the method; tables print it. Of a place that a method needs
+        and a model may lack: `cones/models/missing_places.py`."""
+        return self.not_for_generators if model_name in GENERATORS else None
 
     @abstractmethod
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> Prompt:

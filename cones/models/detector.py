@@ -231,7 +231,10 @@ class GroundedDetector(nn.Module):
     def with_logits(self, predictions: Predictions, logits: Tensor) -> Predictions:
         """The same predictions with other logits (B, P, L) at the places of `scored_places`, in `loss` and `detect`;
         those of earlier layers and of denoising queries stay."""
-        raise NotImplementedError(f"{type(self).__name__} has `scored_places` and no `with_logits`")
+        raise ConesError(
+            f"{type(self).__name__} takes no other logits at the places it scores",
+            next_step="leave methods that change scores out of its grids, or give it `with_logits`",
+        )
 
     def region_points(self, predictions: Predictions) -> Tensor:
         """(P, M) int64: the places that make up the region around each place of `scored_places`; ConesError for a

@@ -46,9 +46,6 @@ class FamilyEntry(Entry):
     precision: Precision = Field("bfloat16", description="in which a GPU trains them, unless a suite says otherwise")
     scoring_precision: Precision = Field("bfloat16", description="in which a GPU detects with them, likewise")
     text_rows: int | None = Field(None, description="the most rows of language that they take; None: any number")
-    lacks: dict[str, str] = Field(
-        default_factory=dict, description="hook of `GroundedDetector` that its detectors do not have: why, for tables"
-    )
     vocabulary: str | None = Field(None, description="the official file that the text encoders of those need")
 
     @property

@@ -1,5 +1,6 @@
 """What an image encoder says of every position of a picture, for methods that answer pixel by pixel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +39,16 @@ class Positions:
         parts = (self.features, self.pooled, self.keys)
         features, pooled, keys = (None if part is None else part[rows] for part in parts)
         return Positions(features, self.grid, pooled, keys)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Positions"]) -> "Positions":
+        """Of pictures of one size, those of all parts."""
+
+        def together(name: str) -> Tensor | None:
+            values = [getattr(part, name) for part in parts]
+            return None if values[0] is None else torch.cat(values)
+
+        return cls(together("features"), parts[0].grid, together("pooled"), together("keys"))
 
     def to(self, device: torch.device) -> "Positions":
         parts = (self.features, self.pooled, self.keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 TOUCHING = (14, 10)  # pixels to the right and up between points whose numbers stand together
-PARETO = (("trained_values", "values that training changes (0 at the left)"), ("fit_seconds", "seconds of fitting"))
+COSTS = (("trained_values", "values that training changes (0 at the left)"), ("fit_seconds", "seconds of fitting"))
 
 
 def colour_of(row: Row) -> str:
@@ -34,17 +34,40 @@ def save_pareto(rows: list[Row], png: Path, *, suite: str, title: str) -> list[P
 
     Of methods that have every dataset and the largest number of shots.
     """
-    import matplotlib.pyplot as plt
-
     shots = max((int(row["shots"]) for row in rows), default=0)
     whole = [row for row in rows if row[f"{ALL}_accuracy"] and int(row["shots"]) == shots and is_whole(row["datasets"])]
+    lines = {"top-1 accuracy, mean over datasets (%)": whole}
+    numbers = numbered(whole, f"{ALL}_accuracy")
+    words = {"suite": suite, "title": title, "what": f"Accuracy and cost, {shots} shots"}
+    return save_costs(lines, f"{ALL}_accuracy", COSTS, png, numbers=numbers, **words)
+
+
+def save_costs(
+    lines: Mapping[str, list[Row]],
+    quantity: str,
+    costs: Sequence[tuple[str, str]],
+    png: Path,
+    *,
+    numbers: dict[str, int],
+    suite: str,
+    title: str,
+    what: str,
+) -> list[Path]:
+    """A column of the rows against each cost, as `draw_costs` has them, each arm by its number; `lines` of panels by
+    the name of their vertical axis."""
+    import matplotlib.pyplot as plt
+
     with printing():
-        figure, places = plt.subplots(1, 2, figsize=(PAGE_WIDTH, 4.0), sharey=True, layout="constrained")
-        numbers = numbered(whole, f"{ALL}_accuracy")
-        shown = draw_costs(places, whole, f"{ALL}_accuracy", PARETO)
-        number_legend(figure, whole, numbers, columns=4)
-        places[0].set_ylabel("top-1 accuracy, mean over datasets (%)")
-        titled(figure, suite, title, f"Accuracy and cost, {shots} shots")
+        size = (PAGE_WIDTH, 2.7 * len(lines) + 1.3)
+        figure, places = plt.subplots(
+            len(lines), len(costs), figsize=size, sharey="row", squeeze=False, layout="constrained"
+        )
+        shown = []
+        for line, (name, rows) in zip(places, lines.items()):
+            shown += draw_costs(line, rows, quantity, costs)
+            line[0].set_ylabel(name)
+        number_legend(figure, [row for rows in lines.values() for row in rows], numbers, columns=4)
+        titled(figure, suite, title, what)
         figure.draw_without_rendering()  # places in pixels are known from here on
         for axes, points in shown:
             number_points(axes, points, numbers)

@@ -53,7 +53,7 @@ from cones.runtime.strict import parse
 from cones.runtime.verification import recorded_state
 from cones.steps.device import device_for
 from cones.steps.frozen_texts import FrozenTexts
-from cones.steps.labelled_cell import FewImages, LabelledDataset, Target, labels_of
+from cones.steps.labelled_cell import FewImages, LabelledDataset, PreparedDataset, Target, labels_of
 from cones.steps.score_classifier import Scored, curve_of, hierarchy_score, score, target_score
 from cones.steps.what_trained import own_tensors, trained_of
 from cones.training.classifier_tuner import AugmentedPictures, ClassifierTuner, StoredFeatures
@@ -68,7 +68,7 @@ TASK_WORDS = {
 class CellFit:
     """A cell while it is fitted and scored."""
 
-    dataset_kind = LabelledDataset
+    dataset_kind: type[PreparedDataset] = LabelledDataset
 
     def __init__(self, plan: Plan, cell: Cell):
         self.plan, self.cell = plan, cell

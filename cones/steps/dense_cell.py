@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -28,36 +27,20 @@ from cones.data.dense import (
 )
 from cones.evaluation.classification_metrics import DenseScore, TargetScore
 from cones.evaluation.mean_iou import PixelCounts
-from cones.experiment.cell import Cell, Plan
-from cones.methods.classifier import ClassifierInputs, LabelledFeatures
-from cones.models.checkpoints import tokenizer_for
+from cones.methods.classifier import LabelledFeatures
 from cones.models.dual_encoder import DualEncoder, ImageFeatures
 from cones.models.positions import Positions
-from cones.runtime.determinism import generator
 from cones.runtime.devices import peak_memory_bytes, to_device
 from cones.runtime.errors import ConesError
 from cones.steps.classify import CellFit
-from cones.steps.labelled_cell import FewImages, Target
+from cones.steps.labelled_cell import FewImages, PreparedDataset, Target
 
 MAPS = frozenset({"positions", "value_positions"})
 PICTURES_AT_ONCE, CLASSES_AT_ONCE = 8, 16  # encoded together; resized together to a picture's size
 
 
-class MappedDataset:
-    """A prepared dataset of pictures with class maps; no file of features belongs to it."""
-
-    def __init__(self, plan: Plan, cell: Cell, dataset: str):
-        self.name, self.folder, self.manifest = dataset, plan.data_folder(dataset), plan.manifest(dataset)
-        self.files: dict[str, Path] = {}
-
-    @property
-    def reason(self) -> str | None:
-        """Why it has no images, if it was skipped."""
-        return self.manifest["reason"] if self.manifest["status"] == "skipped" else None
-
-    @property
-    def classes(self) -> list[str]:
-        return self.manifest["classes"]
+class MappedDataset(PreparedDataset):
+    """One of pictures with class maps; no file of features belongs to it."""
 
     @property
     def numbers(self) -> Numbers:
@@ -138,27 +121,16 @@ class DenseFit(CellFit):
         short = {self.own.classes[label]: 0 for label in labels if label not in seen}
         return FewImages(labels, train, val, train, short)
 
-    @cached_property
-    def inputs(self) -> ClassifierInputs:
-        few, target, encoder = self.few, self.own.target(), self.encoder
-        takes_part = "text_encoder" in self.method.reads
-        learns = self.method.labels == "train"
-        return ClassifierInputs(
-            names=target.names,
-            template=target.template,
-            text=self.texts,
-            logit_scale=float(encoder.logit_scale.exp()),
-            recipe=self.recipe,
-            generator=generator("start", self.cell.seed),
-            train=self._labelled(few.train if learns else []),
-            val=self._labelled(few.val if self.method.selection == "val" else []),
-            encoder=encoder if takes_part else None,
-            tokenizer=tokenizer_for(self.cell.model) if takes_part else None,
-            dataset=self.own.name,
-        )
+    def images_to_learn(self, part: str) -> LabelledFeatures:
+        """Of a part that the method uses; none is read without its labels."""
+        is_used = {"train": self.method.labels == "train", "val": self.method.selection == "val", "every": False}
+        return self._labelled(getattr(self.few, part) if is_used[part] else [])
+
+    def _scale(self, encoder: DualEncoder | None) -> float:
+        return super()._scale(self.encoder)
 
     @torch.no_grad()
-    def _labelled(self, items: Sequence[MappedItem], views: Tensor | None = None) -> LabelledFeatures:
+    def _labelled(self, items: Sequence[MappedItem]) -> LabelledFeatures:
         """The middle squares of pictures: their positions and class maps, or the labelled positions one by one."""
         if not items:
             return LabelledFeatures(ImageFeatures(torch.empty(0, 0)), torch.empty(0, dtype=torch.int64))
@@ -166,7 +138,7 @@ class DenseFit(CellFit):
         side = max(1, round(self.short_side / stride)) * stride
         pairs = [square_picture(self.own.folder, item, self.own.numbers, picture_format, side=side) for item in items]
         pixels, maps = (torch.stack(part) for part in zip(*pairs))
-        positions = joined([self.positions(part) for part in pixels.split(PICTURES_AT_ONCE)])
+        positions = Positions.joined([self.positions(part) for part in pixels.split(PICTURES_AT_ONCE)])
         if self.reads_maps:
             return LabelledFeatures(positions, maps.to(self.device))
         labels = class_of_positions(maps, positions.grid, len(self.own.classes)).flatten()
@@ -235,16 +207,6 @@ class DenseFit(CellFit):
             absent=tuple(found.absent),
             dense=DenseScore(mean_iou=round(found.mean, 4), per_class=per_class, pixels=sum(scored.counts.truth)),
         )
-
-
-def joined(parts: Sequence[Positions]) -> Positions:
-    """Positions of pictures of one size."""
-
-    def together(name: str) -> Tensor | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values)
-
-    return Positions(together("features"), parts[0].grid, pooled=together("pooled"), keys=together("keys"))
 
 
 def first_choices(logits: Tensor, size: tuple[int, int]) -> Tensor:

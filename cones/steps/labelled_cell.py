@@ -54,16 +54,12 @@ class Target:
     tree: Mapping | None = None
 
 
-class LabelledDataset:
-    """A prepared dataset: its classes, items and stored features, read when they are asked for."""
+class PreparedDataset:
+    """A prepared dataset as its manifest has it; `files` are those of stored features, by their kind."""
 
     def __init__(self, plan: Plan, cell: Cell, dataset: str):
         self.name, self.folder, self.manifest = dataset, plan.data_folder(dataset), plan.manifest(dataset)
-        kinds = feature_kinds(plan, cell)
-        self.files = {kind: features_file(plan, cell.model, dataset, kind) for kind in kinds}
-        if "self_supervised" in method_of(plan, cell.arm).features:
-            self.files["second"] = self_supervised_file(plan, dataset)
-        self._stored: dict[str, Mapping[str, Tensor]] = {}
+        self.files: dict[str, Path] = {}
 
     @property
     def reason(self) -> str | None:
@@ -73,6 +69,18 @@ class LabelledDataset:
     @property
     def classes(self) -> list[str]:
         return self.manifest["classes"]
+
+
+class LabelledDataset(PreparedDataset):
+    """One of labelled pictures: its items and stored features, read when they are asked for."""
+
+    def __init__(self, plan: Plan, cell: Cell, dataset: str):
+        super().__init__(plan, cell, dataset)
+        kinds = feature_kinds(plan, cell)
+        self.files = {kind: features_file(plan, cell.model, dataset, kind) for kind in kinds}
+        if "self_supervised" in method_of(plan, cell.arm).features:
+            self.files["second"] = self_supervised_file(plan, dataset)
+        self._stored: dict[str, Mapping[str, Tensor]] = {}
 
     @property
     def has_label_sets(self) -> bool:

@@ -27,8 +27,9 @@ from cones.training.cost import PAPER_ROWS
 from cones.training.state import State
 from tests.gpu.on_device.cells import DATASET, TUNING, painted_plan, tuned
 from tests.gpu.on_device.test_detectors import WITH_MASKS
+from tests.methods.on_detectors import EVERYWHERE, flat
 from tests.methods.one_step import prompt_inputs_for
-from tests.methods.test_survey_on_detectors import EVERYWHERE, MODELS, flat
+from tests.steps.painted_cells import MODELS
 
 INSIDE = ("lora", "vp", "vpt_deep", "maple", "sdpt", "sdpt_paper")  # the methods that are tested here
 CPU = torch.device("cpu")

@@ -4,7 +4,6 @@ import re
 
 import pytest
 import torch
-from toy import paint_split
 
 from cones.methods.method import METHODS, TuningMethod
 from cones.models.checkpoints import build_detector
@@ -72,13 +71,6 @@ PLACES = {
     # nine phrases "name, which has …." of so many rows
     "vcd": [0, *(place for rows in (15, 17, 17, 14, 18, 20, 15, 19, 14) for place in range(rows)), 0],
 }
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    paint_split(folder, "train", images=2, seed=0, sizes=((96, 96),))
-    return folder
 
 
 def test_every_method_is_here():

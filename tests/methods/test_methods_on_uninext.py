@@ -3,12 +3,9 @@
 import re
 
 import pytest
-import torch
-from toy import paint_split
 
-from cones.data.batches import Split
 from cones.methods.method import METHODS, TuningMethod
-from cones.models.detector import Target
+from tests.methods.on_detectors import FilledBoxes
 from tests.methods.one_step import OWN_TERMS, SURVEY, one_step
 
 MODEL = "uninext_nano"
@@ -24,25 +21,6 @@ TRAINS = {
     "cones_finetuned": r"model\..*",
     **{method: pattern for method, pattern in SURVEY.items() if TuningMethod.load(method).supports(MODEL) is None},
 }
-
-
-class FilledBoxes(Split):
-    """Every object's mask is its box."""
-
-    def sample(self, view, **how):
-        sample = super().sample(view, **how)
-        masks = torch.zeros(len(sample.target.boxes), *sample.size, dtype=torch.bool)
-        for mask, (left, top, right, bottom) in zip(masks, sample.target.boxes.round().int().tolist()):
-            mask[top:bottom, left:right] = True
-        sample.target = Target(sample.target.boxes, sample.target.labels, sample.target.image_id, masks)
-        return sample
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    paint_split(folder, "train", images=2, seed=0, sizes=((96, 96),))
-    return folder
 
 
 def test_every_method_but_the_controls_is_here():

@@ -10,7 +10,7 @@ from cones.methods.prompts import PromptContext
 from cones.models.checkpoints import build_detector
 from cones.models.glip.box_features import neighbourhoods
 from cones.runtime.errors import ConesError
-from tests.methods.test_prompt_terms_on_detectors import data, heard, made  # noqa: F401 (data is a fixture)
+from tests.methods.on_detectors import heard, made
 
 
 def test_a_region_is_the_nine_points_around_a_place_on_its_level():
@@ -22,7 +22,7 @@ def test_a_region_is_the_nine_points_around_a_place_on_its_level():
     assert near[:, 4].tolist() == list(range(14))
 
 
-def test_one_context_and_one_point_are_the_detectors_own_logits(data, monkeypatch):  # noqa: F811
+def test_one_context_and_one_point_are_the_detectors_own_logits(data, monkeypatch):
     model, way, prompt, samples = made("glip_nano", "plot", data)
     prompt.caption.vectors.data = prompt.caption.vectors.data[:1]
     monkeypatch.setattr(model, "region_points", lambda found: torch.arange(found.outputs["logits"].shape[1])[:, None])
@@ -50,7 +50,7 @@ def plan_of(cost, sharpness=0.1, tolerance=0.01, most=100):
 
 
 @pytest.mark.parametrize("fault", [None, "contexts exchanged with classes", "a region of another place"])
-def test_a_classes_logit_is_the_plan_times_the_logits_of_its_region(data, fault):  # noqa: F811
+def test_a_classes_logit_is_the_plan_times_the_logits_of_its_region(data, fault):
     model, way, prompt, samples = made("glip_nano", "plot", data)
     with torch.no_grad():
         plain = heard(model, prompt, samples[:1])
@@ -80,7 +80,7 @@ def test_a_classes_logit_is_the_plan_times_the_logits_of_its_region(data, fault)
     assert torch.equal(found[:, ~rows.any(0)], places.logits[0][:, ~rows.any(0)].double())
 
 
-def test_the_captions_differ_by_their_context_alone_and_stand_one_after_another(data):  # noqa: F811
+def test_the_captions_differ_by_their_context_alone_and_stand_one_after_another(data):
     _, _, prompt, _ = made("glip_nano", "plot", data)
     with torch.no_grad():
         language, vectors = prompt(PromptContext()), prompt.caption.vectors
@@ -93,7 +93,7 @@ def test_the_captions_differ_by_their_context_alone_and_stand_one_after_another(
 
 
 @pytest.mark.parametrize("model_name", ["uninext_nano", "grounding_dino_nano"])
-def test_a_query_has_no_region_and_the_family_says_why(model_name):
+def test_a_query_has_no_region_and_the_method_says_why(model_name):
     assert "a query is one vector" in TuningMethod.load("plot").supports(model_name)
     with pytest.raises(ConesError, match="have no region of points around them"):
         build_detector(model_name).region_points(None)

@@ -5,42 +5,15 @@ import math
 
 import pytest
 import torch
-from toy import paint_split
 
 from baselines.text_prompts import hand_texts, lasp, prograd
 from baselines.text_prompts.hand_texts import SCALE, WEIGHT
-from cones.data.batches import View, batch_of
-from cones.methods.method import TuningMethod
+from cones.data.batches import batch_of
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
-from cones.models.checkpoints import build_detector
 from cones.models.dual_encoder import unit
 from cones.models.language import ClassPhrase
+from tests.methods.on_detectors import EVERYWHERE, heard, made
 from tests.methods.one_step import PHRASES, prompt_inputs_for
-from tests.methods.test_methods_on_uninext import FilledBoxes
-from tests.steps.painted_cells import MODELS
-
-EVERYWHERE = pytest.mark.parametrize("model_name", MODELS)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    paint_split(folder, "train", images=3, seed=0, sizes=((96, 96),))
-    return folder
-
-
-def made(model_name, method, data):
-    """(model, method, its prompt, the samples of three images)."""
-    torch.manual_seed(0)
-    model, way = build_detector(model_name).eval(), TuningMethod.load(method)
-    prompt = way.prompt(model, prompt_inputs_for(model_name, method)).eval()
-    split = FilledBoxes(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
-    return model, way, prompt, [split.sample(View(index, 96)) for index in range(3)]
-
-
-def heard(model, prompt, samples):
-    pyramid = model.encode_image(batch_of(samples))
-    return model.ground(pyramid, prompt.for_images(pyramid), [sample.target for sample in samples])
 
 
 def loop_of_logits(model, predictions, targets):

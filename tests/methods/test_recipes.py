@@ -23,27 +23,26 @@ def test_cosine_is_dassls_epoch_by_epoch_after_a_constant_warm_up():
     assert len(set(found)) == 50
 
 
-def test_cosine_per_step_is_that_of_pytorch_over_all_steps():
-    recipe = {"epochs": 20, "schedule": "cosine_per_step", "warmup_epochs": 0, "learning_rate": 1e-3}
-    optimiser = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 60)
-    expected = []
+def pytorchs(schedule_type, **numbers):
+    """The rates of a schedule of PyTorch over 60 steps from 1e-3."""
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    schedule = schedule_type(optimiser, 60, **numbers)
+    found = []
     for _ in range(60):
-        expected.append(optimiser.param_groups[0]["lr"])
+        found.append(optimiser.param_groups[0]["lr"])
         optimiser.step()
         schedule.step()
-    assert rates(**recipe) == pytest.approx(expected)
+    return found
+
+
+def test_cosine_per_step_is_that_of_pytorch_over_all_steps():
+    recipe = {"epochs": 20, "schedule": "cosine_per_step", "warmup_epochs": 0, "learning_rate": 1e-3}
+    assert rates(**recipe) == pytest.approx(pytorchs(torch.optim.lr_scheduler.CosineAnnealingLR))
 
 
 def test_poly_per_step_is_that_of_pytorch_and_of_mmcv():
     recipe = {"epochs": 20, "schedule": "poly_per_step", "warmup_epochs": 0, "learning_rate": 1e-3}
-    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
-    schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, 60, power=0.9)
-    expected = []
-    for _ in range(60):
-        expected.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
-        schedule.step()
+    expected = pytorchs(torch.optim.lr_scheduler.PolynomialLR, power=0.9)
     assert rates(**recipe) == pytest.approx(expected)
     late = rates(**{**recipe, "warmup_epochs": 2})  # the curve goes on below the warm-up
     assert late[:6] == [1e-5] * 6 and late[6:] == pytest.approx(expected[6:])

@@ -12,7 +12,7 @@ from cones.evaluation.prediction import one_pass
 from cones.methods.method import METHODS, TuningMethod
 from cones.methods.prompts import PromptContext
 from cones.runtime.errors import ConesError
-from tests.methods.test_prompt_terms_on_detectors import EVERYWHERE, data, heard, made  # noqa: F401 (a fixture)
+from tests.methods.on_detectors import EVERYWHERE, heard, made
 
 
 def normed(vector: torch.Tensor) -> torch.Tensor:
@@ -20,7 +20,7 @@ def normed(vector: torch.Tensor) -> torch.Tensor:
 
 
 @EVERYWHERE
-def test_calip_is_its_definition(model_name, data):  # noqa: F811
+def test_calip_is_its_definition(model_name, data):
     model, way, prompt, samples = made(model_name, "calip", data)
     prompt.beta2.fill_(0.3)
     prompt.beta3.fill_(0.7)
@@ -66,7 +66,7 @@ def test_the_doubt_is_the_entropy_of_the_surest_places():
 
 
 @EVERYWHERE
-def test_tpt_takes_one_step_towards_sure_answers_and_none_is_its_caption(model_name, data):  # noqa: F811
+def test_tpt_takes_one_step_towards_sure_answers_and_none_is_its_caption(model_name, data):
     model, way, prompt, samples = made(model_name, "tpt", data)
     model.requires_grad_(False)
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_tpt_takes_one_step_towards_sure_answers_and_none_is_its_caption(model_n
 
 
 @EVERYWHERE
-def test_tpt_starts_afresh_for_each_image_in_any_order(model_name, data):  # noqa: F811
+def test_tpt_starts_afresh_for_each_image_in_any_order(model_name, data):
     model, way, prompt, samples = made(model_name, "tpt", data)
     prompt.rate = 0.5  # so that what is left of another image would show
     before = prompt(PromptContext()).hidden.detach()

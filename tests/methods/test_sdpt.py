@@ -7,9 +7,9 @@ from torch import Tensor
 from baselines.joint_prompts.sdpt import Dropped, Prototypes
 from cones.methods.method import TuningMethod
 from cones.models.layers.fusion import BiAttention
+from tests.methods.on_detectors import EVERYWHERE
 from tests.methods.one_step import prompt_inputs_for
 from tests.methods.test_inside_detectors import equal, extended, nano, pictures, said
-from tests.methods.test_survey_on_detectors import EVERYWHERE
 
 FORMS = pytest.mark.parametrize("method", ["sdpt", "sdpt_paper"])
 

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from toy import paint_split
 
 from baselines.training_free import cupl, vcd
 from baselines.training_free.written_texts import AboutClass, texts_for_detectors
@@ -14,18 +13,10 @@ from cones.models.checkpoints import build_detector
 from cones.models.detector import ImageBatch
 from cones.models.language import clean_class_name
 from cones.runtime.errors import ConesError
+from tests.methods.on_detectors import EVERYWHERE, flat
 from tests.methods.one_step import GLIP_ALONE, OWN_TERMS, PHRASES, SURVEY, one_step, prompt_inputs_for
 
-MODELS = ("glip_nano", "uninext_nano", "grounding_dino_nano")
 NEUTRAL = ("taskres", "bias_only")  # their start is zero-shot
-EVERYWHERE = pytest.mark.parametrize("model_name", MODELS)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy")
-    paint_split(folder, "train", images=2, seed=0, sizes=((96, 96),))
-    return folder
 
 
 @EVERYWHERE
@@ -44,17 +35,6 @@ def test_a_neutral_start_is_zero_shot_bit_for_bit(model_name, method, data):
         said = [flat(model.ground(pyramid, language).outputs) for language in texts.values()]
     assert len(said[0]) == len(said[1]) > 0
     assert all(torch.equal(one, other) for one, other in zip(*said))
-
-
-def flat(outputs) -> list[torch.Tensor]:
-    """Every tensor of what a detector predicts."""
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    if isinstance(outputs, dict):
-        return [tensor for value in outputs.values() for tensor in flat(value)]
-    if isinstance(outputs, (list, tuple)):
-        return [tensor for value in outputs for tensor in flat(value)]
-    return flat(vars(outputs)) if hasattr(outputs, "__dict__") else []
 
 
 @pytest.mark.parametrize("method", [*SURVEY, *GLIP_ALONE])

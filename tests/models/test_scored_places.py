@@ -12,8 +12,8 @@ from cones.models.checkpoints import build_detector
 from cones.models.detector import Predictions, ScoredPlaces, Target
 from cones.models.losses import normalised
 from cones.runtime.errors import ConesError
+from tests.methods.on_detectors import FilledBoxes
 from tests.methods.one_step import prompt_inputs_for
-from tests.methods.test_methods_on_uninext import FilledBoxes
 
 MODELS = ("glip_nano", "glip_nano_a", "uninext_nano", "grounding_dino_nano")
 
@@ -113,3 +113,5 @@ def test_a_classes_logit_is_the_mean_of_its_rows_and_goes_back_to_each_of_them()
 def test_a_detector_that_does_not_say_its_places_is_one_line():
     with pytest.raises(ConesError, match="ToyDetector does not say which places it scores"):
         ToyDetector().scored_places(None)
+    with pytest.raises(ConesError, match="ToyDetector takes no other logits at the places it scores"):
+        ToyDetector().with_logits(None, None)

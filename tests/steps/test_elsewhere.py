@@ -77,12 +77,6 @@ def world(tmp_path_factory):
     return loaded, folder
 
 
-@pytest.fixture
-def plan(world, monkeypatch):
-    monkeypatch.chdir(world[1])
-    return world[0]
-
-
 @pytest.fixture(scope="module")
 def fewer():
     """The same plan, of which one other dataset was taken out."""

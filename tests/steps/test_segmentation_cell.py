@@ -46,12 +46,6 @@ def world(tmp_path_factory):
     return loaded, folder
 
 
-@pytest.fixture
-def plan(world, monkeypatch):
-    monkeypatch.chdir(world[1])
-    return world[0]
-
-
 def test_boxes_and_masks_are_scored_and_masks_chose(plan):
     (cell,) = plan.cells("table2")
     metrics = read_metrics(cell.folder / "metrics.json")

@@ -13,6 +13,7 @@ from cones.models.layers.bert import build_bert, start_by_fan_in
 from cones.models.layers.box_head import MLP, box_head
 from cones.models.layers.deformable_attention import DeformableAttention
 from cones.models.layers.fusion import BiAttention, VLFuse
+from cones.models.layers.projections import build_projections
 from cones.models.layers.swin import DropPath, Swin
 from cones.models.text_encoder import TextEncoder
 
@@ -64,10 +65,11 @@ def build_transformer(sizes: GroundingDINOSizes) -> Transformer:
         DecoderLayer(attention=build_deformable(sizes), width=sizes.width, heads=sizes.heads, inner=sizes.inner)
         for _ in range(sizes.decoder_layers)
     ]
+    own = [sizes.embed * 2**stage for stage in range(len(sizes.depths))][-sizes.maps :]
     return Transformer(
         backbone=swin,
         maps=sizes.maps,
-        projections=build_projections(sizes),
+        projections=build_projections(own, width=sizes.width, levels=sizes.levels, groups=sizes.groups),
         encoder=Encoder(layers=[build_encoder_layer(sizes) for _ in range(sizes.encoder_layers)]),
         decoder=Decoder(layers=decoder, width=sizes.width),
         class_head=Contrast(is_scaled=sizes.scaled_contrast),
@@ -75,20 +77,6 @@ def build_transformer(sizes: GroundingDINOSizes) -> Transformer:
         width=sizes.width,
         queries=sizes.queries,
     )
-
-
-def build_projections(sizes: GroundingDINOSizes) -> nn.ModuleList:
-    """1 x 1 from each map of the backbone, 3 x 3 with stride 2 for each further level; GroupNorm after each."""
-    own = [sizes.embed * 2**stage for stage in range(len(sizes.depths))][-sizes.maps :]
-    convolutions = [nn.Conv2d(width, sizes.width, 1) for width in own]
-    inputs = own[-1]
-    for _ in range(sizes.levels - len(own)):
-        convolutions.append(nn.Conv2d(inputs, sizes.width, 3, stride=2, padding=1))
-        inputs = sizes.width
-    for convolution in convolutions:
-        nn.init.xavier_uniform_(convolution.weight)
-        nn.init.zeros_(convolution.bias)
-    return nn.ModuleList(nn.Sequential(each, nn.GroupNorm(sizes.groups, sizes.width)) for each in convolutions)
 
 
 def build_encoder_layer(sizes: GroundingDINOSizes) -> EncoderLayer:

@@ -37,9 +37,6 @@ MODEL = {
     "official": "official.yaml",
     "text_rows": 256,  # as published
     "vocabulary": "bert-base-uncased",
-    "lacks": {
-        "region_points": "a query is one vector: it has no points around it that are compared with the text",
-    },
 }
 
 

@@ -1,11 +1,10 @@
 """Sizes -> modules: the one place where a `UNINEXTSizes` is read."""
 
-from torch import nn
-
 from cones.models.detector import Preprocessing
 from cones.models.layers.bert import build_bert
 from cones.models.layers.deformable_attention import DeformableAttention
 from cones.models.layers.fusion import BiAttention, VLFuse
+from cones.models.layers.projections import build_projections
 from cones.models.text_encoder import TextEncoder
 from cones.models.uninext.config import SIZES, STRIDE, UNINEXTSizes
 from cones.models.uninext.decoder import Decoder, DecoderLayer
@@ -25,7 +24,12 @@ def build_uninext(name: str) -> UNINEXT:
     sizes = SIZES[name]
     return UNINEXT(
         backbone=ResNet(stem=sizes.stem, depths=sizes.depths, middles=sizes.middles, widths=sizes.widths),
-        projections=build_projections(sizes),
+        projections=build_projections(
+            sizes.widths[1:],  # of res3, res4, res5
+            width=sizes.width,
+            levels=sizes.levels,
+            groups=sizes.groups,
+        ),
         transformer=build_transformer(sizes),
         class_heads=[
             AlignmentHead(visual=sizes.width, text=sizes.text.width, log_scale=sizes.log_scale)
@@ -47,20 +51,6 @@ def build_uninext(name: str) -> UNINEXT:
         ),
         always_frozen=FREEZABLE[: sizes.frozen_stages],
     )
-
-
-def build_projections(sizes: UNINEXTSizes) -> nn.ModuleList:
-    """1 x 1 from res3, res4, res5; a 3 x 3 with stride 2 per further level; GroupNorm (docs/spec/uninext.md 3)."""
-    own = sizes.widths[1:]
-    convolutions = [nn.Conv2d(width, sizes.width, 1) for width in own]
-    inputs = own[-1]
-    for _ in range(sizes.levels - len(own)):
-        convolutions.append(nn.Conv2d(inputs, sizes.width, 3, stride=2, padding=1))
-        inputs = sizes.width
-    for convolution in convolutions:
-        nn.init.xavier_uniform_(convolution.weight)
-        nn.init.zeros_(convolution.bias)
-    return nn.ModuleList(nn.Sequential(each, nn.GroupNorm(sizes.groups, sizes.width)) for each in convolutions)
 
 
 def build_transformer(sizes: UNINEXTSizes) -> Transformer:

@@ -18,9 +18,6 @@ MODEL = {
     "scoring_precision": "float32",
     "official": "official.yaml",
     "vocabulary": "bert-base-uncased",
-    "lacks": {
-        "region_points": "a query is one vector: it has no points around it that are compared with the text",
-    },
 }
 
 

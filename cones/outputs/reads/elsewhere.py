@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cones.evaluation.elsewhere import FILE, Elsewhere, read_elsewhere
 from cones.experiment.cell import Cell, Plan
 from cones.experiment.cell_steps import job_of_cell
 from cones.experiment.outputs import Output
@@ -19,10 +20,6 @@ from cones.runtime.verification import recorded_state
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from cones.evaluation.elsewhere import Elsewhere
-
-FILE = "elsewhere.json"
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,6 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> ScoredElsewher
 
 
 def _elsewhere(plan: Plan, cell: Cell, partial: bool, stale: Staleness) -> Elsewhere | str:
-    from cones.evaluation.elsewhere import read_elsewhere
-
     path = cell.folder / FILE
     if partial and not path.exists():
         reason = last_line(cell.logs / "elsewhere.log")
