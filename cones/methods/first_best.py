@@ -40,7 +40,10 @@ def first_best_pair(
 ) -> Choice:
     """As `first_best`, on a grid of two numbers: the first in the order of the published double loops, the inner one
     fastest. `logits(value of outer)` are those of all inner values at once, (inner, n, K)."""
-    right = torch.stack([right_answers(logits(value), labels) for value in outer])  # (outer, inner)
+    # written into one tensor: small results kept one by one leave no room to use the large ones' memory again
+    right = torch.empty(len(outer), len(inner), dtype=torch.int64, device=labels.device)
+    for row, value in zip(right, outer):
+        row.copy_(right_answers(logits(value), labels))
     each = right.max(1)
     row = int(each.values.argmax())
     best = (outer[row], inner[int(right[row].argmax())]) if right.any() else (0.0, 0.0)
