@@ -7,5 +7,5 @@ from cones.models import checkpoints
 
 @pytest.fixture
 def without_hint(monkeypatch):
-    """A refused checkpoint is not compared with every other model, which takes seconds; tests of the hint do without."""
+    """A refused checkpoint is not compared with every other model, which takes seconds."""
     monkeypatch.setattr(checkpoints, "looks_like", lambda state, exclude: None)

@@ -40,7 +40,7 @@ LIMITS = [
     (r".*scores.*", 5e-6),
 ]
 LOSS, GRADIENT = 1.4e-5, 4e-4
-# small beside the whole gradient, so that its rounding shows: 0.002 to 0.009 by kind of processor, a mistake 0.1 and more
+# small beside the whole gradient, so that rounding shows: 0.002 to 0.009 by kind of processor, a mistake 0.1 and more
 GROUP_GRADIENT = 2e-2
 SIZE = (200, 272)
 
