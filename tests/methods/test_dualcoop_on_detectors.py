@@ -11,15 +11,12 @@ from cones.methods.method import TuningMethod
 from cones.models.language import ClassPhrase
 from cones.runtime.errors import ConesError
 from cones.training.images import training_images
+from tests.methods.on_detectors import EVERYWHERE, heard, made
 from tests.methods.one_step import prompt_inputs_for
-from tests.methods.test_prompt_terms_on_detectors import data, heard, made  # noqa: F401 (data is a fixture)
-from tests.steps.painted_cells import MODELS
-
-EVERYWHERE = pytest.mark.parametrize("model_name", MODELS)
 
 
 @EVERYWHERE
-def test_a_logit_is_the_positive_one_minus_the_negative_one_piece_by_piece(model_name, data):  # noqa: F811
+def test_a_logit_is_the_positive_one_minus_the_negative_one_piece_by_piece(model_name, data):
     model, way, prompt, samples = made(model_name, "dualcoop", data)
     prompt.weight = 0.7
     prompt.usual.fill_(-1.5)
@@ -42,7 +39,7 @@ def test_a_logit_is_the_positive_one_minus_the_negative_one_piece_by_piece(model
 
 
 @EVERYWHERE
-def test_alike_contexts_cancel_and_what_is_usual_is_measured_once(model_name, data):  # noqa: F811
+def test_alike_contexts_cancel_and_what_is_usual_is_measured_once(model_name, data):
     model, way, prompt, samples = made(model_name, "dualcoop", data)
     prompt.caption.vectors.data[1] = prompt.caption.vectors.data[0]
     split = Split(data, "train", preprocessing=model.preprocessing, inclusive=model.inclusive_boxes)
@@ -73,7 +70,7 @@ def test_alike_contexts_cancel_and_what_is_usual_is_measured_once(model_name, da
 
 
 @EVERYWHERE
-def test_both_contexts_learn_and_the_negative_captions_rows_are_in_no_loss(model_name, data):  # noqa: F811
+def test_both_contexts_learn_and_the_negative_captions_rows_are_in_no_loss(model_name, data):
     model, way, prompt, samples = made(model_name, "dualcoop", data)
     torch.manual_seed(0)  # of the noise of denoising
     targets = [sample.target for sample in samples]

@@ -21,11 +21,10 @@ from cones.training.pseudo_labels import counted, is_usable, pseudo_labelled
 from cones.training.state import State
 from tests.conftest import ROOT
 from tests.gpu.on_device.cells import CLASSES, DATASET, SPLITS, tuned
+from tests.methods.on_detectors import EVERYWHERE
 from tests.methods.one_step import prompt_inputs_for
-from tests.methods.test_prompt_terms_on_detectors import data  # noqa: F401 (a fixture)
-from tests.steps.painted_cells import MODELS, cell_of, plan_of
+from tests.steps.painted_cells import cell_of, plan_of
 
-EVERYWHERE = pytest.mark.parametrize("model_name", MODELS)
 RATE = {"learning_rate": 1e-2}
 
 
@@ -72,7 +71,7 @@ def test_a_box_that_nothing_can_be_trained_on_is_not_used():
 
 
 @EVERYWHERE
-def test_it_trains_on_what_the_untuned_detector_says_of_the_class_names(model_name, data, caplog):  # noqa: F811
+def test_it_trains_on_what_the_untuned_detector_says_of_the_class_names(model_name, data, caplog):
     torch.manual_seed(0)
     model, way, inputs = build_detector(model_name), TuningMethod.load("upl"), prompt_inputs_for(model_name, "upl")
     masks = model.predicts_masks
@@ -96,7 +95,7 @@ def test_it_trains_on_what_the_untuned_detector_says_of_the_class_names(model_na
     assert (f"for {len(missing)} classes: {', '.join(missing)}" in caplog.text) == bool(missing)
 
 
-def test_masks_are_trained_on_where_the_data_set_has_them(data):  # noqa: F811
+def test_masks_are_trained_on_where_the_data_set_has_them(data):
     torch.manual_seed(0)
     model, way = build_detector("uninext_nano"), TuningMethod.load("upl")
     given = Split(data, "train", preprocessing=model.preprocessing, inclusive=False, masks=True)
