@@ -29,6 +29,7 @@ from tests.gpu.on_device.cells import DATASET, TUNING, painted_plan, tuned
 from tests.gpu.on_device.test_detectors import WITH_MASKS
 from tests.methods.on_detectors import EVERYWHERE, flat
 from tests.methods.one_step import prompt_inputs_for
+from tests.some_fast import fast
 from tests.steps.painted_cells import MODELS
 
 INSIDE = ("lora", "vp", "vpt_deep", "maple", "sdpt", "sdpt_paper")  # the methods that are tested here
@@ -333,7 +334,7 @@ def test_every_class_has_the_same_deep_vectors_and_both_sides_train_them(model_n
 # --------------------------------------------------------------------------------------------- from tuning to scores
 
 
-@EVERYWHERE
+@pytest.mark.parametrize("model_name", fast(MODELS, "glip_nano"))
 @pytest.mark.parametrize("method", INSIDE)
 def test_a_tuned_cell_answers_from_its_state_as_in_memory(model_name, method, tmp_path, monkeypatch):
     monkeypatch.chdir(Path.cwd())  # the plan changes to its folder; comes back at the end

@@ -15,6 +15,7 @@ from cones.steps.tune import state_file
 from cones.steps.tuned import load_tuned
 from cones.training.state import State
 from tests.conftest import ROOT
+from tests.some_fast import fast
 from tests.steps.painted_cells import MODELS, cell_of, plan_of, scored
 
 RATE = {"learning_rate": 1e-2}
@@ -77,7 +78,7 @@ class World:
         return found
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=fast(MODELS, "glip_nano"))
 def module_world(request, tmp_path_factory):
     folder, kept = tmp_path_factory.mktemp(request.param), {}
     state_of = tune.state_of

@@ -14,6 +14,7 @@ from cones.steps.tune import state_file, tune_cell
 from cones.training.state import State
 from tests.conftest import ROOT
 from tests.methods.one_step import prompt_inputs_for
+from tests.some_fast import fast
 from tests.steps.painted_cells import MODELS, cell_of, plan_of, scored
 
 WAYS = {"wise_ft_full": ("zero_shot", "full_finetuning"), "wise_ft_cones": ("cones", "cones_finetuned")}
@@ -21,7 +22,7 @@ ENDS = {f"{way}-{alpha}": {"method": way, "options": {"alpha": alpha}} for way i
 ARMS = {arm: {} for way in WAYS for arm in (*WAYS[way], way)} | ENDS
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=fast(MODELS, "glip_nano"))
 def world(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:

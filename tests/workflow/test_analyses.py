@@ -3,6 +3,8 @@
 import csv
 import json
 
+import pytest
+
 from cones.experiment.outputs import OUTPUTS
 
 ARMS = ["zero_shot", "cones", "cones_step0", {"cones-n1": {"method": "cones", "tokens_per_class": 1}}]
@@ -26,6 +28,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_from_cells_to_every_analysis_and_again_without_a_model(workflow):
     results = workflow.folder / "results"
     workflow.run(*WORLD)

@@ -1,6 +1,10 @@
 """Made-up suites for the tests of the report: a plan and the files that its cells, tables and steps leave."""
 
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from cones.experiment.cell import Plan
 from cones.experiment.outputs import outputs_of
@@ -23,8 +27,23 @@ def ap_of(cell):
     return 40.0 + len(cell.dataset) + cell.seed + (10 if cell.method == "cones" else 0)
 
 
+MADE: dict[str, TemporaryDirectory] = {}  # what suites with the usual numbers left, made once in a process
+
+
 def finished(folder: Path, monkeypatch, *, suite="miniature", outcomes=ap_of, partial=False, **overrides) -> Plan:
     """The plan of a suite whose cells and tables lie in `folder`, which becomes the working directory."""
+    if outcomes is not ap_of:
+        return _made(folder, monkeypatch, suite, outcomes, partial, overrides)
+    if (key := repr((suite, partial, overrides))) not in MADE:
+        MADE[key] = TemporaryDirectory()
+        with pytest.MonkeyPatch.context() as patch:
+            _made(Path(MADE[key].name), patch, suite, outcomes, partial, overrides)
+    shutil.copytree(MADE[key].name, folder, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.chdir(folder)
+    return Plan.load(suite, overrides)
+
+
+def _made(folder: Path, monkeypatch, suite, outcomes, partial, overrides) -> Plan:
     monkeypatch.chdir(folder)
     for name in ("config", "datasets.yaml"):
         Path(name).symlink_to(ROOT / name)
