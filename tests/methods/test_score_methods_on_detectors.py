@@ -59,7 +59,6 @@ TRAINED = {  # arm: what its state holds of what was trained
 }
 BUFFERS = {"tip_adapter": {"prompt.keys", "prompt.values", "prompt.alpha", "prompt.beta"}}
 BUFFERS |= {"tip_adapter_f": BUFFERS["tip_adapter"], "variational": {"prompt.draws"}}
-BUFFERS |= {"dualcoop": {"prompt.usual"}}
 BUFFERS |= {arm: {"prompt.scale", "prompt.beta2", "prompt.beta3"} for arm in ("calip", "calip-1")}
 CHOSEN = ("tip_adapter", "tip_adapter_f", "calip")
 LOADED = ("tip_adapter", "tip_adapter_f", "calip-1", "tpt", "prograd", "lasp", "variational", "plot", "upl", "dualcoop")
