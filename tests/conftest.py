@@ -18,3 +18,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell runs in th
 def _at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("CONES_MIRROR", raising=False)
+
+
+def pytest_collection_modifyitems(items):
+    """Whole workflows take longest: begun first, no process is left alone with them at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
