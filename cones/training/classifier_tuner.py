@@ -22,8 +22,8 @@ from cones.training.loop import Progress, TrainingLoop
 
 Part = tuple[ImageFeatures | Tensor, Tensor]  # images, as features or pixels, and their labels (B,)
 # A CPU's memory cannot run out in a way that a batch could be cut after, as a GPU's can: so at most these many pictures
-# go through an encoder together there. 256 of the nano model's take 0.9 GB with their gradients.
-PICTURES_AT_ONCE_ON_A_CPU = 128
+# go through an encoder together there. 256 of the nano model's take 0.9 GB with their gradients, 32 take 0.3 GB.
+PICTURES_AT_ONCE_ON_A_CPU = 32
 
 
 class TrainingImages(Protocol):
