@@ -25,7 +25,7 @@ from cones.steps.labelled_cell import Target, labels_of, paths_of
 if TYPE_CHECKING:
     from cones.steps.classify import CellFit
 
-FEATURES_AT_ONCE, PICTURES_AT_ONCE = 256, 32
+FEATURES_AT_ONCE, PICTURES_AT_ONCE = 256, 64
 SAME_ANSWER = 2e-3  # of a probability, which is stored in four decimals
 CUT_DROPS, CUTS_EACH = (0.1, 0.3, 0.5, 0.7, 0.9), 5  # gina9726/ProTeCt 2aa2d7b: five cuts of each drop rate
 

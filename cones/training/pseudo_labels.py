@@ -3,7 +3,7 @@
 from collections import Counter
 
 from cones.data.batches import Split
-from cones.data.masks import run_lengths
+from cones.data.masks import area_of
 from cones.evaluation.prediction import predict
 from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import Prompt
@@ -43,8 +43,7 @@ def pseudo_labelled(
 
 def is_usable(result: dict, *, masks: bool) -> bool:
     """Whether a COCO result can be trained on: its box is longer than a pixel on both sides, its mask not empty."""
-    has_mask = not masks or sum(run_lengths(result["segmentation"]["counts"])[1::2]) > 0
-    return min(result["bbox"][2:]) > 1 and has_mask
+    return min(result["bbox"][2:]) > 1 and (not masks or area_of(result["segmentation"]) > 0)
 
 
 def counted(split: Split, names: list[str]) -> dict:

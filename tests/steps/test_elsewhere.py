@@ -31,7 +31,10 @@ OTHERS = ("pistols", "bccd")  # of one class, as its own, and of three
 CARRIED = {
     "zero_shot": "nothing",
     "linear_probing": "weights",
+    "textual_inversion": "nothing",
     "coop": "prompt",
+    "cocoop": "prompt",
+    "clip_adapter": "prompt",
     "taskres": "nothing",
     "cones": "nothing",
     "full_finetuning": "weights and prompt",

@@ -31,7 +31,7 @@ class Linear(Classifier):
 
 class Method(ClassifierMethod):
     def classifier(self, inputs):
-        raise NotImplementedError
+        return Linear()
 
 
 class WithPenalty(Method):
