@@ -22,21 +22,24 @@ from cones.models.detector import GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import unit
 from cones.models.language import ClassPhrase, LanguageFeatures, clean_class_name
 from cones.models.losses import LossTerm, LossTerms
+from cones.runtime.devices import float32_product
 
 WEIGHT, NOISE, NOISE_SHARE, SCALE = 5.0, 0.05, 0.5, 100.0
 
 
 def between_texts(texts: Tensor, hand: Tensor, scale: float) -> Tensor:
     """Mean cross-entropy of hand-written texts (T, names, d) among learned ones (names, d)."""
-    logits = scale * hand.flatten(0, 1) @ unit(texts).T  # (T names, names)
+    logits = scale * float32_product(hand.flatten(0, 1), unit(texts).T)  # (T names, names)
     return F.cross_entropy(logits, torch.arange(len(texts), device=texts.device).repeat(len(hand)))
 
 
 def with_noise(hand: Tensor, noise: float, share: float) -> Tensor:
-    """Noise on everything in a share of the calls; PyTorch's own generator, which the training seeds at each step."""
-    if torch.rand(()).item() >= share:
+    """Noise on everything in a share of the training's steps, each of which seeds PyTorch's generator: all parts of a
+    batch get the same."""
+    of_step = torch.Generator().manual_seed(torch.initial_seed())
+    if torch.rand((), generator=of_step).item() >= share:
         return hand
-    return hand + noise * torch.randn(hand.shape).to(hand)
+    return hand + noise * torch.randn(hand.shape, generator=of_step).to(hand)
 
 
 class CorrectedCaption(Prompt):

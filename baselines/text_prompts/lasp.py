@@ -35,7 +35,7 @@ METHOD = {
     "inputs": ["text_encoder"],
     "start_std": "word",
     "has_vectors": False,
-    "trains_image_encoder": True,
+    "classifier_trains_image_encoder": True,
     "survey": {
         "paper": "CVPR 2023, arXiv 2210.01115",
         "idea": "a context that must also classify 35 hand-written texts of each class",

@@ -161,10 +161,13 @@ def test_a_mistake_is_seen(mistake, monkeypatch):
         numbers_hold(monkeypatch)
 
 
-def test_noise_comes_with_one_toss_for_all():
-    torch.manual_seed(0)
-    hand = torch.zeros(5, 3, 64)
-    found = [with_noise(hand, 0.05, 0.5) for _ in range(40)]
+def test_noise_comes_with_one_toss_for_all_and_is_the_same_in_all_parts_of_a_step():
+    hand, found = torch.zeros(5, 3, 64), []
+    for step in range(40):
+        torch.manual_seed(step)  # as the training loop does before each step
+        found.append(with_noise(hand, 0.05, 0.5))
+        torch.rand(step)  # dropout of a part
+        assert torch.equal(with_noise(hand, 0.05, 0.5), found[-1])
     noisy = [one for one in found if one.any()]
     assert 10 < len(noisy) < 30 and all(one.all() for one in noisy)
     assert torch.stack(noisy).std().item() == pytest.approx(0.05, rel=0.05)
