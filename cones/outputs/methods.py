@@ -116,7 +116,7 @@ def _matched(match: ArmCells | None, budget: ArmCells | None, how: str, groups: 
 
 
 def _notes(row: ArmCells, match: ArmCells | None, how: str) -> list[str]:
-    notes = [*mixed_shots("mean", row.cells), *holes(row.cells), *_pseudo_labels(row)]
+    notes = [*mixed_shots("mean", row.cells), *holes(row.cells), *_pseudo_labels(row), *_chosen_numbers(row)]
     if match is not None and match.arm != row.arm:
         notes += [f"{match.arm}: {note}" for note in holes(match.cells)]
     return notes
@@ -131,6 +131,18 @@ def _pseudo_labels(row: ArmCells) -> list[str]:
     missing = {dataset: [name for name, count in of.items() if not count] for dataset, of in boxes.items()}
     without = (f"{dataset}: no box of its own for {', '.join(names)}" for dataset, names in missing.items() if names)
     return ["no given training box is used (where an epoch is chosen, labels of validation images choose it)", *without]
+
+
+def _chosen_numbers(row: ArmCells) -> list[str]:
+    """Which of the method's numbers were chosen on validation, cell by cell, and where they were kept as given."""
+    taken, kept, several = [], [], len({record.row["seed"] for record in row.records}) > 1
+    for record in row.records:
+        cell = record.row["dataset"] + (f" (seed {record.row['seed']})" if several else "")
+        if chosen := record.said("tuning", "chosen"):
+            taken.append(f"{cell} {', '.join(f'{name} {value:g}' for name, value in chosen['taken'].items())}")
+        elif names := record.said("tuning", "may_choose"):
+            kept.append(f"{cell}: {', '.join(names)} as given, nothing was chosen")
+    return [*([f"chosen on validation: {'; '.join(taken)}"] if taken else []), *kept]
 
 
 def draw(source: CostedCells, rows: list[Row], files: Mapping[str, Path], *, suite: str, title: str) -> list[Path]:

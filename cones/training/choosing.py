@@ -13,21 +13,29 @@ from cones.models.detector import GroundedDetector
 from cones.runtime.progress import log
 
 
+def candidates_of(method: TuningMethod, settings: CellSettings) -> list[dict[str, float]]:
+    """The settings that are tried, each once: what the arm gives in its `options` stays as it is given."""
+    given = settings.options
+    found = [{name: given.get(name, value) for name, value in one.items()} for one in method.candidates]
+    return [one for place, one in enumerate(found) if one not in found[:place]]
+
+
 def choose(
     model: GroundedDetector, prompt: Prompt, method: TuningMethod, val: Split, pyramids, settings: CellSettings
 ) -> dict | None:
-    """Set the prompt's buffers to the first of `method.candidates` that is best on validation, and return it with the
-    AP of all: {"taken": {name: number}, "tried": [[{name: number}, AP]]}.
+    """Set the prompt's buffers to the first of `candidates_of` that is best on validation, and return it with the AP of
+    all: {"taken": {name: number}, "tried": [[{name: number}, AP]]}.
 
-    None, and nothing changes, for a method without candidates, with `selection: last` (validation decides nothing
+    None, and nothing changes, for a method with less than two, with `selection: last` (validation decides nothing
     then), and where validation has nothing to find.
     """
-    if not method.candidates or settings.tuning.selection == "last" or not val.coco["annotations"]:
+    candidates = candidates_of(method, settings)
+    if len(candidates) < 2 or settings.tuning.selection == "last" or not val.coco["annotations"]:
         return None
     tried = []
-    for number, candidate in enumerate(method.candidates, start=1):
+    for number, candidate in enumerate(candidates, start=1):
         put(prompt, candidate)
-        label = f"candidate {number} of {len(method.candidates)}"
+        label = f"candidate {number} of {len(candidates)}"
         options = {"label": label, "precision": settings.scoring_precision}
         tried.append((dict(candidate), validation_ap(model, prompt, method, val, pyramids, **options)))
     taken = max(tried, key=lambda one: one[1])[0]  # of equals the first

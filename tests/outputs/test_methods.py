@@ -197,6 +197,18 @@ def test_the_figure_is_drawn_with_and_without_numbers(tmp_path, outcome):
         assert written.stat().st_size > 1000
 
 
+def test_numbers_that_were_chosen_on_validation_are_said_and_where_none_was(tmp_path):
+    source = source_of(tmp_path, by_dataset)
+    for (_, dataset, arm, _), record in source.records.items():
+        if arm == "taskres":
+            chosen = None if dataset == "bccd" else {"taken": {"alpha": 1.17, "beta": 1.0}, "tried": []}
+            record.run["tuning"] |= {"may_choose": ["alpha", "beta"], "chosen": chosen}
+    notes = rows_by_arm(source)["notes"]
+    assert "chosen on validation: raccoon alpha 1.17, beta 1; vehicles_openimages alpha" in notes["taskres"]
+    assert "bccd: alpha, beta as given, nothing was chosen" in notes["taskres"]
+    assert not isinstance(notes["coop"], str) or "chosen" not in notes["coop"]
+
+
 def test_a_method_on_its_own_boxes_says_so_and_which_classes_have_none(tmp_path):
     source = source_of(tmp_path, by_dataset)
     for (_, dataset, arm, _), record in source.records.items():

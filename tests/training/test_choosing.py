@@ -53,6 +53,21 @@ def test_the_first_best_is_taken_and_all_that_was_tried_is_said(monkeypatch, dat
     assert found["tried"] == [[{"alpha": float(n)}, ap] for n, ap in enumerate([10.0, 30.0, 30.0, 20.0])]
 
 
+def test_what_the_arm_gives_is_not_chosen():
+    settings = cell_settings()
+    cache = TuningMethod.load("tip_adapter")
+    assert choosing.candidates_of(cache, settings) == list(cache.candidates)
+    settings.options["alpha"] = 0
+    assert choosing.candidates_of(cache, settings) == [{"beta": 1.0, "alpha": 0}, {"beta": 5.5, "alpha": 0}]
+
+
+def test_an_arm_that_gives_all_chooses_nothing(monkeypatch, data):  # noqa: F811
+    settings = cell_settings()
+    settings.options["alpha"] = 3.0
+    monkeypatch.setattr("tests.training.test_choosing.cell_settings", lambda **tuning: settings)
+    assert choose(monkeypatch, data, [1.0] * 4) == (None, 7.0, [])
+
+
 @pytest.mark.parametrize("why", ["the last epoch counts", "no box", "nothing to choose"])
 def test_where_validation_decides_nothing_the_number_stays(monkeypatch, data, why):  # noqa: F811
     method = TuningMethod.load("cones") if why == "nothing to choose" else None
