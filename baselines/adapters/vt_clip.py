@@ -16,8 +16,8 @@ from cones.models.dual_encoder import ImageFeatures, unit
 METHOD = {
     "name": "vt_clip",
     "classifier": "VTCLIP",
-    "not_for_detectors": "its attention of class texts to the image is what a grounded detector's fusion does in"
-    " every layer",
+    "not_for_detectors": "its class texts attend to the image, as those of a detector with fusion do already; a form"
+    " for one without fusion is not built",
     "features": ["patches"],
     "label": "VT-CLIP",
     "block": "adapters",

@@ -31,6 +31,7 @@ METHOD = {
     "block": "text_prompts",
     "inputs": ["text_encoder"],
     "start_std": "word",
+    "vectors_alone": True,
     "has_vectors": False,
     "survey": {
         "paper": "IJCV 2022, arXiv 2109.01134",

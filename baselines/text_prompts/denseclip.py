@@ -28,8 +28,8 @@ from cones.models.positions import Positions
 METHOD = {
     "name": "denseclip",
     "classifier": "DenseCLIP",
-    "not_for_detectors": "a class for every pixel; a grounded detector's fusion already lets class texts ask the"
-    " positions",
+    "not_for_detectors": "a class for every pixel; its class texts ask the positions, as those of a detector with"
+    " fusion do already, and a form for one without fusion is not built",
     "label": "DenseCLIP",
     "block": "text_prompts",
     "has_vectors": False,

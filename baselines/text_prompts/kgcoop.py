@@ -35,6 +35,7 @@ METHOD = {
     "inputs": ["text_encoder", "text_states"],
     "has_vectors": False,
     "start_std": "word",
+    "vectors_alone": True,
     "survey": {
         "paper": "CVPR 2023, arXiv 2303.13283",
         "idea": "CoOp held near the hand-written texts of the classes",

@@ -26,21 +26,22 @@ import torch
 from torch import Tensor
 
 from baselines.text_prompts.caption import caption_with_context
-from baselines.text_prompts.regions import SeveralCaptions
+from baselines.text_prompts.regions import FixedCaptions, RowsOfCaptions, SeveralCaptions
 from cones.methods.method import PromptInputs
 from cones.methods.places import ChangedScores
-from cones.methods.prompts import SoftCaption, random_vectors
+from cones.methods.prompts import Prompt, SoftCaption, random_vectors
+from cones.methods.settings import CellSettings
 from cones.models.detector import GroundedDetector, Predictions
 from cones.models.language import LanguageFeatures
 
 
-class TwoCaptions(SeveralCaptions):
-    """The caption with the positive context, then with the negative one, vectors (2, N, D); without a negative one
-    (1, N, D) it is that of CoOp."""
+class PairOfCaptions(RowsOfCaptions):
+    """The caption with the positive context, then with the negative one; without a negative one it is that of CoOp.
 
-    def __init__(self, caption: SoftCaption, vectors: Tensor, *, weight: float):
-        super().__init__(caption, vectors)
-        self.weight = weight
+    weight  of the negative logits
+    """
+
+    weight: float
 
     def negative_logits(self, logits: Tensor) -> Tensor:
         """(B, P, L) of what the detector hears -> (B, P, rows), at the rows of the positive caption."""
@@ -50,6 +51,25 @@ class TwoCaptions(SeveralCaptions):
         """The same rows, of which those of the negative caption stand for nothing and take part in no loss."""
         first = torch.arange(language.mask.shape[1], device=language.mask.device) < self.rows
         return replace(language, mask=language.mask & first, class_positions=self.of_each(language.class_positions)[0])
+
+
+class FixedPair(FixedCaptions, PairOfCaptions):
+    """What is left of `TwoCaptions` once its contexts are learned."""
+
+    def __init__(self, language: LanguageFeatures, *, weight: float):
+        super().__init__(language, 2 if weight else 1)
+        self.weight = weight
+
+
+class TwoCaptions(SeveralCaptions, PairOfCaptions):
+    """Vectors (2, N, D), or (1, N, D) without a negative context."""
+
+    def __init__(self, caption: SoftCaption, vectors: Tensor, *, weight: float):
+        super().__init__(caption, vectors)
+        self.weight = weight
+
+    def at_test(self) -> FixedPair:
+        return FixedPair(self.without_images(), weight=self.weight)
 
 
 class ContextAndNegative(ChangedScores):
@@ -64,10 +84,18 @@ class ContextAndNegative(ChangedScores):
         vectors = torch.cat([random_vectors(prompt_inputs, width, shared=True) for _ in contexts])
         return TwoCaptions(caption_with_context(prompt_inputs, vectors[:1]), vectors, **own)
 
+    def needs_prompt_at_test(self, prompt: Prompt) -> bool:
+        return False
+
+    def prompt_at_test(self, language: LanguageFeatures, settings: CellSettings) -> FixedPair:
+        return FixedPair(language, **self.own(settings))
+
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name == "prompt.caption.vectors"
 
-    def adjust_predictions(self, model: GroundedDetector, prompt: TwoCaptions, predictions: Predictions) -> Predictions:
+    def adjust_predictions(
+        self, model: GroundedDetector, prompt: PairOfCaptions, predictions: Predictions
+    ) -> Predictions:
         if not prompt.weight:
             return predictions
         language, logits = prompt.positive_alone(predictions.language), model.scored_places(predictions).logits

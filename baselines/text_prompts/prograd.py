@@ -37,6 +37,7 @@ from cones.methods.prompts import FixedPrompt, SoftCaption
 from cones.models.detector import GroundedDetector, Predictions, Target
 from cones.models.dual_encoder import ImageFeatures, unit
 from cones.models.losses import LossTerm, LossTerms
+from cones.models.missing_places import reason_against_scored_places
 
 METHOD = {
     "name": "prograd",
@@ -46,6 +47,7 @@ METHOD = {
     "block": "text_prompts",
     "inputs": ["text_encoder", "text_states"],
     "start_std": "word",
+    "vectors_alone": True,
     "has_vectors": False,
     "survey": {
         "paper": "ICCV 2023, arXiv 2205.14865",
@@ -113,6 +115,9 @@ class GuardedContext(SharedContext):
     """On a detector: the context of CoOp, without the part of a step that points against the caption of names."""
 
     separate_terms = (TEACHER,)
+
+    def supports(self, model_name: str) -> str | None:
+        return super().supports(model_name) or reason_against_scored_places(model_name)
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
         caption = super().prompt(model, prompt_inputs)

@@ -15,23 +15,46 @@ from baselines.text_prompts.caption import caption_with_context
 from baselines.text_prompts.transport import transport_plan
 from cones.methods.method import PromptInputs
 from cones.methods.places import ChangedScores, class_means, on_rows
-from cones.methods.prompts import Prompt, PromptContext, SoftCaption, check_length, random_vectors
+from cones.methods.prompts import FixedPrompt, Prompt, PromptContext, SoftCaption, check_length, random_vectors
+from cones.methods.settings import CellSettings
 from cones.models.detector import GroundedDetector, Predictions, ScoredPlaces
 from cones.models.dual_encoder import unit
 from cones.models.language import LanguageFeatures
 from cones.models.missing_places import reason_against_regions
 
 
-class SeveralCaptions(Prompt):
-    """The caption with each of N contexts (N, M, D), one after another, `rows` of each: class k stands at the rows of
-    its name in all of them."""
+class RowsOfCaptions(Prompt):
+    """Several captions one after another in what the detector hears.
+
+    contexts  how many; rows  of each caption
+    """
+
+    contexts: int
+    rows: int
+
+    def of_each(self, class_positions: Tensor) -> list[Tensor]:
+        """(B, K, L') -> for each context (B, K, L'), the rows of its caption alone."""
+        caption = torch.arange(class_positions.shape[2], device=class_positions.device) // self.rows  # (L',)
+        return [class_positions & (caption == number) for number in range(self.contexts)]
+
+
+class FixedCaptions(FixedPrompt, RowsOfCaptions):
+    """What is left of `SeveralCaptions` once its contexts are learned: no text encoder."""
+
+    def __init__(self, language: LanguageFeatures, contexts: int):
+        super().__init__(language)
+        self.contexts, self.rows = contexts, language.mask.shape[1] // contexts
+
+
+class SeveralCaptions(RowsOfCaptions):
+    """The caption with each of N contexts (N, M, D): class k stands at the rows of its name in all of them."""
 
     def __init__(self, caption: SoftCaption, vectors: Tensor):
         super().__init__()
         self.caption = caption
         self.caption.vectors = nn.Parameter(vectors)
-        self.rows = len(caption.ids)
-        check_length(len(vectors) * self.rows)
+        self.contexts, self.rows = len(vectors), len(caption.ids)
+        check_length(self.contexts * self.rows)
 
     def forward(self, context: PromptContext) -> LanguageFeatures:
         language = self.caption.with_vectors(self.caption.vectors[:, None])  # N captions of L rows
@@ -45,15 +68,14 @@ class SeveralCaptions(Prompt):
             phrases=None if phrases is None else phrases.flatten()[None],
         )
 
-    def of_each(self, class_positions: Tensor) -> list[Tensor]:
-        """(B, K, L') -> for each context (B, K, L'), the rows of its caption alone."""
-        caption = torch.arange(class_positions.shape[2], device=class_positions.device) // self.rows  # (L',)
-        return [class_positions & (caption == number) for number in range(len(self.caption.vectors))]
+    def at_test(self) -> FixedCaptions:
+        return FixedCaptions(self.without_images(), self.contexts)
 
 
 class TransportedRegions(ChangedScores):
-    """The contexts train."""
+    """The contexts train, and serve any classes."""
 
+    unseen_classes = True
     options = {"contexts": 4}  # noqa: RUF012 (nobody changes it)
 
     def supports(self, model_name: str) -> str | None:
@@ -65,11 +87,17 @@ class TransportedRegions(ChangedScores):
         vectors = torch.cat([random_vectors(prompt_inputs, width, shared=True) for _ in contexts])  # (N, M, D)
         return SeveralCaptions(caption_with_context(prompt_inputs, vectors[:1]), vectors)
 
+    def needs_prompt_at_test(self, prompt: Prompt) -> bool:
+        return False
+
+    def prompt_at_test(self, language: LanguageFeatures, settings: CellSettings) -> FixedCaptions:
+        return FixedCaptions(language, self.own(settings)["contexts"])
+
     def trainable(self, name: str, model: GroundedDetector) -> bool:
         return name == "prompt.caption.vectors"
 
     def adjust_predictions(
-        self, model: GroundedDetector, prompt: SeveralCaptions, predictions: Predictions
+        self, model: GroundedDetector, prompt: RowsOfCaptions, predictions: Predictions
     ) -> Predictions:
         places, positions = model.scored_places(predictions), predictions.language.class_positions
         logits = transported(places, prompt.of_each(positions), model.region_points(predictions))  # (B, P, K)

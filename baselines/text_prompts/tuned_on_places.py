@@ -19,10 +19,14 @@ from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.places import class_logits
 from cones.methods.prompts import SoftCaption
 from cones.models.detector import Detections, FeaturePyramid, GroundedDetector
+from cones.models.missing_places import reason_against_scored_places
 
 
 class TunedOnPlaces(TuningMethod):
     """Nothing trains beforehand; the text encoder runs twice for each image, once with its gradient."""
+
+    def supports(self, model_name: str) -> str | None:
+        return super().supports(model_name) or reason_against_scored_places(model_name)
 
     def prompt(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> SoftCaption:
         own, encoder = self.own(prompt_inputs.settings), prompt_inputs.text_encoder

@@ -31,6 +31,7 @@ METHOD = {
     "block": "text_prompts",
     "inputs": ["text_encoder", "text_states"],
     "start_std": "word",
+    "vectors_alone": True,
     "has_vectors": False,
     "survey": {
         "paper": "arXiv 2204.03649",

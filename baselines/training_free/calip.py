@@ -108,8 +108,9 @@ class CALIP(ClassifierMethod):
 
 
 class AttentionAtPlaces(ChangedScores):
-    """On a detector: nothing trains; two numbers are chosen."""
+    """On a detector: nothing trains; two numbers are chosen, and serve any classes."""
 
+    unseen_classes = True
     options = {"scale": 100.0, "beta2": 0.0, "beta3": 0.0}  # noqa: RUF012 (nobody changes it)
     candidates = tuple({"beta2": one, "beta3": other} for one, other in product((0.0, 0.01, 0.1), repeat=2))
 

@@ -19,6 +19,7 @@ from cones.methods.method import PromptInputs, TuningMethod
 from cones.methods.prompts import FixedPrompt
 from cones.models.additions import add_to_weight
 from cones.models.detector import GroundedDetector
+from cones.models.missing_places import reason_against_low_rank
 
 METHOD = {
     "name": "lora",
@@ -57,6 +58,9 @@ class LowRankProjections(TuningMethod):
     """The low-rank weights train; the text encoder has run once and receives no gradient."""
 
     unseen_classes = True
+
+    def supports(self, model_name: str) -> str | None:
+        return super().supports(model_name) or reason_against_low_rank(model_name)
 
     def extend(self, model: GroundedDetector, prompt_inputs: PromptInputs) -> None:
         layers = {place: model.get_submodule(place) for place in model.attention_projections}

@@ -43,8 +43,8 @@ def predict(
     A static prompt is computed once; one that looks at the image, for each batch. `detect` is a method's rule for
     test time (`TuningMethod.detect`), by default one pass. `precision` is that of a GPU.
     """
-    if prompt.is_static and detect is None:
-        prompt = FixedPrompt(prompt.without_images())
+    if prompt.is_static:
+        prompt = FixedPrompt(prompt.without_images()) if detect is None else prompt.at_test()
     batches = batches_at_test(split, model.preprocessing.short_side, batch_size)
     results: dict[int, list[dict]] = {}
     device = next(model.parameters()).device

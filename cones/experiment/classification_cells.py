@@ -141,7 +141,7 @@ def feature_kinds(plan: Plan, cell: Cell) -> tuple[str, ...]:
     """The files of stored image features that a cell reads: "pooled", and those of positions or views of its method;
     none where the image encoder takes part, as in every dense cell."""
     entry = method_of(plan, cell.arm)
-    if entry.trains_image_encoder or Setting.of(cell.dataset).kind == DENSE:
+    if entry.classifier_has_own_features or Setting.of(cell.dataset).kind == DENSE:
         return ()
     return ("pooled", *(kind for kind in (*POSITIONS, "views") if kind in entry.features))
 

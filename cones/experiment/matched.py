@@ -27,8 +27,8 @@ def check_match(name: str, arm: Arm, arms: Mapping[str, Arm]) -> None:
         raise ValueError(f'arm "{name}": matched_to "{arm.matched_to}" is a match itself; name the arm behind it')
     if not METHODS[other.method or arm.matched_to].has_vectors:
         raise ValueError(f'arm "{name}": matched_to "{arm.matched_to}" has no vectors of each class')
-    if METHODS[arm.method or name].start_std is None:
-        raise ValueError(f'arm "{name}": its method has no vectors whose number could be chosen')
+    if not METHODS[arm.method or name].can_be_matched:
+        raise ValueError(f'arm "{name}": its method trains more than N vectors, or none: their number sets no budget')
 
 
 def matched_vectors(tokens: int, classes: int, entry: MethodEntry) -> int:

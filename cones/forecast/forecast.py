@@ -150,7 +150,9 @@ def forecast(
         cannot_draw=[arm for arm in generation.arms if arm not in generation.drawing_arms] if generation else [],
         seconds=by_device,
         gpus=gpus,
-        memory=memory_inside(cell.model for cell in classified if method_of(plan, cell.arm).trains_image_encoder),
+        memory=memory_inside(
+            cell.model for cell in classified if method_of(plan, cell.arm).classifier_has_own_features
+        ),
     )
 
 

@@ -68,7 +68,13 @@ class MethodEntry(Entry):
     start_std: StartStd | None = Field(
         None, description="standard deviation of its random start where a suite gives none; None: nothing is random"
     )
+    vectors_alone: bool = Field(
+        False, description="of N vectors that all classes share: whether nothing else trains (see `can_be_matched`)"
+    )
     trains_image_encoder: bool = Field(False, description="then its image features are its own")
+    classifier_trains_image_encoder: bool | None = Field(
+        None, description="the same of its classifier, where the two differ"
+    )
     context: str | None = Field(
         None, description='"module:Class" of the text conditioning of a generator, where the method can draw pictures'
     )
@@ -91,13 +97,25 @@ class MethodEntry(Entry):
         return self.is_tuned or bool({"tuned", "training_images"} & set(self.inputs))
 
     @property
+    def can_be_matched(self) -> bool:
+        """Whether another number of vectors gives as many trained values as another method has."""
+        return self.start_std is not None and (self.has_vectors or self.vectors_alone)
+
+    @property
+    def classifier_has_own_features(self) -> bool:
+        """Whether its classifier reads pixels: no stored features of images serve it."""
+        own = self.classifier_trains_image_encoder
+        return self.trains_image_encoder if own is None else own
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(name for name in (self.class_name, self.classifier) if name)
 
     @property
     def of_cells(self) -> dict:
         """The fields that the result of a detector's cell depends on: all but those that only tables show."""
-        return self.model_dump(mode="json", exclude={"label", "block", "classifier", "features", "survey"})
+        of_others = {"label", "block", "classifier", "classifier_trains_image_encoder", "features", "survey"}
+        return self.model_dump(mode="json", exclude={*of_others, "vectors_alone"})
 
 
 METHODS: Registry[MethodEntry] = Registry(
@@ -252,6 +270,12 @@ class TuningMethod(ABC):
     def needs_prompt_at_test(self, prompt: Prompt) -> bool:
         """Whether scoring needs the prompt itself, and not only its final language features."""
         return not prompt.is_static or self.detect is not None
+
+    def prompt_at_test(self, language: LanguageFeatures, settings: CellSettings) -> Prompt:
+        """The prompt that scoring works with where it does not need the tuned one itself: its stored features."""
+        from cones.methods.prompts import FixedPrompt
+
+        return FixedPrompt(language)
 
 
 class NotForDetectors(TuningMethod):

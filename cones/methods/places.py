@@ -7,12 +7,16 @@ from cones.methods.method import TuningMethod
 from cones.methods.prompts import Prompt
 from cones.models.detector import Detections, FeaturePyramid, GroundedDetector, Predictions, ScoredPlaces, Target
 from cones.models.layers.boxes import pairwise_giou
+from cones.models.missing_places import reason_against_scored_places
 from cones.runtime.devices import float32_product
 
 
 class ChangedScores(TuningMethod):
     """A method whose `adjust_predictions` changes the logits of `GroundedDetector.scored_places`: in the losses, in
     validation and at test alike."""
+
+    def supports(self, model_name: str) -> str | None:
+        return super().supports(model_name) or reason_against_scored_places(model_name)
 
     def detect(self, model: GroundedDetector, prompt: Prompt, pyramid: FeaturePyramid) -> list[Detections]:
         predictions = model.ground(pyramid, prompt.for_images(pyramid))

@@ -47,6 +47,11 @@ class Prompt(nn.Module):
         """The language features of a static prompt, one row for all images."""
         return self(PromptContext())
 
+    def at_test(self) -> "Prompt":
+        """Of a static prompt what a method's own rule for test images reads: itself. One of which such a rule needs no
+        more than language features that are made once says so here."""
+        return self
+
 
 class FixedPrompt(Prompt):
     """Language features read from a file: the class names of a frozen text encoder, or stage-1 concept embeddings."""

@@ -29,6 +29,18 @@ def reason_against_regions(model_name: str) -> str | None:
     return None if has_place else "a query is one vector: it has no points around it that are compared with the text"
 
 
+def reason_against_low_rank(model_name: str) -> str | None:
+    """None, or why no low-rank weights can join the named detector."""
+    has_place = _detector(model_name).attention_projections
+    return None if has_place else "it names no linear layer of an attention that low-rank weights could join"
+
+
+def reason_against_scored_places(model_name: str) -> str | None:
+    """None, or why the scores of the named detector cannot be changed place by place."""
+    has_place = type(_detector(model_name)).scored_places is not GroundedDetector.scored_places
+    return None if has_place else "it does not say which places it scores"
+
+
 def _detector(model_name: str) -> GroundedDetector:
     with without_start_values():
         return build_detector(model_name)

@@ -29,7 +29,7 @@ ZERO_SHOT = "zero_shot"
 OWN, OTHERS = "own", "others"
 NAMES = ("suite", "block", "model", "dataset", "arm", "method", "carried")
 CARRIED = {
-    "nothing": "nothing: the base model",
+    "nothing": "nothing that was trained",
     "prompt": "what its prompt learned",
     "weights": "tuned weights",
     "weights and prompt": "tuned weights, both encoders",
@@ -123,7 +123,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         "change: minus what the base model finds there zero-shot; below zero is forgotten.",
         "what other classes meet: vectors of ConES, textual inversion, prompt tuning and residuals belong to the"
         " classes they were trained for; other classes meet what else was tuned. Where that is nothing, the base model"
-        " itself was scored again, with the cell's own files.",
+        " was scored again with the cell's own files, by the method's own texts and rule if it has any.",
     ]
     return Sheet(
         heading(suite, title, what="Forgetting"),

@@ -31,7 +31,7 @@ from cones.runtime.verification import recorded_state
 from cones.steps.base_model import base_detector, caption_tokenizer
 from cones.steps.device import device_for
 from cones.steps.text import phrases_of
-from cones.training.choosing import choose
+from cones.training.choosing import candidates_of, choose
 from cones.training.cost import count_parameters
 from cones.training.images import training_images
 from cones.training.pseudo_labels import counted, pseudo_labelled
@@ -121,7 +121,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         train = open_split(plan, cell, "train", model, few_shot=True, masks="masks" in method.labels)
         if not method.labels:
             masks = model.predicts_masks and manifest["task"] == "instance_segmentation"
-            pyramids = LivePyramids(model.to(device), device, SharedPyramids(features, train))
+            pyramids = LivePyramids(model.to(device), device)  # shared features are those of training views
             train = pseudo_labelled(train, model, method, prompt_inputs, pyramids, ranks, masks=masks)
             pseudo = counted(train, [phrase.name for phrase in prompt_inputs.phrases])
             identity = settings_digest([identity, train.coco["annotations"]])
@@ -167,6 +167,7 @@ def _tune(plan: Plan, cell: Cell, method: TuningMethod, manifest: dict, identity
         "decided_by": decided_by,
         "selection": method.selection,
         "chosen": chosen,
+        "may_choose": sorted({name for one in candidates_of(method, prompt_inputs.settings) for name in one}),
         "labels": sorted(method.labels),
         "pseudo_labels": pseudo,
         "batch_size": prompt_inputs.settings.tuning.batch_size,  # images of an optimiser step, and those of a pass:

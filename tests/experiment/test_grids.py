@@ -44,7 +44,10 @@ def test_the_step_of_a_matched_arm_has_the_settings_of_its_own_dataset():
     [
         ({"method": "coop", "matched_to": "conse"}, 'matched_to "conse" is no arm of the suite; did you mean "cones"'),
         ({"method": "coop", "matched_to": "cones", "tokens_per_class": 4}, "leave `tokens_per_class` out"),
-        ({"method": "taskres", "matched_to": "cones"}, "no vectors whose number could be chosen"),
+        ({"method": "taskres", "matched_to": "cones"}, "trains more than N vectors, or none"),
+        ({"method": "dualcoop", "matched_to": "cones"}, "trains more than N vectors, or none"),
+        ({"method": "plot", "matched_to": "cones"}, "trains more than N vectors, or none"),
+        ({"method": "cocoop", "matched_to": "cones"}, "trains more than N vectors, or none"),
         ({"method": "coop", "matched_to": "linear_probing"}, "has no vectors of each class"),
         ({"method": "coop", "matched_to": "coop-matched"}, "is a match itself"),
     ],
@@ -64,6 +67,18 @@ def test_every_tuned_arm_of_a_grid_of_few_shots_is_an_arm_for_each_number():
     second = Cell("ci", "glip_nano", "bccd", "cones_finetuned-5shot", 1)
     assert plan.stage1(second).arm == "cones-5shot" and plan.method(second.arm).name == "cones_finetuned"
     assert plan.settings(Cell("ci", "glip_nano", "bccd", "zero_shot", 0)).tuning.shots is None
+
+
+def test_what_reads_labels_without_training_reads_as_few_and_its_tuned_arm_is_that_of_as_many_images():
+    arms = {name: {} for name in ("zero_shot", "cones", "cones_finetuned", "tip_adapter", "wise_ft_cones")}
+    grid = {"arms": ["zero_shot", "tip_adapter", "wise_ft_cones"], "few_shot": SHOTS}
+    plan = Plan.load("ci", {"arms": arms, "grids": {"table1": grid}})
+    expected = ["zero_shot", "tip_adapter-1shot", "tip_adapter-5shot", "wise_ft_cones-1shot", "wise_ft_cones-5shot"]
+    assert list(plan.suite.grid("table1")[2]) == expected
+    assert plan.settings(Cell("ci", "glip_nano", "bccd", "tip_adapter-5shot", 0)).tuning.shots == 5
+    mean = Cell("ci", "glip_nano", "bccd", "wise_ft_cones-1shot", 0)
+    assert plan.tuned(mean).arm == "cones_finetuned-1shot" and plan.settings(plan.tuned(mean)).tuning.shots == 1
+    assert plan.stage1(plan.tuned(mean)).arm == "cones-1shot"
 
 
 def test_the_images_of_a_few_shot_cell_are_drawn_by_its_own_seed():

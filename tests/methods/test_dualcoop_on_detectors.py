@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cones.data.batches import batch_of
 from cones.methods.method import TuningMethod
 from cones.models.language import ClassPhrase
 from cones.runtime.errors import ConesError
@@ -29,6 +30,24 @@ def test_a_logit_is_the_positive_one_minus_the_negative_one_piece_by_piece(model
     assert torch.equal(own.class_positions[:, :, :rows], both[:, :, :rows]) and own.class_positions.any(2).all()
     assert not own.class_positions[:, :, rows:].any() and not own.mask[:, rows:].any()
     assert torch.equal(own.mask[:, :rows], plain.language.mask[:, :rows])
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("method", ["dualcoop", "plot"])
+def test_scoring_needs_no_text_encoder_and_finds_the_same(model_name, method, data):
+    if method == "plot" and model_name != "glip_nano":
+        return  # a query has no region
+    model, way, prompt, samples = made(model_name, method, data)
+    assert way.detect and not way.needs_prompt_at_test(prompt)
+    with torch.no_grad():
+        pyramid = model.encode_image(batch_of(samples))
+        expected = way.detect(model, prompt, pyramid)
+        language, settings = prompt.without_images(), prompt_inputs_for(model_name, method).settings
+        for fixed in (prompt.at_test(), way.prompt_at_test(language, settings)):
+            assert not list(fixed.parameters())
+            found = way.detect(model, fixed, pyramid)
+            assert all(torch.equal(one.scores, other.scores) for one, other in zip(found, expected))
+            assert all(torch.equal(one.boxes, other.boxes) for one, other in zip(found, expected))
 
 
 @EVERYWHERE

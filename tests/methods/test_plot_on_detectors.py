@@ -24,7 +24,7 @@ def test_a_region_is_the_nine_points_around_a_place_on_its_level():
 
 def test_one_context_and_one_point_are_the_detectors_own_logits(data, monkeypatch):
     model, way, prompt, samples = made("glip_nano", "plot", data)
-    prompt.caption.vectors.data = prompt.caption.vectors.data[:1]
+    prompt.caption.vectors.data, prompt.contexts = prompt.caption.vectors.data[:1], 1
     monkeypatch.setattr(model, "region_points", lambda found: torch.arange(found.outputs["logits"].shape[1])[:, None])
     with torch.no_grad():
         plain = heard(model, prompt, samples[:1])

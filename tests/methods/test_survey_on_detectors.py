@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from toy import ToyDetector
 
 from baselines.training_free import cupl, vcd
 from baselines.training_free.written_texts import AboutClass, texts_for_detectors
@@ -9,6 +10,7 @@ from cones.data.batches import Split, View, batch_of
 from cones.data.registry import load_registries
 from cones.methods.method import METHODS, TuningMethod
 from cones.methods.prompts import CaptionPrompt, PromptContext, encode_caption
+from cones.models import missing_places
 from cones.models.checkpoints import build_detector
 from cones.models.detector import ImageBatch
 from cones.models.language import clean_class_name
@@ -46,6 +48,15 @@ def test_one_step_trains_what_is_named_and_nothing_else(method, data, tmp_path):
         return
     assert len(step.trained - step.moved) <= 0.1 * len(step.trained), sorted(step.trained - step.moved)[:5]
     assert set(OWN_TERMS.get(method, ())) <= set(step.losses)
+
+
+@pytest.mark.parametrize(
+    "method", ["lora", "vpt_deep", "sdpt", "plot", "tip_adapter", "calip", "prograd", "tpt", "dualcoop"]
+)
+def test_a_detector_without_the_place_that_a_method_needs_is_a_hole_with_that_reason(method, monkeypatch):
+    assert TuningMethod.load(method).supports("glip_nano") is None
+    monkeypatch.setattr(missing_places, "_detector", lambda name: ToyDetector())
+    assert TuningMethod.load(method).supports("my_detector")
 
 
 @EVERYWHERE

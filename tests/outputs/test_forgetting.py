@@ -81,7 +81,7 @@ def test_without_zero_shot_no_change_is_given(tmp_path):
 
 def test_people_read_what_the_other_classes_meet(tmp_path):
     text, _ = shown(forgetting, scored_elsewhere(tmp_path), tmp_path)
-    assert "| ConES (stage 1) | nothing: the base model | 40.0 | +20.0 | 20.0 | 0.0 |" in text
+    assert "| ConES (stage 1) | nothing that was trained | 40.0 | +20.0 | 20.0 | 0.0 |" in text
     assert "tuned weights, both encoders | 50.0 | +30.0 | 10.0 | -10.0 |" in text
 
 
