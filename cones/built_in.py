@@ -118,6 +118,7 @@ OUTPUTS = {
     "variants": "cones.outputs.variants",
     "methods": "cones.outputs.methods",
     "methods_ranks": "cones.outputs.methods_ranks",
+    "methods_differences": "cones.outputs.methods_differences",
     "forgetting": "cones.outputs.forgetting",
     "few_shot": "cones.outputs.few_shot",
     "generation": "cones.outputs.generation",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 DRAWS = 1000
+ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+"""The shares of draws below the two ends of an interval."""
 
 
 class Difference(NamedTuple):
@@ -69,6 +71,12 @@ class ResampledAP:
         values = [self._class_ap(matches, weights) for matches in with_boxes]
         return 100 * float(np.mean(values)) if values else float("nan")
 
+    def aps(self, weights: np.ndarray) -> np.ndarray:
+        """`ap` of several resamples, (draws, I) -> (draws,)."""
+        import numpy as np
+
+        return np.array([self.ap(draw) for draw in weights])
+
     def _class_ap(self, matches: _ClassMatches, weights: np.ndarray) -> float:
         """Interpolated precision, mean over IoU thresholds and recall points, as pycocotools accumulates it."""
         import numpy as np
@@ -85,6 +93,14 @@ class ResampledAP:
         return total / (len(recall) * len(self._recall_points))
 
 
+def image_weights(images: int, draws: int, seed: int) -> np.ndarray:
+    """(draws, images): how often each image is drawn, with replacement, as many as there are."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    return np.stack([np.bincount(random.integers(images, size=images), minlength=images) for _ in range(draws)])
+
+
 def paired_bootstrap(
     ground_truth: dict,
     results_a: list[dict],
@@ -98,19 +114,17 @@ def paired_bootstrap(
     import numpy as np
 
     a, b = (ResampledAP(ground_truth, results, detections_per_image) for results in (results_a, results_b))
-    random, count = np.random.default_rng(seed), a.images
+    count = a.images
     if not count or not ground_truth["annotations"]:
         raise ConesError(
             "nothing to compare: the split has no images or no boxes",
             next_step="leave this dataset out (--dataset names those to compare)",
         )
-    differences = np.empty(draws)
-    for draw in range(draws):
-        weights = np.bincount(random.integers(count, size=count), minlength=count)
-        differences[draw] = a.ap(weights) - b.ap(weights)
+    weights = image_weights(count, draws, seed)
+    differences = a.aps(weights) - b.aps(weights)
     differences = differences[~np.isnan(differences)]  # a draw of images without boxes has no AP
     everything = np.ones(count, dtype=int)
     ap_a, ap_b = a.ap(everything), b.ap(everything)
-    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(differences, ENDS)
     other = (differences <= 0) if ap_a > ap_b else (differences >= 0)
     return Difference(ap_a, ap_b, float(low), float(high), float(other.mean()), count, len(differences))

@@ -14,9 +14,28 @@ from cones.runtime.strict import Name
 
 # what an output may read; `cones/outputs/reads/` has a module for each
 Reads = Literal[
-    "scores", "records", "costs", "classes", "vectors", "boxes", "manifests", "subjects", "classification", "elsewhere"
+    "scores",
+    "records",
+    "costs",
+    "detections",
+    "classes",
+    "vectors",
+    "boxes",
+    "manifests",
+    "subjects",
+    "classification",
+    "elsewhere",
 ]
-OWN_GRIDS = ("scores", "costs", "vectors", "boxes", "subjects", "classification", "elsewhere")  # these name them
+OWN_GRIDS = (
+    "scores",
+    "costs",
+    "detections",
+    "vectors",
+    "boxes",
+    "subjects",
+    "classification",
+    "elsewhere",
+)  # these name them
 GENERATION = "generation"  # the part of a suite whose cells are subjects; all others are its grids
 CLASSIFICATION = "classification"  # what an output reads whose grids are those of the section of this name
 
@@ -33,6 +52,7 @@ class Output(Entry):
     reads: Reads = Field(
         description="scores: the rows of <grid>_cells.csv; records: what every cell of a table of methods recorded of"
         " itself; costs: scores and records of cells, the bytes they store, and whose trained values an arm matches;"
+        " detections: scores of cells on test images that are drawn anew;"
         " elsewhere: scores on other datasets; classes: the AP of each class of these cells; vectors, boxes: the class"
         " vectors of cells, and their boxes' features; manifests: the datasets;"
         " subjects: the cells of personalised generation; classification: the cells of a grid of the survey"
@@ -111,7 +131,7 @@ def grids_read_by(parts: Collection[str], *reads: Reads) -> tuple[str, ...]:
 
 def scored_grids(parts: Collection[str]) -> tuple[str, ...]:
     """The grids whose cells are scored and collected into `<grid>_cells.csv`."""
-    return grids_read_by(parts, "scores", "costs", "elsewhere")
+    return grids_read_by(parts, "scores", "costs", "detections", "elsewhere")
 
 
 def embedded_grids(parts: Collection[str]) -> tuple[str, ...]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cones.methods.method import METHODS
 from cones.outputs.averages import per_dataset
 from cones.outputs.files import Row
-from cones.outputs.methods_rows import ArmCells, rows_with_matches
+from cones.outputs.methods_rows import ArmCells, champion, rows_with_matches
 from cones.outputs.ranks import COLUMNS, model_rows
 from cones.outputs.ranks import sheet as ranks_sheet
 from cones.outputs.reads.costs import CostedCells
@@ -47,19 +46,13 @@ def _of_model(suite: str, model: str, arms: dict[str, ArmCells]) -> list[dict]:
     every = {dataset for known in means.values() for dataset in known}
     lacks = {name: sorted(every - set(known)) for name, known in means.items()}
     ranked = {name: (arms[name].block, means[name]) for name in arms if not lacks[name]}
-    rows = model_rows(suite, model, ranked, lambda block, name: _champion(arms[name], ranked)) if ranked else []
+    rows = model_rows(suite, model, ranked, lambda block, name: champion(arms[name].method, ranked)) if ranked else []
     rows.sort(key=lambda row: row["mean_rank"] or 0)
     for name, missing in lacks.items():
         if missing:
             key = {"suite": suite, "block": arms[name].block, "model": model, "method": name, "datasets": 0}
             rows.append({**key, "notes": join_notes([f"not ranked: no AP on {', '.join(missing)}"])})
     return rows
-
-
-def _champion(arm: ArmCells, ranked: dict) -> str | None:
-    trains_all = arm.method in METHODS and METHODS[arm.method].trains_image_encoder
-    champion = "cones_finetuned" if trains_all else "cones"
-    return champion if champion in ranked else None
 
 
 def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None = None) -> Sheet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,13 @@ def _match(
         if arm.model == row.model and arm.method == row.method and source.matches.get(arm.arm) == budget.arm:
             return arm, arm.arm
     return None, NO_MATCH
+
+
+def champion(method: str, arms: Container[str]) -> str | None:
+    """The arm of ConES that a method is compared with, if it is there: stage 2 if it trains the image encoder."""
+    trains_all = method in METHODS and METHODS[method].trains_image_encoder
+    arm = "cones_finetuned" if trains_all else "cones"
+    return arm if arm in arms else None
 
 
 def reached(match: ArmCells, budget: ArmCells) -> tuple[float, float] | None:

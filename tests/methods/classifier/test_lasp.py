@@ -70,7 +70,7 @@ def start_holds(golden: GoldenFile, patch) -> None:
 def tosses(patch, values: list[float]) -> None:
     """What the toss of each step gives; the noise is the file's."""
     left = list(values)
-    patch.setattr(torch, "rand", lambda *shape: torch.tensor(left.pop(0)))
+    patch.setattr(torch, "rand", lambda *shape, **given: torch.tensor(left.pop(0)))
     patch.setattr(torch, "randn", lambda *shape, **given: NOISE)
 
 

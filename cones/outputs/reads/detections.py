@@ -1,0 +1,93 @@
+"""The AP of a grid's cells on test images that are drawn anew, the same for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cones.experiment.cell import Cell, Plan
+from cones.experiment.outputs import Output
+from cones.outputs.reads import scores
+from cones.runtime.artifacts import read_json, sha256
+from cones.runtime.determinism import seed_of
+from cones.runtime.errors import ConesError
+from cones.runtime.progress import watched
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pandas import DataFrame
+
+    from cones.evaluation.bootstrap import ResampledAP
+
+DRAWS = 500
+RUN, PREDICTIONS = "run.json", "predictions.json"
+
+
+@dataclass(frozen=True)
+class DrawnImages:
+    """Cells, and what they score on drawn test images.
+
+    cells  as `collect_cells` makes them
+    aps    {(model, dataset, arm, seed): (1 + DRAWS,)}: box AP on the test images, then on each draw of as many; nan
+           where a draw has no box. Of a dataset the draws are the same for every cell
+    """
+
+    cells: DataFrame
+    aps: Mapping[tuple, np.ndarray]
+
+
+def inputs(plan: Plan, output: Output) -> list[Path]:
+    cells = dict.fromkeys(cell for grid in plan.parts_of(output) for cell in plan.cells(grid))
+    return [*scores.inputs(plan, output), *(cell.folder / name for cell in cells for name in (RUN, PREDICTIONS))]
+
+
+def settings(plan: Plan, output: Output) -> object:
+    return None
+
+
+def is_begun(plan: Plan, output: Output) -> bool:
+    return scores.is_begun(plan, output)
+
+
+def read(plan: Plan, output: Output, *, partial: bool = False) -> DrawnImages:
+    """Score every finished cell on the draws of its dataset; ConesError for detections that are not those recorded."""
+    cells = scores.read(plan, output, partial=partial)
+    done = [row for row in cells.itertuples() if row.status == "done"]
+    aps = {}
+    for row in watched(sorted(done, key=lambda row: row.dataset), label="drawing test images anew", total=len(done)):
+        cell = Cell(plan.suite.suite, row.model, row.dataset, row.arm, int(row.seed))
+        aps[row.model, row.dataset, row.arm, int(row.seed)] = _drawn(plan, cell)
+    return DrawnImages(cells, aps)
+
+
+def _drawn(plan: Plan, cell: Cell) -> np.ndarray:
+    import numpy as np
+
+    from cones.evaluation.bootstrap import image_weights
+
+    found = _matched(plan, cell)
+    whole = np.ones((1, found.images), dtype=int)
+    seed = seed_of("bootstrap over images", cell.dataset)
+    return found.aps(np.concatenate([whole, image_weights(found.images, DRAWS, seed)]))
+
+
+def _matched(plan: Plan, cell: Cell) -> ResampledAP:
+    from cones.data.few_pictures import read_split
+    from cones.evaluation.bootstrap import ResampledAP
+    from cones.evaluation.predictions import read_predictions
+
+    file = cell.folder / PREDICTIONS
+    recorded = read_json(cell.folder / RUN)["sha256"][PREDICTIONS]
+    if (digest := sha256(file)) != recorded:
+        raise ConesError(
+            "these are not the detections that were recorded",
+            where=file,
+            expected=f"sha256 {recorded}",
+            found=digest,
+            next_step=f"score the cell again: snakemake --cores all {cell.folder / 'metrics.json'} -R "
+            f"{cell.folder / 'metrics.json'} --config suite={cell.suite}",
+        )
+    truth = read_split(plan.data_folder(cell.dataset) / "test.json", plan.suite.pictures)
+    return ResampledAP(truth, read_predictions(file), plan.manifest(cell.dataset)["detections_per_image"])
