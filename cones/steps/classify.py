@@ -237,7 +237,7 @@ class CellFit:
         self.classifier.eval()
         tensors = own_tensors(self.classifier, self.inputs.encoder)
         digest = save_tensors(self.cell.folder / "state.safetensors", tensors, {"weights": sha256(self.weights)})
-        trained = trained_of(self, before, tensors, choice)
+        trained = trained_of(self, before, tensors, choice, runs)
         record = {
             "recipe": self.recipe.model_dump(mode="json"),
             "runs": runs,
