@@ -92,7 +92,7 @@ class ClassifierInputs:
                 cuts texts that are too long, which are refused otherwise
     logit_scale exp of the model's logit scale
     train, val  the few labelled images; their features as the method's `reads` asks
-    unlabelled  features of all training images in order, without labels, for methods that use them
+    unlabelled  features of all training images in order, without labels, where the method `needs_unlabelled`
     encoder     the model, where the method reads an encoder, else None; tokenizer beside it
     generator   seeded by the cell: the only source of random starts
     concepts    (K, N, d) vectors of stage 1, for its second stage
@@ -190,6 +190,7 @@ class ClassifierMethod(ABC):
                    images are, seeded by the image's name, so that an answer depends on no other image
     """
 
+    needs_unlabelled  whether it reads the features of all training images, without labels
     serves: frozenset[TaskName] = frozenset({"classification"})
     grid_resize: GridResize = "bicubic"
     reads: frozenset[Reads] = frozenset({"pooled"})
@@ -206,6 +207,7 @@ class ClassifierMethod(ABC):
     @staticmethod
     def load(name: str) -> ClassifierMethod:
         """The method of a name, for models of two encoders. ConesError if it has no form for them."""
+    needs_unlabelled: bool = False
         entry = METHODS.find(name)
         if entry.classifier is None:
             raise ConesError(

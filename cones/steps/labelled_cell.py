@@ -80,7 +80,7 @@ class LabelledDataset(PreparedDataset):
         self.files = {kind: features_file(plan, cell.model, dataset, kind) for kind in kinds}
         if "self_supervised" in method_of(plan, cell.arm).features:
             self.files["second"] = self_supervised_file(plan, dataset)
-        self._stored: dict[str, Mapping[str, Tensor]] = {}
+        self._stored: dict[tuple[str, str], Tensor] = {}
 
     @property
     def has_label_sets(self) -> bool:
@@ -110,10 +110,10 @@ class LabelledDataset(PreparedDataset):
             tree=self.manifest.get("class_tree"),
         )
 
-    def stored(self, kind: str) -> Mapping[str, Tensor]:
-        """The tensors of a file of features; ConesError if it is of other images."""
-        if kind not in self._stored:
-            tensors, metadata = load_tensors(self.files[kind])
+    def stored(self, kind: str, name: str) -> Tensor:
+        """A tensor of a file of features, such as those of a split; ConesError if it is of other images."""
+        if (kind, name) not in self._stored:
+            tensors, metadata = load_tensors(self.files[kind], wanted=lambda found: found == name)
             if metadata.get("items") != self.manifest["items"]["sha256"]:
                 raise ConesError(
                     "the features are of another list of images",
@@ -122,8 +122,8 @@ class LabelledDataset(PreparedDataset):
                     found=metadata.get("items"),
                     next_step="delete it and run again",
                 )
-            self._stored[kind] = tensors
-        return self._stored[kind]
+            self._stored[kind, name] = tensors[name]
+        return self._stored[kind, name]
 
     def features(self, items: Sequence[Item]) -> ImageFeatures:
         """Stored features of these items; of a method that reads none (n, 0)."""
@@ -138,14 +138,17 @@ class LabelledDataset(PreparedDataset):
         if "views" not in self.files:
             return None
         rows = [self.places[item.path][1] for item in items]
-        return self.stored("views")["train"][:, rows]
+        return self.stored("views", "train")[:, rows]
 
     def _rows(self, kind: str, items: Sequence[Item]) -> Tensor:
-        tensors, places = self.stored(kind), [self.places[item.path] for item in items]
-        if len({split for split, _ in places}) == 1:
-            return tensors[places[0][0]][[row for _, row in places]]
-        some = tensors["test"]
-        return torch.stack([tensors[split][row] for split, row in places]) if places else some[:0]
+        """A split that is asked for as it is stored is not copied: all positions to train on may fill the memory."""
+        places = [self.places[item.path] for item in items]
+        if not places:
+            return self.stored(kind, "test")[:0]
+        if len({split for split, _ in places}) > 1:
+            return torch.stack([self.stored(kind, split)[row] for split, row in places])
+        found, rows = self.stored(kind, places[0][0]), [row for _, row in places]
+        return found if rows == list(range(len(found))) else found[rows]
 
 
 @dataclass(frozen=True)
