@@ -57,6 +57,8 @@ class Target:
 class PreparedDataset:
     """A prepared dataset as its manifest has it; `files` are those of stored features, by their kind."""
 
+    items: Mapping[str, list]
+
     def __init__(self, plan: Plan, cell: Cell, dataset: str):
         self.name, self.folder, self.manifest = dataset, plan.data_folder(dataset), plan.manifest(dataset)
         self.files: dict[str, Path] = {}
@@ -69,6 +71,17 @@ class PreparedDataset:
     @property
     def classes(self) -> list[str]:
         return self.manifest["classes"]
+
+    @property
+    def val_is(self) -> str | None:
+        """The split whose pictures are those of validation as well, if there is one."""
+        same = self.manifest.get("same_splits", {})
+        return same.get("val") or ("test" if same.get("test") == "val" else None)
+
+    @property
+    def val_items(self) -> list:
+        """Those that something may be chosen on: none where they are trained or tested on too."""
+        return [] if self.val_is else self.items["val"]
 
 
 class LabelledDataset(PreparedDataset):
@@ -171,12 +184,11 @@ class FewImages:
         """The draw of a setting and seed: the same for every method and model."""
         every = list(range(len(dataset.classes)))
         if setting.kind == MULTI_LABEL:
-            known = {
-                split: partly_known(dataset.items[split], len(every), setting.shots, seed) for split in ("train", "val")
-            }
-            return cls(every, known["train"], known["val"], known["train"], {})
+            given = dataset.items["train"], dataset.val_items
+            train, val = (partly_known(items, len(every), setting.shots, seed) for items in given)
+            return cls(every, train, val, train, {})
         labels = base_and_new(every)[0] if setting.kind == "base_to_new" else every
-        train, val = (of_classes(dataset.items[split], labels) for split in ("train", "val"))
+        train, val = (of_classes(items, labels) for items in (dataset.items["train"], dataset.val_items))
         names = [dataset.classes[label] for label in labels]
         chosen, validation = few_shot(train, val, setting.shots, seed)
         return cls(labels, chosen, validation, train, short_classes(chosen, names, setting.shots))

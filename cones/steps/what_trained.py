@@ -31,6 +31,9 @@ def trained_of(
     how each of its trainings went (`ClassifierTuner.record`)."""
     method, few, chosen = fit.method, fit.few, choice.taken if choice else {}
     selection, notes = method.selection, [method.label_note]
+    if selection == "val" and fit.own.val_is:
+        other = "training" if fit.own.val_is == "train" else "test"
+        notes.append(f"validation and {other} are the same pictures: nothing is chosen on them")
     if selection == "val" and not few.val:
         selection = "none"
         notes.append(NOTHING_CHOSEN)
