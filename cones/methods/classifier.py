@@ -227,6 +227,10 @@ class ClassifierMethod(ABC):
         where = f"{type(self).__name__}: recipe.options"
         check_options(inputs.recipe.options, self.recipe.options, where=where, may_be_off=self.may_be_off)
         return {**self.recipe.options, **inputs.recipe.options}
+    def note(self, inputs: ClassifierInputs) -> str | None:
+        """What a table says beside the row: by default `label_note`, whatever the options."""
+        return self.label_note
+
 
     @abstractmethod
     def classifier(self, inputs: ClassifierInputs) -> Classifier:

@@ -30,7 +30,7 @@ def trained_of(
     """What a fit learnt and needs; `before` are the classifier's buffers at its start, `tensors` what is stored, `runs`
     how each of its trainings went (`ClassifierTuner.record`)."""
     method, few, chosen = fit.method, fit.few, choice.taken if choice else {}
-    selection, notes = method.selection, [method.label_note]
+    selection, notes = method.selection, [method.note(fit.inputs)]
     if selection == "val" and fit.own.val_is:
         other = "training" if fit.own.val_is == "train" else "test"
         notes.append(f"validation and {other} are the same pictures: nothing is chosen on them")
