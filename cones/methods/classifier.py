@@ -126,7 +126,13 @@ class ClassifierInputs:
 
 
 class Classifier(nn.Module):
-    """images -> class logits. What is not a parameter that requires a gradient is constant."""
+    """images -> class logits. What is not a parameter that requires a gradient is constant.
+
+    keeps_texts  whether class texts that the text encoder makes of what has trained depend on no image, and are made
+                 once for all test images: then scoring needs class vectors and no text encoder
+    """
+
+    keeps_texts: bool = False
 
     @abstractmethod
     def forward(self, images: ImageFeatures | Tensor) -> Tensor:
@@ -184,13 +190,13 @@ class ClassifierMethod(ABC):
     may_be_off     options that null turns off
     needs_tree     whether it needs a tree of the classes; cells of a set without one are holes with that reason
     needs_captions whether it learns of captions; cells of a set without any are holes with that reason
+    needs_unlabelled  whether it reads the features of all training images, without labels
     label_note     what a table says beside the row, such as that a form is a reconstruction; or None
     test_views     views of a test image that a classifier of pixels gets; if they are several, in one tensor (B, views,
                    3, side, side): the first is the image as it is tested, the others are cut and turned as training
                    images are, seeded by the image's name, so that an answer depends on no other image
     """
 
-    needs_unlabelled  whether it reads the features of all training images, without labels
     serves: frozenset[TaskName] = frozenset({"classification"})
     grid_resize: GridResize = "bicubic"
     reads: frozenset[Reads] = frozenset({"pooled"})
@@ -201,13 +207,13 @@ class ClassifierMethod(ABC):
     needs_tree: bool = False
     may_be_off: frozenset[str] = frozenset()
     needs_captions: bool = False
+    needs_unlabelled: bool = False
     label_note: str | None = None
     test_views: int = 1
 
     @staticmethod
     def load(name: str) -> ClassifierMethod:
         """The method of a name, for models of two encoders. ConesError if it has no form for them."""
-    needs_unlabelled: bool = False
         entry = METHODS.find(name)
         if entry.classifier is None:
             raise ConesError(
@@ -221,16 +227,16 @@ class ClassifierMethod(ABC):
         """None, or the reason why the method cannot be run with this model or in this setting; tables print it."""
         return None
 
+    def note(self, inputs: ClassifierInputs) -> str | None:
+        """What a table says beside the row: by default `label_note`, whatever the options."""
+        return self.label_note
+
     def options(self, inputs: ClassifierInputs) -> dict[str, Any]:
         """The method's own numbers: the published ones, overridden by those of the cell. ConesError for a name that the
         method does not know, or what is no number where the published value is one."""
         where = f"{type(self).__name__}: recipe.options"
         check_options(inputs.recipe.options, self.recipe.options, where=where, may_be_off=self.may_be_off)
         return {**self.recipe.options, **inputs.recipe.options}
-    def note(self, inputs: ClassifierInputs) -> str | None:
-        """What a table says beside the row: by default `label_note`, whatever the options."""
-        return self.label_note
-
 
     @abstractmethod
     def classifier(self, inputs: ClassifierInputs) -> Classifier:

@@ -39,11 +39,12 @@ def trained_of(
         notes.append(NOTHING_CHOSEN)
     if fit.recipe.max_steps is not None:
         notes.append(f"{fit.recipe.max_steps} steps at most, whatever the epochs")
+    scores_with_texts = "text_encoder" in method.reads and not fit.classifier.keeps_texts
     notes += [*_not_as_published(fit), *_warm_up(fit.recipe, runs), *_sources(fit), *fit.notes()]
     return Trained(
         values=_learnt_values(fit.classifier, before, chosen),
         stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
-        text_encoder=_text_values(fit.inputs.encoder) if "text_encoder" in method.reads else 0,
+        text_encoder=_text_values(fit.inputs.encoder) if scores_with_texts else 0,
         train_images=len(few.train) if method.labels == "train" else 0,
         val_images=len(few.val) if method.selection == "val" else 0,
         short_classes=few.short if method.labels == "train" else {},
