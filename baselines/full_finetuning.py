@@ -7,6 +7,7 @@ there, batch 32 and none here), its head being the class texts of the text encod
 
 from torch import Tensor
 
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.class_vectors import mean_cosines
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.methods.method import PromptInputs, TuningMethod
@@ -54,8 +55,11 @@ class BothEncoders(Classifier):
     """Pixels and the tokens of K class texts through both encoders. Batch normalisation keeps the statistics of
     pretraining."""
 
+    keeps_texts = True
+
     def __init__(self, encoder: DualEncoder, ids: Tensor, ends: Tensor):
         super().__init__()
+        self.kept = KeptTexts()
         self.encoder = encoder.requires_grad_(True)
         self.register_buffer("ids", ids)  # (K, L)
         self.register_buffer("ends", ends)  # (K,)
@@ -65,9 +69,18 @@ class BothEncoders(Classifier):
         self.encoder.eval()
         return self
 
+    def class_texts(self) -> Tensor:
+        """(K, d), not normalised; at test made once for as long as the text encoder does not change."""
+        image, named = self.encoder.image_prefix, self.encoder.named_parameters()
+        weights = (value for name, value in named if not name.startswith(image))
+        return self.kept.at_test(self, weights, self._texts)
+
+    def _texts(self) -> Tensor:
+        return self.encoder.encode_text(self.encoder.embed_text(self.ids), self.ends)
+
     def forward(self, images: Tensor) -> Tensor:
-        text = self.encoder.encode_text(self.encoder.embed_text(self.ids), self.ends)
-        return self.encoder.logit_scale.exp() * mean_cosines(self.encoder.encode_image(images).pooled, text)
+        pooled = self.encoder.encode_image(images).pooled
+        return self.encoder.logit_scale.exp() * mean_cosines(pooled, self.class_texts())
 
 
 class FullyTunedEncoders(ClassifierMethod):

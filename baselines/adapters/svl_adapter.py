@@ -64,6 +64,7 @@ class SVLAdapter(ClassifierMethod):
     """The network on the second features trains; with alpha 0 the classifier is zero-shot at the code's scale."""
 
     reads = frozenset({"pooled", "self_supervised"})
+    needs_unlabelled = True
     selection = "val"
     recipe = Recipe(
         optimiser="adam",

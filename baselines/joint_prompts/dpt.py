@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from baselines.joint_prompts.class_aware import ClassAwareTokens
 from baselines.text_prompts.context import START, ContextTexts, cross_entropy, start_of_context
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.methods.recipes import steps_per_epoch
 from cones.models.dual_encoder import BlockTokens, scaled_cosines, unit
@@ -56,6 +57,8 @@ class DualPrompts(Classifier):
     `step` counts the optimiser's steps.
     """
 
+    keeps_texts = True
+
     def __init__(
         self,
         texts: ContextTexts,
@@ -68,6 +71,7 @@ class DualPrompts(Classifier):
         likely: int,
     ):
         super().__init__()
+        self.kept = KeptTexts()
         self.texts, self.aware, self.scale, self.likely = texts, aware, scale, likely
         self.context, self.tokens = nn.Parameter(context), nn.Parameter(tokens)
         self.register_buffer("hand", hand)
@@ -75,7 +79,7 @@ class DualPrompts(Classifier):
 
     def readings(self, images: Tensor) -> dict[str, Tensor]:
         """z, z1, z2 (B, K), the likely classes `top` (B, k) and what `aware` reads of them (blocks, B, k, K)."""
-        texts = self.texts(self.context)
+        texts = self.kept.at_test(self, [self.context], lambda: self.texts(self.context))
         with torch.no_grad():
             frozen = self.texts.encoder.encode_image(images).pooled
             top = scaled_cosines(frozen, self.hand, self.scale).topk(self.likely).indices  # (B, k)

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 from baselines.text_prompts.context import WORDS, ContextTexts, context_of_words, drawn_context
@@ -39,6 +38,8 @@ class DeepPrompts(JointPrompts):
 class PromptedEncoders(Classifier):
     """Pixels (B, 3, side, side) -> logits = `scale` * cosine of prompted image and prompted text; the encoders rest."""
 
+    keeps_texts = True
+
     def __init__(self, texts: ContextTexts, prompts: JointPrompts, scale: float):
         super().__init__()
         self.texts, self.prompts, self.scale = texts, prompts, scale
@@ -50,9 +51,7 @@ class PromptedEncoders(Classifier):
 
     def class_texts(self) -> Tensor:
         """(K, d), not normalised; at test computed once for as long as no prompt changes."""
-        if torch.is_grad_enabled() or self.training:
-            return self.texts(*self.prompts.of_texts())
-        return self.kept.of(self.prompts.parameters(), lambda: self.texts(*self.prompts.of_texts()))
+        return self.kept.at_test(self, self.prompts.parameters(), lambda: self.texts(*self.prompts.of_texts()))
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, d), not normalised."""

@@ -85,6 +85,10 @@ class UPT(JointPromptMethod):
         options={"form": "code", "vectors": 4, "inner": 128, "start_std": 0.02},
     )
 
+    def note(self, inputs: ClassifierInputs) -> str | None:
+        is_paper = self.options(inputs)["form"] == "paper"
+        return "form paper is a reconstruction: in the public code no vector sees another" if is_paper else None
+
     def classifier(self, inputs: ClassifierInputs) -> PromptedEncoders:
         own, encoder, generator = self.options(inputs), inputs.encoder, inputs.generator
         context = drawn_context(inputs, own["vectors"], std=own["start_std"])

@@ -60,6 +60,8 @@ def meta_network(width_in: int, width_out: int, reduction: int, generator: torch
 class MovedContext(ContextClassifier):
     """Context (M, w), and the network that moves it."""
 
+    keeps_texts = False
+
     def __init__(self, texts: ContextTexts, context: Tensor, scale: float, meta_net: nn.Module):
         super().__init__(texts, context, scale)
         self.meta_net = meta_net

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import Classifier, ClassifierInputs, choice
 from cones.models.dual_encoder import BlockTokens, DualEncoder, ImageFeatures, Tokenizer, scaled_cosines, unit
 from cones.models.losses import LossTerm
@@ -98,13 +99,19 @@ def placed_rows(vectors: int, name: int, length: int, position: str) -> list[int
 class ContextClassifier(Classifier):
     """logits = `scale` * cosine of image and class text; the context trains."""
 
+    keeps_texts = True
+
     def __init__(self, texts: ContextTexts, context: Tensor, scale: float):
         super().__init__()
+        self.kept = KeptTexts()
         self.texts, self.scale = texts, scale
         self.context = context if isinstance(context, nn.Parameter) else nn.Parameter(context.clone())
 
     def class_texts(self) -> Tensor:
-        """(K, d), not normalised."""
+        """(K, d), not normalised; at test made once for as long as the context does not change."""
+        return self.kept.at_test(self, [self.context], self.made_texts)
+
+    def made_texts(self) -> Tensor:
         return self.texts(self.context)
 
     def forward(self, images: ImageFeatures) -> Tensor:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from baselines.text_prompts.context import ContextTexts
 from baselines.text_prompts.context_decoder import ContextDecoder
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.data.class_maps import IGNORED
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.models.dual_encoder import unit
@@ -48,6 +49,8 @@ TEMPERATURE, GAMMA, GROUP = 0.07, 1e-4, 8  # GROUP: channels of one group of the
 class GuidedMap(Classifier):
     """Positions -> logits (B, K, H, W); the encoders are frozen."""
 
+    keeps_texts = True
+
     def __init__(
         self,
         texts: ContextTexts,
@@ -57,6 +60,7 @@ class GuidedMap(Classifier):
         auxiliary: float,
     ):
         super().__init__()
+        self.kept = KeptTexts()
         self.texts, self.context_decoder, self.head, self.auxiliary = texts, decoder, head, auxiliary
         self.contexts = nn.Parameter(contexts)  # (1, M, w)
         self.gamma = nn.Parameter(torch.full((texts.encoder.width,), GAMMA, device=contexts.device))
@@ -67,7 +71,7 @@ class GuidedMap(Classifier):
 
     def guided(self, images: Positions) -> Tensor:
         """(B, K, d), not normalised."""
-        texts = self.texts(self.contexts)  # (K, d)
+        texts = self.kept.at_test(self, [self.contexts], lambda: self.texts(self.contexts))  # (K, d)
         picture = torch.cat([images.pooled[:, None], images.features], dim=1)  # (B, 1 + H W, d)
         return texts + self.gamma * self.context_decoder(texts.expand(len(images), -1, -1), picture)
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.text_prompts.context import START, ContextTexts, start_of_context
+from baselines.text_prompts.kept_texts import KeptTexts
 from baselines.text_prompts.negative_texts import ContextAndNegative
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.models.dual_encoder import ImageFeatures, unit
@@ -51,9 +52,12 @@ METHOD = {
 class PairedTexts(Classifier):
     """Contexts (M, w), or (K, M, w) of each class, both train. logits are those of a class being there over not."""
 
+    keeps_texts = True
+
     def __init__(self, texts: ContextTexts, negative: Tensor, positive: Tensor, own: dict[str, Any]):
         """`own`: the method's options."""
         super().__init__()
+        self.kept = KeptTexts()
         self.texts, self.sharpness, self.scale = texts, own["sharpness"], own["scale"]
         self.weight = own["loss_weight"]
         self.loss = {key: own[key] for key in ("power_there", "power_absent", "shift")}
@@ -62,7 +66,10 @@ class PairedTexts(Classifier):
         )
 
     def class_texts(self) -> Tensor:
-        """(2, K, d), negative first, not normalised."""
+        """(2, K, d), negative first, not normalised; at test made once for as long as the contexts do not change."""
+        return self.kept.at_test(self, [self.negative, self.positive], self._made_texts)
+
+    def _made_texts(self) -> Tensor:
         both = torch.stack([self.negative, self.positive])
         return self.texts(both if both.ndim == 4 else both[:, None])
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class KeptTexts:
@@ -12,6 +12,12 @@ class KeptTexts:
     def __init__(self) -> None:
         self._values: Tensor | None = None
         self._texts: Tensor | None = None
+
+    def at_test(self, classifier: nn.Module, parameters: Iterable[Tensor], made: Callable[[], Tensor]) -> Tensor:
+        """As `of`; while the classifier trains, or gradients are wanted, always those of `made()`."""
+        if torch.is_grad_enabled() or classifier.training:
+            return made()
+        return self.of(parameters, made)
 
     def of(self, parameters: Iterable[Tensor], made: Callable[[], Tensor]) -> Tensor:
         """The texts that were made with these values, or now those of `made()`."""

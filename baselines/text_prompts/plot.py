@@ -48,7 +48,7 @@ class TransportedTexts(ContextClassifier):
         super().__init__(texts, context, scale)
         self.pooled = pooled
 
-    def class_texts(self) -> Tensor:
+    def made_texts(self) -> Tensor:
         """(N, K, d), not normalised."""
         return self.texts(self.context[:, None])
 

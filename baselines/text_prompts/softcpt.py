@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.text_prompts.context import ContextTexts, drawn_context, images_in
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe, Task, choice
 from cones.models.dual_encoder import ImageFeatures, scaled_cosines
 from cones.models.losses import LossTerm, LossTerms
@@ -47,8 +48,11 @@ VARIANTS = ("NATA", "NATS", "CATA", "CATS", "CSTA", "CSTS")
 class SharedPrompts(Classifier):
     """`learned`: task (4, w) or (T, 4, w); generator (d or 2 d, M w); class_ (4, w) or (K, 4, w) with a class part."""
 
+    keeps_texts = True
+
     def __init__(self, inputs: ClassifierInputs, tasks: list[Task], learned: nn.ParameterDict, own: dict[str, Any]):
         super().__init__()
+        self.kept = KeptTexts()
         encoder, tokenizer = inputs.encoder, inputs.tokenizer
         self.scale, self.learned, self.vectors = inputs.logit_scale, learned, own["vectors"]
         self.task_texts = ContextTexts(encoder, tokenizer, [task.name for task in tasks], vectors=own["inner_vectors"])
@@ -72,7 +76,10 @@ class SharedPrompts(Classifier):
         return (self.generator_input() @ self.learned["generator"]).unflatten(1, (self.vectors, -1))
 
     def class_texts(self) -> Tensor:
-        """(K, d), not normalised."""
+        """(K, d), not normalised; at test made once for as long as nothing learned changes."""
+        return self.kept.at_test(self, self.learned.values(), self._made_texts)
+
+    def _made_texts(self) -> Tensor:
         contexts = self.contexts()
         return self.texts(contexts[self.task_of] if self.inner_texts is None else contexts)
 

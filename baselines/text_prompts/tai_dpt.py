@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.text_prompts.context import START, ContextTexts, images_in, start_of_context
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import (
     Classifier,
     ClassifierInputs,
@@ -52,10 +53,13 @@ METHOD = {
 class DoubleTexts(Classifier):
     """Contexts (M, w): `context` for what is pooled, `local` for positions. Sharpness is that of images, or words."""
 
+    keeps_texts = True
+
     def __init__(
         self, texts: ContextTexts, context: Tensor, local: Tensor, *, scale: float, images: float, words: float
     ):
         super().__init__()
+        self.kept, self.kept_local = KeptTexts(), KeptTexts()
         self.texts, self.scale, self.of_images, self.of_words = texts, scale, images, words
         self.context, self.local = (
             one if isinstance(one, nn.Parameter) else nn.Parameter(one.clone()) for one in (context, local)
@@ -67,11 +71,13 @@ class DoubleTexts(Classifier):
         return (self.pooled_logits(pooled) + self.local_logits(positions, self.of_images)) / 2
 
     def pooled_logits(self, pooled: Tensor) -> Tensor:
-        return scaled_cosines(pooled, self.texts(self.context), self.scale)
+        texts = self.kept.at_test(self, [self.context], lambda: self.texts(self.context))
+        return scaled_cosines(pooled, texts, self.scale)
 
     def local_cosines(self, rows: Tensor) -> Tensor:
         """(B, R, d) -> (B, R, K)."""
-        return unit(rows) @ unit(self.texts(self.local)).T
+        texts = self.kept_local.at_test(self, [self.local], lambda: self.texts(self.local))
+        return unit(rows) @ unit(texts).T
 
     def local_logits(self, rows: Tensor, sharpness: float, there: Tensor | None = None) -> Tensor:
         """`there` (B, R) says which rows belong to a text; None: all."""

@@ -46,6 +46,8 @@ METHOD = {
 class AveragedRuns(Classifier):
     """The mean of several classifiers' logits."""
 
+    keeps_texts = True
+
     def __init__(self, runs: Sequence[ContextClassifier]):
         super().__init__()
         self.runs = nn.ModuleList(runs)
@@ -58,6 +60,7 @@ class UPL(CoOp):
     """No label is used."""
 
     labels = "none"
+    needs_unlabelled = True
     recipe = Recipe(
         optimiser="sgd", learning_rate=2e-3, epochs=50, options={**START, "images_per_class": 16, "runs": 16}
     )

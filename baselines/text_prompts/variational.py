@@ -68,11 +68,20 @@ class RandomContext(ContextClassifier):
         self.posterior, self.weight = posterior, weight
         self.register_buffer("draws", draws)
 
+    @property
+    def keeps_texts(self) -> bool:
+        return isinstance(self.posterior, FreePosterior)
+
     def log_probabilities(self, images: Tensor, draws: Tensor) -> Tensor:
         """Images (B, d) and eps (S, B or 1, w) -> (S, B, K), of each draw."""
         mean, log_variance = self.posterior(unit(images))
-        added = mean + draws * (log_variance / 2).exp()  # (S, B or 1, w)
-        texts = self.texts((self.context + added[:, :, None])[:, :, None])  # (S, B or 1, K, d)
+
+        def made() -> Tensor:
+            added = mean + draws * (log_variance / 2).exp()  # (S, B or 1, w)
+            return self.texts((self.context + added[:, :, None])[:, :, None])
+
+        values = (self.context, mean, log_variance, draws)
+        texts = self.kept.at_test(self, values, made) if self.keeps_texts else made()  # (S, B or 1, K, d)
         return F.log_softmax(image_by_image(images, texts.expand(-1, len(images), -1, -1), self.scale), -1)
 
     def forward(self, images: ImageFeatures) -> Tensor:

@@ -8,7 +8,8 @@ CLIP and v the same for all pictures; nothing is clamped. `form`:
                 last row or column; one draw for a whole pass
 Text: "This is a photo of a {}" without a full stop; names in small letters, hyphens are spaces. Cross-entropy, SGD 40,
 momentum 0.9, no decay, batch 256, 1000 epochs, cosine; v starts from N(0, 1), so that training begins below zero-shot;
-with `start_std` 0 it begins there. At 224 pixels the frame has 69,840 values.
+with `start_std` 0 it begins there: at zero-shot of its own text, which is not that of the set's template. At 224 pixels
+the frame has 69,840 values.
 
 What differs: the published code takes the best epoch by its test loader, here the last one counts; its 1000 linear
 warm-up steps are left out; `size` is published at 224 pixels and shrinks with the side of the model's pictures. At test

@@ -65,6 +65,8 @@ class LowRank(nn.Module):
 class LowRankEncoders(Classifier):
     """Pixels and the tokens of K class texts through both encoders, whose additions alone train."""
 
+    keeps_texts = True
+
     def __init__(self, encoder: DualEncoder, ids: Tensor, ends: Tensor, scale: float):
         super().__init__()
         self.encoder, self.scale = encoder.eval(), scale
@@ -84,10 +86,8 @@ class LowRankEncoders(Classifier):
 
     def class_texts(self) -> Tensor:
         """(K, d), not normalised; at test computed once for as long as no weight changes."""
-        if torch.is_grad_enabled() or self.training:
-            return self._texts()
         weights = (value for module in self.low_rank() for value in module.parameters())
-        return self.kept.of(weights, self._texts)
+        return self.kept.at_test(self, weights, self._texts)
 
     def _texts(self) -> Tensor:
         return self.encoder.encode_text(self.encoder.embed_text(self.ids), self.ends)

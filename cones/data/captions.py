@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cones.data.files import PICTURES
 from cones.data.formats.reading import read_json as read_native
 from cones.data.formats.reading import read_text
 from cones.data.formats.records import NativeFiles
@@ -25,7 +26,10 @@ IRREGULAR = {"men": "man", "women": "woman", "people": "person", "children": "ch
 BEFORE_ES = ("s", "x", "z", "ch", "sh", "o")  # buses, boxes, potatoes; but a kite is no kit
 UNNAMING = "a caption that names no class, left out"
 UNNAMED = "a class that no caption names"
-TABLES = (".csv", ".tsv", ".xlsx")
+TABLES, JSON_LINES = (".csv", ".tsv", ".xlsx"), (".jsonl", ".ndjson")
+NOT_LINES = dict.fromkeys(TABLES, "tables") | dict.fromkeys(JSON_LINES, "lines of JSON")
+# a line of Flickr8k.token.txt, of Kaggle's captions.txt, of JSON: a caption and more, all of it read as words
+WITH_MORE = re.compile(rf"\S+({'|'.join(map(re.escape, PICTURES))})\b|\{{", re.IGNORECASE)
 SHOWN = 60  # characters of a caption in a report
 ENDINGS = (("ies", "y"), ("ves", "fe"), ("ves", "f"), ("es", ""), ("s", ""))
 
@@ -62,11 +66,11 @@ def captions_of(file: Path, native: NativeFiles) -> list[str]:
     if not file.is_file():
         step = native.mend(f"complete the files, or correct `captions` of the source in {native.registry}")
         raise native.fault("the captions are missing", file, next_step=step)
-    if file.suffix.lower() in TABLES:
+    if (kind := NOT_LINES.get(file.suffix.lower())) is not None:
         step = native.mend("write the captions alone to a text file, one a line, and name that")
-        raise native.fault("captions are not read from tables", file, expected=".json or .txt", next_step=step)
+        raise native.fault(f"captions are not read from {kind}", file, expected=".json or .txt", next_step=step)
     if file.suffix.lower() != ".json":
-        return [line.strip() for line in read_text(file, native).splitlines() if line.strip()]
+        return _lines(file, native)
     content = read_native(file, native)
     try:
         return [" ".join(one["caption"].split()) for one in content["annotations"]]
@@ -77,6 +81,20 @@ def captions_of(file: Path, native: NativeFiles) -> list[str]:
             expected='{"annotations": [{"caption": "…"}, …]}',
             next_step="name another file as `captions` of the source, or a text file with a caption a line",
         ) from None
+
+
+def _lines(file: Path, native: NativeFiles) -> list[str]:
+    lines = [line.strip() for line in read_text(file, native).splitlines() if line.strip()]
+    with_more = [line for line in lines if WITH_MORE.match(line)]
+    if 2 * len(with_more) > len(lines):
+        raise native.fault(
+            "the lines are not captions alone",
+            file,
+            expected="a caption a line",
+            found=f"{with_more[0][:SHOWN]!r}",
+            next_step=native.mend("write the captions alone, without names of pictures and keys, one a line"),
+        )
+    return lines
 
 
 def read_captions(folder: Path, manifest: Mapping) -> list[tuple[str, list[int]]]:

@@ -77,7 +77,7 @@ class Trained(Strict):
 
     values         that training changed, chosen numbers apart
     stored_bytes   of the classifier beside the base model
-    text_encoder   parameters of the text encoder that scoring needs; 0 where class vectors are enough
+    text_encoder   parameters of the text encoder that scoring needs; 0 where class vectors, made once, are enough
     short_classes  {class: its images} of classes with fewer training images than asked for
     chosen         numbers chosen on validation, by name
     """

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from cones.data.task_rules import CLASSIFICATION, DENSE, MULTI_LABEL
 from cones.experiment.grids import Seeds
-from cones.experiment.outputs import classification_grids, setting_read
+from cones.experiment.outputs import classification_grids, setting_read, shows_one_number
 from cones.methods.method import METHODS
 from cones.methods.settings import Recipe
 from cones.runtime.errors import ConesError, closest
@@ -254,6 +254,9 @@ class Classification(Strict):
             raise ValueError(f"grids.{name}: `targets` go with `setting: few_shot`")
         if (needed := setting_read(name)) not in (None, grid.setting):
             raise ValueError(f"grids.{name}: its table reads `setting: {needed}`; found {grid.setting}")
+        if len(set(grid.shots)) > 1 and shows_one_number(name):
+            found = ", ".join(map(str, grid.shots))
+            raise ValueError(f"grids.{name}: its table shows one number of `shots`; found {found}; name one of them")
 
     def method(self, arm: str) -> str:
         return self.arms[arm].method or arm

@@ -65,6 +65,9 @@ class Output(Entry):
     setting: str | None = Field(
         None, description="of the grids of `classification` that it reads: the only one whose cells it can show"
     )
+    one_number: bool = Field(
+        False, description="of shots in a grid of `classification`: its rows tell several apart by nothing"
+    )
     needs: Literal["few_shot", "targets"] | None = Field(
         None, description="the key of its grids of detectors without which it has nothing to show"
     )
@@ -172,6 +175,12 @@ def setting_read(grid: str) -> str | None:
     """The setting that a grid of `classification` must have, if an output that reads it says so."""
     readers = (output for output in OUTPUTS.values() if output.reads == CLASSIFICATION and grid in output.grids)
     return next((output.setting for output in readers if output.setting), None)
+
+
+def shows_one_number(grid: str) -> bool:
+    """Whether an output that reads a grid of `classification` would mix the cells of several numbers of shots."""
+    readers = (output for output in OUTPUTS.values() if output.reads == CLASSIFICATION and grid in output.grids)
+    return any(output.one_number for output in readers)
 
 
 def needs_of(grid: str) -> str | None:

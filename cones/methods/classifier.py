@@ -92,7 +92,7 @@ class ClassifierInputs:
                 cuts texts that are too long, which are refused otherwise
     logit_scale exp of the model's logit scale
     train, val  the few labelled images; their features as the method's `reads` asks
-    unlabelled  features of all training images in order, without labels, for methods that use them
+    unlabelled  features of all training images in order, without labels, where the method `needs_unlabelled`
     encoder     the model, where the method reads an encoder, else None; tokenizer beside it
     generator   seeded by the cell: the only source of random starts
     concepts    (K, N, d) vectors of stage 1, for its second stage
@@ -126,7 +126,13 @@ class ClassifierInputs:
 
 
 class Classifier(nn.Module):
-    """images -> class logits. What is not a parameter that requires a gradient is constant."""
+    """images -> class logits. What is not a parameter that requires a gradient is constant.
+
+    keeps_texts  whether class texts that the text encoder makes of what has trained depend on no image, and are made
+                 once for all test images: then scoring needs class vectors and no text encoder
+    """
+
+    keeps_texts: bool = False
 
     @abstractmethod
     def forward(self, images: ImageFeatures | Tensor) -> Tensor:
@@ -184,6 +190,7 @@ class ClassifierMethod(ABC):
     may_be_off     options that null turns off
     needs_tree     whether it needs a tree of the classes; cells of a set without one are holes with that reason
     needs_captions whether it learns of captions; cells of a set without any are holes with that reason
+    needs_unlabelled  whether it reads the features of all training images, without labels
     label_note     what a table says beside the row, such as that a form is a reconstruction; or None
     test_views     views of a test image that a classifier of pixels gets; if they are several, in one tensor (B, views,
                    3, side, side): the first is the image as it is tested, the others are cut and turned as training
@@ -200,6 +207,7 @@ class ClassifierMethod(ABC):
     needs_tree: bool = False
     may_be_off: frozenset[str] = frozenset()
     needs_captions: bool = False
+    needs_unlabelled: bool = False
     label_note: str | None = None
     test_views: int = 1
 
@@ -218,6 +226,10 @@ class ClassifierMethod(ABC):
     def supports(self, model_name: str, setting: str) -> str | None:
         """None, or the reason why the method cannot be run with this model or in this setting; tables print it."""
         return None
+
+    def note(self, inputs: ClassifierInputs) -> str | None:
+        """What a table says beside the row: by default `label_note`, whatever the options."""
+        return self.label_note
 
     def options(self, inputs: ClassifierInputs) -> dict[str, Any]:
         """The method's own numbers: the published ones, overridden by those of the cell. ConesError for a name that the

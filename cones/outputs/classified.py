@@ -33,7 +33,7 @@ COLUMNS = (
     *("tree_nodes", "tree_consistent", "tree_cuts", "no_tree"),
     *("trained_values", "stored_bytes", "text_encoder", "train_images", "val_images", "short_classes"),
     *("labels", "selection", "chosen", "note", "steps", *COST, "peak_memory_bytes", "device"),
-    "answers",  # sha256 of all answers: cells whose answers are the same have the same
+    "answers",  # digest of those for the target: cells whose answers for it are the same have the same
 )
 
 
@@ -87,7 +87,6 @@ def _rows(one: ClassifiedCell) -> list[dict]:
         **{name: getattr(trained, name) for name in ("labels", "selection", "note")},
         "short_classes": _listed(trained.short_classes),
         "chosen": _listed(trained.chosen),
-        "answers": one.run["sha256"].get("predictions.json"),
         **_cost(one.run),
     }
     rows = []
@@ -101,6 +100,7 @@ def _rows(one: ClassifiedCell) -> list[dict]:
             what |= {"no_tree": tree.reason}
         what["mean_iou"] = score.dense.mean_iou if score.dense else None
         what["curve"] = ", ".join(f"{point.at:g} {point.accuracy:.4f}" for point in score.curve) or None
+        what["answers"] = one.run.get("answers", {}).get(target)
         rows.append({**key, "status": "done", **what, **known})
     return rows
 

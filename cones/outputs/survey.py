@@ -104,7 +104,7 @@ def sheet(columns: list[str], rows: list[Row], *, suite: str, title: str | None 
         *LEGEND,
         "mean: over the datasets; (n/N) marks a mean over n of the N datasets only, which compares with no other.",
         "trained values, stored bytes: what training changed, and what is kept beside the base model. text encoder:"
-        " parameters of it that scoring needs; 0 where class vectors are enough.",
+        " parameters of it that scoring needs; 0 where class vectors, made once, are enough.",
         "per step, fit: seconds of an optimiser step, and of all that fitting took; per image: of scoring one test"
         " image, without the frozen image encoder, whose features are computed once for all methods.",
         "labels: whether the few training labels are used. chosen by: the labels by which numbers of the method were"

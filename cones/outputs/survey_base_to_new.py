@@ -32,6 +32,7 @@ OUTPUT = {
     "reads": "classification",
     "grids": ["survey_base_to_new"],
     "setting": "base_to_new",
+    "one_number": True,
     "title": "From base to new classes",
     "about": "Half of the classes have labelled images: what is left of the other half?",
     "figures": ["survey_base_to_new"],

@@ -50,12 +50,12 @@ def frame(cells: DataFrame, *, suite: str) -> DataFrame:
 
 
 def _notes(arm) -> list[str]:
-    """Those of every table of the survey, in words of pixels: a class may be in no training picture, or in no map."""
+    """Those of every table of the survey, in words of pixels: a class may have nothing to learn from, or no map."""
     untrained = dict.fromkeys(record["short_classes"] for record in arm.records if record["short_classes"])
     absent = dict.fromkeys(record["absent"] for record in arm.records if record["absent"])
     return [
         *dict.fromkeys(part for record in arm.records if record["note"] for part in record["note"].split("; ")),
-        *(f"in no training picture of a seed: {names.replace(' 0', '')}" for names in untrained),
+        *(f"with nothing to learn from in a seed (middle squares): {names.replace(' 0', '')}" for names in untrained),
         *(f"in no test picture and never answered, so without a number: {names}" for names in absent),
         *arm.reasons(),
     ]

@@ -65,11 +65,12 @@ class Arm:
         ]
 
     def _as_zero_shot(self) -> list[str]:
-        """On which datasets the method answers as zero-shot does, such as where a chosen share of it is 0."""
+        """On which test images the method answers as zero-shot does, such as where a chosen share of it is 0."""
         seeds: dict[str, set[int]] = {}
         for record in self.records:
             if record["as_zero_shot"]:
-                seeds.setdefault(record["dataset"], set()).add(record["seed"])
+                dataset, target = record["dataset"], record["target"]
+                seeds.setdefault(dataset if dataset == target else f"{dataset} on {target}", set()).add(record["seed"])
         found = {name: f"{name} (seed {', '.join(map(str, sorted(some)))})" for name, some in seeds.items()}
         return [f"every answer is zero-shot's: {', '.join(found.values())}"] if found else []
 
@@ -95,11 +96,11 @@ def label_of(arm: str, method: str) -> str:
 
 def records_of(cells) -> list[Record]:
     """The rows of a list of cells, with None where there is no value; `as_zero_shot` says of a cell of another method
-    whether all its answers are those of zero-shot in the same setting, to the last digit."""
+    whether all its answers for the target are those of zero-shot in the same setting, to the last digit."""
     records = cells.astype(object).where(cells.notna(), None).to_dict("records")
 
     def key(record: Record) -> tuple:
-        return (*(record[name] for name in ("model", "dataset", "setting", "shots")), record["answers"])
+        return tuple(record[name] for name in ("model", "dataset", "setting", "shots", "target", "answers"))
 
     zero_shot = {key(record) for record in records if record["method"] == "zero_shot" and record["answers"]}
     return [

@@ -17,6 +17,7 @@ OUTPUT = {
     "reads": "classification",
     "grids": ["survey_shift"],
     "setting": "few_shot",
+    "one_number": True,
     "title": "Shifted and other datasets",
     "about": "Fitted on one dataset: what is left on images that look different, or on other classes?",
     "further": ["survey_shift_cells.csv"],

@@ -29,6 +29,7 @@ OUTPUT = {
     "reads": "classification",
     "grids": ["survey_wise_ft"],
     "setting": "few_shot",
+    "one_number": True,
     "curve": True,
     "title": "WiSE-FT: between zero-shot and tuned weights",
     "about": "Does a mixture of both weights lose less on shifted images than it gains on its own?",

@@ -9,7 +9,7 @@ from cones.experiment.classification import JOINT, Setting
 from cones.experiment.classification_cells import joint_of, settings_of
 from cones.runtime.artifacts import save_tensors, write_json
 from cones.runtime.progress import log
-from cones.runtime.provenance import run_provenance
+from cones.runtime.provenance import run_provenance, settings_digest
 from cones.runtime.verification import fingerprints
 from cones.steps.classify import CellFit
 from cones.steps.dense_cell import DenseFit
@@ -20,7 +20,8 @@ FILES = ("state.safetensors", "tuning.json", "predictions.json", "metrics.json")
 
 
 def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
-    """Writes the state, how it was fitted, predictions, metrics, and last `run.json`.
+    """Writes the state, how it was fitted, predictions, metrics, and last `run.json`, with a digest of the answers for
+    each target.
 
     An interrupted training of the same `identity`, a digest of settings, code and inputs, is gone on with.
     """
@@ -30,18 +31,21 @@ def classify_cell(plan: Plan, cell: Cell, *, identity: str = "") -> None:
         digest = save_tensors(cell.folder / "state.safetensors", {}, {"skipped": reason})
         write_json(cell.folder / "tuning.json", {"skipped": reason, "sha256": {"state.safetensors": digest}})
         write_json(cell.folder / "predictions.json", {})
-        metrics, record, scoring = fit.metrics(status="skipped", reason=reason), {"skipped": reason}, {}
+        metrics, record, scoring, answers = fit.metrics(status="skipped", reason=reason), {"skipped": reason}, {}, {}
     else:
         record, trained = fit.run(identity)
         scored, scoring = fit.score()
-        write_json(cell.folder / "predictions.json", {one.target.key: one.predictions for one in scored}, indent=None)
+        predictions = {one.target.key: one.predictions for one in scored}
+        write_json(cell.folder / "predictions.json", predictions, indent=None)
+        answers = {key: settings_digest(one) for key, one in predictions.items()}
         targets = {one.target.key: fit.target_score(one) for one in scored}
         metrics = fit.metrics(status="done", targets=targets, trained=trained)
         log.info("%s: %s", cell, ", ".join(_shown(key, one) for key, one in targets.items()))
     write_classification_metrics(cell.folder / "metrics.json", metrics)
     provenance = run_provenance(inputs=fit.inputs_sha256(), settings=settings_of(plan, cell), device=str(fit.device))
     files = fingerprints(cell.folder, FILES)
-    write_json(cell.folder / "run.json", {**provenance, "sha256": files, "tuning": record, "inference": scoring})
+    record = {**provenance, "sha256": files, "answers": answers, "tuning": record, "inference": scoring}
+    write_json(cell.folder / "run.json", record)
 
 
 def fit_of(plan: Plan, cell: Cell) -> CellFit:

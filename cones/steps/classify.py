@@ -159,7 +159,7 @@ class CellFit:
             generator=generator("start", self.cell.seed),
             train=self.images_to_learn("train"),
             val=self.images_to_learn("val"),
-            unlabelled=self.images_to_learn("every").features,
+            unlabelled=self.images_to_learn("every").features if self.method.needs_unlabelled else None,
             encoder=encoder,
             tokenizer=tokenizer_for(self.cell.model) if encoder is not None else None,
             concepts=self._concepts(),
@@ -179,8 +179,9 @@ class CellFit:
         }
 
     def images_to_learn(self, part: str) -> LabelledFeatures:
-        """Stored features of the images to "train" on, to "val"idate on, or of "every" training image."""
-        items = getattr(self.few, part)
+        """Stored features of the images to "train" on, to "val"idate on, or of "every" training image; none for what
+        learns of captions alone."""
+        items = [] if self.method.needs_captions and self.method.labels == "none" else getattr(self.few, part)
         views = self.own.views(items) if part == "train" else None
         features, labels = self.own.features(items).to(self.device), self._labels(items).to(self.device)
         return LabelledFeatures(features, labels, None if views is None else to_device(views, self.device))
@@ -191,7 +192,7 @@ class CellFit:
     def _scale(self, encoder: DualEncoder | None) -> float:
         if encoder is not None:
             return float(encoder.logit_scale.exp())
-        return float(self.own.stored("pooled")["logit_scale"])
+        return float(self.own.stored("pooled", "logit_scale"))
 
     def _captions(self) -> Captions | None:
         """Of a set that has some, for methods that need them."""
@@ -237,7 +238,7 @@ class CellFit:
         self.classifier.eval()
         tensors = own_tensors(self.classifier, self.inputs.encoder)
         digest = save_tensors(self.cell.folder / "state.safetensors", tensors, {"weights": sha256(self.weights)})
-        trained = trained_of(self, before, tensors, choice)
+        trained = trained_of(self, before, tensors, choice, runs)
         record = {
             "recipe": self.recipe.model_dump(mode="json"),
             "runs": runs,

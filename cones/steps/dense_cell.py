@@ -100,7 +100,8 @@ class DenseFit(CellFit):
             return None
         if not self.own.items["train"]:
             return "the data set has no pictures to learn from"
-        return "no labelled pixel in its training pictures" if len(self.few.short) == len(self.own.classes) else None
+        is_empty = len(self.few.short) == len(self.own.classes)
+        return "no labelled pixel in the middle squares of its training pictures" if is_empty else None
 
     @property
     def reads_maps(self) -> bool:
@@ -113,18 +114,30 @@ class DenseFit(CellFit):
         return asked or self.encoder.picture_format.side
 
     @cached_property
+    def drawn(self) -> tuple[list[MappedItem], list[MappedItem]]:
+        """The pictures to learn from, and those to validate on."""
+        given = self.own.items["train"], self.own.val_items
+        return few_pictures(*given, self.setting.shots, self.cell.seed)
+
+    @cached_property
     def few(self) -> FewImages:
-        items = self.own.items
-        train, val = few_pictures(items["train"], items["val"], self.setting.shots, self.cell.seed)
-        seen = {label for item in train for label in set(self.own.class_map(item).flat)}
-        labels = range(len(self.own.classes))
-        short = {self.own.classes[label]: 0 for label in labels if label not in seen}
-        return FewImages(labels, train, val, train, short)
+        """`short`: the classes of which the method, as it reads maps, has nothing to learn from."""
+        (train, val), names = self.drawn, self.own.classes
+        seen = set(self.to_train_on.labels.unique().tolist())
+        uses_labels = self.method.labels == "train"
+        short = {name: 0 for label, name in enumerate(names) if uses_labels and label not in seen}
+        return FewImages(range(len(names)), train, val, train, short)
+
+    @cached_property
+    def to_train_on(self) -> LabelledFeatures:
+        """Nothing for a method that uses no labels."""
+        return self._labelled(self.drawn[0] if self.method.labels == "train" else [])
 
     def images_to_learn(self, part: str) -> LabelledFeatures:
         """Of a part that the method uses; none is read without its labels."""
-        is_used = {"train": self.method.labels == "train", "val": self.method.selection == "val", "every": False}
-        return self._labelled(getattr(self.few, part) if is_used[part] else [])
+        if part == "train":
+            return self.to_train_on
+        return self._labelled(self.few.val if part == "val" and self.method.selection == "val" else [])
 
     def _scale(self, encoder: DualEncoder | None) -> float:
         return super()._scale(self.encoder)

@@ -57,6 +57,8 @@ class Target:
 class PreparedDataset:
     """A prepared dataset as its manifest has it; `files` are those of stored features, by their kind."""
 
+    items: Mapping[str, list]
+
     def __init__(self, plan: Plan, cell: Cell, dataset: str):
         self.name, self.folder, self.manifest = dataset, plan.data_folder(dataset), plan.manifest(dataset)
         self.files: dict[str, Path] = {}
@@ -70,6 +72,17 @@ class PreparedDataset:
     def classes(self) -> list[str]:
         return self.manifest["classes"]
 
+    @property
+    def val_is(self) -> str | None:
+        """The split whose pictures are those of validation as well, if there is one."""
+        same = self.manifest.get("same_splits", {})
+        return same.get("val") or ("test" if same.get("test") == "val" else None)
+
+    @property
+    def val_items(self) -> list:
+        """Those that something may be chosen on: none where they are trained or tested on too."""
+        return [] if self.val_is else self.items["val"]
+
 
 class LabelledDataset(PreparedDataset):
     """One of labelled pictures: its items and stored features, read when they are asked for."""
@@ -80,7 +93,7 @@ class LabelledDataset(PreparedDataset):
         self.files = {kind: features_file(plan, cell.model, dataset, kind) for kind in kinds}
         if "self_supervised" in method_of(plan, cell.arm).features:
             self.files["second"] = self_supervised_file(plan, dataset)
-        self._stored: dict[str, Mapping[str, Tensor]] = {}
+        self._stored: dict[tuple[str, str], Tensor] = {}
 
     @property
     def has_label_sets(self) -> bool:
@@ -110,10 +123,10 @@ class LabelledDataset(PreparedDataset):
             tree=self.manifest.get("class_tree"),
         )
 
-    def stored(self, kind: str) -> Mapping[str, Tensor]:
-        """The tensors of a file of features; ConesError if it is of other images."""
-        if kind not in self._stored:
-            tensors, metadata = load_tensors(self.files[kind])
+    def stored(self, kind: str, name: str) -> Tensor:
+        """A tensor of a file of features, such as those of a split; ConesError if it is of other images."""
+        if (kind, name) not in self._stored:
+            tensors, metadata = load_tensors(self.files[kind], wanted=lambda found: found == name)
             if metadata.get("items") != self.manifest["items"]["sha256"]:
                 raise ConesError(
                     "the features are of another list of images",
@@ -122,8 +135,8 @@ class LabelledDataset(PreparedDataset):
                     found=metadata.get("items"),
                     next_step="delete it and run again",
                 )
-            self._stored[kind] = tensors
-        return self._stored[kind]
+            self._stored[kind, name] = tensors[name]
+        return self._stored[kind, name]
 
     def features(self, items: Sequence[Item]) -> ImageFeatures:
         """Stored features of these items; of a method that reads none (n, 0)."""
@@ -138,14 +151,17 @@ class LabelledDataset(PreparedDataset):
         if "views" not in self.files:
             return None
         rows = [self.places[item.path][1] for item in items]
-        return self.stored("views")["train"][:, rows]
+        return self.stored("views", "train")[:, rows]
 
     def _rows(self, kind: str, items: Sequence[Item]) -> Tensor:
-        tensors, places = self.stored(kind), [self.places[item.path] for item in items]
-        if len({split for split, _ in places}) == 1:
-            return tensors[places[0][0]][[row for _, row in places]]
-        some = tensors["test"]
-        return torch.stack([tensors[split][row] for split, row in places]) if places else some[:0]
+        """A split that is asked for as it is stored is not copied: all positions to train on may fill the memory."""
+        places = [self.places[item.path] for item in items]
+        if not places:
+            return self.stored(kind, "test")[:0]
+        if len({split for split, _ in places}) > 1:
+            return torch.stack([self.stored(kind, split)[row] for split, row in places])
+        found, rows = self.stored(kind, places[0][0]), [row for _, row in places]
+        return found if rows == list(range(len(found))) else found[rows]
 
 
 @dataclass(frozen=True)
@@ -168,12 +184,11 @@ class FewImages:
         """The draw of a setting and seed: the same for every method and model."""
         every = list(range(len(dataset.classes)))
         if setting.kind == MULTI_LABEL:
-            known = {
-                split: partly_known(dataset.items[split], len(every), setting.shots, seed) for split in ("train", "val")
-            }
-            return cls(every, known["train"], known["val"], known["train"], {})
+            given = dataset.items["train"], dataset.val_items
+            train, val = (partly_known(items, len(every), setting.shots, seed) for items in given)
+            return cls(every, train, val, train, {})
         labels = base_and_new(every)[0] if setting.kind == "base_to_new" else every
-        train, val = (of_classes(dataset.items[split], labels) for split in ("train", "val"))
+        train, val = (of_classes(items, labels) for items in (dataset.items["train"], dataset.val_items))
         names = [dataset.classes[label] for label in labels]
         chosen, validation = few_shot(train, val, setting.shots, seed)
         return cls(labels, chosen, validation, train, short_classes(chosen, names, setting.shots))

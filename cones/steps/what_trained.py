@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from cones.evaluation.classification_metrics import Trained
 from cones.experiment.classification_cells import sources_of, targets_of
 from cones.methods.classifier import Choice, Classifier
+from cones.methods.settings import Recipe
 from cones.models.dual_encoder import DualEncoder
 
 if TYPE_CHECKING:
@@ -20,21 +21,30 @@ NOTHING_CHOSEN = "no validation images: nothing was chosen, the values given are
 
 
 def trained_of(
-    fit: CellFit, before: Mapping[str, Tensor], tensors: Mapping[str, Tensor], choice: Choice | None
+    fit: CellFit,
+    before: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    choice: Choice | None,
+    runs: Sequence[Mapping],
 ) -> Trained:
-    """What a fit learnt and needs; `before` are the classifier's buffers at its start, `tensors` what is stored."""
+    """What a fit learnt and needs; `before` are the classifier's buffers at its start, `tensors` what is stored, `runs`
+    how each of its trainings went (`ClassifierTuner.record`)."""
     method, few, chosen = fit.method, fit.few, choice.taken if choice else {}
-    selection, notes = method.selection, [method.label_note]
+    selection, notes = method.selection, [method.note(fit.inputs)]
+    if selection == "val" and fit.own.val_is:
+        other = "training" if fit.own.val_is == "train" else "test"
+        notes.append(f"validation and {other} are the same pictures: nothing is chosen on them")
     if selection == "val" and not few.val:
         selection = "none"
         notes.append(NOTHING_CHOSEN)
     if fit.recipe.max_steps is not None:
         notes.append(f"{fit.recipe.max_steps} steps at most, whatever the epochs")
-    notes += [*_not_as_published(fit), *_sources(fit), *fit.notes()]
+    scores_with_texts = "text_encoder" in method.reads and not fit.classifier.keeps_texts
+    notes += [*_not_as_published(fit), *_warm_up(fit.recipe, runs), *_sources(fit), *fit.notes()]
     return Trained(
         values=_learnt_values(fit.classifier, before, chosen),
         stored_bytes=sum(value.numel() * value.element_size() for value in tensors.values()),
-        text_encoder=_text_values(fit.inputs.encoder) if "text_encoder" in method.reads else 0,
+        text_encoder=_text_values(fit.inputs.encoder) if scores_with_texts else 0,
         train_images=len(few.train) if method.labels == "train" else 0,
         val_images=len(few.val) if method.selection == "val" else 0,
         short_classes=few.short if method.labels == "train" else {},
@@ -70,6 +80,18 @@ def _not_as_published(fit: CellFit) -> list[str]:
     usual, here = usual | fit.method.recipe.options, here | fit.recipe.options
     changed = {name: value for name, value in here.items() if value != usual.get(name)}
     return [f"{name} {value} (default {usual.get(name)})" for name, value in changed.items()]
+
+
+def _warm_up(recipe: Recipe, runs: Sequence[Mapping]) -> list[str]:
+    """Of trainings that hardly left the warm-up, at whose rate nearly nothing moves, how much of them it was."""
+    found = {}
+    for run in runs:
+        of_epoch = run["history"][0]["steps"] if run["history"] else 0
+        steps = min(run["steps"], recipe.warmup_epochs * of_epoch)
+        if 2 * steps > run["steps"]:
+            share = "all" if steps == run["steps"] else steps
+            found[f"{share} of its {run['steps']} steps are warm-up, at the rate {recipe.warmup_rate:g}"] = None
+    return [*found]
 
 
 def _sources(fit: CellFit) -> list[str]:

@@ -60,6 +60,11 @@ def test_captions_are_read_from_coco_and_from_lines(tmp_path):
     assert read(tmp_path / "captions.json") == read(tmp_path / "captions.txt") == ["a dog runs", "b"]
 
 
+def test_a_caption_may_name_a_file(tmp_path):
+    (tmp_path / "captions.txt").write_text("a dog runs\ncat.jpg shows a cat\nthe dog of dog.png\n")
+    assert len(read(tmp_path / "captions.txt")) == 3
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_captions_are_read_in_the_encodings_of_other_files(tmp_path, encoding):
     (tmp_path / "captions.txt").write_text("a dog runs\nblé\n", encoding=encoding)
@@ -73,6 +78,10 @@ def test_captions_are_read_in_the_encodings_of_other_files(tmp_path, encoding):
         ("captions.txt", "blé".encode("latin-1"), "captions.txt: the file cannot be read as text.*save it as UTF-8"),
         ("captions.json", b'{"annot', "captions.json: broken JSON.*next: correct the file"),
         ("captions.csv", b"image,caption\n1,a dog", "not read from tables; expected .json or .txt; next: write"),
+        ("captions.jsonl", b'{"caption": "a dog"}', "not read from lines of JSON; expected .json or .txt; next: write"),
+        ("captions.txt", b'{"caption": "a dog"}\n{"caption": "b"}', "not captions alone; .* found '{\"caption.*next"),
+        ("Flickr8k.token.txt", b"10_6.jpg#0\tA dog .\n10_6.jpg#1\tA cat .", "expected a caption a line; found '10_6"),
+        ("captions.txt", b"image,caption\n10_6.jpg,A dog .\n10_6.JPG,A cat .\n", "not captions alone.*next: write"),
     ],
 )
 def test_captions_that_cannot_be_read_are_refused_in_a_line(tmp_path, name, content, message):

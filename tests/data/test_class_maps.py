@@ -94,6 +94,12 @@ def test_lists_of_names_choose_pictures_that_have_maps(tmp_path):
     files["lists/val.txt"] = b"b\nd\n"
     with pytest.raises(ConesError, match="1 of 2 listed pictures or their maps are missing; expected d"):
         prepared(tmp_path / "again", files, form=form, split=split)
+    files["lists/val.txt"] = b"b\n"
+    files |= {"Maps/c.tif": files["Maps/c.png"]}  # no list names it
+    prepared(tmp_path / "unlisted", files, form=form, split=split)
+    for more, found in (("Maps/b.tif", "Maps/b.png, .*Maps/b.tif"), ("JPEGImages/b.png", "b.jpg, .*b.png")):
+        with pytest.raises(ConesError, match=f'the listed name "b" has several files.*found .*{found}; next: move'):
+            prepared(tmp_path / found[:4] / more[:4], {**files, more: files["Maps/b.png"]}, form=form, split=split)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,15 @@ GRID = {"survey": {"datasets": ["shapes"]}}
         ),
         ({"grids": {"survey_dense": {}}}, "survey_dense: its table reads `setting: dense`; found few_shot"),
         ({"grids": {"survey": {"setting": "dense"}}}, "survey: its table reads `setting: few_shot`; found dense"),
+        (
+            {"grids": {"survey_shift": {"targets": {"shapes": ["dark_shapes"]}, "shots": [2, 4]}}},
+            "grids.survey_shift: its table shows one number of `shots`; found 2, 4; name one",
+        ),
+        (
+            {"grids": {"survey_base_to_new": {"setting": "base_to_new", "shots": [2, 4]}}},
+            "grids.survey_base_to_new: its table shows one number of `shots`",
+        ),
+        ({"grids": {"survey_wise_ft": {"shots": [2, 4]}}}, "grids.survey_wise_ft: its table shows one number"),
         ({"arms": {"cones": {"recipe": {"options": [1]}}}, "grids": GRID}, "arms.cones: options: .*mapping"),
     ],
 )

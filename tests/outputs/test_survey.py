@@ -40,7 +40,7 @@ def score(accuracy, reason=None, absent=()):
 
 def cell(arm, dataset, accuracies, *, seed=1, shots=16, kind="few_shot", answers=None, **trained):
     """A done cell: accuracies is {target: accuracy or the reason why there is none}, or one of the dataset's own.
-    `answers` stands for the digest of its predictions."""
+    `answers` stands for the digest of its predictions, for all targets or by target."""
     targets = accuracies if isinstance(accuracies, dict) else {dataset: accuracies}
     place = Cell("s", "m", str(Setting(dataset, kind, shots)), arm, seed)
     known = {"values": 8, "stored_bytes": 32, "text_encoder": 0, "train_images": 64, "val_images": 0}
@@ -58,7 +58,8 @@ def cell(arm, dataset, accuracies, *, seed=1, shots=16, kind="few_shot", answers
         targets=scores,
         trained=Trained(**known),
     )
-    return ClassifiedCell(place, arm, metrics, {**RUN, "sha256": {"predictions.json": answers}})
+    by_target = answers if isinstance(answers, dict) else dict.fromkeys(targets, answers)
+    return ClassifiedCell(place, arm, metrics, {**RUN, "answers": by_target})
 
 
 def hole(arm, dataset, why="error: out of memory", seed=1, shots=16):
@@ -104,6 +105,16 @@ def test_a_row_that_answers_as_zero_shot_does_says_where():
     notes = frame_of(survey, cells)["notes"]
     assert notes["wise_ft"] == "every answer is zero-shot's: a (seed 2, 3)"
     assert not any("zero-shot" in str(notes[arm]) for arm in ("zero_shot", "taskres", "cones"))
+
+
+def test_answers_are_compared_target_by_target():
+    """A cell of zero-shot may have further targets, which another method's has not."""
+    cells = [cell("zero_shot", "a", {"a": 50.0, "b": 40.0}, answers={"a": "x", "b": "y"})]
+    cells += [cell("wise_ft", "a", 50.0, answers="x")]
+    cells += [cell("taskres", "a", {"a": 60.0, "b": 40.0}, answers={"a": "z", "b": "y"})]
+    notes = frame_of(survey_shift, cells)["notes"]
+    assert notes["wise_ft"] == "every answer is zero-shot's: a (seed 1)"
+    assert notes["taskres"] == "every answer is zero-shot's: a on b (seed 1)"
 
 
 def test_a_mean_over_some_datasets_says_so_and_a_hole_has_its_reason(tmp_path):

@@ -61,7 +61,7 @@ def test_notes_say_what_a_reader_must_know(tmp_path):
     text = " ".join(sheet.notes)
     assert {"image encoder frozen", "epochs 2"} <= set(
         sheet.notes
-    ) and "in no training picture of a seed: b, c d" in text
+    ) and "with nothing to learn from in a seed (middle squares): b, c d" in text
     assert "in no test picture and never answered, so without a number: c d" in text
     assert "walls: skipped: is made for the task classification, not for dense" in text
     assert [row[4] for row in sheet.rows if row[3] == "TaskRes"] == ["\u2013"]

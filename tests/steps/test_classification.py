@@ -123,6 +123,35 @@ def test_without_validation_images_nothing_is_chosen_and_the_cell_says_so(world,
         fit("linear_probing")
 
 
+@pytest.mark.parametrize(("shipped", "same"), [("test", "test"), ("train", "training")])
+def test_what_is_tested_or_trained_on_chooses_nothing(world, shipped, same):
+    """Further training pictures validate, as where there are none for it."""
+    write_tiny(world, arms={**ARMS, "tip_adapter": None})
+    sets = yaml.safe_load((world / "config/tiny_sets.yaml").read_text())
+    source = sets["shapes"]["sources"]["official"]
+    source["format"]["folders"] = ["train", "test"]
+    source["split"]["shipped"]["val"] = shipped
+    (world / "config/tiny_sets.yaml").write_text(yaml.safe_dump(sets))
+    for step in ("fetch", "prepare"):
+        run(step, "--dataset", "shapes")
+    encode("pooled", "views")
+    folder, metrics = fit("tip_adapter")
+    record = read_json(folder / "tuning.json")
+    assert all("/train/" in path for path in record["val"]) and not set(record["val"]) & set(record["train"])
+    assert metrics.trained.selection == "val" and metrics.trained.val_images == 3 * 2
+    assert f"validation and {same} are the same pictures: nothing is chosen on them" in metrics.trained.note
+
+
+def test_a_training_that_is_mostly_warm_up_says_so(world):
+    """An epoch is one step here."""
+    encode("pooled")
+    for epochs, said in ((1, "all of its 1 steps are warm-up, at the rate 1e-05"), (2, None)):
+        write_tiny(world, arms={"zero_shot": None, "cones": None, "taskres": {"recipe": {"epochs": epochs}}})
+        _, metrics = fit("taskres")
+        assert ("warm-up" in metrics.trained.note) == (said is not None)
+        assert said is None or said in metrics.trained.note
+
+
 def test_the_report_counts_the_cells_of_classifiers(world):
     write_tiny(world, arms={"zero_shot": None}, seeds=[1], grids={"survey": {"datasets": ["shapes"], "shots": [2]}})
     for step in ("fetch", "prepare"):
@@ -193,7 +222,7 @@ def test_methods_inside_the_encoder_see_pixels_and_store_what_they_changed(world
     inputs = read_json(folder / "run.json")["inputs_sha256"]
     assert str(first / "state.safetensors") in inputs and not any("features/" in path for path in inputs)
     _, both = fit("full_finetuning")
-    assert both.trained.text_encoder > 0 and both.trained.values > metrics.trained.values
+    assert both.trained.text_encoder == 0 and both.trained.values > metrics.trained.values  # its class texts are kept
 
 
 def test_half_of_the_classes_is_trained_on_and_each_half_scored_over_its_own(world):

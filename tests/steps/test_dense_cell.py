@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from cones.data import dense
 from cones.data.class_maps import IGNORED, Numbers, read_class_map
 from cones.data.dense import read_mapped_items, whole_picture
 from cones.experiment.cell import Plan
@@ -97,7 +98,7 @@ def test_methods_of_maps_are_fitted_and_a_cell_keeps_no_encoder(world):
     state = load_tensors(folder / "state.safetensors")[0]
     assert {name.split(".")[0] for name in state} == {"contexts", "gamma", "context_decoder", "head"}
     assert metrics.trained.values == sum(value.numel() for value in state.values())
-    assert metrics.trained.note.startswith("image encoder frozen") and metrics.trained.text_encoder > 0
+    assert metrics.trained.note.startswith("image encoder frozen") and metrics.trained.text_encoder == 0
     assert read_json(folder / "tuning.json")["steps"] == 2
     _, free = fit("maskclip", SETTING)
     assert free.trained.values == 0 and free.trained.labels == "none"
@@ -123,10 +124,25 @@ def test_fewer_pictures_than_asked_for_are_said_and_none_is_a_hole(world, monkey
 
 def test_training_pictures_without_a_labelled_pixel_teach_nothing(world, monkeypatch):
     """Nothing would train, and zero-shot's answers would stand there as the method's."""
-    none = np.full((48, 60), IGNORED, np.uint8)
-    monkeypatch.setattr(dense_cell.MappedDataset, "class_map", lambda self, item: none)
-    assert cell_fit("zs_linear_probe").reason == "no labelled pixel in its training pictures"
+    at_the_edge = np.full((48, 60), IGNORED, np.uint8)
+    at_the_edge[:, :4] = 1  # outside of the middle square
+    for module in (dense_cell, dense):
+        monkeypatch.setattr(module, "read_class_map", lambda path, numbers: at_the_edge)
+    for arm in ("zs_linear_probe", "denseclip"):
+        assert cell_fit(arm).reason == "no labelled pixel in the middle squares of its training pictures"
     assert cell_fit("zero_shot").reason is None
+
+
+def test_classes_that_a_method_has_nothing_to_learn_from_are_named(world, monkeypatch):
+    """Of a position counts the class of most of its pixels, of a map every pixel."""
+    spotted = np.zeros((48, 60), np.uint8)
+    spotted[4::9, 4::9] = 1
+    spotted[:, :4] = 2
+    for module in (dense_cell, dense):
+        monkeypatch.setattr(module, "read_class_map", lambda path, numbers: spotted)
+    assert list(cell_fit("denseclip").few.short) == ["blue box"]
+    assert list(cell_fit("zs_linear_probe").few.short) == ["red disc", "blue box"]
+    assert cell_fit("maskclip").few.short == {}
 
 
 def test_cells_are_equal_bit_for_bit_when_fitted_again(world):

@@ -10,6 +10,7 @@ from cones.data.classification import label_matrix, partly_known, read_items
 from cones.evaluation.mean_average_precision import mean_average_precision
 from cones.experiment.cell import Plan
 from cones.experiment.classification import Setting
+from cones.experiment.classification_cells import classification_cell
 from cones.experiment.pipeline import Pipeline
 from cones.experiment.step import Job
 from cones.outputs.files import read_csv
@@ -17,6 +18,8 @@ from cones.outputs.make import make_output
 from cones.runtime.artifacts import load_tensors, read_json
 from cones.runtime.errors import ConesError
 from cones.runtime.sources import ROOT
+from cones.steps.classified_cell import fit_of
+from cones.steps.labelled_cell import LabelledDataset
 from tests.steps.tiny_cells import encode, fit, run
 from tests.tiny_scenes import NAMES, draw_scenes, scenes_entry
 from tests.tiny_sets import tiny_suite, write_tiny
@@ -156,6 +159,23 @@ def test_a_cell_reads_the_positions_that_its_method_names(here):
     assert inputs("zero_shot") == {"weights", "manifests", "pooled"}
     assert inputs("dualcoop") == {"weights", "manifests", "pooled", "regions"}
     assert inputs("tai_dpt") == {"weights", "manifests", "pooled", "regions_unplaced"}
+
+
+def test_a_cell_holds_no_features_that_its_method_does_not_read(here, monkeypatch):
+    """Positions of all training pictures fill the memory: once is enough."""
+    plan, read, stored = Plan.load("tiny"), [], LabelledDataset.stored
+    monkeypatch.setattr(LabelledDataset, "stored", lambda self, *which: read.append(which) or stored(self, *which))
+
+    def made(arm):
+        read.clear()
+        found = fit_of(plan, classification_cell(plan, "clip_nano", "scenes-labels50", arm, 1))
+        return found, found.inputs
+
+    _, inputs = made("tai_dpt")
+    assert len(inputs.train) == len(inputs.val) == 0 and inputs.unlabelled is None and len(inputs.captions.texts) == 2
+    assert not any(split in ("train", "val") for _, split in read)
+    found, inputs = made("dualcoop")
+    assert inputs.train.features.patches is found.own.stored("regions", "train") and inputs.unlabelled is None
 
 
 def test_the_table_has_a_row_for_each_method_and_one_for_each_class(here):

@@ -48,8 +48,8 @@ def numbers(native: NativeFiles, parameters: Parameters) -> Numbers:
 def convert(native: NativeFiles, parameters: Parameters) -> Iterator[Record]:
     """One record per picture; `item_id` is `<prefix><folder of pictures>/<path without suffix>`.
 
-    A picture without map, a map without picture, or a name of a list without either is an error; what no list names is
-    left out and counted.
+    A picture without map, a map without picture, or a name of a list without either or with several is an error; what
+    no list names is left out and counted.
     """
     root = native.root(parameters.root)
     for folder in parameters.folders:
@@ -70,25 +70,42 @@ def _listed(
     for split, file in parameters.lists.items():
         path = native.root(parameters.root) / file
         names = read_text(path, native).split()
-        absent = [f"{name} (of {split})" for name in names if not _both(known, name, pictures, maps, parameters)]
+        both = {name: _both(native, known, name, pictures, maps, parameters) for name in names}
+        absent = [f"{name} (of {split})" for name in names if not both[name]]
         if absent:
             native.leave_out_missing(absent, len(names), path, what="listed pictures or their maps")
         for name in names:
             used.add(name)
-            if both := _both(known, name, pictures, maps, parameters):
-                yield _record(native, folder, name, *both, split)
+            if both[name]:
+                yield _record(native, folder, name, *both[name], split)
     for stem in sorted(known[maps]):
         if stem.removesuffix(parameters.mask_suffix) not in used:
-            native.note(NOT_LISTED, known[maps][stem])
+            for path in known[maps][stem]:
+                native.note(NOT_LISTED, path)
 
 
-def _both(known: dict, name: str, pictures: Path, maps: Path, parameters: Parameters) -> tuple[Path, Path] | None:
-    found = known[pictures].get(name), known[maps].get(name + parameters.mask_suffix)
-    return found if all(found) else None
+def _both(
+    native: NativeFiles, known: dict, name: str, pictures: Path, maps: Path, parameters: Parameters
+) -> tuple[Path, Path] | None:
+    """The picture and the map of a listed name, None without either; a name of two pictures or maps is an error."""
+    found = known[pictures].get(name, ()), known[maps].get(name + parameters.mask_suffix, ())
+    for folder, files in zip((pictures, maps), found):
+        if len(files) > 1:
+            raise native.fault(
+                f'the listed name "{name}" has several files, and nothing says which of them counts',
+                folder,
+                expected="one picture and one map of a name",
+                found=", ".join(native.relative(file) for file in files),
+                next_step=native.mend("move all but one of them elsewhere"),
+            )
+    return (found[0][0], found[1][0]) if all(found) else None
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    return {without_suffix(path.relative_to(folder)): path for path in files_below(folder, PICTURES)}
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in files_below(folder, PICTURES):
+        found.setdefault(without_suffix(path.relative_to(folder)), []).append(path)
+    return found
 
 
 def _record(native: NativeFiles, folder: Folder, stem: str, picture: Path, found: Path, split: str | None) -> Record:

@@ -114,3 +114,16 @@ def tiny_images(tag: str, count: int) -> Tensor:
     """(count, d) of the recipe's pictures."""
     with torch.no_grad():
         return tiny_clip().encode_image(golden_images(tag, count)).pooled
+
+
+@torch.no_grad()
+def encodings_at_test(monkeypatch, encoder, classifier: Classifier, *batches) -> list[int]:
+    """How often the text encoder runs for each batch of test images."""
+    encode, seen, counts = encoder.encode_text, [], []
+    monkeypatch.setattr(encoder, "encode_text", lambda *given, **more: seen.append(1) or encode(*given, **more))
+    classifier.eval()
+    for batch in batches:
+        before = len(seen)
+        classifier(batch)
+        counts.append(len(seen) - before)
+    return counts

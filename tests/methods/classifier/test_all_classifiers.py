@@ -10,7 +10,7 @@ from cones.models.dual_encoder import ImageFeatures, scaled_cosines
 from cones.models.losses import normalised
 from cones.runtime.errors import ConesError
 from tests.golden.tiny_clip import golden_clip, golden_images
-from tests.methods.classifier.inputs_of import inputs_of, labelled, take_steps
+from tests.methods.classifier.inputs_of import encodings_at_test, inputs_of, labelled, take_steps
 
 CLASSES, WIDTH = 4, 16
 # options and what is done to the classifier that make it neutral
@@ -282,3 +282,16 @@ def test_full_finetuning_scores_other_classes_with_its_tuned_text_encoder():
     other = method.for_classes(classifier, given)
     torch.testing.assert_close(other(pixels)[:, [1, 0]], classifier(pixels))
     assert other.encoder is classifier.encoder and other(pixels).shape == (3, 3)
+
+
+def test_full_finetuning_makes_its_class_texts_once_at_test(monkeypatch):
+    given, pixels = pixel_inputs("full_finetuning"), golden_images("test", 4)
+    classifier = ClassifierMethod.load("full_finetuning").classifier(given).train()
+    with torch.no_grad():
+        expected = classifier(pixels[2:])  # while it trains they are made anew
+    assert encodings_at_test(monkeypatch, given.encoder, classifier, pixels[:2], pixels[2:]) == [1, 0]
+    with torch.no_grad():
+        assert classifier.keeps_texts and torch.equal(classifier(pixels[2:]), expected)
+        given.encoder.logit_scale.add_(0.1)
+        next(value for name, value in given.encoder.named_parameters() if "text_projection" in name).add_(0.01)
+        assert not torch.equal(classifier(pixels[2:]), expected)

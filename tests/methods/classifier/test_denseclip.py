@@ -14,7 +14,7 @@ from cones.models.positions import Positions
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import NAMES, TINY_RN, golden_clip, golden_images
 from tests.methods.classifier.golden_words import END, GoldenTokenizer, golden_vectors, prompt_inputs, with_options
-from tests.methods.classifier.inputs_of import losses_hold, take_steps
+from tests.methods.classifier.inputs_of import encodings_at_test, losses_hold, take_steps
 
 TINY = {"width": 32, "dropout": 0.0, "head_width": 0}
 
@@ -245,3 +245,15 @@ def test_a_start_is_drawn_from_its_generator_with_the_published_spread(ids):
     assert contexts.std().item() == pytest.approx(0.88, abs=0.05)  # a normal distribution that is cut at ±2
     assert decoder.decoder[0].mlp[0].weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert not decoder.decoder[0].mlp[0].bias.any() and (made[0].gamma == 1e-4).all()
+
+
+def test_class_texts_are_made_once_at_test_and_ask_each_picture(monkeypatch):
+    _, classifier = tiny(GoldenFile("denseclip")["token_ids"])
+    encoder = classifier.texts.encoder
+    with torch.no_grad():
+        images = encoder.encode_positions(golden_images("test", 2, 128), reading="attention", resize="bilinear")
+        expected = classifier(images)
+    counts = encodings_at_test(monkeypatch, encoder, classifier, images[:1], images[1:])
+    with torch.no_grad():
+        assert classifier.keeps_texts and counts == [0, 0] and torch.equal(classifier(images), expected)
+        assert not torch.equal(classifier.guided(images)[0], classifier.guided(images)[1])

@@ -13,7 +13,7 @@ from tests.golden.clip import recipe as golden_recipe
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, NAMES, golden_clip, golden_images
 from tests.methods.classifier.golden_words import GoldenTokenizer, golden_vectors, prompt_inputs, with_options
-from tests.methods.classifier.inputs_of import labelled, take_steps, tiny_text
+from tests.methods.classifier.inputs_of import encodings_at_test, labelled, take_steps, tiny_text
 from tests.methods.classifier.prompted_images import set_to, steps_hold, trained
 from tests.models.clip.seen import outputs_of
 
@@ -218,3 +218,14 @@ def test_it_serves_no_other_classes_and_no_model_without_rows():
     assert isinstance(classifier, DualPrompts) and DPT().for_classes(classifier, None) is None
     assert "no sequence" in DPT().supports("clip_rn50", "few_shot")
     assert F.softmax(classifier(golden_images("test", 2)), -1).shape == (2, 3)
+
+
+def test_class_texts_are_made_once_at_test(monkeypatch):
+    golden = GoldenFile("dpt")
+    classifier, again = made(golden), made(golden)
+    images = golden_images("test", 6)
+    with torch.no_grad():
+        expected = again.eval()(images[3:])
+    assert encodings_at_test(monkeypatch, classifier.texts.encoder, classifier, images[:3], images[3:]) == [1, 0]
+    with torch.no_grad():
+        assert classifier.keeps_texts and torch.equal(classifier(images[3:]), expected)

@@ -16,7 +16,7 @@ from cones.models.losses import normalised
 from tests.golden.reading import FOLDER
 from tests.golden.tiny_clip import NAMES
 from tests.methods.classifier.golden_words import GoldenTokenizer, prompt_inputs
-from tests.methods.classifier.inputs_of import inputs_of, labelled, take_steps
+from tests.methods.classifier.inputs_of import encodings_at_test, inputs_of, labelled, take_steps
 from tests.methods.classifier.regions_of import regions, resnet
 
 CLASSES, WIDTH = 4, 16
@@ -180,3 +180,14 @@ def test_contexts_come_back_from_their_state_and_classes_may_stand_in_any_order(
     names = [NAMES[place] for place in (2, 0)]
     given = prompt_inputs(GoldenTokenizer(NAMES, ids, before=16), names=names, encoder=resnet(), recipe=method.recipe)
     torch.testing.assert_close(method.for_classes(classifier, given)(test), classifier(test)[:, [2, 0]])
+
+
+@pytest.mark.parametrize("name", ["dualcoop", "tai_dpt"])
+def test_class_texts_are_made_once_at_test(name, monkeypatch):
+    classifier, test = prompted(name)[1], regions("test", 6, placed=name == "dualcoop")
+    with torch.no_grad():
+        expected = prompted(name)[1].eval()(test[3:])
+    first, second = encodings_at_test(monkeypatch, resnet(), classifier, test[:3], test[3:])
+    assert classifier.keeps_texts and first > 0 and second == 0
+    with torch.no_grad():
+        assert torch.equal(classifier(test[3:]), expected)

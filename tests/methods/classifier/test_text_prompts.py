@@ -10,7 +10,7 @@ from cones.models.losses import normalised
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, NAMES
 from tests.methods.classifier.golden_words import GoldenTokenizer, prompt_inputs, with_options
-from tests.methods.classifier.inputs_of import take_steps, tiny_images
+from tests.methods.classifier.inputs_of import encodings_at_test, take_steps, tiny_images
 
 # options that keep a method small
 SMALL = {
@@ -32,14 +32,14 @@ TREE = {"living": {"cat": None, "white blood cell": None}, "toy car": None}
 WHOLE_BATCH = ("protect",)
 
 
-def made(name: str, seed: int = 0):
+def made(name: str, seed: int = 0, **own):
     """(method, classifier, images); patches are the pooled features of other images."""
     method = ClassifierMethod.load(name)
     words = GoldenTokenizer(NAMES, GoldenFile("coop")["tokens4"], before=4)
     words.phrases["living"] = [2368, 2368]
     given = prompt_inputs(
         words,
-        recipe=with_options(method.recipe, **SMALL[name]),
+        recipe=with_options(method.recipe, **SMALL[name], **own),
         tree=TREE,
         dataset="living",
         generator=torch.Generator().manual_seed(seed),
@@ -113,3 +113,22 @@ def test_what_was_trained_comes_back_from_a_state_without_the_model(name):
     again = made(name, seed=9)[1]
     assert not again.load_state_dict(state, strict=False).unexpected_keys
     assert torch.equal(again(images), classifier(images))
+
+
+@pytest.mark.parametrize(("name", "own"), [*((name, {}) for name in SMALL), ("variational", {"posterior": "image"})])
+def test_texts_that_see_no_image_are_made_once_at_test(name, own, monkeypatch):
+    """And the answers are those of texts that are made anew."""
+    (_, classifier, images), (_, again, _) = made(name, **own), made(name, **own)
+    sees_images = name == "cocoop" or bool(own)
+    assert classifier.keeps_texts != sees_images
+    with torch.no_grad():
+        expected = again.eval()(images[4:])
+    first, second, third = encodings_at_test(
+        monkeypatch, classifier.texts.encoder, classifier, images[:4], images[4:], images
+    )
+    assert first > 0 and (second == third == 0) != sees_images
+    with torch.no_grad():
+        assert torch.equal(classifier(images[4:]), expected)
+        for value in trained_of(classifier).values():
+            value.add_(0.1)
+        assert not torch.equal(classifier(images[4:]), expected)

@@ -186,3 +186,8 @@ def test_prompts_serve_other_classes_and_forms_are_known():
     torch.testing.assert_close(other(pixels), classifier(pixels)[:, [1, 0]])
     with pytest.raises(ConesError, match="code or paper"):
         UPT().classifier(given_of(form="official"))
+
+
+def test_the_form_that_no_public_code_has_is_called_a_reconstruction():
+    assert UPT().note(given_of()) is None
+    assert "reconstruction" in UPT().note(given_of(form="paper"))
