@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from baselines.text_prompts.context import START, WORDS, ContextTexts, cross_entropy, of_classes, start_of_context
 from baselines.text_prompts.hand_texts import BesideHandTexts, between_texts, with_noise
+from baselines.text_prompts.kept_texts import KeptTexts
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod, Recipe
 from cones.models.dual_encoder import scaled_cosines, unit
 from cones.models.losses import LossTerms
@@ -51,10 +52,13 @@ NORMS = (".ln_1.", ".ln_2.")  # of an image block
 class CorrectedTexts(Classifier):
     """Pixels against learned texts. The first `classes` names of `texts` are answers; `hand` (T, names, d), unit."""
 
+    keeps_texts = True
+
     def __init__(
         self, texts: ContextTexts, context: Tensor, correction: Tensor, scale: float, *, hand: Tensor, classes: int
     ):
         super().__init__()
+        self.kept = KeptTexts()
         self.texts, self.scale, self.classes = texts, scale, classes
         self.context, self.correction = (
             one if isinstance(one, nn.Parameter) else nn.Parameter(one.clone()) for one in (context, correction)
@@ -68,7 +72,10 @@ class CorrectedTexts(Classifier):
         return self.texts.encoder
 
     def class_texts(self) -> Tensor:
-        """(names, d), not normalised."""
+        """(names, d), not normalised; at test made once for as long as they do not change."""
+        return self.kept.at_test(self, [self.context, self.correction], self._made_texts)
+
+    def _made_texts(self) -> Tensor:
         return self.texts(self.context) + self.correction
 
     def compare(self, images: Tensor, texts: Tensor) -> Tensor:

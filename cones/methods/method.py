@@ -271,11 +271,9 @@ class TuningMethod(ABC):
         """Whether scoring needs the prompt itself, and not only its final language features."""
         return not prompt.is_static or self.detect is not None
 
-    def prompt_at_test(self, language: LanguageFeatures, settings: CellSettings) -> Prompt:
-        """The prompt that scoring works with where it does not need the tuned one itself: its stored features."""
-        from cones.methods.prompts import FixedPrompt
-
-        return FixedPrompt(language)
+    def prompt_at_test(self, language: LanguageFeatures, settings: CellSettings) -> Prompt | None:
+        """What scoring works with where it does not need the tuned prompt itself; None: its stored features alone."""
+        return None
 
 
 class NotForDetectors(TuningMethod):

@@ -7,7 +7,7 @@ import torch
 from cones.evaluation.prediction import Detect
 from cones.experiment.cell import Cell, Plan
 from cones.methods.method import TuningMethod
-from cones.methods.prompts import Prompt
+from cones.methods.prompts import FixedPrompt, Prompt
 from cones.models.detector import GroundedDetector
 from cones.runtime.errors import ConesError
 from cones.steps.base_model import base_detector
@@ -45,7 +45,8 @@ def load_tuned(plan: Plan, cell: Cell, state: State, device: torch.device) -> Tu
     method.extend(model, prompt_inputs)
     state.apply_to(model, where=where, base_sha256=files[weights])
     if state.remake is None:
-        prompt: Prompt = method.prompt_at_test(state.language, prompt_inputs.settings)
+        found = method.prompt_at_test(state.language, prompt_inputs.settings)
+        prompt: Prompt = FixedPrompt(state.language) if found is None else found
     else:
         now = {str(path): digest for path, digest in files.items()}
         for path, digest in state.remake.inputs_sha256.items():

@@ -66,7 +66,7 @@ def test_a_cell_trains_and_comes_back_from_its_state(arm, fitted):
     assert metrics.status == "done" and metrics.targets["shapes"].images == 15
     assert set(read_json(folder / "run.json")["sha256"]) == FILES
     assert metrics.trained.values == TRAINED[arm][1]
-    makes_texts_anew = arm in ("cocoop", "lasp")
+    makes_texts_anew = arm in ("cocoop",)
     assert (metrics.trained.text_encoder > 100_000) == makes_texts_anew and metrics.trained.selection == "none"
     assert metrics.trained.labels == ("none" if arm == "upl" else "train")
     runs = read_json(folder / "tuning.json")["runs"]
