@@ -15,6 +15,7 @@ from tests.methods.classifier.golden_words import with_options
 from tests.methods.classifier.inputs_of import inputs_of, labelled, tiny_images, tiny_text
 from tests.methods.classifier.prompted_images import drawn, pixel_inputs, set_to, steps_hold, trained, vit_b16
 from tests.methods.classifier.tiny_vit_by_definition import features
+from tests.some_fast import first_two_fast
 
 FIRST, DEEP = "prompt_learner.vpt_embeddings", "prompt_learner.vpt_embeddings_deep"
 BLOCKS = {f"block{i}": f"visual.transformer.resblocks.{i}" for i in range(4)}
@@ -126,7 +127,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):
