@@ -9,6 +9,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def jobs_of(said: str) -> dict[str, int]:
+    """{rule: jobs} of what a run or a dry run said that it was about to do."""
+    rows = said.partition("Job stats:")[2].partition("total")[0].splitlines()[3:]
+    return {rule: int(count) for rule, count in (row.split() for row in rows if row.strip())}
+
+
 class Workflow:
     """`run(targets…)` calls snakemake in `folder`; config and registry are copies that a test may change."""
 
@@ -46,9 +52,7 @@ class Workflow:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """{rule: jobs} of a dry run."""
-        said = self.run("--dry-run", *arguments)
-        rows = said.partition("Job stats:")[2].partition("total")[0].splitlines()[3:]
-        return {rule: int(count) for rule, count in (row.split() for row in rows if row.strip())}
+        return jobs_of(self.run("--dry-run", *arguments))
 
     def cell(self, dataset: str, arm: str, suite: str = "ci") -> Path:
         return self.folder / "results" / suite / "glip_nano" / dataset / arm / "seed0"

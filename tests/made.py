@@ -9,4 +9,5 @@ def made_by(plan: Plan) -> None:
     """Record of every file that is there that it is what `plan` would make."""
     pipeline = Pipeline(plan)
     for job in pipeline.all_jobs():
-        write_record(pipeline, job, made_of(pipeline, job))
+        if pipeline.last_file(job).exists():
+            write_record(pipeline, job, made_of(pipeline, job))

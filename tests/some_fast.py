@@ -5,6 +5,12 @@ from collections.abc import Iterable
 import pytest
 
 
+def first_two_fast(values: Iterable) -> list:
+    """All values, as parameters; those after the second are marked `slow`."""
+    values = list(values)
+    return fast(values, *values[:2])
+
+
 def fast(values: Iterable, *few) -> list:
     """All values, as parameters of a test or of a fixture; those that are not among `few` are marked `slow`."""
     values = list(values)

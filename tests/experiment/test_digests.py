@@ -1,7 +1,9 @@
 """An edit re-runs what depends on the edited file and nothing else: digests before and after edits of a copy."""
 
+import functools
 import os
 import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -34,8 +36,27 @@ def tree(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "ROOT", folder)
         patch.setattr(digests, "LISTS", folder / "cones/data/lists")
+        patch.setattr(provenance, "_source", parsed_once(provenance._source.__wrapped__))
         yield folder
     forget()
+
+
+def parsed_once(source: Callable) -> Callable:
+    """`provenance._source` for many edits: a module is parsed again if its bytes are others or if it names data files.
+
+    To clear its cache, as a new process would, is to look at every file again.
+    """
+    known = {}
+
+    @functools.cache
+    def found(module: str):
+        path = sources.own_path(module)
+        content = module, path and path.read_bytes()
+        if content not in known or known[content].data:
+            known[content] = source(module)
+        return known[content]
+
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,18 @@ SURVEY = {
     "sdpt_paper": r"model\..*attn\.prototypes\.tokens",
     "lora": r"model\..*\.parametrizations\.weight\.0\.(down|up)",
 }
+# one of each way: words, image features, parts of the encoder, all weights, scores, no training
+QUICK = (
+    "linear_probing",
+    "cones",
+    "full_finetuning",
+    "cones_finetuned",
+    "lora",
+    "sdpt",
+    "bias_only",
+    "calip",
+    "tip_adapter_f",
+)
 GLIP_ALONE = {"plot": r"prompt\.caption\.vectors"}  # others have no regions of points
 OWN_TERMS = {
     "kgcoop": {"anchor"},

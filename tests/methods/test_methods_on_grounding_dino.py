@@ -11,7 +11,8 @@ from cones.models.detector import ImageBatch
 from cones.models.grounding_dino.criterion import term_names
 from cones.models.language import phrase_places
 from cones.training.state import State
-from tests.methods.one_step import OWN_TERMS, SURVEY, one_step, prompt_inputs_for
+from tests.methods.one_step import OWN_TERMS, QUICK, SURVEY, one_step, prompt_inputs_for
+from tests.some_fast import fast
 
 MODEL = "grounding_dino_nano"
 LAST_BOX_LAYER = r"(bbox_embed\.[0-2]|model\.encoder_output_bbox_embed)\.layers\.2\.(weight|bias)"
@@ -78,7 +79,7 @@ def test_every_method_is_here():
     assert set(TRAINS) == set(PLACES) == own
 
 
-@pytest.mark.parametrize("method", TRAINS)
+@pytest.mark.parametrize("method", fast(TRAINS, *QUICK))
 def test_one_step(method, data, tmp_path):
     step = one_step(MODEL, method, data, tmp_path)
     assert step.trained == {name for name in step.all if re.fullmatch(TRAINS[method], name)}

@@ -6,7 +6,8 @@ import pytest
 
 from cones.methods.method import METHODS, TuningMethod
 from tests.methods.on_detectors import FilledBoxes
-from tests.methods.one_step import OWN_TERMS, SURVEY, one_step
+from tests.methods.one_step import OWN_TERMS, QUICK, SURVEY, one_step
+from tests.some_fast import fast
 
 MODEL = "uninext_nano"
 # what trains, as a pattern over all parameter names
@@ -29,7 +30,7 @@ def test_every_method_but_the_controls_is_here():
     assert set(TRAINS) - set(METHODS) == set() and carried <= set(TRAINS)
 
 
-@pytest.mark.parametrize("method", TRAINS)
+@pytest.mark.parametrize("method", fast(TRAINS, *QUICK))
 def test_one_step(method, data, tmp_path):
     step = one_step(MODEL, method, data, tmp_path, FilledBoxes)
     assert step.trained == {name for name in step.all if re.fullmatch(TRAINS[method], name)}

@@ -23,7 +23,8 @@ from tests.conftest import ROOT
 from tests.gpu.on_device.cells import CLASSES, DATASET, SPLITS, tuned
 from tests.methods.on_detectors import EVERYWHERE
 from tests.methods.one_step import prompt_inputs_for
-from tests.steps.painted_cells import cell_of, plan_of
+from tests.some_fast import fast
+from tests.steps.painted_cells import MODELS, cell_of, plan_of
 
 RATE = {"learning_rate": 1e-2}
 
@@ -143,7 +144,7 @@ def shuffled(annotations):
     ]
 
 
-@EVERYWHERE
+@pytest.mark.parametrize("model_name", fast(MODELS, "glip_nano"))
 def test_given_training_boxes_change_nothing_bit_for_bit(model_name, tmp_path, monkeypatch):
     states, records = [], []
     for change in (as_given, removed, shuffled):

@@ -20,6 +20,7 @@ from tests.some_fast import fast
 REGISTRY = load_registry()
 DETECTION = set(DRAWINGS) - set(classification.DRAWINGS) - set(scene_maps.DRAWINGS)  # and generation
 ONE_OF_EACH_KIND = ("aquarium", "bccd", "cityscapes", "dfuc2022", "adni_hippocampus")
+TWICE = ("aquarium", "bccd", "pascal_voc", "egohands_generic", "cityscapes", "dreambooth", *sorted(medical.DRAWINGS))
 FEW = Expected(images=ImageCounts(train=3, val=2, test=2))
 
 
@@ -45,17 +46,19 @@ def test_a_drawn_archive_goes_the_way_of_a_real_one(dataset_id, tmp_path):
     assert report["dropped"]["count"] == report["clipped"]["count"] == report["size_differs"]["count"] == 0
 
 
-@pytest.mark.parametrize(
-    "dataset_id",
-    ["aquarium", "bccd", "pascal_voc", "egohands_generic", "cityscapes", "dreambooth", *sorted(medical.DRAWINGS)],
-)
+def with_few_pictures(dataset_id):
+    dataset = REGISTRY[dataset_id]
+    small = dataset.source("miniature").model_copy(update={"expected": FEW})
+    return dataset.model_copy(update={"sources": {"miniature": small}})
+
+
+@pytest.mark.parametrize("dataset_id", fast(TWICE, *ONE_OF_EACH_KIND, "dreambooth"))
 def test_drawing_twice_gives_the_same_bytes_and_another_seed_others(dataset_id, tmp_path):
     def digest(folder, **options):
-        dataset = REGISTRY[dataset_id]
-        small = dataset.source("miniature").model_copy(update={"expected": FEW})
-        few = dataset.model_copy(update={"sources": {"miniature": small}})
+        few = with_few_pictures(dataset_id)
         archives = sorted(draw(few, tmp_path / folder, **options).parent.iterdir())
-        assert [path.name for path in archives] == sorted(archive.filename for archive in small.archives)
+        named = few.source("miniature").archives
+        assert [path.name for path in archives] == sorted(archive.filename for archive in named)
         return [hashlib.sha256(path.read_bytes()).hexdigest() for path in archives]
 
     assert digest("a") == digest("b") != digest("c", seed=1)
@@ -80,7 +83,7 @@ def test_boxes_hold_what_was_painted(dataset_id):
 
 
 def test_aquarium_has_the_quirks_of_a_roboflow_export(tmp_path):
-    with zipfile.ZipFile(draw(REGISTRY["aquarium"], tmp_path)) as archive:
+    with zipfile.ZipFile(draw(with_few_pictures("aquarium"), tmp_path)) as archive:
         names = archive.namelist()
         text = archive.read("Aquarium/Aquarium Combined.v2-raw-1024.coco/valid/_annotations.coco.json").decode()
     assert '"categories": [{"id": 0, "name": "creatures"' in text
@@ -104,7 +107,7 @@ def test_pictures_of_a_split_that_is_another_one_are_drawn_once():
 
 
 def members(dataset_id, folder):
-    with zipfile.ZipFile(draw(REGISTRY[dataset_id], folder)) as archive:
+    with zipfile.ZipFile(draw(with_few_pictures(dataset_id), folder)) as archive:
         return archive.namelist()
 
 

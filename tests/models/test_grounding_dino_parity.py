@@ -224,11 +224,18 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
-def test_a_mistake_shows(monkeypatch, pair, mistake):
+@pytest.fixture(scope="module")
+def compared(pair):
+    """Two captions and padded pictures, and transformers' output, which ours equals."""
     inputs = inputs_of([FISH, CARS], [(70, 90), (64, 60)])
     theirs = their_output(pair, inputs)
     assert is_equal(differences(pair, inputs, theirs))
+    return inputs, theirs
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_a_mistake_shows(monkeypatch, pair, compared, mistake):
+    inputs, theirs = compared
     mistake(monkeypatch, pair)
     found = differences(pair, inputs, theirs)
     assert max(found[name] / TOLERANCE[name] for name in TOLERANCE) > 100, found

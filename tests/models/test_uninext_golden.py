@@ -78,11 +78,27 @@ def spoken(request, caption):
 
 
 @torch.no_grad()
-def infer(model, golden, language, monkeypatch, size=SIZE):
-    """(predictions, everything the hooks saw) with the golden choice of tokens."""
+def infer(model, golden, language, monkeypatch, pyramid=None):
+    """(predictions, everything the hooks saw) with the golden choice of tokens; the picture is read, or given."""
     with golden_choices(monkeypatch, golden["topk_idx"]), Recorder(model) as recorder:
-        predictions = model.ground(model.encode_image(image_batch(model, [size], divisor=1)), language)
+        if pyramid is None:
+            pyramid = model.encode_image(image_batch(model, [SIZE], divisor=1))
+        predictions = model.ground(pyramid, language)
     return predictions, recorder.seen
+
+
+@pytest.fixture(scope="module")
+def inferred(model):
+    """inferred(name, language) -> what `infer` gives; computed once for each name."""
+    found = {}
+
+    def inferred(name, language):
+        if name not in found:
+            with pytest.MonkeyPatch.context() as patch:
+                found[name] = infer(model, golden_file(f"infer_{name}"), language, patch)
+        return found[name]
+
+    return inferred
 
 
 def positional_maps(levels) -> dict:
@@ -111,11 +127,11 @@ def layer_facts(model, predictions) -> dict:
     }
 
 
-def test_inference_stage_by_stage(model, caption, spoken, monkeypatch):
+def test_inference_stage_by_stage(model, caption, spoken, inferred):
     name, language = spoken
     shared, golden = golden_file("infer_caption"), golden_file(f"infer_{name}")
     assert np.array_equal(golden_pixels(*SIZE).numpy(), shared["image_u8"])
-    predictions, seen = infer(model, golden, language, monkeypatch)
+    predictions, seen = inferred(name, language)
     early = {key: value for key, value in seen.items() if re.fullmatch(r"C\d|proj\d", key)}
     assert not wrong(shared, early | positional_maps(predictions.outputs["levels"]))
     late = {key: value for key, value in seen.items() if key not in early}
@@ -134,10 +150,10 @@ def test_inference_stage_by_stage(model, caption, spoken, monkeypatch):
     assert sorted(ranked) == sorted(golden["topk_idx"].tolist())
 
 
-def test_detections_and_masks(model, spoken, monkeypatch):
+def test_detections_and_masks(model, spoken, inferred):
     name, language = spoken
     golden = golden_file(f"infer_{name}")
-    predictions, _ = infer(model, golden, language, monkeypatch)
+    predictions, _ = inferred(name, language)
     last = predictions.outputs["layers"][-1]
     scores = class_scores(last.logits[0], last.quality[0], language.class_positions[0])
     assert not wrong(golden, {"scores_query_class": scores})
@@ -159,9 +175,8 @@ def test_detections_and_masks(model, spoken, monkeypatch):
     assert (enlarged[:20].numpy() != expected).sum() <= 40
 
 
-def test_masks_of_survivors_equal_all_masks_then_chosen(model, monkeypatch):
-    golden, language = golden_file("infer_cones"), concept_language(concept_rows())
-    predictions, _ = infer(model, golden, language, monkeypatch)
+def test_masks_of_survivors_equal_all_masks_then_chosen(model, inferred):
+    predictions, _ = inferred("cones", concept_language(concept_rows()))
     model.detections_per_image = 10
     try:
         with torch.no_grad():
@@ -343,11 +358,12 @@ def weights_with_their_biases(parameters):
     ],
     ids=["un-normalised residual", "x before y", "not aligned", "mirrored", "biases between"],
 )
-def test_the_comparison_notices_the_known_mistakes(model, monkeypatch, owner, attribute, mistake, moved):
-    """Each moves its numbers far beyond the limit (docs/spec/uninext.md 16)."""
+def test_the_comparison_notices_the_known_mistakes(model, inferred, monkeypatch, owner, attribute, mistake, moved):
+    """Each moves its numbers far beyond the limit (docs/spec/uninext.md 16); none is in what the picture gives."""
     golden, language = golden_file("infer_cones"), concept_language(concept_rows())
+    pyramid = inferred("cones", language)[0].pyramid
     monkeypatch.setattr(owner, attribute, mistake)
-    predictions, _ = infer(model, golden, language, monkeypatch)
+    predictions, _ = infer(model, golden, language, monkeypatch, pyramid)
     assert difference(golden, moved, layer_facts(model, predictions)[moved]) > 100 * limit(moved)
 
 

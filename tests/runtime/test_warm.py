@@ -263,7 +263,11 @@ def test_where_a_gpu_is_visible_no_step_is_forked_and_the_driver_is_left_alone(r
 
 
 @pytest.mark.parametrize(
-    ("variable", "said"), [(NVML_CHECK, "None False []"), ("ANOTHER", "None False ['device count']")]
+    ("variable", "said"),
+    [
+        (NVML_CHECK, "None False []"),
+        pytest.param("ANOTHER", "None False ['device count']", marks=pytest.mark.slow),
+    ],
 )
 def test_no_import_of_the_server_initialises_the_driver_of_a_gpu(run, variable, said):
     """Without the variable that the server sets, an import of diffusers does."""

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 PATCH = f"""
 import sys
@@ -46,6 +48,7 @@ def test_what_is_missing_behind_it_is_made_in_the_same_run_and_what_is_there_is_
     assert (tmp_path / "cell-1").stat().st_mtime_ns == first
 
 
+@pytest.mark.slow
 def test_snakemake_itself_makes_nothing_behind_it(tmp_path):
     """Why the patch is there (snakemake/snakemake#4166): if this fails, Snakemake needs it no more."""
     (tmp_path / "Snakefile").write_text(SNAKEFILE)

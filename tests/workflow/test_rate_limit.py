@@ -31,7 +31,8 @@ onstart:
     [
         (SNAKEFILE + DROPPED, (), False),
         (SNAKEFILE + DROPPED, ("--max-jobs-per-timespan", "50/1s"), True),
-        (SNAKEFILE, (), True),  # if this fails, Snakemake needs workflow/rate_limit.py no more
+        # if this fails, Snakemake needs workflow/rate_limit.py no more
+        pytest.param(SNAKEFILE, (), True, marks=pytest.mark.slow),
     ],
     ids=["nobody-asked", "asked-for", "snakemake-itself"],
 )

@@ -2,17 +2,27 @@
 
 import csv
 import json
+import shutil
 
 import pytest
+from flow import jobs_of
 
 from cones.experiment.cell import Plan
 from cones.experiment.suite import load_suite
 from cones.forecast.forecast import forecast
+from tests.some_fast import fast
 
 CI = ("--config", "suite=ci")
 ARMS = list(load_suite("ci").arms)
 TABLE = "results/table1.csv"
 TO_TABLE = {"collect_table1": 1, "table1": 1, "publish": 1}  # the jobs from cells to the table
+FORCED = {  # (dataset, arm) of the cells that are forced, and how many are made again
+    "a cell": ([("bccd", "linear_probing")], 1),
+    "a method": ([("aquarium", "prompt_tuning"), ("bccd", "prompt_tuning")], 2),
+    "a dataset": ([("bccd", arm) for arm in ARMS], 7),
+    "a first stage": ([("bccd", "cones")], 2),
+    "a cell and a first stage": ([("bccd", "linear_probing"), ("bccd", "cones")], 3),
+}
 
 
 def rows(path):
@@ -76,31 +86,27 @@ def test_shared_image_features_come_and_go_without_re_running_a_cell(own_finishe
     assert own_finished.planned(TABLE, *again) == {"features": 2}
 
 
-def test_forcing_a_cell_a_method_or_a_dataset_re_runs_just_that(finished):
-    plan = finished.planned(TABLE, "-R", finished.state("bccd", "linear_probing"), *CI)
-    assert plan == {"tune": 1, "evaluate": 1, **TO_TABLE}
-    method = [finished.state(dataset, "prompt_tuning") for dataset in ("aquarium", "bccd")]
-    assert finished.planned(TABLE, "-R", *method, *CI) == {"tune": 2, "evaluate": 2, **TO_TABLE}
-    dataset = [finished.state("bccd", arm) for arm in ARMS]
-    assert finished.planned(TABLE, "-R", *dataset, *CI) == {"tune": 7, "evaluate": 7, **TO_TABLE}
-    stage_1 = finished.planned(TABLE, "-R", finished.state("bccd", "cones"), *CI)
-    assert stage_1 == {"tune": 2, "evaluate": 2, **TO_TABLE}
+@pytest.mark.parametrize("forced", fast(FORCED, "a cell and a first stage"))
+def test_forcing_cells_re_runs_just_these_and_what_is_made_of_them(finished, forced):
+    cells, again = FORCED[forced]
+    states = [finished.state(*cell) for cell in cells]
+    assert finished.planned(TABLE, "-R", *states, *CI) == {"tune": again, "evaluate": again, **TO_TABLE}
 
 
 def test_deleting_a_file_rebuilds_just_what_depends_on_it(own_finished):
-    """Each file that goes adds its own jobs to the plan and no others; one run brings all back, byte for byte."""
-    deleted = {
-        "table1_cells.csv": {},
-        "glip_nano/aquarium/cones/seed0/metrics.json": {"evaluate": 1},
-        "glip_nano/bccd/cones/seed0/predictions.json": {"evaluate": 2},
-        "glip_nano/aquarium/zero_shot/seed0/state.safetensors": {"tune": 1, "evaluate": 3},
-    }
-    paths = {file: own_finished.folder / "results/ci" / file for file in deleted}
-    kept = {path: path.read_bytes() for path in paths.values()}
-    for file, jobs in deleted.items():
-        paths[file].unlink()
-        assert own_finished.planned(TABLE, *CI) == {**jobs, **TO_TABLE}, file
-    own_finished.run(TABLE, *CI)
+    """Each file that goes adds its own jobs and no others; one run brings all back, byte for byte."""
+    deleted = [
+        own_finished.folder / "results/ci/table1_cells.csv",
+        own_finished.cell("aquarium", "cones") / "metrics.json",
+        own_finished.cell("bccd", "cones") / "predictions.json",
+        own_finished.cell("aquarium", "zero_shot") / "state.safetensors",
+    ]
+    kept = {path: path.read_bytes() for path in deleted}
+    deleted[0].unlink()
+    assert own_finished.planned(TABLE, *CI) == TO_TABLE
+    for path in deleted[1:]:
+        path.unlink()
+    assert jobs_of(own_finished.run(TABLE, *CI)) == {"tune": 1, "evaluate": 3, **TO_TABLE}
     for path, content in kept.items():
         assert path.read_bytes() == content, path
 
@@ -109,14 +115,12 @@ def test_the_report_is_made_of_what_is_there_and_made_again_when_it_is_gone(own_
     report = "results/report.html"
     made = {"table7": 1, "table8": 1, "table10": 1, "ranks": 1, "per_class": 1, "efficiency": 1}
     made |= {"render_report": 1, "report": 1}
-    assert own_finished.planned(report, *CI) == made
-    own_finished.run(report, *CI)
+    assert jobs_of(own_finished.run(report, *CI)) == made
     assert "suite: ci" in (own_finished.folder / report).read_text()
     assert "Nothing to be done" in own_finished.run(report, *CI)
     (own_finished.folder / "results/ci/figure_methods.png").unlink()
     assert own_finished.planned(report, *CI) == {"render_report": 1, "report": 1}
     assert set(own_finished.planned(*CI)) == {"all", "render_report", "report", "publish"}
-    own_finished.run(report, *CI)
 
 
 def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):
@@ -129,14 +133,19 @@ def test_a_changed_setting_re_runs_the_cells_it_reaches(finished):
 @pytest.mark.parametrize(
     "arms", [["cones", "full_finetuning"], pytest.param(["cones_finetuned", "prompt_tuning"], marks=pytest.mark.slow)]
 )
-def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, workflow, monkeypatch, arms):
+def test_the_same_seed_gives_the_same_bytes_warm_and_cold(finished, own_finished, monkeypatch, arms):
+    """Of cells; their data, weights and texts are there. From nothing: test_faults.py, killed at any moment."""
+    for arm in ARMS:
+        shutil.rmtree(own_finished.cell("bccd", arm))
+    (own_finished.folder / "logs/warm.log").unlink()
     monkeypatch.setenv("CONES_WARM", "0")
     targets = [f"results/ci/glip_nano/bccd/{arm}/seed0/metrics.json" for arm in arms]
-    workflow.run(*targets, "--config", "suite=ci")
-    assert not (workflow.folder / "logs/warm.log").exists()
+    assert set(jobs_of(own_finished.run(*targets, *CI))) == {"tune", "evaluate"}
+    assert not (own_finished.folder / "logs/warm.log").exists()
     for arm in arms:
+        cold, warm = own_finished.cell("bccd", arm), finished.cell("bccd", arm)
         for file in ("metrics.json", "state.safetensors", "predictions.json"):
-            assert (workflow.cell("bccd", arm) / file).read_bytes() == (finished.cell("bccd", arm) / file).read_bytes()
+            assert (cold / file).read_bytes() == (warm / file).read_bytes()
 
 
 def test_a_forecast_counts_the_jobs_of_a_dry_run(workflow):

@@ -88,6 +88,7 @@ def test_a_lock_that_nobody_noted_is_left_alone(locked):
     assert LOCK.exists()
 
 
+@pytest.mark.slow
 def test_snakemake_itself_stays_locked_out_by_a_dead_run(locked):
     """Why the module is there: if this fails, Snakemake has come to see it by itself."""
     Path("Snakefile").write_text(SNAKEFILE)

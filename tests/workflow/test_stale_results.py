@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 PATCH = f"""
 import sys
@@ -46,6 +48,7 @@ def test_a_stale_file_that_a_target_needs_is_made_again_and_one_that_none_needs_
     assert {name for name in after if after[name] != before[name]} == {"wanted", "table"}
 
 
+@pytest.mark.slow
 def test_snakemake_itself_makes_what_no_target_needs(tmp_path):
     """Why the patch is there: if this fails, `--forcerun` does what it does, and Snakemake needs it no more."""
     (tmp_path / "Snakefile").write_text(SNAKEFILE)

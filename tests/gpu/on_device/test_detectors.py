@@ -155,6 +155,7 @@ def test_a_lack_of_memory_halves_the_pass_and_keeps_the_loss(plan_of, monkeypatc
     assert record["history"][0]["losses"] == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_vectors(plan_of, monkeypatch, caplog):
     caplog.set_level("INFO", "cones")
     plan = plan_of("glip_nano")

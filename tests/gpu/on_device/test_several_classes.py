@@ -16,6 +16,7 @@ from cones.steps.classified_cell import classify_cell
 from cones.steps.encode_images import encode_images
 from cones.steps.weights import make_weights
 from tests.gpu.on_device.classified import MODEL, ON_GPU, SHORT
+from tests.some_fast import fast
 from tests.steps.tiny_cells import run
 from tests.tiny_scenes import draw_scenes, scenes_entry
 from tests.tiny_sets import tiny_suite, write_tiny
@@ -75,7 +76,7 @@ def test_positions_are_those_of_a_cpu(plan):
         encode_images(plan, MODEL, "scenes", kind)
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", fast(ARMS, "dualcoop", "tai_dpt"))
 def test_a_method_is_fitted_and_scored(plan, arm):
     cell = classification_cell(plan, MODEL, "scenes-labels50", arm, 1)
     classify_cell(plan, cell)

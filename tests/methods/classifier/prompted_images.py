@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cones.methods.classifier import Classifier, ClassifierInputs, ClassifierMethod
+from cones.models.checkpoints import without_start_values
+from cones.models.clip.build import build_clip
+from cones.models.clip.model import CLIP
 from tests.golden.clip import recipe as golden_recipe
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, golden_clip, golden_images
@@ -25,6 +28,14 @@ def pixel_inputs(ids: Tensor, **others) -> ClassifierInputs:
     given.text = lambda texts, *, truncate=False: text
     given.tokenizer = lambda texts: (ids, ids.argmax(1))
     return given
+
+
+def vit_b16() -> CLIP:
+    """For its shapes and word vectors: whatever else was in memory are its other values; drawing them takes seconds."""
+    with without_start_values():
+        encoder = build_clip("clip_vit_b16")
+    nn.init.normal_(encoder.token_embedding.weight, std=0.02)
+    return encoder
 
 
 def set_to(classifier: Classifier, values: Mapping[str, Tensor]) -> None:

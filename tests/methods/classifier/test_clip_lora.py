@@ -7,7 +7,6 @@ from torch.nn import functional as F
 from baselines.weights import clip_lora
 from baselines.weights.clip_lora import CLIPLoRA, LowRank
 from cones.methods.classifier import Recipe
-from cones.models.clip.build import build_clip
 from cones.models.dual_encoder import scaled_cosines
 from cones.runtime.errors import ConesError
 from tests.golden.clip import recipe as golden_recipe
@@ -15,7 +14,8 @@ from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, golden_images
 from tests.methods.classifier.golden_words import with_options
 from tests.methods.classifier.inputs_of import inputs_of
-from tests.methods.classifier.prompted_images import drawn, pixel_inputs, set_to, steps_hold, trained
+from tests.methods.classifier.prompted_images import drawn, pixel_inputs, set_to, steps_hold, trained, vit_b16
+from tests.some_fast import first_two_fast
 
 PARTS = "qkv"
 
@@ -127,7 +127,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):
@@ -172,7 +172,7 @@ def test_texts_are_kept_at_test_until_a_weight_changes():
 
 
 def test_values_in_vit_b16_are_as_many_as_published():
-    encoder = build_clip("clip_vit_b16")
+    encoder = vit_b16()
     given = inputs_of(torch.randn(3, 512), torch.zeros(3, 0), torch.arange(3), encoder=encoder, recipe=Recipe())
     given.tokenizer = lambda texts: (torch.zeros(len(texts), 77, dtype=torch.int64), torch.full((len(texts),), 5))
     classifier = CLIPLoRA().classifier(given)

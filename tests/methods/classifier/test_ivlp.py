@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from baselines.joint_prompts.ivlp import IVLP, IndependentPrompts
-from cones.models.clip.build import build_clip
 from cones.models.dual_encoder import BlockTokens
 from cones.runtime.errors import ConesError
 from tests.golden.reading import GoldenFile
@@ -19,6 +18,8 @@ from tests.methods.classifier.golden_prompts import (
 )
 from tests.methods.classifier.golden_words import with_options
 from tests.methods.classifier.inputs_of import normalised
+from tests.methods.classifier.prompted_images import vit_b16
+from tests.some_fast import first_two_fast
 
 
 def given_of(**options):
@@ -67,7 +68,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):
@@ -79,7 +80,7 @@ def test_a_mistake_is_seen(mistake, monkeypatch):
 )
 def test_each_form_has_its_sizes_in_vit_b16(form, vectors, depth, values):
     given = given_of(form=form, depth=None)
-    given.encoder = build_clip("clip_vit_b16")
+    given.encoder = vit_b16()
     prompts = IVLP().classifier(given).prompts
     assert sum(value.numel() for value in prompts.parameters()) == values
     assert prompts.tokens.shape == (depth, vectors, 768) and prompts.deep.shape == (depth - 1, vectors, 512)

@@ -11,6 +11,7 @@ from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, NAMES
 from tests.methods.classifier.golden_words import GoldenTokenizer, prompt_inputs, with_options
 from tests.methods.classifier.inputs_of import gradients_of, loss_of, losses_hold, take_steps, tiny_images
+from tests.some_fast import first_two_fast
 
 
 def given_of(golden: GoldenFile, **options):
@@ -82,7 +83,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):

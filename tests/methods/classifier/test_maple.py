@@ -5,7 +5,6 @@ import torch
 
 from baselines.joint_prompts import maple
 from baselines.joint_prompts.maple import CoupledPrompts, MaPLe
-from cones.models.clip.build import build_clip
 from cones.models.dual_encoder import BlockTokens
 from cones.runtime.errors import ConesError
 from tests.golden.reading import GoldenFile
@@ -18,7 +17,8 @@ from tests.methods.classifier.golden_prompts import (
 )
 from tests.methods.classifier.golden_words import golden_vectors, with_options
 from tests.methods.classifier.inputs_of import normalised
-from tests.methods.classifier.prompted_images import set_to, trained
+from tests.methods.classifier.prompted_images import set_to, trained, vit_b16
+from tests.some_fast import first_two_fast
 
 N = "maple/prompt_learner."
 THEIRS = {
@@ -103,7 +103,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):
@@ -119,7 +119,7 @@ def test_the_pictures_reach_the_text_vectors_through_the_coupling():
 
 def test_values_and_starts_of_vit_b16_are_the_published_ones():
     given = given_of(depth=9)
-    given.encoder = build_clip("clip_vit_b16")
+    given.encoder = vit_b16()
     prompts = MaPLe().classifier(given).prompts
     assert sum(value.numel() for value in prompts.parameters()) == 3_555_072
     assert torch.equal(prompts.context, given.encoder.embed_text(torch.tensor([320, 1125])))

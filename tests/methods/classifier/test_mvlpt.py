@@ -14,6 +14,7 @@ from tests.methods.classifier.golden_prompts import BLOCKS
 from tests.methods.classifier.golden_words import GoldenTokenizer, golden_vectors, prompt_inputs, with_options
 from tests.methods.classifier.inputs_of import losses_hold, take_steps, tiny_clip, tiny_images
 from tests.models.clip.seen import outputs_of
+from tests.some_fast import first_two_fast
 
 TASKS = (Task("a", 3), Task("b", 2))
 ALL_NAMES = (*NAMES, "dog", "stop sign")
@@ -145,7 +146,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     holds, change = MISTAKES[mistake]
     change(monkeypatch)

@@ -22,6 +22,7 @@ from tests.methods.classifier.golden_prompts import (
 from tests.methods.classifier.golden_words import golden_vectors, with_options
 from tests.methods.classifier.inputs_of import labelled, normalised, take_steps, tiny_images, tiny_text
 from tests.models.clip.test_tokenizer import REAL, needs_the_real_one
+from tests.some_fast import first_two_fast
 
 PUBLISHED = {  # key -> epochs, mean, spread
     "base2new_20_15_1": (20, 15, 1),
@@ -162,7 +163,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):

@@ -15,6 +15,7 @@ from tests.golden.reading import GoldenFile
 from tests.methods.classifier.golden_words import GoldenTokenizer, golden_vectors, prompt_inputs, with_options
 from tests.methods.classifier.inputs_of import take_steps, tiny_images
 from tests.methods.test_class_tree import CLASSES, TREE, cut_mask, deep_tree_holds, tables_hold
+from tests.some_fast import first_two_fast
 
 LABELS, TEST_LABELS = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2]), torch.tensor([0, 1, 2, 3, 4, 0])
 
@@ -152,7 +153,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):

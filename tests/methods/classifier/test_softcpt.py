@@ -12,6 +12,7 @@ from cones.models.losses import normalised
 from tests.golden.reading import GoldenFile
 from tests.methods.classifier.golden_words import GoldenTokenizer, golden_vectors, prompt_inputs, with_options
 from tests.methods.classifier.inputs_of import take_steps, tiny_images
+from tests.some_fast import first_two_fast
 
 CLASSES = ["cat", "dog", "toy car", "white blood cell", "boat"]
 TASKS = [Task("animal", 2), Task("object recognition", 3)]
@@ -147,7 +148,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     holds, *changed = MISTAKES[mistake]
     monkeypatch.setattr(*changed)

@@ -6,14 +6,14 @@ from torch import nn
 
 from baselines.visual_prompts import vp
 from baselines.visual_prompts.vp import VP, PixelPrompt
-from cones.models.clip.build import build_clip
 from cones.models.dual_encoder import scaled_cosines
 from cones.runtime.errors import ConesError
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, golden_images
 from tests.methods.classifier.golden_words import with_options
 from tests.methods.classifier.inputs_of import inputs_of, tiny_text
-from tests.methods.classifier.prompted_images import drawn, pixel_inputs, set_to, steps_hold, trained
+from tests.methods.classifier.prompted_images import drawn, pixel_inputs, set_to, steps_hold, trained, vit_b16
+from tests.some_fast import first_two_fast
 
 SIZES = {"padding": 28, "fixed_patch": 56, "random_patch": 56}  # of 224 pixels: 4 and 8 of 32
 
@@ -92,7 +92,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):
@@ -117,7 +117,7 @@ def test_the_text_has_no_full_stop_and_names_are_plain():
 
 
 def test_the_frame_of_vit_b16_has_as_many_values_as_published():
-    encoder = build_clip("clip_vit_b16")
+    encoder = vit_b16()
     given = inputs_of(torch.randn(3, 512), torch.zeros(3, 0), torch.arange(3), encoder=encoder)
     given.text = lambda texts, *, truncate=False: torch.randn(len(texts), 512)
     classifier = VP().classifier(given)

@@ -7,15 +7,15 @@ from torch.nn import functional as F
 from baselines.visual_prompts import vpt_deep
 from baselines.visual_prompts.reprompt import RePrompt
 from baselines.visual_prompts.vpt_deep import DeepTokens, VPTDeep
-from cones.models.clip.build import build_clip
 from cones.models.dual_encoder import BlockTokens, unit
 from cones.runtime.errors import ConesError
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, golden_images
 from tests.methods.classifier.golden_words import with_options
 from tests.methods.classifier.inputs_of import inputs_of, labelled, tiny_images, tiny_text
-from tests.methods.classifier.prompted_images import drawn, pixel_inputs, set_to, steps_hold, trained
+from tests.methods.classifier.prompted_images import drawn, pixel_inputs, set_to, steps_hold, trained, vit_b16
 from tests.methods.classifier.tiny_vit_by_definition import features
+from tests.some_fast import first_two_fast
 
 FIRST, DEEP = "prompt_learner.vpt_embeddings", "prompt_learner.vpt_embeddings_deep"
 BLOCKS = {f"block{i}": f"visual.transformer.resblocks.{i}" for i in range(4)}
@@ -127,7 +127,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):
@@ -135,7 +135,7 @@ def test_a_mistake_is_seen(mistake, monkeypatch):
 
 
 def test_starts_and_numbers_of_tokens_are_those_that_each_form_published():
-    encoder = build_clip("clip_vit_b16")
+    encoder = vit_b16()
     for form, count in vpt_deep.TOKENS.items():
         given = inputs_of(torch.randn(3, 512), torch.zeros(3, 0), torch.arange(3), encoder=encoder)
         given.recipe = with_options(VPTDeep.recipe, form=form)

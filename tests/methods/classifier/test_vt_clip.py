@@ -11,6 +11,7 @@ from tests.golden.clip import recipe as golden_recipe
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, golden_images
 from tests.methods.classifier.inputs_of import inputs_of, losses_hold, take_steps, tiny_clip, tiny_text
+from tests.some_fast import first_two_fast
 
 PARTS = {
     "self": "among_classes",
@@ -109,7 +110,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):

@@ -12,6 +12,7 @@ from tests.golden.clip import recipe as golden_recipe
 from tests.golden.reading import GoldenFile
 from tests.golden.tiny_clip import LABELS, golden_clip, golden_images
 from tests.methods.classifier.inputs_of import inputs_of, labelled, losses_hold, take_steps, tiny_text
+from tests.some_fast import first_two_fast
 
 HEAD = {"head.weight": "weight", "head.bias": "bias", "classification_head.weight": "weight"}
 HEAD["classification_head.bias"] = "bias"
@@ -107,7 +108,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("mistake", first_two_fast(MISTAKES))
 def test_a_mistake_is_seen(mistake, monkeypatch):
     MISTAKES[mistake](monkeypatch)
     with pytest.raises(AssertionError):

@@ -15,7 +15,7 @@ from cones.outputs.report.files import REPORT_FILES
 from cones.runtime.errors import ConesError
 from cones.steps.finish import finish_run
 from cones.steps.report import write_report
-from tests.outputs.report.suites import ROOT, finished
+from tests.outputs.report.suites import ROOT, finished, page_of
 from tests.outputs.worlds import METHODS as SEVEN
 from tests.outputs.worlds import published
 
@@ -43,8 +43,11 @@ class Balanced(HTMLParser):
             assert self.open.pop() == tag
 
 
-def text_of(plan, **options) -> str:
-    page = write_report(plan, **options)[0].read_text()
+def text_of(plan, **overrides) -> str:
+    return balanced(page_of(plan, **overrides))
+
+
+def balanced(page: str) -> str:
     Balanced(page)
     return page
 
@@ -116,7 +119,7 @@ def test_hostile_names_stay_text(tmp_path, monkeypatch):
         datasets=["bccd", "tn3k"],
         outcomes=lambda cell: f"reason {evil}" if cell.dataset == "tn3k" else 1.0,
     )
-    page = text_of(plan, overrides={"title": evil})
+    page = balanced(write_report(plan, overrides={"title": evil})[0].read_text())
     assert "<script" not in page and evil not in page
     assert page.count("&lt;script&gt;") > 3
 
@@ -150,7 +153,7 @@ def test_an_unfinished_suite_has_a_report_of_its_own(tmp_path, monkeypatch, caps
 
 def test_a_suite_without_any_number_yet(tmp_path, monkeypatch):
     plan = finished(tmp_path, monkeypatch, outcomes=lambda cell: None)
-    page = text_of(plan)
+    page = balanced(write_report(plan)[0].read_text())
     assert "No cell has a number yet." in page and "No cell is done yet." in page
     assert all(Path("results/miniature", name).stat().st_size > 1000 for name in REPORT_FILES)
 
@@ -165,5 +168,5 @@ def test_a_run_json_of_an_earlier_version_is_read(tmp_path, monkeypatch):
 
 def test_the_command_repeats_the_run(tmp_path, monkeypatch):
     plan = finished(tmp_path, monkeypatch, suite="ci", seeds=[0, 1])
-    page = html.unescape(text_of(plan, overrides={"seeds": [0, 1], "mirror": "some folder"}))
+    page = html.unescape(text_of(plan, seeds=[0, 1], mirror="some folder"))
     assert "results/report.html --config suite=ci 'seeds=[0, 1]' 'mirror=some folder'" in page
