@@ -1,6 +1,6 @@
 """Random exports of one truth, in every format people have: the truth comes back, or a refusal, never anything else.
 
-Forty exports of each format are made, five hundred in the slow proof. CONES_EXPORTS gives another number,
+Twenty exports of each format are made, five hundred in the slow proof. CONES_EXPORTS gives another number,
 CONES_EXPORT_SEED a seed; the seed is printed.
 """
 
@@ -25,7 +25,7 @@ from tests.data.own import SPLITS, prepared
 EVERY = KINDS | MASK_KINDS
 SEED = int(os.environ.get("CONES_EXPORT_SEED") or random.SystemRandom().randrange(2**32))
 NUMBER = os.environ.get("CONES_EXPORTS")
-amounts = pytest.mark.parametrize("exports", [int(NUMBER or 40), pytest.param(500, marks=pytest.mark.slow)])
+amounts = pytest.mark.parametrize("exports", [int(NUMBER or 20), pytest.param(500, marks=pytest.mark.slow)])
 every_kind = pytest.mark.parametrize("kind", EVERY)
 calm = settings(
     deadline=None,

@@ -5,6 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
+from cones.models.checkpoints import without_start_values
 from cones.models.clip.build import build_of_sizes
 from cones.models.clip.config import CLIPSizes, ResNetSizes, TextSizes, ViTSizes
 from cones.models.clip.model import CLIP
@@ -27,8 +28,9 @@ def golden_state(sizes: CLIPSizes) -> dict[str, Tensor]:
 
 def golden_clip(sizes: CLIPSizes = TINY_VIT) -> CLIP:
     """A model of its own with the golden weights, in eval mode."""
-    model = build_of_sizes(sizes)
-    model.load_state_dict({name: tensor.clone() for name, tensor in golden_state(sizes).items()}, strict=True)
+    with without_start_values():
+        model = build_of_sizes(sizes)
+    model.load_state_dict(golden_state(sizes), strict=True)
     return model.eval()
 
 

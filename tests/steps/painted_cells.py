@@ -25,8 +25,10 @@ def cell_of(plan: Plan, arm: str) -> Cell:
 
 
 def scored(plan: Plan, arm: str) -> list[dict]:
-    """What a cell found in the test pictures, after it and those before it were tuned."""
+    """What a cell found in the test pictures, after it and those before it were tuned; each is done once."""
     cell = cell_of(plan, arm)
-    tuned(plan, cell)
-    evaluate_cell(plan, cell)
-    return read_json(cell.folder / "predictions.json")
+    predictions = cell.folder / "predictions.json"
+    if not predictions.exists():
+        tuned(plan, cell)
+        evaluate_cell(plan, cell)
+    return read_json(predictions)
