@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,13 +87,14 @@ def draw_costs(
         points = [(float(row[column]), float(row[quantity]), row) for row in rows if row[column]]
         values = [x for x, _, _ in points if x]
         if is_count or not values or max(values) > 10 * min(values):  # less is not a decade: it would have no ticks
-            axes.set_xscale("symlog", linthresh=1.0 if is_count else 0.001)
+            near_nothing = 10.0 ** floor(log10(min(values, default=1))) if is_count else 0.001  # no empty decades
+            axes.set_xscale("symlog", linthresh=near_nothing)
         axes.xaxis.set_major_formatter(lambda value, _, written=count if is_count else seconds: written(value))
         axes.tick_params(axis="x", labelrotation=30)
         draw_points(axes, points)
         shown.append((axes, points))
         if is_count:
-            axes.set_xlim(left=-0.6)  # less than nothing cannot train
+            axes.set_xlim(left=-0.6 * near_nothing)  # less than nothing cannot train
         axes.set_xlabel(name)
     return shown
 
