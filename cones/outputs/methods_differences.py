@@ -60,11 +60,21 @@ def frame(source: DrawnImages, *, suite: str) -> DataFrame:
                         for part, value in _difference(source, model, (arm, other), datasets["dataset"].unique())
                     }
                 theirs = of_model[of_model["arm"] == other]
-                notes = [*holes(mine), *(f"{other}: {why}" for why in holes(theirs))]
+                notes = [
+                    *_missing(source, model, mine),
+                    *(f"{other}: {why}" for why in _missing(source, model, theirs)),
+                ]
                 rows.append(row | {"notes": join_notes(notes)})
     columns = ["suite", "block", "model", "arm", "method", "against"]
     columns += [f"{name}_{part}" for name in (ALL, *groups) for part in PARTS]
     return pd.DataFrame(rows, columns=[*columns, "notes"])
+
+
+def _missing(source: DrawnImages, model: str, cells: DataFrame) -> list[str]:
+    """Why cells of a row have no numbers."""
+    keys = zip(cells["dataset"], cells["arm"], cells["seed"])
+    unread = ((dataset, source.unread.get((model, dataset, arm, int(seed)))) for dataset, arm, seed in keys)
+    return [*holes(cells), *(f"{dataset}: {reason}" for dataset, reason in unread if reason)]
 
 
 def _difference(source: DrawnImages, model: str, arms: tuple[str, str], datasets: Iterable[str]) -> list[tuple]:

@@ -1,5 +1,6 @@
 """Differences between methods with intervals over drawn test images: of chosen numbers, and of detections on disk."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +41,7 @@ def source_of(folder, seeds=(0, 1), missing=()):
                 write_done(paths[cell], "mini", cell, 30 + gain)
                 noise = np.random.default_rng([number, seed, len(dataset)]).uniform(-1, 1, DRAWS)
                 aps["glip_nano", dataset, arm, seed] = np.concatenate([[30 + gain], 30 + gain + shared + noise])
-    return DrawnImages(collect_cells(expected, paths, suite="mini"), aps)
+    return DrawnImages(collect_cells(expected, paths, suite="mini"), aps, {})
 
 
 def rows_of(source):
@@ -83,7 +84,7 @@ def test_a_table_without_rows_is_one_too(tmp_path):
 def recorded(plan):  # noqa: F811
     for cell in plan.cells("table2"):
         run = read_json(cell.folder / "run.json")
-        run["sha256"] = {"predictions.json": sha256(cell.folder / "predictions.json")}
+        run["sha256"] = {path.name: sha256(path) for path in cell.folder.iterdir() if path.name != "run.json"}
         write_json(cell.folder / "run.json", run)
     return plan, OUTPUTS["methods_differences"].model_copy(update={"grids": ("table2",), "also": ()})
 
@@ -103,3 +104,19 @@ def test_other_detections_than_those_recorded_are_refused(recorded):
     write_json(next(plan.cells("table2")).folder / "predictions.json", [])
     with pytest.raises(ConesError, match="not the detections that were recorded"):
         detections.read(plan, output)
+
+
+def test_of_an_unfinished_run_the_reason_stands_beside_what_is_there(recorded):
+    plan, output = recorded  # noqa: F811
+    path = plan.cell("uninext_nano", "fuseg", "cones", 0).folder / "predictions.json"
+    cells = path.parents[4] / "table2_cells.csv"
+    shutil.copy(cells, cells.with_name("table2_cells.partial.csv"))
+    path.unlink()
+    with pytest.raises(ConesError, match="the detections are missing"):
+        detections.read(plan, output)
+    source = detections.read(plan, output, partial=True)
+    assert [arm for _, _, arm, _ in source.unread] == ["cones"] and len(source.aps) == len(source.cells) - 1
+    rows = methods_differences.frame(source, suite="fuseg").set_index(["arm", "against"])
+    assert rows.loc[("full_finetuning", "zero_shot"), "all_datasets"] == "1/1"
+    assert rows.loc[("cones", "zero_shot"), "all_datasets"] == "0/1"
+    assert "the detections are missing" in rows.loc[("cones", "zero_shot"), "notes"]

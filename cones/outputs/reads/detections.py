@@ -29,13 +29,15 @@ RUN, PREDICTIONS = "run.json", "predictions.json"
 class DrawnImages:
     """Cells, and what they score on drawn test images.
 
-    cells  as `collect_cells` makes them
-    aps    {(model, dataset, arm, seed): (1 + DRAWS,)}: box AP on the test images, then on each draw of as many; nan
-           where a draw has no box. Of a dataset the draws are the same for every cell
+    cells   as `collect_cells` makes them
+    aps     {(model, dataset, arm, seed): (1 + DRAWS,)}: box AP on the test images, then on each draw of as many; nan
+            where a draw has no box. Of a dataset the draws are the same for every cell
+    unread  {the same: why the detections of a finished cell were not read}, of an unfinished run
     """
 
     cells: DataFrame
     aps: Mapping[tuple, np.ndarray]
+    unread: Mapping[tuple, str]
 
 
 def inputs(plan: Plan, output: Output) -> list[Path]:
@@ -52,14 +54,20 @@ def is_begun(plan: Plan, output: Output) -> bool:
 
 
 def read(plan: Plan, output: Output, *, partial: bool = False) -> DrawnImages:
-    """Score every finished cell on the draws of its dataset; ConesError for detections that are not those recorded."""
+    """Score every finished cell on the draws of its dataset; ConesError for detections that are not those recorded.
+    With `partial` the reason stands in their place."""
     cells = scores.read(plan, output, partial=partial)
     done = [row for row in cells.itertuples() if row.status == "done"]
-    aps = {}
-    for row in watched(sorted(done, key=lambda row: row.dataset), label="drawing test images anew", total=len(done)):
-        cell = Cell(plan.suite.suite, row.model, row.dataset, row.arm, int(row.seed))
-        aps[row.model, row.dataset, row.arm, int(row.seed)] = _drawn(plan, cell)
-    return DrawnImages(cells, aps)
+    aps, unread = {}, {}
+    for row in watched(done, label="drawing test images anew", total=len(done)):
+        key = (row.model, row.dataset, row.arm, int(row.seed))
+        try:
+            aps[key] = _drawn(plan, Cell(plan.suite.suite, *key))
+        except ConesError as error:
+            if not partial:
+                raise
+            unread[key] = str(error)
+    return DrawnImages(cells, aps, unread)
 
 
 def _drawn(plan: Plan, cell: Cell) -> np.ndarray:
@@ -79,15 +87,21 @@ def _matched(plan: Plan, cell: Cell) -> ResampledAP:
     from cones.evaluation.predictions import read_predictions
 
     file = cell.folder / PREDICTIONS
-    recorded = read_json(cell.folder / RUN)["sha256"][PREDICTIONS]
+    if not file.is_file():
+        raise ConesError("the detections are missing", where=file, next_step=_score_again(cell))
+    recorded = read_json(cell.folder / RUN).get("sha256", {}).get(PREDICTIONS)
     if (digest := sha256(file)) != recorded:
         raise ConesError(
             "these are not the detections that were recorded",
             where=file,
             expected=f"sha256 {recorded}",
             found=digest,
-            next_step=f"score the cell again: snakemake --cores all {cell.folder / 'metrics.json'} -R "
-            f"{cell.folder / 'metrics.json'} --config suite={cell.suite}",
+            next_step=_score_again(cell),
         )
     truth = read_split(plan.data_folder(cell.dataset) / "test.json", plan.suite.pictures)
     return ResampledAP(truth, read_predictions(file), plan.manifest(cell.dataset)["detections_per_image"])
+
+
+def _score_again(cell: Cell) -> str:
+    file = cell.folder / "metrics.json"
+    return f"score the cell again: snakemake --cores all {file} -R {file} --config suite={cell.suite}"
