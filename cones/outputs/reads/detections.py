@@ -11,7 +11,6 @@ from cones.experiment.cell import Cell, Plan
 from cones.experiment.outputs import Output
 from cones.outputs.reads import scores
 from cones.runtime.artifacts import read_json, sha256
-from cones.runtime.determinism import seed_of
 from cones.runtime.errors import ConesError
 from cones.runtime.progress import watched
 
@@ -74,6 +73,7 @@ def _drawn(plan: Plan, cell: Cell) -> np.ndarray:
     import numpy as np
 
     from cones.evaluation.bootstrap import image_weights
+    from cones.runtime.determinism import seed_of
 
     found = _matched(plan, cell)
     whole = np.ones((1, found.images), dtype=int)
