@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cones.outputs.averages import per_dataset
 from cones.outputs.files import Row
 from cones.outputs.reads.elsewhere import ScoredElsewhere
-from cones.outputs.rows import holes
+from cones.outputs.rows import block_of, holes
 from cones.outputs.sheet import NOTES, Sheet
 from cones.outputs.survey_numbers import label_of
 from cones.outputs.wording import BLOCKS, NO_NUMBER, heading, join_notes, markers, number, numbered_notes, signed
@@ -85,8 +85,7 @@ def _numbers(cells: DataFrame, source: ScoredElsewhere, others: list[str]) -> di
 def _row(cells: DataFrame, source: ScoredElsewhere, others: list[str], base: Mapping[str, float]) -> dict:
     numbers, known = _numbers(cells, source, others), _known(source)
     found = [known[key] for key in _keys(cells) if key in known]
-    block = next((block for block in cells["block"] if isinstance(block, str)), "other")
-    row = {"block": block, "arm": cells["arm"].iloc[0], "method": cells["method"].iloc[0]}
+    row = {"block": block_of(cells), "arm": cells["arm"].iloc[0], "method": cells["method"].iloc[0]}
     row["carried"] = ", ".join(dict.fromkeys(one.carried for one in found if one.carried)) or None
     for name, value in numbers.items():
         row[f"{name}_ap"] = value

@@ -9,7 +9,7 @@ from cones.outputs.files import Row
 from cones.outputs.methods_rows import champion
 from cones.outputs.reads.detections import DRAWS, DrawnImages
 from cones.outputs.reference import GROUPS
-from cones.outputs.rows import holes
+from cones.outputs.rows import block_of, holes
 from cones.outputs.sheet import NOTES, Sheet
 from cones.outputs.survey_numbers import label_of
 from cones.outputs.wording import BLOCKS, NO_NUMBER, heading, join_notes, markers, numbered_notes, signed
@@ -47,27 +47,24 @@ def frame(source: DrawnImages, *, suite: str) -> DataFrame:
     for model, of_model in cells.groupby("model", sort=False):
         arms = dict.fromkeys(of_model["arm"])
         for arm, mine in of_model.groupby("arm", sort=False):
-            method = mine["method"].iloc[0]
-            block = next((block for block in mine["block"] if isinstance(block, str)), "other")
-            for other in dict.fromkeys([ZERO_SHOT, champion(method, arms)]):
-                if other is None or other == arm or other not in arms:
-                    continue
-                row = {"suite": suite, "block": block, "model": model, "arm": arm, "method": method, "against": other}
-                for name in (ALL, *groups):
-                    datasets = mine if name == ALL else mine[mine["group"] == name]
-                    row |= {
-                        f"{name}_{part}": value
-                        for part, value in _difference(source, model, (arm, other), datasets["dataset"].unique())
-                    }
+            others = dict.fromkeys([ZERO_SHOT, champion(mine["method"].iloc[0], arms)])
+            for other in (name for name in others if name in arms and name != arm):
                 theirs = of_model[of_model["arm"] == other]
-                notes = [
-                    *_missing(source, model, mine),
-                    *(f"{other}: {why}" for why in _missing(source, model, theirs)),
-                ]
-                rows.append(row | {"notes": join_notes(notes)})
+                rows.append({"suite": suite} | _row(source, model, mine, theirs, groups))
     columns = ["suite", "block", "model", "arm", "method", "against"]
     columns += [f"{name}_{part}" for name in (ALL, *groups) for part in PARTS]
     return pd.DataFrame(rows, columns=[*columns, "notes"])
+
+
+def _row(source: DrawnImages, model: str, mine: DataFrame, theirs: DataFrame, groups: list[str]) -> dict:
+    """Of the cells of an arm, and of the one that it is compared with."""
+    arm, other = mine["arm"].iloc[0], theirs["arm"].iloc[0]
+    row = {"block": block_of(mine), "model": model, "arm": arm, "method": mine["method"].iloc[0], "against": other}
+    for name in (ALL, *groups):
+        datasets = (mine if name == ALL else mine[mine["group"] == name])["dataset"].unique()
+        row |= {f"{name}_{part}": value for part, value in _difference(source, model, (arm, other), datasets)}
+    notes = [*_missing(source, model, mine), *(f"{other}: {why}" for why in _missing(source, model, theirs))]
+    return row | {"notes": join_notes(notes)}
 
 
 def _missing(source: DrawnImages, model: str, cells: DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cones.methods.method import METHODS
 from cones.outputs.reads.costs import CostedCells
 from cones.outputs.records import Record
+from cones.outputs.rows import block_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,7 +32,7 @@ class ArmCells:
 
     @property
     def block(self) -> str:
-        return next((block for block in self.cells["block"] if isinstance(block, str)), "other")
+        return block_of(self.cells)
 
     def trained(self) -> dict[str, int]:
         """{dataset: values that training changes}, of finished cells; seeds do not change it."""

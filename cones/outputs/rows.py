@@ -15,6 +15,11 @@ NAMES_SHOWN = 3
 CONES = ("cones", "cones_finetuned")  # the rows of the paper's own method
 
 
+def block_of(cells: DataFrame) -> str:
+    """The block of the paper's Table 1, or of its own, in which the method of these cells stands."""
+    return next((block for block in cells["block"] if isinstance(block, str)), "other")
+
+
 def rows_of(
     cells: DataFrame, groups: Collection[str], reference: Reference
 ) -> Iterator[tuple[str, str, str, DataFrame]]:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from pandas import DataFrame
 
-    from cones.evaluation.bootstrap import ResampledAP
-
 DRAWS = 500
 RUN, PREDICTIONS = "run.json", "predictions.json"
 
@@ -57,11 +55,14 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> DrawnImages:
     With `partial` the reason stands in their place."""
     cells = scores.read(plan, output, partial=partial)
     done = [row for row in cells.itertuples() if row.status == "done"]
-    aps, unread = {}, {}
+    aps, unread, images = {}, {}, {}
     for row in watched(done, label="drawing test images anew", total=len(done)):
         key = (row.model, row.dataset, row.arm, int(row.seed))
         try:
-            aps[key] = _drawn(plan, Cell(plan.suite.suite, *key))
+            found = _recorded(Cell(plan.suite.suite, *key))
+            if row.dataset not in images:
+                images[row.dataset] = _test_images(plan, row.dataset)
+            aps[key] = images[row.dataset].aps(found)
         except ConesError as error:
             if not partial:
                 raise
@@ -69,21 +70,36 @@ def read(plan: Plan, output: Output, *, partial: bool = False) -> DrawnImages:
     return DrawnImages(cells, aps, unread)
 
 
-def _drawn(plan: Plan, cell: Cell) -> np.ndarray:
+@dataclass(frozen=True)
+class _TestImages:
+    """The test split of a dataset; weights (1 + DRAWS, images): all of them once, then each draw."""
+
+    truth: dict
+    detections_per_image: int
+    weights: np.ndarray
+
+    def aps(self, results: list[dict]) -> np.ndarray:
+        from cones.evaluation.bootstrap import ResampledAP
+
+        return ResampledAP(self.truth, results, self.detections_per_image).aps(self.weights)
+
+
+def _test_images(plan: Plan, dataset: str) -> _TestImages:
     import numpy as np
 
+    from cones.data.few_pictures import read_split
     from cones.evaluation.bootstrap import image_weights
     from cones.runtime.determinism import seed_of
 
-    found = _matched(plan, cell)
-    whole = np.ones((1, found.images), dtype=int)
-    seed = seed_of("bootstrap over images", cell.dataset)
-    return found.aps(np.concatenate([whole, image_weights(found.images, DRAWS, seed)]))
+    truth = read_split(plan.data_folder(dataset) / "test.json", plan.suite.pictures)
+    count = len(truth["images"])
+    drawn = image_weights(count, DRAWS, seed_of("bootstrap over images", dataset))
+    weights = np.concatenate([np.ones((1, count), dtype=int), drawn])
+    return _TestImages(truth, plan.manifest(dataset)["detections_per_image"], weights)
 
 
-def _matched(plan: Plan, cell: Cell) -> ResampledAP:
-    from cones.data.few_pictures import read_split
-    from cones.evaluation.bootstrap import ResampledAP
+def _recorded(cell: Cell) -> list[dict]:
+    """The detections of a cell; ConesError unless they are those that it recorded."""
     from cones.evaluation.predictions import read_predictions
 
     file = cell.folder / PREDICTIONS
@@ -98,8 +114,7 @@ def _matched(plan: Plan, cell: Cell) -> ResampledAP:
             found=digest,
             next_step=_score_again(cell),
         )
-    truth = read_split(plan.data_folder(cell.dataset) / "test.json", plan.suite.pictures)
-    return ResampledAP(truth, read_predictions(file), plan.manifest(cell.dataset)["detections_per_image"])
+    return read_predictions(file)
 
 
 def _score_again(cell: Cell) -> str:
